@@ -1,0 +1,159 @@
+"""Spaces: what a free energy marginalizes over.
+
+A `Space(points, log_weights, log_volume)` is a normalized measure on N points. Continuous sets are quadrature grids,
+discrete ones are enumerated, and `product` combines them: on `spin_cube(12)` the library's free energy is the exact
+log-partition function of twelve spins.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ebmjax.types import Space
+
+__all__ = ["Space", "binary_cube", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
+
+MOST_UNITS = 24  # 2^24 states of 24 float32 units are 1.6 GB
+
+
+def circle(n: int) -> Space:
+    """n equally spaced angles z = [0 : 2π/n : 2π[, in radians; |Z| = 2π.
+
+    The trapezoid rule, which converges exponentially for a smooth periodic energy, once the spacing resolves the
+    narrowest peak of exp(-beta E). Raises ValueError for n below 1.
+
+    >>> circle(4).points.tolist()[:2]
+    [0.0, 1.5707963705062866]
+    """
+    _check_size("n", n)
+    return _uniform(np.arange(n) * (2 * np.pi / n), 2 * np.pi)
+
+
+def interval(low: float, high: float, n: int) -> Space:
+    """n equally spaced points from `low` to `high`, both included, with the trapezoid rule's weights; |Z| = high - low.
+
+    Raises ValueError for n below 2, and unless low < high are finite.
+
+    >>> import jax.numpy as jnp
+    >>> space = interval(0.0, 2.0, 3)
+    >>> space.points.tolist(), jnp.exp(space.log_weights).tolist()
+    ([0.0, 1.0, 2.0], [0.25, 0.5, 0.25])
+    """
+    _check_size("n", n, 2)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
+    weights = np.full(n, 1 / (n - 1))
+    weights[[0, -1]] /= 2
+    return _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
+
+
+def gauss_hermite(n: int) -> Space:
+    """n nodes of Gauss-Hermite quadrature: averages over a standard normal z, exact for polynomials of degree 2n - 1.
+
+    The measure is a probability, so log_volume = 0. Raises ValueError for n outside 1 … 180, beyond which the outermost
+    weights underflow in float64.
+
+    >>> space = gauss_hermite(3)
+    >>> round(float(jnp.exp(space.log_weights) @ space.points**2), 6)
+    1.0
+    """
+    _check_size("n", n)
+    if n > 180:
+        raise ValueError(f"n: got {n}, wanted at most 180 nodes")
+    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
+    return _space(nodes, np.log(weights) - 0.5 * math.log(2 * math.pi), 0.0)
+
+
+def binary_cube(n: int) -> Space:
+    """All 2ⁿ states of n units in {0, 1}, points of shape (2ⁿ, n); the first unit changes slowest.
+
+    Raises ValueError for n outside 1 … 24.
+
+    >>> binary_cube(2).points.tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    _check_size("n", n)
+    if n > MOST_UNITS:
+        raise ValueError(f"n: got {n}, wanted at most {MOST_UNITS} units (2^n states are enumerated)")
+    units = (np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1
+    return _uniform(units, 2**n)
+
+
+def spin_cube(n: int) -> Space:
+    """All 2ⁿ states of n spins in {-1, +1}, points of shape (2ⁿ, n). Raises ValueError for n outside 1 … 24.
+
+    >>> spin_cube(1).points.tolist()
+    [[-1.0], [1.0]]
+    """
+    space = binary_cube(n)
+    return space._replace(points=2 * space.points - 1)
+
+
+def product(*spaces: Space) -> Space:
+    """All combinations: points are tuples, one entry a factor; the last factor changes fastest.
+
+    log-weights and log-volumes add. Raises ValueError without a factor.
+
+    >>> both = product(circle(4), spin_cube(1))
+    >>> [x.shape for x in both.points]
+    [(8,), (8, 1)]
+    """
+    if not spaces:
+        raise ValueError("spaces: got none, wanted at least one")
+    sizes = [len(space.log_weights) for space in spaces]
+    indices = [jnp.asarray(index.ravel()) for index in np.indices(sizes)]
+    points = tuple(
+        jax.tree.map(lambda leaf, index=index: leaf[index], space.points)
+        for space, index in zip(spaces, indices, strict=True)
+    )
+    log_weights = sum(space.log_weights[index] for space, index in zip(spaces, indices, strict=True))
+    return Space(points, jnp.asarray(log_weights), jnp.asarray(sum(space.log_volume for space in spaces)))
+
+
+def weighted(points: Any, log_weights: Float[Array, " points"]) -> Space:
+    """Any points under any measure: samples, data, an importance-weighted grid.
+
+    Args:
+        points: arrays with the leading axis N.
+        log_weights: (N,), any scale: they are normalized, and log_volume is what normalizing took out.
+
+    Raises:
+        ValueError: no points, or lengths that differ; a static NaN or no finite log-weight at all.
+
+    >>> import jax.numpy as jnp
+    >>> space = weighted(jnp.array([1.0, 2.0]), jnp.zeros(2))
+    >>> round(float(jnp.exp(space.log_volume)), 5)
+    2.0
+    """
+    log_weights = jnp.asarray(log_weights)
+    points = jax.tree.map(jnp.asarray, points)
+    if log_weights.ndim != 1 or log_weights.size == 0:
+        raise ValueError(f"log_weights: got shape {log_weights.shape}, wanted (N,) with N at least 1")
+    for leaf in jax.tree.leaves(points):
+        if leaf.ndim == 0 or len(leaf) != len(log_weights):
+            raise ValueError(
+                f"points: got shape {leaf.shape}, wanted the leading axis {len(log_weights)} of log_weights"
+            )
+    log_volume = jax.nn.logsumexp(log_weights)
+    if not isinstance(log_volume, jax.core.Tracer) and not math.isfinite(float(log_volume)):
+        raise ValueError(f"log_weights: got a total weight of exp({float(log_volume)}), wanted a finite, positive one")
+    return Space(points, log_weights - log_volume, log_volume)
+
+
+def _uniform(points, volume):
+    return _space(points, np.full(len(points), -math.log(len(points))), math.log(volume))
+
+
+def _space(points, log_weights, log_volume):
+    """Computed in float64, stored in the default dtype."""
+    dtype = jnp.result_type(float)
+    return Space(jnp.asarray(points, dtype), jnp.asarray(log_weights, dtype), jnp.asarray(log_volume, dtype))
+
+
+def _check_size(name, size, least=1):
+    if size < least:
+        raise ValueError(f"{name}: got {size}, wanted at least {least}")

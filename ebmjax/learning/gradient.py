@@ -1,0 +1,66 @@
+"""Gradient descent on a loss, as a learner."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float, Key, PyTree
+
+from ebmjax.losses.energy import Loss
+from ebmjax.types import Learner
+
+
+class GradientState(NamedTuple):
+    """Parameters and the optimizer's memory."""
+
+    params: PyTree[Array]
+    optimizer: Any
+
+
+class GradientMetrics(NamedTuple):
+    """The loss on the batch before the update, and the norm of its gradient."""
+
+    loss: Float[Array, ""]
+    gradient_norm: Float[Array, ""]
+
+
+def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Learner:
+    """Learn by `loss(params, batch)` and an optax optimizer.
+
+    Hyper-parameters may be traced: `jax.vmap(lambda rate: train(gradient(loss, optax.adam(rate)), ...))` trains a model
+    for every rate in one compiled call.
+
+    >>> import jax.numpy as jnp
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.5))
+    >>> key = jax.random.key(0)
+    >>> state, metrics = learner.update(key, learner.init(key, jnp.array(0.0)), jnp.array([1.0, 3.0]))
+    >>> float(state.params), float(metrics.loss)
+    (2.0, 5.0)
+    """
+    return stochastic_gradient(lambda key, params, batch: loss(params, batch), optimizer)
+
+
+def stochastic_gradient(
+    loss: Callable[[Key[Array, ""], Any, Any], Array], optimizer: optax.GradientTransformation
+) -> Learner:
+    """The same for a loss that draws random numbers: `loss(key, params, batch)`.
+
+    >>> import jax.numpy as jnp
+    >>> noisy = lambda key, w, y: jnp.mean((w + jax.random.normal(key) - y) ** 2)
+    >>> learner = stochastic_gradient(noisy, optax.sgd(0.5))
+    >>> state, _ = learner.update(jax.random.key(0), learner.init(jax.random.key(1), jnp.array(0.0)), jnp.ones(2))
+    >>> state.params.shape
+    ()
+    """
+
+    def init(key: Key[Array, ""], params: Any) -> GradientState:
+        return GradientState(params, optimizer.init(params))
+
+    def update(key: Key[Array, ""], state: GradientState, batch: Any) -> tuple[GradientState, GradientMetrics]:
+        value, slope = jax.value_and_grad(lambda params: loss(key, params, batch))(state.params)
+        updates, memory = optimizer.update(slope, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return GradientState(params, memory), GradientMetrics(value, optax.tree.norm(slope))
+
+    return Learner(init, update)

@@ -1,0 +1,98 @@
+"""One scan that trains every family.
+
+`train` is a pure function of a key: `jit` it for speed, `vmap` it over seeds, temperatures and learning rates.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Key
+
+from ebmjax.types import Learner
+
+
+class Metrics(NamedTuple):
+    """What the learner reported at every update, and whether the update was carried out: axes (epochs, batches)."""
+
+    learner: Any
+    finite: Bool[Array, "epochs batches"]
+
+
+class Trained(NamedTuple):
+    """The last finite parameters, the learner's whole state, and the metrics of every update."""
+
+    params: Any
+    state: Any
+    metrics: Metrics
+
+
+def train(
+    learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_size: int, epochs: int
+) -> Trained:
+    """Train for some epochs of shuffled mini-batches, all in one scan.
+
+    Every epoch permutes the samples anew and drops the remainder that does not fill a batch. An update whose parameters
+    are not finite is not carried out, and none after it: the state stays the last finite one, and `metrics.finite` is
+    False from there on, for this member of a vmap alone.
+
+    Args:
+        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
+        key: typed random key.
+        params: initial parameters.
+        data: arrays with the leading axis N, such as y or (x, y).
+        batch_size: samples an update, 1 … N.
+        epochs: passes over the data, at least 1.
+
+    Returns:
+        `Trained(params, state, metrics)`; metrics have the leading axes (epochs, N // batch_size).
+
+    Raises:
+        ValueError: no data, leading axes that differ, batch_size outside 1 … N, epochs below 1.
+
+    >>> import optax
+    >>> from ebmjax.learning.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> trained = train(learner, jax.random.key(0), jnp.array(0.0), jnp.full(8, 3.0), batch_size=4, epochs=20)
+    >>> round(float(trained.params), 2), trained.metrics.finite.shape
+    (3.0, (20, 2))
+    """
+    samples = _check(data, batch_size, epochs)
+    batches = samples // batch_size
+    init_key, epochs_key = jax.random.split(key)
+
+    def update(carry, key_and_rows):
+        state, alive = carry
+        update_key, rows = key_and_rows
+        batch = jax.tree.map(lambda leaf: leaf[rows], data)
+        new, metrics = learner.update(update_key, state, batch)
+        alive = alive & _all_finite(new.params)
+        state = jax.tree.map(lambda fresh, old: jnp.where(alive, fresh, old), new, state)
+        return (state, alive), Metrics(metrics, alive)
+
+    def epoch(carry, key):
+        order_key, updates_key = jax.random.split(key)
+        order = jax.random.permutation(order_key, samples)[: batches * batch_size]
+        keys = jax.random.split(updates_key, batches)
+        return jax.lax.scan(update, carry, (keys, order.reshape(batches, batch_size)))
+
+    start = (learner.init(init_key, params), _all_finite(params))
+    (state, _), metrics = jax.lax.scan(epoch, start, jax.random.split(epochs_key, epochs))
+    return Trained(state.params, state, metrics)
+
+
+def _all_finite(params: Any) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+
+
+def _check(data: Any, batch_size: int, epochs: int) -> int:
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
+        raise ValueError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
+    ((samples,),) = sizes
+    if not 1 <= batch_size <= samples:
+        raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
+    if epochs < 1:
+        raise ValueError(f"epochs: got {epochs}, wanted at least 1")
+    return samples

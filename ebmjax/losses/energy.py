@@ -1,0 +1,47 @@
+"""The loss functional and the plainest loss: push down on the data.
+
+A loss functional turns a scalar function of one sample into `loss(params, batch)`, the mean over a batch:
+
+    L(F, Y) = 1/N Σₙ ℓ(F, yₙ)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+SampleLoss = Callable[[Any, Any], Array]
+"""`sample_loss(params, sample) -> scalar`; a sample is whatever one row of the data is, such as y or (x, y)."""
+
+Loss = Callable[[Any, Any], Array]
+"""`loss(params, batch) -> scalar`; a batch is samples stacked along a leading axis."""
+
+
+def mean_over_samples(sample_loss: SampleLoss) -> Loss:
+    """The loss functional: `loss(params, batch)`, the mean of `sample_loss(params, sample)` over the batch.
+
+    >>> import jax.numpy as jnp
+    >>> float(mean_over_samples(lambda scale, y: scale * y)(2.0, jnp.array([1.0, 3.0])))
+    4.0
+    """
+
+    def loss(params: Any, batch: Any) -> Float[Array, ""]:
+        return jax.vmap(lambda sample: sample_loss(params, sample))(batch).mean()
+
+    return loss
+
+
+def energy_loss(free_energy: SampleLoss) -> Loss:
+    """ℓ = F(y): the mean free energy of the data. It needs an architecture that cannot be low everywhere.
+
+    Args:
+        free_energy: `free_energy(params, sample) -> scalar`.
+
+    LeCun et al. (2006), eq. 7.
+
+    >>> import jax.numpy as jnp
+    >>> float(energy_loss(lambda centre, y: (y - centre) ** 2)(1.0, jnp.array([0.0, 3.0])))
+    2.5
+    """
+    return mean_over_samples(free_energy)

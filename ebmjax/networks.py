@@ -1,0 +1,71 @@
+"""The networks inside energies: the only file that imports Flax.
+
+NNX modules are pytrees: they go through `jax.grad`, `jit`, `vmap` and `scan` as parameters do.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+ONES = nnx.initializers.ones_init()
+
+
+def _mostly_positive(key, shape, dtype=jnp.float32, out_sharding=None):
+    """Weights around +1/fan-in: a layer of them passes on the mean of its inputs and cannot die."""
+    fan_in = shape[0]
+    return (1 + 0.5 * jax.random.normal(key, shape, dtype)) / fan_in
+
+
+def _unit(key, shape, dtype=jnp.float32, out_sharding=None):
+    return jnp.ones(shape, dtype)
+
+
+def _kinks_inside(key, shape, dtype=jnp.float32, out_sharding=None):
+    """Biases that put the kinks of relu(x + b) at evenly spread, jittered places of [0, 1)."""
+    places = (jnp.arange(shape[-1]) + jax.random.uniform(key, shape)) / shape[-1]
+    return -places.astype(dtype)
+
+
+class MLP(nnx.Module):
+    """Dense layers with ReLU between them: `sizes` = (in, hidden…, out), default initialization.
+
+    >>> MLP(jax.random.key(0), (2, 8, 1))(jnp.ones(2)).shape
+    (1,)
+    """
+
+    def __init__(self, key: Key[Array, ""], sizes: tuple[int, ...]):
+        """Raises ValueError for fewer than two sizes or a size below 1."""
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ValueError(f"sizes: got {sizes}, wanted at least two positive layer sizes")
+        rngs = nnx.Rngs(params=key)
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nnx.List([nnx.Linear(size_in, size_out, rngs=rngs) for size_in, size_out in pairs])
+
+    def __call__(self, inputs: Float[Array, "... in"]) -> Float[Array, "... out"]:
+        """Linear after the last layer."""
+        for layer in self.layers[:-1]:
+            inputs = jax.nn.relu(layer(inputs))
+        return self.layers[-1](inputs)
+
+
+class RadiiPredictor(nnx.Module):
+    """f: 1 → 8 → 8 → 2 with ReLU after the two hidden layers: the radii of the horn at x.
+
+    Initialized so that every unit is alive on [0, 1]: the first layer's kinks lie there, the later weights are mostly
+    positive, the radii start near one.
+
+    >>> RadiiPredictor(jax.random.key(0))(jnp.array(0.5)).shape
+    (2,)
+    """
+
+    def __init__(self, key: Key[Array, ""]):
+        rngs = nnx.Rngs(params=key)
+        self.first = nnx.Linear(1, 8, kernel_init=_unit, bias_init=_kinks_inside, rngs=rngs)
+        self.second = nnx.Linear(8, 8, kernel_init=_mostly_positive, rngs=rngs)
+        self.last = nnx.Linear(8, 2, kernel_init=_mostly_positive, bias_init=ONES, rngs=rngs)
+
+    def __call__(self, x: Float[Array, ""]) -> Float[Array, "2"]:
+        """Radii at one x."""
+        hidden = jax.nn.relu(self.first(jnp.reshape(x, (1,))))
+        return self.last(jax.nn.relu(self.second(hidden)))

@@ -1,0 +1,81 @@
+"""The few records that every part of the library shares.
+
+Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` and `scan` as they are.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
+"""One real number: a zero-dimensional array or a plain number."""
+
+Beta = Array | np.ndarray | np.floating | float | int
+"""An inverse temperature in [0, inf], a scalar; `ebmjax.temperature.check_beta` says what is wrong with another."""
+
+Energy = Callable[[Any], Array]
+"""A scalar function of the one thing that is not known."""
+
+Proposal = Callable[[Key[Array, ""], Any], Any]
+"""`propose(key, position) -> position`, with q(x'|x) = q(x|x')."""
+
+CONVERGED = 0
+STEP_LIMIT = 1
+DIVERGED = 2
+TOO_COARSE = 3
+RESULTS = ("converged", "step limit reached", "diverged", "grid too coarse")
+"""What a result code means: `RESULTS[int(solution.result)]`."""
+
+
+class Space(NamedTuple):
+    """A set to search, or to integrate over: N points of a normalized measure.
+
+    `points` may be any pytree of arrays with the leading axis N. `logsumexp(log_weights) == 0`, so that sums over the
+    space are averages; `log_volume` = log |Z| turns an average back into a sum or an integral.
+    """
+
+    points: PyTree[Array]
+    log_weights: Float[Array, " points"]
+    log_volume: Float[Array, ""]
+
+
+class Kernel(NamedTuple):
+    """A Markov step: `init(position) -> state`, `step(key, state) -> (state, info)`.
+
+    `state` is what the next step needs and has a field `position`; `info` is what a person wants to know.
+    """
+
+    init: Callable[[Any], Any]
+    step: Callable[[Key[Array, ""], Any], tuple[Any, Any]]
+
+
+class Learner(NamedTuple):
+    """A way of learning: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
+
+    `state` has a field `params` and holds whatever else has to be remembered from one update to the next.
+    """
+
+    init: Callable[[Key[Array, ""], Any], Any]
+    update: Callable[[Key[Array, ""], Any, Any], tuple[Any, Any]]
+
+
+class Solution(NamedTuple):
+    """What every minimizer returns.
+
+    `result` is one of `CONVERGED`, `STEP_LIMIT`, `DIVERGED`; a solver never raises inside jit.
+    """
+
+    value: PyTree[Array]
+    energy: Float[Array, ""]
+    steps: Int[Array, ""]
+    result: Int[Array, ""]
+
+
+class Marginal(NamedTuple):
+    """A free energy with an estimate of its own error: `result` is `CONVERGED` or `TOO_COARSE`."""
+
+    free_energy: Float[Array, ""]
+    error: Float[Array, ""]
+    result: Int[Array, ""]

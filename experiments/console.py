@@ -1,0 +1,59 @@
+"""Progress for a person: a spinner with its seconds on a terminal, plain lines everywhere else."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+class Reporter:
+    """Says on standard output what a run is doing; standard error is left to errors."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._live: Progress | None = None
+
+    def line(self, message: str) -> None:
+        """One line that stays."""
+        if self._console.is_terminal:
+            self._console.print(message)
+        else:
+            # Flushed, because the reader of a pipe or a log wants to see where a long run is.
+            print(message, flush=True)
+
+    @contextmanager
+    def stage(self, message: str) -> Iterator[None]:
+        """A piece of work with a name; its seconds are said when it is done. Stages may nest."""
+        start = time.perf_counter()
+        if self._console.is_terminal:
+            with self._spinner(message):
+                yield
+        else:
+            self.line(f"{message} …")
+            yield
+        self.line(f"{message}: {time.perf_counter() - start:.1f} s")
+
+    @contextmanager
+    def _spinner(self, message: str) -> Iterator[None]:
+        # A terminal carries one live display at a time, so inner stages join the outer one's.
+        outermost = self._live is None
+        live = self._live or Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._live = live
+        task = live.add_task(message, total=None)
+        if outermost:
+            live.start()
+        try:
+            yield
+        finally:
+            live.remove_task(task)
+            if outermost:
+                live.stop()
+                self._live = None

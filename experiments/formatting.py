@@ -1,0 +1,75 @@
+"""Numbers as a person reads them, and the little markup that reports use."""
+
+import html
+import math
+import re
+from typing import Any
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: Any) -> str:
+    """A figure, or a list of them, in four significant digits.
+
+    >>> number(0.00253817), number(451.28), number(float("inf")), number([1.0, 2.5]), number(3.2e-7)
+    ('0.002538', '451.3', '∞', '1, 2.5', '3.2 × 10⁻⁷')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        # Infinities come back from JSON as strings.
+        return {"inf": "∞", "-inf": "−∞"}.get(value, value)
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return _real(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number(item)}" for key, item in value.items())
+    if len(value) > 8 and all(isinstance(item, int | float) for item in value):
+        return f"{len(value)} values from {number(min(value))} to {number(max(value))}"
+    separator = "; " if any(isinstance(item, list | tuple) for item in value) else ", "
+    shown = [number(item) for item in value[:8]]
+    return separator.join(shown) + (" …" if len(value) > 8 else "")
+
+
+def _real(value: float) -> str:
+    if math.isnan(value):
+        return "not a number"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        text = f"{value:.4g}"
+    elif 1e4 <= abs(value) < 1e7:
+        text = f"{value:,.0f}"
+    else:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        text = f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return text.replace("-", "−", 1) if text.startswith("-") else text
+
+
+def inline(text: str) -> str:
+    """HTML of one paragraph: everything escaped, then `code` and **bold**.
+
+    >>> inline("`a < b` is **so**")
+    '<code>a &lt; b</code> is <strong>so</strong>'
+    """
+    text = html.escape(" ".join(text.split()))
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
+
+
+def paragraphs(text: str) -> str:
+    """HTML of paragraphs that blank lines separate; one that is indented is set as it stands.
+
+    >>> paragraphs("One\\nline.\\n\\n    F = 0")
+    '<p>One line.</p>\\n<pre>F = 0</pre>'
+    """
+    blocks = [block.strip("\n") for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
+    return "\n".join(_indented(block) if block.startswith("    ") else f"<p>{inline(block)}</p>" for block in blocks)
+
+
+def _indented(block: str) -> str:
+    lines = [line.removeprefix("    ").rstrip() for line in block.splitlines()]
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"

@@ -1,0 +1,44 @@
+"""What every experiment in the table must have."""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import itertools
+
+import pytest
+
+from experiments import cli
+
+
+def explained(config):
+    """Names of the fields under which a docstring stands: that is what --help prints."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(config)).body if isinstance(node, ast.ClassDef))
+    return {
+        statement.target.id
+        for statement, below in itertools.pairwise(body)
+        if isinstance(statement, ast.AnnAssign)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+    }
+
+
+@pytest.mark.parametrize("name", cli.EXPERIMENTS)
+def test_an_experiment_keeps_the_contract(name, capsys):
+    module = importlib.import_module(f"experiments.{name}")
+    assert "\n" in (module.__doc__ or "").strip(), "a title, and what it shows"
+    assert isinstance(module.QUICK, module.Config)
+    assert module.Config.__dataclass_params__.frozen
+    own = {field.name for field in dataclasses.fields(module.Config)}
+    assert not own & {field.name for field in dataclasses.fields(cli.Common)}
+    assert own <= explained(module.Config)
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"--{option.replace('_', '-')}" in said for option in own)
+
+
+def test_the_special_names_are_in_the_table():
+    assert {cli.FLAGSHIP, *cli.NEEDS_DATA} <= set(cli.EXPERIMENTS)
+    assert not {"list", "all", "help"} & set(cli.EXPERIMENTS)

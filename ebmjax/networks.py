@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from ebmjax.types import Scalar
+
 ONES = nnx.initializers.ones_init()
 
 
@@ -23,8 +25,7 @@ def _unit(key, shape, dtype=jnp.float32, out_sharding=None):
 
 def _kinks_inside(key, shape, dtype=jnp.float32, out_sharding=None):
     """Biases that put the kinks of relu(x + b) at evenly spread, jittered places of [0, 1)."""
-    places = (jnp.arange(shape[-1]) + jax.random.uniform(key, shape)) / shape[-1]
-    return -places.astype(dtype)
+    return -(jnp.arange(shape[-1], dtype=dtype) + jax.random.uniform(key, shape, dtype)) / shape[-1]
 
 
 class MLP(nnx.Module):
@@ -65,7 +66,7 @@ class RadiiPredictor(nnx.Module):
         self.second = nnx.Linear(8, 8, kernel_init=_mostly_positive, rngs=rngs)
         self.last = nnx.Linear(8, 2, kernel_init=_mostly_positive, bias_init=ONES, rngs=rngs)
 
-    def __call__(self, x: Float[Array, ""]) -> Float[Array, "2"]:
+    def __call__(self, x: Scalar) -> Float[Array, "2"]:
         """Radii at one x."""
-        hidden = jax.nn.relu(self.first(jnp.reshape(x, (1,))))
+        hidden = jax.nn.relu(self.first(jnp.reshape(jnp.asarray(x), (1,))))
         return self.last(jax.nn.relu(self.second(hidden)))

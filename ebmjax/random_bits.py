@@ -42,7 +42,7 @@ def threefry(
     return high, low
 
 
-def bits(key: Key[Array, ""], shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32) -> Array:
+def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32) -> Array:
     """Uniform random bits, equal to `jax.random.bits(key, shape, dtype)` for a threefry key, several times as fast.
 
     Args:

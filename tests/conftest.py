@@ -1,13 +1,21 @@
 """House rules for every test: strict dtypes and ranks, shapes checked, compilations cached between runs."""
 
-import jax
-import pytest
-
-from experiments import compilation_cache
+from experiments import compilation_cache  # before jax, whose cache is noisy on stderr otherwise
 
 compilation_cache.enable()
-jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def strict_promotion(request):
+    """No silent change of dtype, except under optax, whose Adam raises floats to an integer power."""
+    promotion = "standard" if request.node.get_closest_marker("optax") else "strict"
+    with jax.numpy_dtype_promotion(promotion):
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,9 @@ from jaxtyping import Array, Float, Key
 from ebmjax import networks
 from ebmjax.types import Scalar
 
+Latent = Float[Array, " latent"] | Scalar
+"""A code: a vector, or a scalar where dim(z) = 1."""
+
 
 class Params(NamedTuple):
     """The predictor f of the two radii, x ↦ f(x), in the units of y."""
@@ -76,7 +79,7 @@ def init_generalized(
     )
 
 
-def decode_generalized(params: GeneralizedParams, x: Scalar, z: Float[Array, "*latent"]) -> Float[Array, "2"]:
+def decode_generalized(params: GeneralizedParams, x: Scalar, z: Latent) -> Float[Array, "2"]:
     """g(f(x), z): z a scalar or a vector, of the dimension that the decoder was made for.
 
     >>> decode_generalized(init_generalized(jax.random.key(0)), 0.5, 0.0).shape
@@ -86,9 +89,7 @@ def decode_generalized(params: GeneralizedParams, x: Scalar, z: Float[Array, "*l
     return params.decoder(jnp.concatenate([features, jnp.atleast_1d(z)]))
 
 
-def generalized_energy(
-    params: GeneralizedParams, x: Scalar, y: Float[Array, "2"], z: Float[Array, "*latent"]
-) -> Scalar:
+def generalized_energy(params: GeneralizedParams, x: Scalar, y: Float[Array, "2"], z: Latent) -> Scalar:
     """‖y - g(f(x), z)‖², in squared units of y.
 
     >>> params = init_generalized(jax.random.key(0))

@@ -27,9 +27,7 @@ class Trained(NamedTuple):
     metrics: Metrics
 
 
-def train(
-    learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_size: int, epochs: int
-) -> Trained:
+def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_size: int, epochs: int) -> Trained:
     """Train for some epochs of shuffled mini-batches, all in one scan.
 
     Every epoch permutes the samples anew and drops the remainder that does not fill a batch. An update whose parameters

@@ -71,7 +71,10 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     taken = jnp.zeros(size, bool).at[beside.ravel()].max(jnp.repeat(deep, 2))
 
     nodes, weights = _legendre(CELL_NODES, points.dtype)
-    cells = (points[:, None] + widths[:, None] * nodes, jnp.where(taken[:, None], 0, widths[:, None] * weights))
+    cells = (
+        points[:, None] + widths[:, None] * nodes[None],
+        jnp.where(taken[:, None], 0, widths[:, None] * weights[None]),
+    )
     refine_peak = jax.vmap(partial(_peak, energy, beta))
     minima, *peak = refine_peak(points[chosen], widths[beside[:, 0]], widths[beside[:, 1]])
     peak[1] = jnp.where(deep[:, None], peak[1], 0)

@@ -1,0 +1,37 @@
+"""The data are what the lectures define."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmjax import problems
+
+
+def test_true_radii():
+    np.testing.assert_allclose(
+        problems.horn_radii(jnp.array([0.0, 1.0])), [[2, 1.5], [1.5 * np.e**2, 2 * np.e**2]], rtol=1e-6
+    )
+
+
+def test_ellipse_is_the_slice_at_zero():
+    y = np.asarray(problems.ellipse_data(jax.random.key(0), 20_000), np.float64)
+    # E[y_k²] = w_k²/2 + σ²; five standard errors
+    np.testing.assert_allclose((y**2).mean(axis=0), [2 + 0.0025, 1.125 + 0.0025], atol=5 * 1.5 / np.sqrt(20_000))
+    distance = np.abs(np.hypot(y[:, 0] / 2, y[:, 1] / 1.5) - 1)
+    assert distance.max() < 6 * 0.05 / 1.5
+
+
+def test_horn_lies_on_its_manifold_within_the_noise():
+    x, y = problems.horn_data(jax.random.key(1), 5000)
+    assert (0 <= x.min()) & (x.max() < 1)
+    on_circle = y / problems.horn_radii(x)
+    noise = problems.NOISE / problems.horn_radii(x).min(axis=1)
+    assert (jnp.abs(jnp.linalg.norm(on_circle, axis=1) - 1) < 6 * noise).all()
+    assert problems.ellipse_data(jax.random.key(0)).shape == (24, 2)
+
+
+def test_bad_arguments_are_named():
+    for make in (problems.horn_data, problems.ellipse_data):
+        with pytest.raises(ValueError, match="samples: got 0"):
+            make(jax.random.key(0), 0)

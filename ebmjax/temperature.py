@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from ebmjax.types import Beta
+from ebmjax.types import Beta, is_static
 
 Values = Num[Array | np.ndarray, "..."]
 LogWeights = Num[Array | np.ndarray, "..."]
@@ -37,7 +37,7 @@ def check_beta(beta: Beta) -> None:
     """
     if np.shape(beta) != ():
         raise ValueError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
-    if not isinstance(beta, jax.core.Tracer) and not float(beta) >= 0:
+    if is_static(beta) and not float(beta) >= 0:
         raise ValueError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
 
 

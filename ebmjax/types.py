@@ -1,4 +1,4 @@
-"""The few records that every part of the library shares.
+"""The few records that every part of the library shares, and what can be checked before tracing.
 
 Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` and `scan` as they are.
 """
@@ -6,6 +6,7 @@ Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax.core
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -79,3 +80,23 @@ class Marginal(NamedTuple):
     free_energy: Float[Array, ""]
     error: Float[Array, ""]
     result: Int[Array, ""]
+
+
+def is_static(value: Any) -> bool:
+    """Whether a number is known before tracing, so that a bad one can be refused by name.
+
+    >>> is_static(1.0), jax.jit(lambda x: x if is_static(x) else -x)(1.0).item()
+    (True, -1.0)
+    """
+    return not isinstance(value, jax.core.Tracer)
+
+
+def check_not_negative(name: str, value: Scalar) -> None:
+    """Raise ValueError, naming the argument, for a static number that is negative or NaN.
+
+    >>> check_not_negative("weight", -1.0)
+    Traceback (most recent call last):
+    ValueError: weight: got -1.0, wanted a number that is not negative
+    """
+    if is_static(value) and not float(value) >= 0:
+        raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")

@@ -186,18 +186,14 @@ def _weights(config: Config, report: Report, params: ellipse.Params, data: Array
         "points near it count; seen from the origin all of them do, those of the shorter axis most. Mind the scales: "
         "they differ from panel to panel.",
     )
-    report.table(
-        "Weights at β = 1", ("point", "y₁", "y₂", "largest exp(−E)", "F₁", "effective number of angles"), rows
-    )
+    report.table("Weights at β = 1", ("point", "y₁", "y₂", "largest exp(−E)", "F₁", "effective number of angles"), rows)
 
 
 def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
     """F_beta over the plane: the valley fills up until a bowl is left."""
     y1, y2, plane = _plane(config)
     betas = jnp.array(config.map_betas)
-    evaluate = jax.vmap(
-        lambda beta: _over_plane(lambda y: _free_energy(params, config.latent_points, y, beta), plane)
-    )
+    evaluate = jax.vmap(lambda beta: _over_plane(lambda y: _free_energy(params, config.latent_points, y, beta), plane))
     values = np.asarray(report.compiled(evaluate, betas))
     figure, axes = plots.panels(1, len(betas), width=4.3, height=3.2)
     for index, (panel, beta, value) in enumerate(zip(axes[0], config.map_betas, values, strict=True)):
@@ -245,9 +241,7 @@ def _cross_sections(config: Config, report: Report, params: ellipse.Params) -> N
     section = _sections(params, config.latent_points)
     values = report.compiled(section, line, jnp.array(config.betas))
     figure, axes = plots.one(width=7.4, height=4.6)
-    plots.lines(
-        axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas)
-    )
+    plots.lines(axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas))
     # At the top, in the order of the curves; beside them, so that none is covered.
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plots.label(axes, "y₂", "free energy Fβ", "Cross-sections at y₁ = 0, from hot to cold")

@@ -4,7 +4,7 @@ Learning shapes the manifold so that the data lie low. At **zero temperature** e
 manifold that is nearest to it; with **marginalization** it pulls all points, each by its posterior weight, so that the
 manifold shrinks towards the average. Too hot, it collapses: a radius w_k is lost below the critical inverse temperature
 
-    β_c = 1 / (2 E[y_k²]),
+    βc = 1 / (2 E[y_k²]),
 
 where w_k = 0 turns from a valley of the loss into a hill. A sweep over β, trained in one compiled call, draws that
 phase transition. **Contrasting** losses (hinge, log) mend the shrinking: they push up what descends from a sample.
@@ -214,10 +214,12 @@ def _collapse(config: Config, report: Report, sweep: _Sweep) -> None:
             beside = _onset_beside(config, jnp.asarray(points), betas, other, k)
             onsets = _onset(betas, alone), _onset(betas, together)
             measured[index, k] = (float(formula[k]), *onsets, beside)
-            rows.append((name, f"w{'₁₂'[k]}", float(formula[k]), onsets[0], onsets[0] / formula[k] - 1, beside, onsets[1]))
+            rows.append(
+                (name, f"w{'₁₂'[k]}", float(formula[k]), onsets[0], onsets[0] / formula[k] - 1, beside, onsets[1])
+            )
             panel.plot(np.log10(betas), together, color=color, label=f"|w{'₁₂'[k]}|, both trained")
             panel.plot(np.log10(betas), alone, color=color, linestyle="--", linewidth=1.2, label="trained alone")
-            panel.axvline(np.log10(formula[k]), color=color, linestyle=":", linewidth=1.4, label="β_c = 1/(2 E[y²])")
+            panel.axvline(np.log10(formula[k]), color=color, linestyle=":", linewidth=1.4, label="βc = 1/(2 E[y²])")
         plots.beta_axis(panel, betas)
         panel.set_ylabel("radius after training")
         panel.set_title(f"Trained on {name}" if index == 0 else "Trained on the even ellipse")
@@ -233,11 +235,24 @@ def _collapse(config: Config, report: Report, sweep: _Sweep) -> None:
     )
     report.table(
         "Critical inverse temperatures",
-        ("data", "radius", "1/(2 E[y²])", "measured, alone", "relative error", "with the other grown: theory", "measured"),
+        (
+            "data",
+            "radius",
+            "1/(2 E[y²])",
+            "measured, alone",
+            "relative error",
+            "with the other grown: theory",
+            "measured",
+        ),
         rows,
     )
     ends = [
-        (plots.beta_label(beta), *ending, *map(float, sweep.radii[1, 0, sweep.at(beta)]), *map(float, sweep.radii[0, 0, sweep.at(beta)]))
+        (
+            plots.beta_label(beta),
+            *ending,
+            *map(float, sweep.radii[1, 0, sweep.at(beta)]),
+            *map(float, sweep.radii[0, 0, sweep.at(beta)]),
+        )
         for beta, ending in REFERENCE.items()
     ]
     report.table(
@@ -282,7 +297,9 @@ def _arrows(config: Config, report: Report, data: Array, sweep: _Sweep) -> None:
         _warm_arrows(config, panel, params, data, f"Marginal at {beta}, {title}: {_named(params)}")
     axes[0, 0].set_xlim(-2.6, 2.6)
     axes[0, 0].set_ylim(-2.1, 2.1)
-    handles, labels = [sum(pair, []) for pair in zip(*(row[0].get_legend_handles_labels() for row in axes), strict=True)]
+    handles, labels = [
+        sum(pair, []) for pair in zip(*(row[0].get_legend_handles_labels() for row in axes), strict=True)
+    ]
     kept = dict(zip(labels, handles, strict=True))
     figure.legend(kept.values(), kept.keys(), loc="outside lower center", ncols=len(kept))
     report.figure(
@@ -314,7 +331,9 @@ def _manifold(params: ellipse.Params) -> Array:
 
 def _cold_arrows(config: Config, axes: Axes, params: ellipse.Params, data: Array, title: str) -> None:
     space = circle(config.latent_points)
-    nearest = jax.vmap(lambda y: ellipse.decode(params, refined_search(partial(ellipse.energy, params, y), space).value))
+    nearest = jax.vmap(
+        lambda y: ellipse.decode(params, refined_search(partial(ellipse.energy, params, y), space).value)
+    )
     start = nearest(data)
     plots.curve(axes, _manifold(params), label="manifold")
     plots.arrows(axes, start, data)
@@ -370,7 +389,7 @@ def _cross_sections(config: Config, report: Report, sweep: _Sweep) -> None:
         figure,
         "Left: the free energy of the ellipse trained at zero temperature. The cold peak in the middle sinks as β falls, "
         "until a smooth parabola is left. Right: the same with the ellipse that was trained at that temperature; the "
-        "hot ones have collapsed to a point, and their F is the squared distance from it.",
+        "hottest have collapsed to a point, and their curves to one: the squared distance from it.",
     )
 
 
@@ -439,7 +458,7 @@ def _contrast(config: Config, report: Report, data: Array, sweep: _Sweep) -> Non
         "contrast_cross_sections",
         _contrast_sections(free, results),
         "Free energies above their least value on the two axes; dotted: the true ellipse. Pushing down alone leaves the "
-        "valley inside the data; with contrasting points found nearby, its bottom comes to lie on the data.",
+        "valley inside the data; with contrasting points found nearby, its bottom moves out to where they are.",
     )
     rows = [
         (name, *map(float, jnp.abs(params.radii)), float(low), float(high), float(low - high))
@@ -474,7 +493,7 @@ def _above_least(free: SampleLoss, params: ellipse.Params, points: Array) -> np.
 def _contrast_maps(config: Config, free: SampleLoss, data: Array, results: dict) -> Figure:
     y1, y2 = np.linspace(-3, 3, 121), np.linspace(-2.5, 2.5, 101)
     plane = jnp.asarray(np.stack(np.meshgrid(y1, y2, indexing="ij"), axis=-1), jnp.float32)
-    figure, axes = plots.panels(2, 2, width=5.0, height=4.0)
+    figure, axes = plots.panels(2, 2, width=5.0, height=3.75)
     for panel, (name, (params, negatives, _)) in zip(axes.flat, results.items(), strict=True):
         values = _above_least(free, params, plane)
         title = f"{name[0].upper()}{name[1:]}: {_named(params)}"

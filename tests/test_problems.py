@@ -24,7 +24,7 @@ def test_ellipse_is_the_slice_at_zero():
 
 def test_horn_lies_on_its_manifold_within_the_noise():
     x, y = problems.horn_data(jax.random.key(1), 5000)
-    assert (0 <= x.min()) & (x.max() < 1)
+    assert (x.min() >= 0) & (x.max() < 1)
     on_circle = y / problems.horn_radii(x)
     noise = problems.NOISE / problems.horn_radii(x).min(axis=1)
     assert (jnp.abs(jnp.linalg.norm(on_circle, axis=1) - 1) < 6 * noise).all()

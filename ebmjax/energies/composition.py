@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.types import Energy, Scalar
+from ebmjax.types import Energy, Scalar, check_not_negative
 
 
 def regularized(energy: Energy, regularizer: Callable[[Any], Array], weight: Scalar) -> Energy:
@@ -24,8 +24,7 @@ def regularized(energy: Energy, regularizer: Callable[[Any], Array], weight: Sca
     >>> float(held(jnp.array([1.0])))
     6.0
     """
-    if not isinstance(weight, jax.core.Tracer) and not float(weight) >= 0:
-        raise ValueError(f"weight: got {float(weight)}, wanted a number that is not negative")
+    check_not_negative("weight", weight)
     return lambda z: energy(z) + weight * regularizer(z)
 
 

@@ -38,7 +38,7 @@ def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -
     check_beta(beta)
     data_term = mean_over_samples(free_energy)
 
-    def loss(params: Any, batch: Any) -> Array:
+    def loss(params: Any, batch: Any) -> Any:
         return beta * data_term(params, batch) + log_partition(lambda y: free_energy(params, y), space, beta)
 
     return loss
@@ -62,7 +62,7 @@ def conditional_negative_log_likelihood(
     """
     check_beta(beta)
 
-    def sample_loss(params: Any, sample: Any) -> Array:
+    def sample_loss(params: Any, sample: Any) -> Any:
         x, y = sample
         return beta * free_energy(params, x, y) + log_partition(lambda y: free_energy(params, x, y), space, beta)
 

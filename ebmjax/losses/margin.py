@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
-from ebmjax.types import Scalar
+from ebmjax.types import Scalar, check_not_negative
 
 
 def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array, ""]:
@@ -45,8 +45,7 @@ def hinge_loss(free_energy: SampleLoss, margin: float) -> Loss:
     >>> float(loss(0.0, (jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]))))
     0.5
     """
-    if not isinstance(margin, jax.core.Tracer) and not float(margin) >= 0:
-        raise ValueError(f"margin: got {float(margin)}, wanted a number that is not negative")
+    check_not_negative("margin", margin)
     return _contrast(free_energy, lambda observed, contrasting: hinge(observed, contrasting, margin))
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.temperature import check_beta, softargmin, softmin
-from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space
+from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space, check_not_negative
 
 
 def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
@@ -86,8 +86,7 @@ def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) 
     [False, True]
     """
     check_beta(beta)
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: got {tolerance}, wanted a number that is not negative")
+    check_not_negative("tolerance", tolerance)
     values = energies(energy, space)
     if len(values) < 4:
         raise ValueError(f"space: got {len(values)} points, wanted at least 4 to compare two halves")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.types import Space
+from ebmjax.types import Space, is_static
 
 __all__ = ["Space", "binary_cube", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
 
@@ -139,7 +139,7 @@ def weighted(points: Any, log_weights: Float[Array, " points"]) -> Space:
                 f"points: got shape {leaf.shape}, wanted the leading axis {len(log_weights)} of log_weights"
             )
     log_volume = jax.nn.logsumexp(log_weights)
-    if not isinstance(log_volume, jax.core.Tracer) and not math.isfinite(float(log_volume)):
+    if is_static(log_volume) and not math.isfinite(float(log_volume)):
         raise ValueError(f"log_weights: got a total weight of exp({float(log_volume)}), wanted a finite, positive one")
     return Space(points, log_weights - log_volume, log_volume)
 

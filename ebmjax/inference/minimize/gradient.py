@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array
 
 from ebmjax.loops import iterate_until
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Solution, Space
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Solution, Space, check_not_negative
 
 Minimizer = Callable[[Any], Solution]
 
@@ -56,7 +56,7 @@ def gradient_descent(
     >>> round(float(solution.value), 3), int(solution.result)
     (3.0, 0)
     """
-    _check_tolerance(tolerance)
+    check_not_negative("tolerance", tolerance)
     frozen = _without_outer_gradients(energy, start)
     evaluate = jax.value_and_grad(frozen)
 
@@ -116,7 +116,7 @@ def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: float =
     >>> abs(float(solution.value)) < 1e-3, float(solution.energy), int(solution.result)
     (True, -1.0, 0)
     """
-    _check_tolerance(tolerance)
+    check_not_negative("tolerance", tolerance)
     start = jnp.asarray(start)
     if start.ndim > 1:
         raise ValueError(f"start: got shape {start.shape}, wanted a scalar or a vector")
@@ -256,8 +256,3 @@ def _without_outer_gradients(energy, start):
 def _solution(energy, value, steps, result):
     value = jax.lax.stop_gradient(value)
     return Solution(value, energy(value), steps, jnp.asarray(result, jnp.int32))
-
-
-def _check_tolerance(tolerance):
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: got {tolerance}, wanted a number that is not negative")

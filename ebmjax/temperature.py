@@ -168,13 +168,14 @@ def _softmin(values, log_weights, beta):
     weights = _weights(log_weights)
     # Hot: two cumulants, the third vanishes. They do not depend on beta, so a sweep over beta computes them once.
     mean = _average(jnp.where(jnp.broadcast_to(weights > 0, values.shape), values, 0), weights)
-    variance = _average(jnp.where(jnp.isfinite(above), values - mean[..., None], 0) ** 2, weights)
+    centred = above - _average(above, weights)[..., None]
+    variance = _average(jnp.where(jnp.isfinite(centred), centred, 0) ** 2, weights)
     negligible = math.sqrt(jnp.finfo(beta.dtype).eps)
     hot = (beta == 0) | (_finite(beta) * jnp.max(above, axis=-1) < negligible)
     has_tails = jnp.min(_on_support(log_weights, log_weights, 0)) < TAIL
     excess = jax.lax.cond(has_tails, _excess_of_tails, _excess, above, log_weights, jnp.where(beta == 0, 1, beta))
     warm = jnp.where(beta == jnp.inf, _least(values, log_weights), base + excess)
-    return jnp.where(hot, mean - jnp.where(beta == 0, 0, beta * variance / 2), warm)
+    return jnp.where(hot, mean - _finite(beta) * variance / 2, warm)
 
 
 def _excess(above, log_weights, beta):

@@ -100,3 +100,14 @@ def check_not_negative(name: str, value: Scalar) -> None:
     """
     if is_static(value) and not float(value) >= 0:
         raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")
+
+
+def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    """Raise ValueError, naming the argument, where an array would otherwise broadcast into nonsense.
+
+    >>> check_shape("y", np.ones(3), (2,))
+    Traceback (most recent call last):
+    ValueError: y: got shape (3,), wanted (2,)
+    """
+    if np.shape(array) != shape:
+        raise ValueError(f"{name}: got shape {np.shape(array)}, wanted {shape}")

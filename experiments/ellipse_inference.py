@@ -119,8 +119,8 @@ def _maps(config: Config, report: Report, params: ellipse.Params, data: Array) -
     report.figure(
         "cold_map",
         figure,
-        f"Left: the cold free energy, refined, with the {SAMPLES} samples. It is zero on the ellipse and grows with the "
-        "squared distance; in the middle it has a ridge. Right: by how much the minimum over "
+        f"Left: the cold free energy, refined, with the {SAMPLES} samples. It is zero on the ellipse and grows with "
+        "the squared distance; in the middle it has a ridge. Right: by how much the minimum over "
         f"{config.latent_points} angles alone is too high, most for those y that lie between two of its points.",
     )
 
@@ -207,7 +207,7 @@ def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
             contours=(0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0),
             colorbar=index == len(betas) - 1,
         )
-        if index == len(betas) - 1:
+        if image.colorbar:
             image.colorbar.set_label("F − least F")
     report.figure(
         "warm_maps",

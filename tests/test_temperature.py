@@ -114,6 +114,14 @@ def test_derivatives_are_those_of_the_formula(x64, beta):
     np.testing.assert_allclose(jax.grad(jax.grad(softmin, 1), 1)(values, beta, weights), float(bend), rtol=1e-6)
 
 
+@pytest.mark.parametrize("beta", [0.0, 1e-30, 1.0, 1e20, 1e30, INF])
+@pytest.mark.parametrize("value", [-490.66614, 1e-3, 7.77e8])
+def test_equal_energies_are_their_own_free_energy(beta, value):
+    values = jnp.full(7, value)
+    np.testing.assert_allclose(softmin(values, beta), value, rtol=3e-7)
+    assert float(jax.grad(softmin, 1)(values, beta)) == pytest.approx(0, abs=1e-12 * value**2)
+
+
 def test_forbidden_states():
     values = jnp.array([1.0, jnp.inf, 3.0])
     np.testing.assert_allclose(softmin(values, 2.0), float(exact([1, 3, 1e30], 2.0)[0]), rtol=1e-6)

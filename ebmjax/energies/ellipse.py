@@ -10,9 +10,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.types import Scalar
+from ebmjax.types import Scalar, check_shape
+
+
+Point = Float[Array | np.ndarray, "..."]
+"""An observed y, shape (2,)."""
 
 
 class Params(NamedTuple):
@@ -67,12 +72,16 @@ def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
     return params.radii * jnp.stack([jnp.cos(z), jnp.sin(z)])
 
 
-def energy(params: Params, y: Float[Array, "2"], z: Scalar) -> Scalar:
+def energy(params: Params, y: Point, z: Scalar) -> Scalar:
     """Squared distance of y from the manifold's point at z, in squared units of y.
+
+    Raises ValueError unless y has shape (2,) and z is a scalar.
 
     >>> float(energy(Params(jnp.array([2.0, 1.5])), jnp.array([2.0, 1.0]), 0.0))
     1.0
     """
+    check_shape("y", y, (2,))
+    check_shape("z", z, ())
     return jnp.sum((y - decode(params, z)) ** 2)
 
 
@@ -88,13 +97,17 @@ def decode_placed(params: PlacedParams, z: Scalar) -> Float[Array, "2"]:
     return params.centre + jnp.stack([cos * along - sin * across, sin * along + cos * across])
 
 
-def placed_energy(params: PlacedParams, y: Float[Array, "2"], z: Scalar) -> Scalar:
+def placed_energy(params: PlacedParams, y: Point, z: Scalar) -> Scalar:
     """Squared distance of y from the placed manifold's point at z.
+
+    Raises ValueError unless y has shape (2,) and z is a scalar.
 
     >>> params = PlacedParams(jnp.array([2.0, 1.5]), jnp.array([1.0, 1.0]), jnp.array(0.0))
     >>> float(placed_energy(params, jnp.array([3.0, 2.0]), 0.0))
     1.0
     """
+    check_shape("y", y, (2,))
+    check_shape("z", z, ())
     return jnp.sum((y - decode_placed(params, z)) ** 2)
 
 

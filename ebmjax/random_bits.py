@@ -106,23 +106,16 @@ def _random_bits(words, bit_width, shape):
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-def _split(words, shape):
-    return jnp.stack(threefry(words, *_counters(shape)), axis=-1)
-
-
-def _fold_in(words, data):
-    high, low = _seed(jnp.asarray(data, jnp.uint32))
-    return jnp.stack(threefry(words, high, low))
-
-
-_seed = jax.extend.random.threefry_prng_impl.seed
+# Keys are split by the default's rolled loop: XLA would fuse unrolled rounds into every consumer of a key, and again for
+# every split of a split, so that three in a row compile for minutes.
+_DEFAULT = jax.extend.random.threefry_prng_impl
 
 THREEFRY = jax.extend.random.define_prng_impl(
     key_shape=(2,),
-    seed=_seed,
-    split=_split,
+    seed=_DEFAULT.seed,
+    split=_DEFAULT.split,
     random_bits=_random_bits,
-    fold_in=_fold_in,
+    fold_in=_DEFAULT.fold_in,
     name="ebmjax_threefry",
     tag="eft",
 )

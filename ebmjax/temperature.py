@@ -63,8 +63,9 @@ def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, a
     >>> [float(softmin(jnp.array([1.0, 3.0]), beta)) for beta in (0.0, jnp.inf)]
     [2.0, 1.0]
     """
+    coldest = _is_coldest(beta)
     values, weights, beta = _prepare(values, log_weights, beta, axis)
-    return _softmin(values, weights, beta)
+    return _coldest(values, weights) if coldest else _softmin(values, weights, beta)
 
 
 def softmax(values: Values, beta: Beta, log_weights: LogWeights | None = None, axis: int = -1) -> Float[Array, "..."]:
@@ -89,8 +90,10 @@ def softargmin(
     >>> softargmin(jnp.array([1.0, 3.0, 1.0]), jnp.inf).tolist()
     [0.5, 0.0, 0.5]
     """
+    coldest = _is_coldest(beta)
     values, weights, beta = _prepare(values, log_weights, beta, axis)
-    return jnp.moveaxis(_softargmin(values, weights, beta), -1, axis)
+    shares = _share_of_least(values, weights) if coldest else _softargmin(values, weights, beta)
+    return jnp.moveaxis(shares, -1, axis)
 
 
 def softargmax(
@@ -127,6 +130,11 @@ def _prepare(values, log_weights, beta, axis):
     return jnp.moveaxis(values, axis, -1), log_weights, jnp.where(beta >= 0, beta, jnp.nan)
 
 
+def _is_coldest(beta):
+    """A static beta = inf is worth a path of its own: a minimum costs no exponential."""
+    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
+
+
 # ---- inside: the reduced axis is last, the largest log-weight is 0, beta is an array of the dtype of values ---------
 
 
@@ -160,6 +168,23 @@ def _above(values, log_weights):
     least = _least(values, log_weights)
     base = jax.lax.stop_gradient(jnp.where(jnp.abs(least) == jnp.inf, 0, least))
     return base, _on_support(values - base[..., None], log_weights, 0)
+
+
+@jax.custom_jvp
+def _coldest(values, log_weights):
+    return _least(values, log_weights)
+
+
+@_coldest.defjvp
+def _coldest_jvp(primals, tangents):
+    return _coldest(*primals), _inner(_share_of_least(*primals), tangents[0])
+
+
+def _share_of_least(values, log_weights):
+    """The measure restricted to the least values, normalized."""
+    least = _least(values, log_weights)[..., None]
+    weights = jnp.where(values == least, jnp.broadcast_to(jnp.exp(log_weights), values.shape), 0)
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
 @jax.custom_jvp

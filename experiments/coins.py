@@ -1,9 +1,9 @@
 """Ellipses fitted to the contours of coins.
 
 A real picture: the outlines of the old coins that come with scikit-image. They were struck by hand and are not round;
-each outline is taken for an ellipse somewhere, turned by some angle: five parameters. Training at **zero temperature** pulls the
-nearest point of the manifold to each point of the contour; what it makes small is the mean squared orthogonal distance.
-All coins are trained at once, in one vmapped and compiled call.
+each outline is taken for an ellipse somewhere, turned by some angle: five parameters. Training at **zero temperature**
+pulls the nearest point of the manifold to each point of the contour; what it makes small is the mean squared orthogonal
+distance. All coins are trained at once, in one vmapped and compiled call.
 
 For comparison stands `skimage.measure.EllipseModel`, which solves for a conic by linear algebra. It is direct and fast,
 but what it makes small is an algebraic distance; measured as distances, its errors cannot be below the trained ones.
@@ -113,10 +113,10 @@ def run(config: Config, report: Report) -> None:
             for i in range(len(ratios))
         ],
     )
+    difference = np.abs(own_residuals / theirs.rms - 1).max()
     report.text(
         "Both distances are measured by the same refined search for the nearest point; what `EllipseModel.residuals` "
-        f"says of its own ellipses differs from that by a fraction of {np.abs(own_residuals / theirs.rms - 1).max():.1e} "
-        "at most."
+        f"says of its own ellipses differs from that by a fraction of {difference:.1e} at most."
     )
     report.summary(
         coins=len(ratios),
@@ -137,7 +137,7 @@ def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tupl
 
     def train_one(contour):
         # In units of its own size around its own centre, so that one learning rate suits all coins and parameters.
-        centre = contour.mean(axis=0)
+        centre = contour.mean(axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum((contour - centre) ** 2, axis=1).mean())
         points = (contour - centre) / scale
         learner = gradient(
@@ -147,7 +147,9 @@ def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tupl
         start = ellipse.init_placed(points)
         trained = train(learner, jax.random.key(0), start, points, batch_size=len(points), epochs=config.updates)
         radii, offset, angle = trained.params
-        return ellipse.PlacedParams(scale * radii, centre + scale * offset, angle), trained.metrics.learner.loss[:, 0]
+        return ellipse.PlacedParams(scale * radii, centre[0] + scale * offset, angle), trained.metrics.learner.loss[
+            :, 0
+        ]
 
     return jax.vmap(train_one)(contours)
 

@@ -122,6 +122,17 @@ def test_equal_energies_are_their_own_free_energy(beta, value):
     assert float(jax.grad(softmin, 1)(values, beta)) == pytest.approx(0, abs=1e-12 * value**2)
 
 
+def test_a_static_and_a_traced_infinity_agree(x64):
+    """The static one takes a path without exponentials; values, shares, and derivatives are the same, at ties too."""
+    for values in ([1.0, 3.0, 1.0, 7.0], [2.0, 0.5, 4.0, 0.7], [1.0, jnp.inf, 1.0, 2.0]):
+        values, weights = jnp.array(values), jnp.array([0.0, 1.0, 2.0, -jnp.inf])
+        for function in (softmin, softmax, softargmin, softargmax, jax.grad(softmin), jax.hessian(softmin)):
+            if function in (softmax, softargmax) and jnp.isinf(values).any():
+                continue
+            static, traced = function(values, INF, weights), jax.jit(function)(values, INF, weights)
+            np.testing.assert_allclose(static, traced)
+
+
 def test_forbidden_states():
     values = jnp.array([1.0, jnp.inf, 3.0])
     np.testing.assert_allclose(softmin(values, 2.0), float(exact([1, 3, 1e30], 2.0)[0]), rtol=1e-6)

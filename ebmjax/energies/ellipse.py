@@ -15,7 +15,6 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.types import Scalar, check_shape
 
-
 Point = Float[Array | np.ndarray, "..."]
 """An observed y, shape (2,)."""
 
@@ -82,7 +81,7 @@ def energy(params: Params, y: Point, z: Scalar) -> Scalar:
     """
     check_shape("y", y, (2,))
     check_shape("z", z, ())
-    return jnp.sum((y - decode(params, z)) ** 2)
+    return (y[0] - params.radii[0] * jnp.cos(z)) ** 2 + (y[1] - params.radii[1] * jnp.sin(z)) ** 2
 
 
 def decode_placed(params: PlacedParams, z: Scalar) -> Float[Array, "2"]:

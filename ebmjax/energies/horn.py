@@ -11,10 +11,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.types import Scalar
+from ebmjax.types import Scalar, check_shape
+
+Point = Float[Array | np.ndarray, "..."]
+"""An observed y, shape (2,)."""
 
 Latent = Float[Array, " latent"] | Scalar
 """A code: a vector, or a scalar where dim(z) = 1."""
@@ -52,14 +56,19 @@ def decode(params: Params, x: Scalar, z: Scalar) -> Float[Array, "2"]:
     return params.predictor(x) * jnp.stack([jnp.cos(z), jnp.sin(z)])
 
 
-def energy(params: Params, x: Scalar, y: Float[Array, "2"], z: Scalar) -> Scalar:
+def energy(params: Params, x: Scalar, y: Point, z: Scalar) -> Scalar:
     """Squared distance of y from the manifold's point at (x, z), in squared units of y.
+
+    Raises ValueError unless y has shape (2,) and z is a scalar.
 
     >>> params = init(jax.random.key(0))
     >>> float(energy(params, 0.5, decode(params, 0.5, 1.0), 1.0))
     0.0
     """
-    return jnp.sum((y - decode(params, x, z)) ** 2)
+    check_shape("y", y, (2,))
+    check_shape("z", z, ())
+    radii = params.predictor(x)
+    return (y[0] - radii[0] * jnp.cos(z)) ** 2 + (y[1] - radii[1] * jnp.sin(z)) ** 2
 
 
 def init_generalized(
@@ -89,11 +98,12 @@ def decode_generalized(params: GeneralizedParams, x: Scalar, z: Latent) -> Float
     return params.decoder(jnp.concatenate([features, jnp.atleast_1d(z)]))
 
 
-def generalized_energy(params: GeneralizedParams, x: Scalar, y: Float[Array, "2"], z: Latent) -> Scalar:
-    """‖y - g(f(x), z)‖², in squared units of y.
+def generalized_energy(params: GeneralizedParams, x: Scalar, y: Point, z: Latent) -> Scalar:
+    """‖y - g(f(x), z)‖², in squared units of y. Raises ValueError unless y has shape (2,).
 
     >>> params = init_generalized(jax.random.key(0))
     >>> float(generalized_energy(params, 0.5, decode_generalized(params, 0.5, 1.0), 1.0))
     0.0
     """
+    check_shape("y", y, (2,))
     return jnp.sum((y - decode_generalized(params, x, z)) ** 2)

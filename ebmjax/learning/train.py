@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Key
+from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.types import Learner
 
@@ -70,13 +70,26 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
 
     def epoch(carry, key):
         order_key, updates_key = jax.random.split(key)
-        order = jax.random.permutation(order_key, samples)[: batches * batch_size]
+        order = _shuffled(order_key, samples)[: batches * batch_size]
         keys = jax.random.split(updates_key, batches)
         return jax.lax.scan(update, carry, (keys, order.reshape(batches, batch_size)))
 
     start = (learner.init(init_key, params), _all_finite(params))
     (state, _), metrics = jax.lax.scan(epoch, start, jax.random.split(epochs_key, epochs))
     return Trained(state.params, state, metrics)
+
+
+def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
+    """A permutation of range(samples).
+
+    Up to 4,096 samples: random words with the index in their low bits are sorted, one native sort of one operand, five
+    times as fast on CPU as sorting pairs. Ties of the 20 or more random bits, which keep their order, are then rare.
+    """
+    if samples > 4096:
+        return jax.random.permutation(key, samples)
+    index_bits = jnp.uint32(2 ** (samples - 1).bit_length() - 1)
+    words = (jax.random.bits(key, (samples,)) & ~index_bits) | jnp.arange(samples, dtype=jnp.uint32)
+    return (jnp.sort(words) & index_bits).astype(jnp.int32)
 
 
 def _all_finite(params: Any) -> Bool[Array, ""]:

@@ -8,6 +8,7 @@ import pytest
 
 from ebmjax import gradient, train
 from ebmjax.learning.gradient import stochastic_gradient
+from ebmjax.learning.train import _shuffled
 from ebmjax.types import Learner
 
 mean_square = lambda w, y: jnp.mean((w - y) ** 2)
@@ -22,12 +23,27 @@ def test_the_scan_is_the_python_loop():
     state, losses = learner.init(init_key, jnp.array(0.0)), []
     for epoch_key in jax.random.split(epochs_key, 4):
         order_key, updates_key = jax.random.split(epoch_key)
-        order = jax.random.permutation(order_key, 7)
+        order = _shuffled(order_key, 7)
         for number, update_key in enumerate(jax.random.split(updates_key, 2)):
             state, metrics = learner.update(update_key, state, data[order[3 * number : 3 * number + 3]])
             losses.append(metrics.loss)
     np.testing.assert_allclose(trained.params, state.params, rtol=1e-5)
     np.testing.assert_allclose(trained.metrics.learner.loss.ravel(), jnp.stack(losses), rtol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 400, 4096, 5000])
+def test_shuffles_are_permutations(samples):
+    orders = np.asarray(jax.vmap(lambda key: _shuffled(key, samples))(jax.random.split(jax.random.key(0), 3)))
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(samples), (3, 1)))
+
+
+def test_shuffles_are_uniform():
+    """All 24 orders of 4 samples in 24,000 draws: chi-squared with 23 degrees of freedom exceeds 64 once in 10^5."""
+    keys = jax.random.split(jax.random.key(1), 24_000)
+    orders = np.asarray(jax.jit(jax.vmap(lambda key: _shuffled(key, 4)))(keys))
+    _, counts = np.unique(orders, axis=0, return_counts=True)
+    assert len(counts) == 24
+    assert ((counts - 1000) ** 2 / 1000).sum() < 64
 
 
 def test_every_sample_is_seen_once_an_epoch():

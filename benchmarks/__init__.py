@@ -1,0 +1,1 @@
+"""Benchmarks: ours against real peers, in one run. `python -m benchmarks GROUP`."""

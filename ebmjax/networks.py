@@ -13,16 +13,15 @@ from ebmjax.types import Scalar
 ONES = nnx.initializers.ones_init()
 
 
-def _mostly_positive(key, shape, dtype=jnp.float32, out_sharding=None):
-    """Weights (4 ± 1)/fan-in, which is 4 times a mean: relu(x - t) averages 1/6 over the unit square of x and t."""
-    fan_in = shape[0]
-    return (4 + jax.random.normal(key, shape, dtype)) / fan_in
+def _positive(key, shape, dtype=jnp.float32, out_sharding=None):
+    """Weights in [2, 6)/fan-in, about 4 times a mean: relu(x - t) averages 1/6 over the unit square of x and t."""
+    return jax.random.uniform(key, shape, dtype, 2, 6) / shape[0]
 
 
 def _rising_and_falling(key, shape, dtype=jnp.float32, out_sharding=None):
     """The same weights, all negative for every other unit: fed with rising ones, it falls where the others rise."""
     signs = 1 - 2 * (jnp.arange(shape[-1]) % 2).astype(dtype)
-    return signs[None] * _mostly_positive(key, shape, dtype)
+    return signs[None] * _positive(key, shape, dtype)
 
 
 def _unit(key, shape, dtype=jnp.float32, out_sharding=None):
@@ -65,8 +64,8 @@ class RadiiPredictor(nnx.Module):
     """f: 1 → 8 → 8 → 2 with ReLU after the two hidden layers: the radii of the horn at x.
 
     A piecewise linear function is as good as its kinks are well placed, and gradient descent moves them but little. So
-    the kinks of both hidden layers start spread over [0, 1], which also leaves no unit dead there. Half of the second
-    layer's units rise with x and half fall, so that a horn may widen or narrow.
+    the kinks of both hidden layers start spread over [0, 1], so that no unit is dead there whatever the key. Half of
+    the second layer's units rise with x and half fall: a horn may widen or narrow.
 
     >>> RadiiPredictor(jax.random.key(0))(jnp.array(0.5)).shape
     (2,)
@@ -76,7 +75,7 @@ class RadiiPredictor(nnx.Module):
         rngs = nnx.Rngs(params=key)
         self.first = nnx.Linear(1, 8, kernel_init=_unit, bias_init=_kinks_inside, rngs=rngs)
         self.second = nnx.Linear(8, 8, kernel_init=_rising_and_falling, rngs=rngs)
-        self.last = nnx.Linear(8, 2, kernel_init=_mostly_positive, bias_init=ONES, rngs=rngs)
+        self.last = nnx.Linear(8, 2, kernel_init=_positive, bias_init=ONES, rngs=rngs)
         # Unit j is to be zero at the j-th place; its bias is zero so far.
         hidden = jax.nn.relu(self.first(_places(rngs.params(), 8)[:, None]))
         self.second.bias = nnx.Param(-jnp.diagonal(self.second(hidden)))

@@ -12,6 +12,7 @@ but what it makes small is an algebraic distance; measured as distances, its err
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -166,9 +167,22 @@ def _rms(distances: Array) -> np.ndarray:
     return np.sqrt(np.mean(np.asarray(distances) ** 2, axis=1))
 
 
+_numpy_eig = np.linalg.eig
+
+
+def _eig(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`numpy.linalg.eig` as it was before NumPy 2.5, real where it can be.
+
+    scikit-image 0.26.0 relies on that (its issue 8235, mended after that release).
+    """
+    values, vectors = _numpy_eig(matrix)
+    return (values, vectors) if np.imag(values).any() else (np.real(values), np.real(vectors))
+
+
 def _fit_with_skimage(contours: np.ndarray) -> tuple[ellipse.PlacedParams, np.ndarray]:
     """Its ellipses in our parameters, and the rms of the residuals that it reports itself."""
-    models = [EllipseModel.from_estimate(contour.astype(np.float64)) for contour in contours]
+    with patch.object(np.linalg, "eig", _eig):
+        models = [EllipseModel.from_estimate(contour.astype(np.float64)) for contour in contours]
     failed = [str(index) for index, model in enumerate(models) if not model]
     if failed:
         raise ValueError(f"scikit-image found no ellipse for the contours {', '.join(failed)}")

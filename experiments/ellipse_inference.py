@@ -304,7 +304,7 @@ def _limits(config: Config, report: Report, params: ellipse.Params, data: Array)
     plots.beta_axis(axes, betas)
     axes.set_ylabel("free energy Fβ(y')")
     axes.set_title("hot: the average (dashed)  ·  warm: the marginal  ·  cold: the minimum (dotted)")
-    axes.legend(loc="center right")
+    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.75))  # between the lines
     report.figure(
         "limits",
         figure,

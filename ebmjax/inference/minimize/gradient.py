@@ -225,8 +225,8 @@ def lowest(energy: Energy, space: Space, count: int) -> Any:
         raise ValueError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")
     heights = jax.lax.stop_gradient(jax.vmap(energy)(space.points))
     heights = jnp.where(jnp.isnan(heights), jnp.inf, heights)
-    if count == 1:
-        order = jnp.argmin(heights)[None]
+    if count == 1:  # argmin by two plain reductions: XLA does not vectorize its own on CPU
+        order = jnp.min(jnp.where(heights == heights.min(), jnp.arange(size), size - 1))[None]
     else:
         valley = (heights <= jnp.roll(heights, 1)) & (heights <= jnp.roll(heights, -1))
         order = jnp.lexsort((heights, ~valley))[:count]  # the lowest point of all is a valley, so it comes first

@@ -1,0 +1,1 @@
+"""The other side of every comparison, in its own best form."""

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ def _free_energy(quick, options, name):
         return map_chunks(of_one, y, 16)
 
     arguments = (jnp.asarray(y), jnp.asarray(betas))
-    memory = jax.jit(sweep, compiler_options=options).lower(*arguments).compile().memory_analysis()
+    memory: Any = jax.jit(sweep, compiler_options=options).lower(*arguments).compile().memory_analysis()
     peak = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 1e6
 
     def ours():
@@ -125,7 +126,7 @@ def _training(quick, models, name):
 
     initial = horn.init(jax.random.split(keys[0])[0]).predictor
     layers = (initial.first, initial.second, initial.last)
-    weights = [np.asarray(part[...]) for layer in layers for part in (layer.kernel, layer.bias)]
+    weights = [np.asarray(part) for layer in layers for part in (layer.kernel, layer.bias)]
     here, missing = _peers("torch")
     peers = {}
     if here:

@@ -1,7 +1,7 @@
 """Times our side and its peers in turn, checks that they agree, prints a table and writes JSON.
 
-A ratio counts only at equal work: every side returns its result and an objective, a peer that disagrees is an error, and
-the ratio is the median of the ratios of neighbouring runs, so that a machine that drifts does not decide it.
+A ratio counts only at equal work: every side returns its result and an objective, a peer that disagrees is an error,
+and the ratio is the median of the ratios of neighbouring runs, so that a machine that drifts does not decide it.
 """
 
 import argparse
@@ -51,7 +51,7 @@ class Case:
     """What one unit of work is: "sweep", "step", "draw"."""
     ours: Side
     peers: dict[str, Side]
-    """By the name in `PEERS`; a name outside it is printed and not recorded. A suffix after ":" tells variants apart."""
+    """By the name in `PEERS`, a suffix after ":" telling variants apart; another name is printed and not recorded."""
     agree: Callable[[Outcome, Outcome], None]
     """Raises AssertionError where a peer's outcome is not ours."""
     note: str = ""

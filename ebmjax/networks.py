@@ -88,4 +88,5 @@ class RadiiPredictor(nnx.Module):
 
 def _tiny(layer: nnx.Linear, inputs: Float[Array, " in"]) -> Float[Array, " out"]:
     """A layer of a few units as a sum: it fuses with what surrounds it, where a product is a call on CPU."""
-    return (inputs[:, None] * layer.kernel[...]).sum(axis=0) + layer.bias[...]
+    kernel, bias = jnp.asarray(layer.kernel), jnp.asarray(layer.bias)
+    return (inputs[:, None] * kernel).sum(axis=0) + bias

@@ -106,8 +106,8 @@ def _random_bits(words, bit_width, shape):
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-# Keys are split by the default's rolled loop: XLA would fuse unrolled rounds into every consumer of a key, and again for
-# every split of a split, so that three in a row compile for minutes.
+# Keys are split by the default's rolled loop: XLA would fuse unrolled rounds into every consumer of a key, and again
+# for every split of a split, so that three in a row compile for minutes.
 _DEFAULT = jax.extend.random.threefry_prng_impl
 
 THREEFRY = jax.extend.random.define_prng_impl(

@@ -16,7 +16,7 @@ Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 Beta = Array | np.ndarray | np.floating | float | int
 """An inverse temperature in [0, inf], a scalar; `ebmjax.temperature.check_beta` says what is wrong with another."""
 
-Energy = Callable[[Any], Array]
+Energy = Callable[[Any], Any]
 """A scalar function of the one thing that is not known."""
 
 Proposal = Callable[[Key[Array, ""], Any], Any]

@@ -6,7 +6,8 @@ A predictor f: 1 → 8 → 8 → 2 gives the two radii of the manifold at x, and
 
 Training is at zero temperature: for every sample the best angle is found, by 48 grid points and Newton steps from the
 best of them, and the manifold is pulled there. All seeds, each with its own data, initialization and batches, are
-trained in one compiled call. Grid search alone would not do: at the mouth, of radius 15, it is 25 times off the noise floor.
+trained in one compiled call. Grid search alone would not do: at the mouth, of radius 15, it is 25 times off the noise
+floor.
 """
 
 from dataclasses import dataclass

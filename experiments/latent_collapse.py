@@ -142,12 +142,14 @@ def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> 
 
     def loss(key, params, batch):
         draws = jax.random.normal(key, (config.draws, LATENT))
-        return energy_loss(lambda params, sample: _least(params, held, *sample, codes, draws, config.steps))(params, batch)
+        of_sample = lambda params, sample: _least(params, held, sample[0], sample[1], codes, draws, config.steps)
+        return energy_loss(of_sample)(params, batch)
 
     updates = config.epochs * (config.samples // config.batch_size)
     optimizer = optax.adam(optax.cosine_decay_schedule(config.rate, updates))
     scaled = (data.x, data.y / SCALE)
-    return train(stochastic_gradient(loss, optimizer), train_key, params, scaled, config.batch_size, config.epochs).params
+    learner = stochastic_gradient(loss, optimizer)
+    return train(learner, train_key, params, scaled, config.batch_size, config.epochs).params
 
 
 def free_energies(params, held: Held, points: problems.HornData, codes, draws, steps: int) -> Float[Array, " points"]:

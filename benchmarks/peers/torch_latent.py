@@ -10,13 +10,13 @@ torch.set_num_threads(1)
 
 def free_energy(y: np.ndarray, points: np.ndarray, betas: np.ndarray, chunk: int) -> np.ndarray:
     """F_beta for all y and betas by `torch.logsumexp`, `chunk` of y at a time: (betas, samples)."""
-    points, betas = torch.from_numpy(points), torch.from_numpy(betas)
+    places, inverse = torch.tensor(points), torch.tensor(betas)
     log_size, chunks = math.log(len(points)), []
     with torch.inference_mode():
-        for part in torch.from_numpy(y).split(chunk):
-            energy = (part[:, None] - points).square().sum(-1)
-            scaled = energy * -betas[:, None, None]
-            chunks.append((torch.logsumexp(scaled, -1) - log_size) / -betas[:, None])
+        for part in torch.tensor(y).split(chunk):
+            energy = (part[:, None] - places).square().sum(-1)
+            scaled = energy * -inverse[:, None, None]
+            chunks.append((torch.logsumexp(scaled, -1) - log_size) / -inverse[:, None])
         return torch.cat(chunks, 1).numpy()
 
 
@@ -41,7 +41,7 @@ def train_horn(
     params = [torch.tensor(weight, requires_grad=True) for weight in weights]
     angles = torch.arange(48) * (2 * math.pi / 48)
     circle = torch.stack([angles.cos(), angles.sin()], 1)
-    x, y = torch.tensor(x)[:, None], torch.tensor(y)
+    inputs, targets = torch.tensor(x)[:, None], torch.tensor(y)
     optimizer = torch.optim.Adam(params, lr=rate, fused=True)
 
     def radii(x):
@@ -63,10 +63,11 @@ def train_horn(
     done = 0
     while done < updates:
         order = torch.randperm(len(x))[: len(x) // batch_size * batch_size]
-        for batch_x, batch_y in zip(x[order].split(batch_size), y[order].split(batch_size), strict=True):
+        batches = zip(inputs[order].split(batch_size), targets[order].split(batch_size), strict=True)
+        for batch_x, batch_y in batches:
             optimizer.zero_grad(set_to_none=True)
             loss(batch_x, batch_y).backward()
             optimizer.step()
             done += 1
     with torch.no_grad():
-        return float(energies(radii(x), y).min(1).values.mean())
+        return float(energies(radii(inputs), targets).min(1).values.mean())

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ebmjax.types import Energy, Scalar, check_not_negative
 
 
-def regularized(energy: Energy, regularizer: Callable[[Any], Array], weight: Scalar) -> Energy:
+def regularized(energy: Energy, regularizer: Callable[[Any], Any], weight: Scalar) -> Energy:
     """E(z) + λ R(z), with λ = `weight`, in units of energy.
 
     Raises ValueError for a static negative weight.

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-SampleLoss = Callable[[Any, Any], Array]
+SampleLoss = Callable[[Any, Any], Any]
 """`sample_loss(params, sample) -> scalar`; a sample is whatever one row of the data is, such as y or (x, y)."""
 
-Loss = Callable[[Any, Any], Array]
+Loss = Callable[[Any, Any], Any]
 """`loss(params, batch) -> scalar`; a batch is samples stacked along a leading axis."""
 
 

@@ -1,7 +1,5 @@
 """The free energy of an energy over a space, at any temperature: the one primitive that everything else uses."""
 
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,7 +96,7 @@ def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) 
     return Marginal(value, error, jnp.where(error <= tolerance * scale, CONVERGED, TOO_COARSE))
 
 
-def energies(energy: Callable[[Any], Array], space: Space) -> Float[Array, " points"]:
+def energies(energy: Energy, space: Space) -> Float[Array, " points"]:
     """The energy of every point of a space: `jax.vmap(energy)(space.points)`, checked to be one scalar each.
 
     Raises ValueError where the energy is not a scalar or the space is empty.

@@ -1,6 +1,5 @@
 """The free energy of an energy over a space, at any temperature: the one primitive that everything else uses."""
 
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float

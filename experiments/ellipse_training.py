@@ -126,23 +126,15 @@ def _fit(config: Config, loss: Loss, data: Array) -> Trained:
 def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.ndarray, "2"]) -> None:
     """Who pulls whom: the nearest point at zero temperature, every point by its weight when warm."""
     space = circle(config.latent_points)
-    nearest = lambda params, y: refined_search(partial(ellipse.energy, params, y), space)
+    nearest = lambda params, y: refined_search(partial(ellipse.energy, params, y), space, starts=1)
     cold = energy_loss(lambda params, y: nearest(params, y).energy)
-
-    def fit_cold(data):
-        trained = _fit(config, cold, data)
-        over_data = jax.vmap(lambda params, y: ellipse.decode(params, nearest(params, y).value), in_axes=(None, 0))
-        untrained = ellipse.Params(jnp.array(config.start))
-        return trained, [over_data(params, data) for params in (untrained, trained.params)]
-
     with report.stage("training at zero temperature"):
-        trained, starts = report.compiled(fit_cold, data)
+        trained = report.compiled(lambda data: _fit(config, cold, data), data)
+    pulled = jax.jit(jax.vmap(lambda params, y: ellipse.decode(params, nearest(params, y).value), in_axes=(None, 0)))
     untrained, warm = ellipse.Params(jnp.array(config.start)), ellipse.Params(jnp.asarray(warm_radii))
     figure, axes = plots.panels(2, 2, width=4.9, height=4.0, share_x=True, share_y=True)
-    for panel, params, start, title in zip(
-        axes[0], (untrained, trained.params), starts, ("untrained", "trained"), strict=True
-    ):
-        _cold_arrows(panel, params, start, data, f"Zero temperature, {title}: {_named(params)}")
+    for panel, params, title in zip(axes[0], (untrained, trained.params), ("untrained", "trained"), strict=True):
+        _cold_arrows(panel, params, pulled(params, data), data, f"Zero temperature, {title}: {_named(params)}")
     for panel, params, title in zip(axes[1], (untrained, warm), ("untrained", "trained"), strict=True):
         beta = plots.beta_label(config.warm_beta)
         _warm_arrows(config, panel, params, data, f"Marginal at {beta}, {title}: {_named(params)}")

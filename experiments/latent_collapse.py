@@ -7,8 +7,8 @@ L1 norm, and noise,
 
     E(y, z) = ‖y - g(f(x), z)‖² + λ‖z‖²,      … + λ Σ|zᵢ|,      mean over ε of ‖y - g(f(x), z + σε)‖² + spring.
 
-All sixteen kinds of model are trained in one compiled call: a mask decides how many of the eight dimensions a model may use,
-and regularizers differ by their weights alone.
+All sixteen kinds of model are trained in one compiled call: a mask decides how many of the eight dimensions a model may
+use, and regularizers differ by their weights alone.
 """
 
 from dataclasses import dataclass

@@ -224,5 +224,6 @@ def _draw_maps(report, models, held, codes, draws, config, box):
         "maps",
         figure,
         "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red). One dimension "
-        "carves out the ellipse; eight free ones leave a plain without features; held ones find the ellipse again.",
+        "carves out the ellipse; eight free ones leave a plain. The norm makes what is far away dear; noise, which "
+        "limits how finely a code can say where, brings the ring back.",
     )

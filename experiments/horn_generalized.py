@@ -60,7 +60,7 @@ class Config:
             raise ValueError(f"seeds is {self.seeds}, expected at least 1")
 
 
-QUICK = Config(held_out=200, seeds=2, stages=8, epochs=20, hidden=(16, 16), codes=48)
+QUICK = Config(held_out=100, seeds=2, stages=7, epochs=15, hidden=(16,), codes=32)
 
 
 class Annealed(NamedTuple):

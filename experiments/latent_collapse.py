@@ -75,7 +75,7 @@ class Config:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a number that is not negative")
 
 
-QUICK = Config(seeds=1, samples=200, evaluated=60, epochs=30, hidden=(16,), starts=8, steps=5, draws=3)
+QUICK = Config(seeds=1, samples=200, evaluated=40, epochs=20, hidden=(16,), starts=8, steps=5, draws=3)
 
 
 class Held(NamedTuple):

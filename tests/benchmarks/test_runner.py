@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 
 import numpy as np
 import pytest
@@ -42,6 +43,14 @@ def test_records_have_the_agreed_fields(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "a note" in printed
     assert "compiled in" in printed
+
+
+def test_a_ratio_above_one_says_that_ours_is_faster():
+    """The peer rests for 5 ms, ours for none: which side is which, not how fast."""
+    slow = Side(lambda: lambda: (time.sleep(5e-3), Outcome(np.array(1.0), 1.0))[1])
+    (record,) = runner.compare("latent", case({"torch": slow}), repeats=3)
+    assert record.peer > 4e-3 > record.ours
+    assert record.ratio > 1
 
 
 def test_variants_of_a_peer_share_its_name_and_others_stay_out_of_the_json(tmp_path):

@@ -63,6 +63,10 @@ def test_newton_goes_downhill_from_a_maximum_s_side():
     solution = newton(jnp.cos, jnp.array(0.1))
     np.testing.assert_allclose(jnp.abs(solution.value), jnp.pi, atol=1e-3)
     np.testing.assert_allclose(solution.energy, -1)
+    # already the first step does: the curvature is negative there, and its absolute value is what counts
+    assert newton(jnp.cos, jnp.array(0.1), max_steps=1).energy < jnp.cos(0.1)
+    saddle = lambda z: z[0] ** 2 - z[1] ** 2 + z[1] ** 4
+    assert newton(saddle, jnp.array([0.0, 0.1]), max_steps=1).energy < saddle(jnp.array([0.0, 0.1]))
 
 
 def test_many_starts_ignore_those_that_diverge():

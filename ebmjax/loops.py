@@ -56,8 +56,9 @@ def repeat(
     """
     _check_count("steps", steps)
     keys = jax.random.split(key, steps)
-    first = step(keys[0], state)
-    return jax.lax.scan(lambda carry, key: (step(key, carry[0]), None), first, keys[1:])[0]
+    # an info to begin with, never seen, so that the step is compiled once
+    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(step, keys[0], state)[1])
+    return jax.lax.scan(lambda carry, key: (step(key, carry[0]), None), (state, blank), keys)[0]
 
 
 def iterate_until(

@@ -58,16 +58,43 @@ def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32)
     >>> bool(jnp.all(bits(key, (5,)) == jax.random.bits(key, (5,))))
     True
     """
-    if not jnp.issubdtype(getattr(key, "dtype", np.dtype(float)), jax.dtypes.prng_key):
-        raise TypeError(
-            f"key: got {getattr(key, 'dtype', type(key).__name__)}, wanted a typed key: jax.random.key(seed)"
-        )
-    words = jax.random.key_data(key)
-    if words.shape != (2,):
-        raise TypeError(f"key: got key data of shape {words.shape}, wanted one threefry key, shape (2,)")
+    words = _key_words(key)
     if not jnp.issubdtype(dtype, jnp.unsignedinteger):
         raise TypeError(f"dtype: got {np.dtype(dtype).name}, wanted an unsigned integer type")
     return _random_bits(words, np.dtype(dtype).itemsize * 8, shape)
+
+
+def uniform(key: Array, shape: tuple[int, ...] = ()) -> Array:
+    """Float32 uniforms on a grid of 2²⁴ midpoints in ]0, 1[: neither 0 nor 1, so that logarithms and odds are finite.
+
+    Raises TypeError and ValueError as `bits`.
+
+    >>> bool(jnp.all((uniform(jax.random.key(0), (9,)) > 0) & (uniform(jax.random.key(0), (9,)) < 1)))
+    True
+    """
+    return (bits(key, shape) >> np.uint32(8)).astype(jnp.float32) * np.float32(2.0**-24) + np.float32(2.0**-25)
+
+
+def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
+    """Uniform 32-bit words by hashing a counter twice with a key: an opt-in, five to ten times as fast as `bits`.
+
+    The counter walks from a start in strides, an odd number, which both follow from the key; two rounds of multiply and
+    xor-shift (Wellons' lowbias32) make a word of each stop. No proof stands behind it as behind threefry; the tests of
+    the samplers that offer it pass with it as they do with `bits`.
+
+    Raises TypeError and ValueError as `bits`.
+
+    >>> hashed(jax.random.key(0), (2, 3)).shape
+    (2, 3)
+    """
+    words = _key_words(key)
+    _, counter = _counters(shape)
+    start = words[0] ^ (words[1] * np.uint32(0x85EBCA6B))
+    stride = ((words[1] << np.uint32(1)) | np.uint32(1)) * np.uint32(0x9E3779B1)
+    mixed = (counter + start) * stride
+    mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return mixed ^ (mixed >> np.uint32(16))
 
 
 def key(seed: int) -> Key[Array, ""]:
@@ -89,6 +116,17 @@ def unrolled(key: Key[Array, "*batch"]) -> Key[Array, "*batch"]:
     True
     """
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=THREEFRY)
+
+
+def _key_words(key):
+    if not jnp.issubdtype(getattr(key, "dtype", np.dtype(float)), jax.dtypes.prng_key):
+        raise TypeError(
+            f"key: got {getattr(key, 'dtype', type(key).__name__)}, wanted a typed key: jax.random.key(seed)"
+        )
+    words = jax.random.key_data(key)
+    if words.shape != (2,):
+        raise TypeError(f"key: got key data of shape {words.shape}, wanted one threefry key, shape (2,)")
+    return words
 
 
 def _counters(shape):

@@ -41,6 +41,16 @@ def check_beta(beta: Beta) -> None:
         raise ValueError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
 
 
+def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
+    """beta · values, the reduced energy, with inf · 0 = 0: so that at zero temperature a tie stays a tie.
+
+    >>> reduced(jnp.array([-1.0, 0.0, 2.0]), jnp.inf).tolist()
+    [-inf, 0.0, inf]
+    """
+    values = jnp.asarray(values)
+    return jnp.where(values == 0, 0, jnp.asarray(beta).astype(values.dtype) * values)
+
+
 def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, axis: int = -1) -> Float[Array, "..."]:
     """Free energy of a list of energies: -1/beta log Σ w exp(-beta values) along `axis`.
 
@@ -238,6 +248,7 @@ def _phi(order, x, largest):
 def _softmin_jvp(primals, tangents):
     values, log_weights, beta = primals
     d_values, d_log_weights, d_beta = tangents
+    d_log_weights = jnp.broadcast_to(d_log_weights, values.shape)
     along_weights, along_beta = _slopes(values, log_weights, beta)
     tangent = _inner(_softargmin(values, log_weights, beta), d_values) + _inner(along_weights, d_log_weights)
     return _softmin(values, log_weights, beta), tangent + along_beta * d_beta

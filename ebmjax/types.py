@@ -6,6 +6,7 @@ Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.core
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
@@ -26,8 +27,20 @@ CONVERGED = 0
 STEP_LIMIT = 1
 DIVERGED = 2
 TOO_COARSE = 3
-RESULTS = ("converged", "step limit reached", "diverged", "grid too coarse")
+TWO_CYCLE = 4
+RESULTS = ("converged", "step limit reached", "diverged", "grid too coarse", "cycle of two states")
 """What a result code means: `RESULTS[int(solution.result)]`."""
+
+
+class Alphabet(NamedTuple):
+    """The two values of a binary unit."""
+
+    low: float
+    high: float
+
+
+SPINS = Alphabet(-1.0, 1.0)
+BITS = Alphabet(0.0, 1.0)
 
 
 class Space(NamedTuple):
@@ -65,7 +78,7 @@ class Learner(NamedTuple):
 class Solution(NamedTuple):
     """What every minimizer returns.
 
-    `result` is one of `CONVERGED`, `STEP_LIMIT`, `DIVERGED`; a solver never raises inside jit.
+    `result` is one of `CONVERGED`, `STEP_LIMIT`, `DIVERGED`, `TWO_CYCLE`; a solver never raises inside jit.
     """
 
     value: PyTree[Array]
@@ -100,6 +113,23 @@ def check_not_negative(name: str, value: Scalar) -> None:
     """
     if is_static(value) and not float(value) >= 0:
         raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")
+
+
+def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
+    """Raise ValueError, naming the argument, for static units that hold anything but the alphabet's two values.
+
+    >>> check_units("spins", np.array([1.0, 0.0]), SPINS)
+    Traceback (most recent call last):
+    ValueError: spins: got a unit of 0.0, wanted -1 or 1
+    """
+    for leaf in jax.tree.leaves(units):
+        if is_static(leaf):
+            values = np.asarray(leaf)
+            foreign = values[(values != alphabet.low) & (values != alphabet.high)]
+            if foreign.size:
+                raise ValueError(
+                    f"{name}: got a unit of {foreign.flat[0]}, wanted {alphabet.low:g} or {alphabet.high:g}"
+                )
 
 
 def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:

@@ -63,3 +63,48 @@ def test_bad_arguments_are_named():
         random_bits.bits(jax.random.key(0), (2,), jnp.float32)
     with pytest.raises(ValueError, match="fewer than 2\\^32"):
         random_bits.bits(jax.random.key(0), (2**16, 2**16))
+
+
+def test_uniforms_are_inside_the_open_interval_and_on_the_grid_of_the_bits():
+    draws = random_bits.uniform(jax.random.key(3), (100_000,))
+    assert draws.dtype == jnp.float32
+    assert 0 < float(draws.min()) < float(draws.max()) < 1
+    np.testing.assert_allclose(
+        draws, (np.asarray(random_bits.bits(jax.random.key(3), (100_000,))) >> 8) / 2**24, atol=1e-7
+    )
+
+
+def test_hashed_words_have_balanced_independent_bits():
+    """Every bit of every word, every pair of bits of a word, and neighbouring words: z beyond 5.5 once in 50,000."""
+    words = np.asarray(random_bits.hashed(jax.random.key(5), (2**16,)))
+    signs = 2.0 * ((words[:, None] >> np.arange(32)) & 1) - 1
+    root = np.sqrt(len(words))
+    assert np.abs(signs.mean(axis=0) * root).max() < 5.5
+    pairs = signs.T @ signs / root
+    assert np.abs(pairs[np.triu_indices(32, 1)]).max() < 5.5
+    for lag in (1, 2, 64, 4096):
+        assert np.abs((signs[lag:].T @ signs[:-lag]) / np.sqrt(len(words) - lag)).max() < 5.5
+
+
+@pytest.mark.parametrize("keys", [[(0, 0), (0, 1)], [(0, 1), (0, 2)], [(7, 3), (2**20, 3)], [(0, 5), (0, 5 + 2**31)]])
+def test_hashed_words_of_neighbouring_keys_are_unrelated(keys):
+    one, two = (
+        np.asarray(random_bits.hashed(jax.random.wrap_key_data(jnp.array(words, jnp.uint32)), (2**14,)))
+        for words in keys
+    )
+    signs = [2.0 * ((words[:, None] >> np.arange(32)) & 1) - 1 for words in (one, two)]
+    for left, right in ((signs[0], signs[1]), (signs[0][1:], signs[1][:-1]), (signs[0][:-1], signs[1][1:])):
+        assert np.abs(left.T @ right / np.sqrt(len(left))).max() < 5.5
+
+
+def test_hashed_words_are_spread_evenly():
+    draws = np.asarray(random_bits.hashed(jax.random.key(9), (2**18,))) >> 24
+    counts = np.bincount(draws, minlength=256)
+    chi_squared = ((counts - 2**10) ** 2 / 2**10).sum()
+    assert abs(chi_squared - 255) < 5 * np.sqrt(2 * 255)  # 255 degrees of freedom
+
+
+@pytest.mark.parametrize("draw", [random_bits.hashed, random_bits.uniform])
+def test_other_draws_refuse_what_is_no_key(draw):
+    with pytest.raises(TypeError, match="key: got uint32, wanted a typed key"):
+        draw(jnp.zeros(2, jnp.uint32), (3,))

@@ -2,7 +2,7 @@
 
 A latent that is free to move explains everything: with dim(z) ≥ dim(y) the free energy is zero everywhere. Three
 things hold it down: a regularizer λR(z) on its size (squared norm) or on its number (L1), and noise, which limits what
-it can say.
+it can say. `clamp` conditions on part of the unknown.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
 from ebmjax.types import Energy, Scalar, check_not_negative
 
@@ -58,3 +59,31 @@ def noisy(energy: Energy, noise: Float[Array, "draws *latent"]) -> Energy:
     if noise.shape[0] == 0:
         raise ValueError(f"noise: got shape {noise.shape}, wanted at least one row")
     return lambda z: jax.vmap(lambda shift: energy(z + shift))(noise).mean()
+
+
+def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Float[Array, "*shape"]) -> Energy:
+    """The energy of the free units alone, the others held at what is known: E(free | known).
+
+    Args:
+        energy: a function of one array.
+        known: which of its entries are held, static: the free ones are as many as are False, in their order.
+        values: the entries; those that are free do not matter.
+
+    Returns:
+        `energy(free)`, for free of shape (number free,). exp(-beta E)/Z of it is the conditional law.
+
+    Raises:
+        ValueError: shapes that differ, or nothing free.
+
+    >>> energy = lambda s: s[0] + 10 * s[1] + 100 * s[2]
+    >>> held = clamp(energy, np.array([True, False, True]), jnp.array([1.0, 0.0, 3.0]))
+    >>> float(held(jnp.array([2.0])))
+    321.0
+    """
+    known = np.asarray(known)
+    if known.shape != jnp.shape(values):
+        raise ValueError(f"known: got shape {known.shape}, wanted that of values, {jnp.shape(values)}")
+    free = np.nonzero(~known)
+    if len(free[0]) == 0:
+        raise ValueError("known: got every unit held, wanted at least one that is free")
+    return lambda unknown: energy(jnp.asarray(values).at[free].set(unknown))

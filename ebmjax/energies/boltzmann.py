@@ -1,0 +1,131 @@
+"""Boltzmann machine: a Hopfield network at a temperature, its units visible, hidden or labels in any partition.
+
+    E(s) = -½ sᵀWs - bᵀs,    s ∈ {-1, +1}^N, P(s) = exp(-beta E(s)) / Z
+
+Parameters, `energy` and `field` are those of the Hopfield network. Given the rest, a spin is up with probability
+σ(2 beta (Ws + b)_i).
+
+Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines".
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ebmjax.energies import hopfield
+from ebmjax.energies.hopfield import Params
+from ebmjax.types import Scalar, is_static
+
+
+class Units(NamedTuple):
+    """Which spins are what: index arrays that together count every spin once."""
+
+    visible: Int[np.ndarray, " visible"]
+    hidden: Int[np.ndarray, " hidden"]
+    label: Int[np.ndarray, " label"]
+
+
+def init(key: Key[Array, ""], units: int, scale: float = 0.1) -> Params:
+    """Symmetric Gaussian couplings of standard deviation `scale` / √N, no bias.
+
+    >>> params = init(jax.random.key(0), 3)
+    >>> bool(jnp.all(params.weights == params.weights.T)), params.bias.tolist()
+    (True, [0.0, 0.0, 0.0])
+    """
+    upper = jnp.triu(jax.random.normal(key, (units, units)), 1) * (scale / np.sqrt(units))
+    return Params(upper + upper.T, jnp.zeros(units))
+
+
+def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
+    """E(s) = -½ sᵀWs - bᵀs of one state.
+
+    >>> float(energy(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2)), jnp.array([1.0, -1.0])))
+    1.0
+    """
+    return hopfield.energy(params, spins)
+
+
+def partition(visible: int, hidden: int = 0, label: int = 0) -> Units:
+    """Visible units first, then hidden ones, then labels.
+
+    Raises ValueError for a negative count or no unit at all.
+
+    >>> [part.tolist() for part in partition(2, 1, 1)]
+    [[0, 1], [2], [3]]
+    """
+    counts = {"visible": visible, "hidden": hidden, "label": label}
+    for name, count in counts.items():
+        if count < 0:
+            raise ValueError(f"{name}: got {count}, wanted a number of units that is not negative")
+    if sum(counts.values()) == 0:
+        raise ValueError("visible: got 0 units in all, wanted at least one")
+    ends = np.cumsum([0, *counts.values()])
+    return Units(*(np.arange(start, end) for start, end in zip(ends[:-1], ends[1:], strict=True)))
+
+
+def check_units(units: Units, params: Params) -> None:
+    """Raise ValueError where the parts do not count every spin of the machine exactly once.
+
+    >>> check_units(Units(np.array([0]), np.array([0]), np.array([], int)), init(jax.random.key(0), 2))
+    Traceback (most recent call last):
+    ValueError: units: got the spins [0, 0], wanted each of 0 to 1 once
+    """
+    counted = sorted(int(unit) for part in units for unit in part)
+    size = params.bias.shape[0]
+    if counted != list(range(size)):
+        raise ValueError(f"units: got the spins {counted}, wanted each of 0 to {size - 1} once")
+
+
+def join(
+    units: Units,
+    visible: Float[Array, " visible"],
+    hidden: Float[Array, " hidden"],
+    label: Float[Array, " label"],
+) -> Float[Array, " units"]:
+    """One state from its parts.
+
+    >>> units = Units(np.array([2, 0]), np.array([1]), np.array([], int))
+    >>> join(units, jnp.array([1.0, -1.0]), jnp.array([3.0]), jnp.zeros(0)).tolist()
+    [-1.0, 3.0, 1.0]
+    """
+    order = np.argsort(np.concatenate(units))
+    return jnp.concatenate([visible, hidden, label])[order]
+
+
+def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
+    """A class as spins: +1 at its place, -1 elsewhere.
+
+    Raises ValueError for a static label outside 0 … classes - 1.
+
+    >>> one_hot_spins(jnp.array(1), 3).tolist()
+    [-1.0, 1.0, -1.0]
+    """
+    if is_static(labels):
+        outside = np.asarray(labels)[(np.asarray(labels) < 0) | (np.asarray(labels) >= classes)]
+        if outside.size:
+            raise ValueError(f"labels: got {outside.flat[0]}, wanted 0 to {classes - 1}")
+    return 2 * jax.nn.one_hot(labels, classes) - 1
+
+
+def conditioned(params: Params, known: Bool[np.ndarray, " units"], values: Float[Array, " units"]) -> Params:
+    """The Boltzmann machine of the free units when the others are held: W_ff and b_f + W_fk s_k.
+
+    Its energy is that of `composition.clamp` up to a constant, and its law the same.
+
+    Raises ValueError where nothing is free, or shapes differ.
+
+    >>> pair = Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
+    >>> conditioned(pair, np.array([True, False]), jnp.array([-1.0, 0.0])).bias.tolist()
+    [-2.0]
+    """
+    known = np.asarray(known)
+    if known.shape != params.bias.shape:
+        raise ValueError(f"known: got shape {known.shape}, wanted {params.bias.shape}, one entry a unit")
+    if known.all():
+        raise ValueError("known: got every unit held, wanted at least one that is free")
+    free, held = np.nonzero(~known)[0], np.nonzero(known)[0]
+    between = params.weights[free][:, held]
+    return Params(params.weights[free][:, free], params.bias[free] + between @ values[held])

@@ -1,0 +1,143 @@
+"""Deep Boltzmann machine: layers of binary units, each coupled to the one below and the one above, none within a layer.
+
+    E(s⁰, …, s^L) = -Σ bₗᵀsₗ - Σ sₗᵀ Wₗ sₗ₊₁,    s ∈ {0,1}
+
+Layer 0 is visible. Given the even layers the odd ones are independent, and the other way round. With two layers it is
+the restricted Boltzmann machine.
+
+Salakhutdinov and Hinton (2009), "Deep Boltzmann machines".
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+Layers = tuple[Float[Array, " _"], ...]
+"""One vector of units a layer, from the visible one up."""
+
+Blocks = tuple[tuple[int, ...], ...]
+"""Layers that are drawn, or whose means are found, together."""
+
+
+class Params(NamedTuple):
+    """Couplings and biases, in units of energy."""
+
+    weights: tuple[Float[Array, "_ _"], ...]  # Wₗ, (units of layer l, units of layer l + 1)
+    biases: tuple[Float[Array, " _"], ...]  # bₗ, one vector a layer
+
+
+def init(
+    key: Key[Array, ""], visible_mean: Float[Array, " visible"], sizes: Sequence[int], scale: float = 0.01
+) -> Params:
+    """Small Gaussian weights, no hidden bias, and visible biases that give each unit its mean in the data.
+
+    Args:
+        key: typed random key.
+        visible_mean: mean of every visible unit, in [0, 1]; kept 0.01 off both ends, so that no bias is infinite.
+        sizes: of the hidden layers, from the lowest up; at least one.
+        scale: standard deviation of the weights.
+
+    Raises:
+        ValueError: no hidden layer, or an empty one.
+
+    >>> [bias.shape for bias in init(jax.random.key(0), jnp.full(3, 0.5), (4, 2)).biases]
+    [(3,), (4,), (2,)]
+    """
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
+    mean = jnp.clip(visible_mean, 0.01, 0.99)
+    widths = (len(mean), *sizes)
+    weights = [
+        scale * jax.random.normal(layer_key, shape)
+        for layer_key, shape in zip(jax.random.split(key, len(sizes)), zip(widths, sizes, strict=False), strict=True)
+    ]
+    return Params(tuple(weights), (jnp.log(mean) - jnp.log1p(-mean), *(jnp.zeros(size) for size in sizes)))
+
+
+def energy(params: Params, layers: Layers) -> Float[Array, ""]:
+    """Energy of one state; multilinear, so that at the means of independent units it is the mean energy.
+
+    Raises ValueError for another number of layers than the parameters have.
+
+    >>> params = Params((jnp.ones((3, 2)), jnp.ones((2, 1))), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)))
+    >>> float(energy(params, (jnp.ones(3), jnp.ones(2), jnp.ones(1))))
+    -8.0
+    """
+    _check_count(params, layers)
+    alone = [bias @ units for bias, units in zip(params.biases, layers, strict=True)]
+    pairs = [below @ weights @ above for below, weights, above in zip(layers, params.weights, layers[1:], strict=False)]
+    return -jnp.stack(alone + pairs).sum()
+
+
+def fields(params: Params, layers: Layers) -> Layers:
+    """bₗ + Wₗ₋₁ᵀsₗ₋₁ + Wₗsₗ₊₁: how much energy each unit gives back by being on. P(s = 1 | rest) = σ(beta · field).
+
+    Raises ValueError for another number of layers than the parameters have.
+
+    >>> params = Params((jnp.ones((3, 2)), jnp.ones((2, 1))), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)))
+    >>> [field.tolist() for field in fields(params, (jnp.ones(3), jnp.ones(2), jnp.ones(1)))]
+    [[2.0, 2.0, 2.0], [4.0, 4.0], [2.0]]
+    """
+    _check_count(params, layers)
+    result = list(params.biases)
+    for level, weights in enumerate(params.weights):
+        result[level] = result[level] + weights @ layers[level + 1]
+        result[level + 1] = result[level + 1] + layers[level] @ weights
+    return tuple(result)
+
+
+def odd_even(layers: int) -> Blocks:
+    """The blocks of a Gibbs sweep over all layers: the odd ones together, then the even ones.
+
+    Raises ValueError for fewer than 2 layers.
+
+    >>> odd_even(4)
+    ((1, 3), (0, 2))
+    """
+    if layers < 2:
+        raise ValueError(f"layers: got {layers}, wanted at least 2: the visible one and a hidden one")
+    return tuple(range(1, layers, 2)), tuple(range(0, layers, 2))
+
+
+def odd_even_hidden(layers: int) -> Blocks:
+    """The same with the visible layer held: for sampling, or for mean fields, given data.
+
+    Raises ValueError for fewer than 2 layers.
+
+    >>> odd_even_hidden(4), odd_even_hidden(2)
+    (((1, 3), (2,)), ((1,),))
+    """
+    odd, even = odd_even(layers)
+    return (odd, even[1:]) if len(even) > 1 else (odd,)
+
+
+def check(params: Params) -> None:
+    """Raise ValueError where the shapes of weights and biases do not make a machine.
+
+    >>> check(Params((jnp.ones((3, 2)),), (jnp.zeros(3), jnp.zeros(3))))
+    Traceback (most recent call last):
+    ValueError: weights[0]: got shape (3, 2), wanted (3, 3): the units of layers 0 and 1
+    """
+    if not params.weights:
+        raise ValueError("weights: got none, wanted at least one, between two layers")
+    if len(params.biases) != len(params.weights) + 1:
+        wanted = len(params.weights) + 1
+        raise ValueError(f"biases: got {len(params.biases)}, wanted {wanted}, one more than there are weights")
+    for level, bias in enumerate(params.biases):
+        if bias.ndim != 1 or not bias.size:
+            raise ValueError(f"biases[{level}]: got shape {bias.shape}, wanted (units,) with at least one unit")
+    for level, weights in enumerate(params.weights):
+        wanted = (len(params.biases[level]), len(params.biases[level + 1]))
+        if weights.shape != wanted:
+            raise ValueError(
+                f"weights[{level}]: got shape {weights.shape}, wanted {wanted}: "
+                f"the units of layers {level} and {level + 1}"
+            )
+
+
+def _check_count(params, layers):
+    if len(layers) != len(params.biases):
+        raise ValueError(f"layers: got {len(layers)}, wanted {len(params.biases)}, one a bias")

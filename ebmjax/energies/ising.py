@@ -1,0 +1,131 @@
+"""Ising model: spins on a periodic lattice of one or two dimensions, coupled to their nearest neighbours.
+
+    E(s) = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i,    s ∈ {-1, +1}
+
+One coupling for all bonds, or one a bond: `coupling[axis]` at a site is the bond to its next neighbour along that axis,
+around the edge at the end. A ring of two sites has both its bonds.
+
+Ising (1925); Onsager (1944), "Crystal statistics I".
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Shaped
+
+from ebmjax.energies import hopfield
+from ebmjax.types import Scalar
+
+Sublattices = tuple[Shaped[Array, "half_rows half_columns *rest"], ...]
+"""A square lattice in four parts, see `split`."""
+
+CRITICAL_BETA = math.log1p(math.sqrt(2)) / 2
+"""β_c J of the square lattice: 0.440687."""
+
+
+class Params(NamedTuple):
+    """Couplings and the outer field, in units of energy."""
+
+    coupling: Float[Array, "*bonds"]
+    """A scalar, or (dimensions, *lattice): a coupling a bond."""
+    field: Float[Array, "*sites"]
+    """A scalar, or of the lattice's shape."""
+
+
+def check(params: Params, lattice: tuple[int, ...]) -> None:
+    """Raise ValueError where the parameters do not fit a lattice of this shape, naming the argument.
+
+    >>> check(Params(jnp.ones((2, 4, 4)), jnp.zeros(())), (4, 6))
+    Traceback (most recent call last):
+    ValueError: coupling: got shape (2, 4, 4), wanted () or (2, 4, 6)
+    """
+    if len(lattice) not in (1, 2) or min(lattice) < 2:
+        raise ValueError(f"spins: got a lattice of shape {lattice}, wanted one or two dimensions of at least 2 sites")
+    for name, array, full in (
+        ("coupling", params.coupling, (len(lattice), *lattice)),
+        ("field", params.field, lattice),
+    ):
+        if jnp.shape(array) not in ((), full):
+            raise ValueError(f"{name}: got shape {jnp.shape(array)}, wanted () or {full}")
+
+
+def energy(params: Params, spins: Float[Array, "*lattice"]) -> Scalar:
+    """E(s) of one lattice. Raises ValueError for parameters that do not fit it.
+
+    >>> float(energy(Params(jnp.array(1.0), jnp.array(0.5)), jnp.ones((4, 4))))
+    -40.0
+    """
+    check(params, spins.shape)
+    bonds = jnp.stack([spins * jnp.roll(spins, -1, axis) for axis in range(spins.ndim)])
+    return -(jnp.sum(params.coupling * bonds) + jnp.sum(params.field * spins))
+
+
+def local_field(params: Params, spins: Float[Array, "*lattice"]) -> Float[Array, "*lattice"]:
+    """Σ_j J_ij s_j + h_i at every site: half of what the energy falls by when the spin turns from -1 to +1.
+
+    >>> local_field(Params(jnp.array(1.0), jnp.array(0.0)), jnp.array([1.0, 1.0, -1.0, 1.0])).tolist()
+    [2.0, 0.0, 2.0, 0.0]
+    """
+    check(params, spins.shape)
+    coupling = jnp.broadcast_to(params.coupling, (spins.ndim, *spins.shape))
+    field = jnp.broadcast_to(params.field, spins.shape)
+    for axis in range(spins.ndim):
+        ahead = coupling[axis] * jnp.roll(spins, -1, axis)
+        behind = jnp.roll(coupling[axis] * spins, 1, axis)
+        field = field + ahead + behind
+    return field
+
+
+def checkerboard(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]:
+    """Two colours such that no neighbours share one. Raises ValueError for a lattice with an odd side.
+
+    >>> checkerboard((4,)).tolist()
+    [0, 1, 0, 1]
+    """
+    if any(side % 2 for side in lattice):
+        raise ValueError(f"lattice: got shape {lattice}, wanted even sides: around an odd one two colours must meet")
+    return np.indices(lattice).sum(axis=0) % 2
+
+
+def split(spins: Shaped[Array, "rows columns *rest"]) -> Sublattices:
+    """The four sublattices of a square lattice, by the parities of row and column: (0, 0), (0, 1), (1, 0), (1, 1).
+
+    The first and the last make up one colour of the checkerboard, the two in between the other; the neighbours of a
+    sublattice are two others, whole, and the same two moved by one. Raises ValueError for an odd side.
+
+    >>> [part.item() for part in split(jnp.arange(4).reshape(2, 2))]
+    [0, 1, 2, 3]
+    """
+    rows, columns = spins.shape[:2]
+    if rows % 2 or columns % 2:
+        raise ValueError(f"spins: got a lattice of {rows} by {columns}, wanted even sides for a checkerboard")
+    return spins[::2, ::2], spins[::2, 1::2], spins[1::2, ::2], spins[1::2, 1::2]
+
+
+def join(sublattices: Sublattices) -> Shaped[Array, "rows columns *rest"]:
+    """The lattice that `split` was given.
+
+    >>> join(split(jnp.arange(16).reshape(4, 4))).ravel().tolist() == list(range(16))
+    True
+    """
+    rows, columns, *rest = sublattices[0].shape
+    grid = jnp.stack(sublattices).reshape(2, 2, rows, columns, *rest)
+    return jnp.moveaxis(grid, (0, 1), (1, 3)).reshape(2 * rows, 2 * columns, *rest)
+
+
+def dense(params: Params, lattice: tuple[int, ...]) -> hopfield.Params:
+    """The same energy as a Hopfield network of the flattened lattice, whose W holds all bonds.
+
+    >>> dense(Params(jnp.array(1.0), jnp.array(0.0)), (3,)).weights.tolist()
+    [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+    check(params, lattice)
+    sites = np.arange(math.prod(lattice)).reshape(lattice)
+    coupling = jnp.broadcast_to(params.coupling, (len(lattice), *lattice))
+    weights = jnp.zeros((sites.size, sites.size), coupling.dtype)
+    for axis in range(len(lattice)):
+        ahead = np.roll(sites, -1, axis).ravel()
+        weights = weights.at[sites.ravel(), ahead].add(coupling[axis].ravel())
+    return hopfield.Params(weights + weights.T, jnp.broadcast_to(params.field, lattice).ravel())

@@ -1,0 +1,71 @@
+"""Modern Hopfield network: the free energy of which stored pattern a state is.
+
+    E(ξ, x) = ½ ξᵀξ - ξᵀx,    F_beta(ξ) = softmin over the stored patterns x of E(ξ, x)
+
+The pattern is the latent variable, and beta enters in the free energy alone, as everywhere in this library. One update,
+ξ ← ξ - ∇F = Σ softargmin(E) x, is attention: keys and values are the patterns, the query is the state.
+Ramsauer et al. (2020), "Hopfield networks is all you need", eqs. 2 and 3; their energy is F plus a constant.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ebmjax.temperature import softargmin, softmin
+from ebmjax.types import Beta, Scalar, check_shape
+
+
+def energy(state: Float[Array, " units"], pattern: Float[Array, " units"]) -> Scalar:
+    """E(ξ, x) = ½ ξᵀξ - ξᵀx: half the squared distance of a state from a pattern, but for the pattern's own ½ xᵀx.
+
+    Raises ValueError unless the two have one shape.
+
+    >>> float(energy(jnp.array([1.0, 1.0]), jnp.array([1.0, -2.0])))
+    2.0
+    """
+    check_shape("pattern", pattern, jnp.shape(state))
+    return jnp.vdot(state, 0.5 * state - pattern, precision=jax.lax.Precision.HIGHEST)
+
+
+def free_energy(patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta) -> Scalar:
+    """F_beta(ξ) = ½ ξᵀξ - 1/beta log 1/P Σ_p exp(beta ξᵀx^p): low near any stored pattern.
+
+    Args:
+        patterns: stored patterns x, any real vectors, at least one.
+        state: ξ, the query.
+        beta: inverse temperature in [0, inf], in units of 1/energy.
+
+    Raises:
+        ValueError: beta negative, NaN or not a scalar; no pattern; a state of another length.
+
+    Ramsauer et al. (2020), eq. 2, without the constant ½ max ‖x‖².
+
+    >>> patterns = jnp.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> [float(free_energy(patterns, jnp.array([1.0, 1.0]), beta)) for beta in (0.0, jnp.inf)]
+    [0.0, -1.0]
+    """
+    return softmin(_energies(patterns, state), beta)
+
+
+def retrieve(
+    patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta
+) -> Float[Array, " units"]:
+    """One update ξ ← Σ_p softargmin_p(E) x^p = ξ - ∇F_beta(ξ); F never rises under it.
+
+    At beta = inf it is the pattern of the greatest overlap ξᵀx, or the mean of those that share it; at 0 the mean of
+    all. Arguments and errors as in `free_energy`.
+
+    Ramsauer et al. (2020), eq. 3.
+
+    >>> patterns = jnp.array([[1.0, 1.0], [1.0, -1.0]])
+    >>> retrieve(patterns, jnp.array([0.5, 0.1]), jnp.inf).tolist()
+    [1.0, 1.0]
+    """
+    shares = softargmin(_energies(patterns, state), beta)
+    return jnp.matmul(shares, patterns, precision=jax.lax.Precision.HIGHEST)
+
+
+def _energies(patterns, state):
+    if jnp.ndim(patterns) != 2:
+        raise ValueError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units)")
+    return jnp.asarray(jax.vmap(energy, (None, 0))(state, patterns))

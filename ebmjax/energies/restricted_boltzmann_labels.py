@@ -1,0 +1,130 @@
+"""Restricted Boltzmann machine of pictures and their labels: the last visible units say the class, one of them on.
+
+    E(v, c, h) = -aᵀv - bᵀh - vᵀWh - d_c - (Uh)_c,    v ∈ {0,1}^V, c ∈ {1 … C}, h ∈ {0,1}^H
+
+It is the plain machine with the visible units (v, e_c), and its parameters are `restricted_boltzmann.Params` with
+V + C visible units: a and d are the visible biases, W and U the weights. What is new is that exactly one label unit is
+on, so that the class is drawn as one unit of C values, and that all C free energies of a picture cost hardly more than
+one.
+
+Larochelle and Bengio (2008), "Classification using discriminative restricted Boltzmann machines".
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.energies.restricted_boltzmann import Params
+from ebmjax.temperature import check_beta, softargmin, softmin
+from ebmjax.types import Beta, Scalar, is_static
+
+Label = Int[Array | np.ndarray, ""] | int
+"""A class, 0 … C - 1."""
+
+
+def with_label(image: Float[Array | np.ndarray, " pixels"], label: Label, classes: int) -> Float[Array, " visible"]:
+    """(v, e_c): the pixels, then the label as units of which one is on.
+
+    Raises ValueError for a static label outside 0 … classes - 1.
+
+    >>> with_label(jnp.array([0.0, 1.0]), jnp.array(2), classes=3).tolist()
+    [0.0, 1.0, 0.0, 0.0, 1.0]
+    """
+    if is_static(label) and not 0 <= int(label) < classes:
+        raise ValueError(f"label: got {int(label)}, wanted 0 to {classes - 1}")
+    image = jnp.asarray(image)
+    return jnp.concatenate([image, jax.nn.one_hot(label, classes, dtype=image.dtype)])
+
+
+def energy(
+    params: Params,
+    image: Float[Array, " pixels"],
+    label: Label,
+    hidden: Float[Array, " hidden"],
+    classes: int,
+) -> Scalar:
+    """Energy of a picture, its label and the hidden units.
+
+    Raises ValueError for a static label outside 0 … classes - 1, or parameters of another number of units.
+
+    >>> params = Params(jnp.ones((5, 2)), jnp.zeros(5), jnp.zeros(2))
+    >>> float(energy(params, jnp.ones(2), jnp.array(0), jnp.ones(2), classes=3))
+    -6.0
+    """
+    _check_sizes(params, image.shape[-1], classes)
+    return rbm.energy(params, with_label(image, label, classes), hidden)
+
+
+def label_free_energies(
+    params: Params, image: Float[Array, " pixels"], classes: int, beta: Beta
+) -> Float[Array, " classes"]:
+    """F_beta(v, c) of one picture with each of the classes: the hidden units are marginalized.
+
+    The picture's part of the fields is computed once: O((V + C) H) in all.
+
+    Args:
+        params: of a machine with pixels + classes visible units.
+        image: the pixels.
+        classes: C, static, at least 2.
+        beta: inverse temperature in [0, inf].
+
+    Raises:
+        ValueError: a bad beta, fewer than 2 classes, parameters of another number of units.
+
+    >>> params = Params(jnp.ones((4, 1)), jnp.zeros(4).at[-1].set(2.0), jnp.zeros(1))
+    >>> label_free_energies(params, jnp.ones(2), 2, beta=jnp.inf).tolist()
+    [-3.0, -5.0]
+    """
+    check_beta(beta)
+    _check_sizes(params, image.shape[-1], classes)
+    of_pixels, of_label = params.weights[:-classes], params.weights[-classes:]
+    field = (params.hidden_bias + image @ of_pixels)[None] + of_label
+    hidden = softmin(jnp.stack([jnp.zeros_like(field), -field]), beta, axis=0).sum(axis=1)
+    return hidden - params.visible_bias[-classes:] - image @ params.visible_bias[:-classes]
+
+
+def label_law(params: Params, image: Float[Array, " pixels"], classes: int, beta: Beta) -> Float[Array, " classes"]:
+    """P(c | v) = softargmin of the free energies at the same beta: the machine as a classifier.
+
+    Arguments and errors as in `label_free_energies`.
+
+    >>> params = Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1))
+    >>> label_law(params, jnp.ones(2), 2, beta=1.0).tolist()
+    [0.5, 0.5]
+    """
+    return softargmin(label_free_energies(params, image, classes, beta), beta)
+
+
+def label_energies(params: Params, hidden: Float[Array, " hidden"], classes: int) -> Float[Array, " classes"]:
+    """-d_c - (Uh)_c: the energy of each class given the hidden units. P(c | h) is its softargmin.
+
+    Raises ValueError for fewer than 2 classes, or more than there are visible units.
+
+    >>> label_energies(Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1)), jnp.ones(1), 2).tolist()
+    [-1.0, -1.0]
+    """
+    check_classes(params, classes)
+    return -rbm.visible_field(
+        params._replace(weights=params.weights[-classes:], visible_bias=params.visible_bias[-classes:]), hidden
+    )
+
+
+def check_classes(params: Params, classes: int) -> None:
+    """Raise ValueError for fewer than 2 classes, or so many that no visible unit is left for a pixel.
+
+    >>> check_classes(Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1)), 4)
+    Traceback (most recent call last):
+    ValueError: classes: got 4, wanted 2 to 3, as the machine has 4 visible units
+    """
+    units = params.visible_bias.shape[0]
+    if not 2 <= classes < units:
+        raise ValueError(f"classes: got {classes}, wanted 2 to {units - 1}, as the machine has {units} visible units")
+
+
+def _check_sizes(params, pixels, classes):
+    check_classes(params, classes)
+    units = params.visible_bias.shape[0]
+    if pixels != units - classes:
+        raise ValueError(f"image: got {pixels} pixels, wanted {units - classes}: {units} visible units less {classes}")

@@ -1,0 +1,251 @@
+"""Evolution of a Hopfield network: spins turn towards their fields, one at a time or all at once.
+
+    s_i ← sign((Ws + b)_i),    ties keep the spin
+
+One at a time, no update raises the energy E(s) = -½ sᵀWs - bᵀs, so that a fixed point is reached. A field that is zero
+up to the rounding of its sum counts as a tie: otherwise rounding could turn a spin to and fro for ever. A sweep visits
+every unit once and costs N² operations, because a turned spin changes all fields by one row of W.
+Solutions may be differentiated: the spins count as constants, `energy` carries ∂E/∂params.
+Hopfield (1982); for the cycles of two states Goles-Chacc, Fogelman-Soulie & Pellegrin (1985).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from ebmjax.energies import hopfield
+from ebmjax.energies.hopfield import Params
+from ebmjax.loops import iterate_until, repeat
+from ebmjax.types import (
+    CONVERGED,
+    DIVERGED,
+    SPINS,
+    STEP_LIMIT,
+    TWO_CYCLE,
+    Solution,
+    check_shape,
+    check_units,
+    is_static,
+)
+
+
+class Trace(NamedTuple):
+    """Spins after every sweep, and the energy after every visit to a unit."""
+
+    spins: Float[Array, "sweeps units"]
+    energies: Float[Array, "sweeps units"]
+
+
+def asynchronous(
+    params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], max_sweeps: int = 100
+) -> Solution:
+    """Visit the units in one fixed order, sweep after sweep, until no spin wants to turn.
+
+    Args:
+        params: couplings and biases.
+        spins: where to begin, -1 and +1.
+        order: a permutation of range(units).
+        max_sweeps: limit, at least 1.
+
+    Returns:
+        `Solution`: a fixed point (CONVERGED), or where the limit came first (STEP_LIMIT); DIVERGED where the energy is
+        not finite. `steps` counts sweeps, 0 from a fixed point. The energy never exceeds that of the start.
+
+    Raises:
+        ValueError: static spins other than -1 and +1, weights that are not symmetric with zero diagonal, an order that
+            is no permutation, max_sweeps below 1.
+
+    Hopfield (1982), eq. 1.
+
+    >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
+    >>> solution = asynchronous(params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]), jnp.arange(5))
+    >>> solution.value.tolist(), int(solution.steps), int(solution.result)
+    ([1.0, 1.0, -1.0, -1.0, 1.0], 1, 0)
+    """
+    _check(params, spins)
+    _check_order(order, spins)
+    return _settle(params, spins, lambda key: order, jax.random.key(0), max_sweeps)
+
+
+def asynchronous_random(
+    key: Key[Array, ""], params: Params, spins: Float[Array, " units"], max_sweeps: int = 100
+) -> Solution:
+    """The same with a fresh random order for each sweep.
+
+    Args:
+        key: typed random key, split once a sweep.
+        params, spins, max_sweeps: as in `asynchronous`; so are results and errors.
+
+    >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
+    >>> solution = asynchronous_random(jax.random.key(0), params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]))
+    >>> solution.value.tolist()
+    [1.0, 1.0, -1.0, -1.0, 1.0]
+    """
+    _check(params, spins)
+    return _settle(params, spins, lambda key: jax.random.permutation(key, len(spins)), key, max_sweeps)
+
+
+def synchronous(params: Params, spins: Float[Array, " units"], max_steps: int = 100) -> Solution:
+    """Turn all spins at once, until nothing changes or two states follow each other for ever.
+
+    The energy may rise on the way.
+
+    Args:
+        params, spins: as in `asynchronous`.
+        max_steps: limit, at least 1.
+
+    Returns:
+        `Solution`: a fixed point (CONVERGED), the lower of the two states of a cycle (TWO_CYCLE), or where the limit
+        came first (STEP_LIMIT); DIVERGED where the energy is not finite.
+
+    Raises:
+        ValueError: as `asynchronous`.
+
+    Goles-Chacc, Fogelman-Soulie & Pellegrin (1985): with a symmetric W nothing but the first two can last.
+
+    >>> params = Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2))
+    >>> int(synchronous(params, jnp.array([1.0, -1.0])).result) == TWO_CYCLE
+    True
+    """
+    _check(params, spins)
+    frozen = jax.lax.stop_gradient(params)
+    slack = _slack(frozen)
+    turn = lambda spins: _turned(hopfield.field(frozen, spins), spins, slack)
+
+    def step(state):
+        _, now, after = state
+        return now, after, turn(after)
+
+    # The first state has no predecessor: zeros are no spins, and so never equal to one.
+    before, now, after = jnp.zeros_like(spins), spins, turn(spins)
+    done = lambda state: jnp.all(state[2] == state[1]) | jnp.all(state[2] == state[0])
+    (before, now, after), steps, _ = iterate_until(step, (before, now, after), done, max_steps)
+    settled, cycles = jnp.all(after == now), jnp.all(after == before)
+    other_is_lower = cycles & (hopfield.energy(frozen, after) < hopfield.energy(frozen, now))
+    value = jnp.where(other_is_lower, after, now)
+    return _solution(params, value, steps, jnp.where(settled, CONVERGED, jnp.where(cycles, TWO_CYCLE, STEP_LIMIT)))
+
+
+def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[Array, " units"]:
+    """The spins after a fixed number of asynchronous sweeps in the order 0 … N-1: contrasting states for a loss.
+
+    Args:
+        params, spins: as in `asynchronous`, and so are the errors.
+        sweeps: how many, at least 1.
+
+    >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
+    >>> evolve(params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]), 1).tolist()
+    [1.0, 1.0, -1.0, -1.0, 1.0]
+    """
+    _check(params, spins)
+    _check_count("sweeps", sweeps)
+    sweep = _sweeper(params)
+    order = jnp.arange(len(spins))
+    return repeat(lambda key, spins: (sweep(spins, order)[0], None), jax.random.key(0), spins, sweeps)[0]
+
+
+def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], sweeps: int) -> Trace:
+    """What happens on the way: the spins after each sweep, and the energy after each visit, which never rises.
+
+    Args:
+        params, spins, order: as in `asynchronous`, and so are the errors.
+        sweeps: how many, at least 1; they go on, without effect, when a fixed point is reached.
+
+    Returns:
+        `Trace`; `energies[t, k]` is the energy after the visit to unit order[k] in sweep t.
+
+    >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
+    >>> trace = energy_trace(params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]), jnp.arange(5), 1)
+    >>> [round(float(height), 3) for height in trace.energies[0]]
+    [-0.4, -2.0, -2.0, -2.0, -2.0]
+    """
+    _check(params, spins)
+    _check_order(order, spins)
+    _check_count("sweeps", sweeps)
+    sweep = _sweeper(params)
+
+    def step(carry, _):
+        spins, height = carry
+        spins, changes = sweep(spins, order)
+        _, heights = jax.lax.scan(lambda height, change: (height + change,) * 2, height, changes)
+        return (spins, heights[-1]), Trace(spins, heights)
+
+    return jax.lax.scan(step, (spins, hopfield.energy(params, spins)), None, length=sweeps)[1]
+
+
+class _Walk(NamedTuple):
+    spins: Array
+    key: Array
+
+
+def _settle(params, spins, draw_order, key, max_sweeps):
+    """Sweeps until no spin wants to turn, each in the order that its own key draws."""
+    _check_count("max_sweeps", max_sweeps)
+    sweep, frozen = _sweeper(params), jax.lax.stop_gradient(params)
+    slack = _slack(frozen)
+
+    def step(walk):
+        order_key, key = jax.random.split(walk.key)
+        return _Walk(sweep(walk.spins, draw_order(order_key))[0], key)
+
+    done = lambda walk: jnp.all(_turned(hopfield.field(frozen, walk.spins), walk.spins, slack) == walk.spins)
+    walk, steps, settled = iterate_until(step, _Walk(spins, key), done, max_sweeps)
+    return _solution(params, walk.spins, steps, jnp.where(settled, CONVERGED, STEP_LIMIT))
+
+
+def _sweeper(params):
+    """`sweep(spins, order) -> (spins, change of the energy at each visit)`, a constant to derivatives."""
+    params = jax.lax.stop_gradient(params)
+    slack = _slack(params)
+
+    def visit(carry, site):
+        spins, field = carry
+        turned = _turned(field[site], spins[site], slack[site])
+        change = turned - spins[site]
+        fall = -change * field[site]
+        return (spins.at[site].set(turned), field + change * params.weights[site]), fall
+
+    def sweep(spins, order):
+        # The field is summed afresh once a sweep, so that the rounding of its updates does not pile up.
+        (spins, _), falls = jax.lax.scan(visit, (spins, hopfield.field(params, spins)), order)
+        return spins, falls
+
+    return sweep
+
+
+def _turned(field, spins, slack):
+    return jnp.where(jnp.abs(field) > slack, jnp.sign(field), spins)
+
+
+def _slack(params):
+    """Fields up to a few roundings of the sum of their terms are zero."""
+    size = jnp.sum(jnp.abs(params.weights), axis=1) + jnp.abs(params.bias)
+    return 8 * jnp.finfo(size.dtype).eps * size
+
+
+def _solution(params, spins, steps, result):
+    spins = jax.lax.stop_gradient(spins)
+    energy = hopfield.energy(params, spins)
+    return Solution(
+        spins, jnp.asarray(energy), steps, jnp.where(jnp.isfinite(energy), result, DIVERGED).astype(jnp.int32)
+    )
+
+
+def _check(params, spins):
+    hopfield.check(params)
+    check_shape("spins", spins, jnp.shape(params.bias))
+    check_units("spins", spins, SPINS)
+
+
+def _check_order(order, spins):
+    check_shape("order", order, jnp.shape(spins))
+    if is_static(order) and (np.sort(np.asarray(order)) != np.arange(len(spins))).any():
+        raise ValueError(f"order: got {np.asarray(order).tolist()}, wanted each of 0 to {len(spins) - 1} once")
+
+
+def _check_count(name, count):
+    if count < 1:
+        raise ValueError(f"{name}: got {count}, wanted at least 1")

@@ -1,0 +1,200 @@
+"""Multispin coding: Gibbs sweeps of the uniform square Ising model, 32 spins in every machine word.
+
+Either the 32 bits of a word belong to 32 chains (`chains`), or to 32 strips of one lattice (`lattice`), whose edges
+meet through a rotation of the word. A position holds the four sublattices of `ising.split`, a set bit for a spin that
+is up.
+
+Given the number n of neighbours that are up, a spin is down against a majority with probability σ(-4 beta J) for n = 3
+and σ(-8 beta J) for n = 4, and by symmetry for n = 1 and n = 0. Neighbours are counted by bitwise adders. A word whose
+bits are 1 with probability p comes from `precision` random words, folded from the lowest bit of p up: `word | r` where
+that bit of p is 1, `word & r` where it is 0. What p holds beyond them is rounded at random, once a word: each bit has
+its probability to 2⁻³², and two bits of one word share a rounding, which ties them to order 4^-precision. With `chains`
+these are different chains, so that the law of each is exact; with `lattice` they are sites of one, in different strips.
+
+Creutz, Jacobs, Rebbi (1979); Block, Virnau, Preis (2010), "Multi-GPU accelerated multi-spin Monte Carlo simulations".
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, UInt32
+
+from ebmjax import random_bits
+from ebmjax.energies import ising
+from ebmjax.temperature import check_beta, reduced
+from ebmjax.types import SPINS, Beta, Kernel, Scalar, check_units
+
+Words = tuple[UInt32[Array, "half_rows half_columns words"], ...]
+"""The four sublattices, packed."""
+Bits = Callable[[Any, tuple[int, ...]], Any]
+"""`bits(key, shape) -> uint32`: `random_bits.bits`, or `random_bits.hashed` for speed."""
+
+LANES = 32
+
+
+class State(NamedTuple):
+    """Sublattices, packed."""
+
+    position: Words
+
+
+def chains(coupling: Scalar, beta: Beta, bits: Bits = random_bits.bits, precision: int = 16) -> Kernel:
+    """Checkerboard Gibbs sweeps of 32 chains a word: positions are those of `pack_chains`.
+
+    Args:
+        coupling: J of all bonds, of either sign; there is no field.
+        beta: inverse temperature in [0, inf].
+        bits: where random words come from.
+        precision: random words an update, 1 to 24.
+
+    Raises:
+        ValueError: a bad beta, a precision outside 1 … 24.
+
+    >>> kernel = chains(1.0, jnp.inf)
+    >>> state = kernel.init(pack_chains(jnp.ones((32, 4, 4))))
+    >>> bool(jnp.all(unpack_chains(kernel.step(jax.random.key(0), state)[0].position) == 1))
+    True
+    """
+    return _kernel(coupling, beta, bits, precision, lambda row: row, lambda row: row)
+
+
+def lattice(coupling: Scalar, beta: Beta, bits: Bits = random_bits.bits, precision: int = 16) -> Kernel:
+    """Checkerboard Gibbs sweeps of one lattice, a bit of the word for each of 32 strips of rows: see `pack_lattice`.
+
+    Arguments and errors as in `chains`.
+
+    >>> kernel = lattice(1.0, jnp.inf)
+    >>> state = kernel.init(pack_lattice(jnp.ones((64, 4))))
+    >>> bool(jnp.all(unpack_lattice(kernel.step(jax.random.key(0), state)[0].position) == 1))
+    True
+    """
+    # Above the first row of strip b stands the last row of strip b - 1, and around.
+    before = lambda row: (row << np.uint32(1)) | (row >> np.uint32(31))
+    after = lambda row: (row >> np.uint32(1)) | (row << np.uint32(31))
+    return _kernel(coupling, beta, bits, precision, before, after)
+
+
+def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
+    """Chain 32 w + b into bit b of word w. Raises ValueError for chains that do not fill their words, or odd sides.
+
+    >>> [part.shape for part in pack_chains(jnp.ones((64, 4, 6)))]
+    [(2, 3, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2)]
+    """
+    if spins.shape[0] == 0 or spins.shape[0] % LANES:
+        raise ValueError(f"spins: got {spins.shape[0]} chains, wanted a multiple of {LANES}, a bit of a word each")
+    return ising.split(jnp.moveaxis(_pack(spins), 0, -1))
+
+
+def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
+    """The spins of every chain, ±1.
+
+    >>> spins = jax.random.rademacher(jax.random.key(0), (32, 4, 4), float)
+    >>> bool(jnp.all(unpack_chains(pack_chains(spins)) == spins))
+    True
+    """
+    return _unpack(jnp.moveaxis(ising.join(position), -1, 0))
+
+
+def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
+    """Strip b of rows / 32 rows into bit b. Raises ValueError unless rows are a multiple of 64, columns even.
+
+    >>> pack_lattice(jnp.ones((128, 6)))[0].shape
+    (2, 3, 1)
+    """
+    rows, columns = spins.shape
+    if rows == 0 or rows % (2 * LANES):
+        raise ValueError(f"spins: got {rows} rows, wanted a multiple of {2 * LANES}: 32 strips with even sides")
+    return ising.split(_pack(spins.reshape(LANES, rows // LANES, columns))[0][..., None])
+
+
+def unpack_lattice(position: Words) -> Float[Array, "rows columns"]:
+    """The spins of the lattice, ±1.
+
+    >>> spins = jax.random.rademacher(jax.random.key(0), (64, 4), float)
+    >>> bool(jnp.all(unpack_lattice(pack_lattice(spins)) == spins))
+    True
+    """
+    strips = _unpack(ising.join(position)[None, ..., 0])
+    return strips.reshape(-1, strips.shape[-1])
+
+
+def _pack(spins):
+    check_units("spins", spins, SPINS)
+    up = (spins > 0).astype(jnp.uint32).reshape(-1, LANES, *spins.shape[1:])
+    shifts = jnp.arange(LANES, dtype=jnp.uint32).reshape(1, LANES, *[1] * (spins.ndim - 1))
+    return jnp.sum(up << shifts, axis=1, dtype=jnp.uint32)
+
+
+def _unpack(words):
+    shifts = jnp.arange(LANES, dtype=jnp.uint32).reshape(1, LANES, *[1] * (words.ndim - 1))
+    up = (words[:, None] >> shifts) & np.uint32(1)
+    return (2 * up.astype(jnp.float32) - 1).reshape(-1, *words.shape[1:])
+
+
+def _kernel(coupling, beta, bits, precision, before, after):
+    check_beta(beta)
+    if not 1 <= precision <= 24:
+        raise ValueError(f"precision: got {precision}, wanted 1 to 24 random words an update")
+    coupling = jnp.asarray(coupling, jnp.float32)
+    strength = reduced(jnp.abs(coupling), beta)
+    # a negative coupling turns a probability p into 1 - p, whose digits are the opposite ones
+    inverted = jnp.where(coupling < 0, ~np.uint32(0), np.uint32(0))
+    odds = [_digits(jax.nn.sigmoid(-factor * strength), precision, inverted) for factor in (4.0, 8.0)]
+
+    def drawn(key, vertical, horizontal, vertical_moved, horizontal_moved):
+        neighbours = (vertical, vertical_moved, horizontal, horizontal_moved)
+        random = bits(key, (precision + 1, *vertical.shape))
+        rare = [jnp.where(random[-1] < rest, ~np.uint32(0), np.uint32(0)) for _, rest in odds]
+        for digit in range(precision):
+            rare = [_majority(random[digit], r, digits[digit]) for r, (digits, _) in zip(rare, odds, strict=True)]
+        return _heat_bath(neighbours, rare, random[precision - 1])
+
+    def step(key: Key[Array, ""], state: State) -> tuple[State, None]:
+        rows, columns, words = state.position[0].shape
+        sublattices = [part.reshape(rows, columns * words) for part in state.position]
+        up_of = lambda x: jnp.concatenate([before(x[-1:]), x[:-1]])
+        down_of = lambda x: jnp.concatenate([x[1:], after(x[:1])])
+        left_of = lambda x: jnp.concatenate([x[:, -words:], x[:, :-words]], axis=1)
+        right_of = lambda x: jnp.concatenate([x[:, words:], x[:, :words]], axis=1)
+        for index, part in zip((0, 3, 1, 2), jax.random.split(key, 4), strict=True):
+            row, column = divmod(index, 2)
+            vertical, horizontal = sublattices[index ^ 2], sublattices[index ^ 1]
+            sublattices[index] = drawn(
+                part,
+                vertical,
+                horizontal,
+                down_of(vertical) if row else up_of(vertical),
+                right_of(horizontal) if column else left_of(horizontal),
+            )
+        return State(tuple(part.reshape(rows, columns, words) for part in sublattices)), None
+
+    return Kernel(State, step)
+
+
+def _digits(probability, precision, inverted):
+    """The first binary digits of a probability as masks, from the lowest, and the rest of it as a fraction of 2³²."""
+    scaled = probability * np.float32(2.0**precision)
+    whole = jnp.floor(scaled)
+    rest = ((scaled - whole) * np.float32(2.0**32)).astype(jnp.uint32)
+    whole = whole.astype(jnp.uint32)
+    masks = [(np.uint32(0) - ((whole >> np.uint32(digit)) & np.uint32(1))) ^ inverted for digit in range(precision)]
+    return masks, rest ^ inverted
+
+
+def _majority(a, b, c):
+    return (a & b) | (c & (a | b))
+
+
+def _heat_bath(neighbours, rare, half):
+    """New spins from four neighbours and words that are 1 with probabilities σ(-4 beta J), σ(-8 beta J) and ½."""
+    n1, n2, n3, n4 = neighbours
+    carry, other_carry = n1 & n2, n3 & n4
+    odd = n1 ^ n2 ^ n3 ^ n4
+    all_up, all_down = carry & other_carry, ~(n1 | n2 | n3 | n4)
+    two = ~(odd | all_up | all_down)
+    three = carry | other_carry  # where odd
+    of_odd = (three & ~rare[0]) | (~three & rare[0])
+    return (all_up & ~rare[1]) | (all_down & rare[1]) | (two & half) | (odd & of_odd)

@@ -1,0 +1,61 @@
+"""Diagnostics against chains whose effective sample size is known in closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmjax.diagnostics import acceptance_rate, effective_sample_size, exact_mean, law_moments, r_hat, z_scores
+
+
+def autoregressive(key, rho, chains, draws):
+    """x' = ρ x + √(1 - ρ²) noise: standard normal, with τ = (1 + ρ) / (1 - ρ)."""
+    noise = jax.random.normal(key, (draws, chains))
+    step = lambda x, noise: (rho * x + jnp.sqrt(1 - rho**2) * noise,) * 2
+    return jax.lax.scan(step, noise[0], noise[1:])[1].T
+
+
+@pytest.mark.parametrize("rho", [-0.5, 0.0, 0.5, 0.9])
+def test_effective_sample_size_of_autoregressive_chains(rho):
+    samples = autoregressive(jax.random.key(0), rho, 16, 5000)
+    exact = samples.size * (1 - rho) / (1 + rho)
+    np.testing.assert_allclose(effective_sample_size(samples), exact, rtol=0.12)
+
+
+def test_chains_that_disagree_have_few_effective_samples():
+    samples = jax.random.normal(jax.random.key(0), (4, 1000)) + 10 * jnp.arange(4.0)[:, None]
+    assert effective_sample_size(samples) < 10
+    assert r_hat(samples) > 5
+
+
+def test_a_quantity_that_never_changes_counts_fully():
+    assert effective_sample_size(jnp.ones((3, 10))) == 30
+
+
+def test_z_scores_are_standard_normal_for_right_chains_and_large_for_wrong_ones():
+    samples = jax.vmap(lambda key: autoregressive(key, 0.6, 8, 1000))(jax.random.split(jax.random.key(1), 200))
+    samples = jnp.moveaxis(samples, 0, -1)
+    z = np.asarray(jax.jit(z_scores)(samples, jnp.zeros(200)))
+    # 200 standard normals: their mean square has standard deviation 0.1
+    assert 0.6 < np.mean(z**2) < 1.5
+    assert np.abs(z).max() < 4.5
+    assert np.abs(jax.jit(z_scores)(samples, jnp.full(200, 0.2))).min() > 2
+
+
+def test_z_scores_of_constants():
+    samples = jnp.stack([jnp.ones((2, 8)), jnp.ones((2, 8))], axis=-1)
+    assert z_scores(samples, jnp.array([1.0, 0.5])).tolist() == [0, jnp.inf]
+
+
+def test_law_moments_and_their_exact_mean():
+    units = jnp.array([[1.0, 1.0], [1.0, -1.0]])
+    moments = law_moments(units, jnp.array([0.0, 2.0]), jnp.array([-1.0, 1.0, 3.0]))
+    np.testing.assert_array_equal(moments, [[1, 1, 1, 1, 0], [1, -1, -1, 0, 1]])
+    np.testing.assert_allclose(exact_mean(moments, jnp.array([0.25, 0.75])), [1, -0.5, -0.5, 0.25, 0.75])
+
+
+def test_acceptance_and_short_chains():
+    assert acceptance_rate(jnp.array([[True, False], [False, False]])) == 0.25
+    for diagnostic in (effective_sample_size, r_hat):
+        with pytest.raises(ValueError, match="samples: got 3 draws"):
+            diagnostic(jnp.ones((2, 3)))

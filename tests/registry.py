@@ -13,7 +13,10 @@ import optax
 
 import ebmjax
 from ebmjax import circle, free_energy, interval, log_partition, posterior, problems, product, refine, spin_cube
-from ebmjax.energies import composition, ellipse, horn
+from ebmjax.energies import composition, deep_boltzmann, ellipse, hopfield, horn, modern_hopfield
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
+from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.inference.marginalize.free_energy import marginal
 from ebmjax.inference.minimize import gradient
 from ebmjax.learning.gradient import stochastic_gradient
@@ -39,6 +42,7 @@ class LearnerExample(NamedTuple):
 
 
 Y, X, Z = jnp.array([1.2, -0.7]), jnp.array(0.3), jnp.array(0.8)
+SPINS = jnp.array([[1.0, -1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0, 1.0]])
 PLACED = ellipse.PlacedParams(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
 
 
@@ -63,6 +67,28 @@ def _regularized(regularizer):
     return make
 
 
+def _deep_boltzmann(key):
+    params = deep_boltzmann.init(key, jnp.full(3, 0.3), (4, 2), scale=1.0)
+    energy = lambda params, units: deep_boltzmann.energy(params, tuple(jnp.split(units, (3, 7))))
+    return params, energy, jnp.arange(9.0) % 2
+
+
+def _restricted_boltzmann(key):
+    params = rbm.init(key, jnp.full(3, 0.3), 2, scale=1.0)
+    return params, lambda params, units: rbm.energy(params, units[:3], units[3:]), jnp.arange(5.0) % 2
+
+
+def _gaussian_rbm(key):
+    params = gaussian_rbm.init(key, jnp.arange(3.0), jnp.full(3, 0.5), 2, scale=1.0)
+    return params, lambda params, units: gaussian_rbm.energy(params, units[:3], units[3:]), jnp.arange(5.0) % 2
+
+
+def _labels_rbm(key):
+    params = rbm.init(key, jnp.full(5, 0.3), 2, scale=1.0)
+    energy = lambda params, hidden: labels_rbm.energy(params, jnp.array([1.0, 0.0]), 1, hidden, classes=3)
+    return params, energy, jnp.array([1.0, 0.0])
+
+
 def _noisy(key):
     params, energy, z = _generalized(2)(key)
     noise = 0.1 * jax.random.normal(key, (5, 2))
@@ -82,6 +108,12 @@ ENERGIES = {
     "squared norm": EnergyExample("composition", _regularized(composition.squared_norm)),
     "l1 norm": EnergyExample("composition", _regularized(composition.l1_norm)),
     "noise": EnergyExample("composition", _noisy),
+    "hopfield": EnergyExample("hopfield", lambda key: (hopfield.storkey(SPINS), hopfield.energy, SPINS[1])),
+    "deep boltzmann": EnergyExample("deep_boltzmann", _deep_boltzmann),
+    "restricted boltzmann": EnergyExample("restricted_boltzmann", _restricted_boltzmann),
+    "restricted boltzmann, gaussian": EnergyExample("restricted_boltzmann_gaussian", _gaussian_rbm),
+    "restricted boltzmann, labels": EnergyExample("restricted_boltzmann_labels", _labels_rbm),
+    "modern hopfield": EnergyExample("modern_hopfield", lambda key: (SPINS[0], modern_hopfield.energy, SPINS[1])),
 }
 
 # Every minimizer as `energy, start -> Solution`, for a scalar start.

@@ -19,6 +19,13 @@ class Metrics(NamedTuple):
     finite: Bool[Array, "epochs batches"]
 
 
+class Progress(NamedTuple):
+    """What one epoch hands to the next: the learner's state, and whether every update so far was finite."""
+
+    state: Any
+    alive: Bool[Array, ""]
+
+
 class Trained(NamedTuple):
     """The last finite parameters, the learner's whole state, and the metrics of every update."""
 
@@ -55,9 +62,44 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
     >>> round(float(trained.params), 2), trained.metrics.finite.shape
     (3.0, (20, 2))
     """
-    samples = _check(data, batch_size, epochs)
-    batches = samples // batch_size
+    check(data, batch_size, epochs)
+    progress, keys = begin(learner, key, params, epochs)
+    progress, metrics = advance(learner, progress, keys, data, batch_size)
+    return Trained(progress.state.params, progress.state, metrics)
+
+
+def begin(learner: Learner, key: Key[Array, ""], params: Any, epochs: int) -> tuple[Progress, Key[Array, " epochs"]]:
+    """Where `train` stands before its first epoch, and the key of every epoch.
+
+    >>> import optax
+    >>> from ebmjax.learning.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> bool(progress.alive), keys.shape
+    (True, (20,))
+    """
     init_key, epochs_key = jax.random.split(key)
+    progress = Progress(learner.init(init_key, params), _all_finite(params))
+    return progress, jax.random.split(epochs_key, epochs)
+
+
+def advance(
+    learner: Learner, progress: Progress, keys: Key[Array, " epochs"], data: Any, batch_size: int
+) -> tuple[Progress, Metrics]:
+    """Train for one epoch with each of the keys, in one scan: `train` in pieces gives the same numbers.
+
+    >>> import optax
+    >>> from ebmjax.learning.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> data = jnp.full(8, 3.0)
+    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> progress, first = advance(learner, progress, keys[:5], data, batch_size=4)
+    >>> progress, rest = advance(learner, progress, keys[5:], data, batch_size=4)
+    >>> round(float(progress.state.params), 2), rest.finite.shape
+    (3.0, (15, 2))
+    """
+    samples = jax.tree.leaves(data)[0].shape[0]
+    batches = samples // batch_size
 
     def update(carry, key_and_rows):
         state, alive = carry
@@ -66,7 +108,7 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
         new, metrics = learner.update(update_key, state, batch)
         alive = alive & _all_finite(new.params)
         state = jax.tree.map(lambda fresh, old: jnp.where(alive, fresh, old), new, state)
-        return (state, alive), Metrics(metrics, alive)
+        return Progress(state, alive), Metrics(metrics, alive)
 
     def epoch(carry, key):
         order_key, updates_key = jax.random.split(key)
@@ -74,9 +116,25 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
         keys = jax.random.split(updates_key, batches)
         return jax.lax.scan(update, carry, (keys, order.reshape(batches, batch_size)))
 
-    start = (learner.init(init_key, params), _all_finite(params))
-    (state, _), metrics = jax.lax.scan(epoch, start, jax.random.split(epochs_key, epochs))
-    return Trained(state.params, state, metrics)
+    return jax.lax.scan(epoch, progress, keys)
+
+
+def check(data: Any, batch_size: int, epochs: int) -> None:
+    """Raise ValueError, naming the argument, for data and sizes that `train` cannot work with.
+
+    >>> check(jnp.ones(4), batch_size=5, epochs=1)
+    Traceback (most recent call last):
+    ValueError: batch_size: got 5, wanted 1 to 4, the number of samples
+    """
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
+        raise ValueError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
+    ((samples,),) = sizes
+    if not 1 <= batch_size <= samples:
+        raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
+    if epochs < 1:
+        raise ValueError(f"epochs: got {epochs}, wanted at least 1")
 
 
 def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
@@ -94,16 +152,3 @@ def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
 
 def _all_finite(params: Any) -> Bool[Array, ""]:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
-
-
-def _check(data: Any, batch_size: int, epochs: int) -> int:
-    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
-    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
-        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
-        raise ValueError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
-    ((samples,),) = sizes
-    if not 1 <= batch_size <= samples:
-        raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
-    if epochs < 1:
-        raise ValueError(f"epochs: got {epochs}, wanted at least 1")
-    return samples

@@ -41,6 +41,14 @@ EXPERIMENTS: dict[str, str] = {
     "latent_collapse": "Too large a latent variable makes every energy zero, and a regularizer that keeps it from it",
     "horn_sweep": "Horns trained at 16 temperatures, from 16 seeds each, in one compiled call",
     "coins": "Ellipses fitted to the contours of a picture of coins",
+    "hopfield_recall": "Pictures of digits recalled by Hopfield networks under three rules",
+    "hopfield_capacity": "How many patterns a Hopfield network holds: loads, sizes and rules",
+    "hopfield_spurious": "All attractors of small Hopfield networks, and how learning removes the spurious ones",
+    "boltzmann_annealing": "Spin glasses cooled at once, slowly, and by parallel tempering",
+    "boltzmann_learning": "Boltzmann machines that learn by the exact likelihood, from samples, and without either",
+    "rbm": "Restricted Boltzmann machines by CD-1, CD-k and persistent chains, with their exact likelihood",
+    "dbm": "A deep Boltzmann machine of pictures: pretrained layer by layer, then learned as one",
+    "label_completion": "One machine of pictures and labels draws, classifies and completes digits",
     "fit": "An ellipse or a horn fitted to your own points (--data FILE.csv)",
 }
 
@@ -59,7 +67,8 @@ class Common:
     quick: bool = False
     """A small run of under 20 s: changes the defaults of the experiment's own options."""
     resume: bool = False
-    """Complete the run in the output folder, if it is the same one; nothing to do if it is finished."""
+    """Complete the run in the output folder, if it is the same one, from its last checkpoint if it saved one.
+    Nothing to do if it is finished."""
     overwrite: bool = False
     """Replace the files of an earlier run in the output folder; other files there stay."""
 
@@ -98,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _dispatch(arguments)
     except KeyboardInterrupt:
-        print("interrupted: nothing more was written; --resume runs it again to the end", file=sys.stderr)
+        print("interrupted: --resume completes the run, from its last checkpoint if it saved one", file=sys.stderr)
         return 130
     except (ValueError, TypeError) as error:
         if not _is_for_the_user(error):
@@ -168,7 +177,7 @@ def _run(jobs: Sequence[_Job], common: Common) -> None:
 
 def _perform(job: _Job, common: Common) -> None:
     title = EXPERIMENTS[job.name]
-    report = Report(job.folder, job.name, job.config, common.seed, common.quick, module=job.module)
+    report = Report(job.folder, job.name, job.config, common.seed, common.quick, job.module, common.resume)
     report.progress(f"{job.name}: {title}")
     try:
         with plots.house_style(), report.running():
@@ -206,7 +215,11 @@ def _parse(name: str, options: list[str], description: str, kind: type[C], defau
                 args=options,
                 prog=f"python -m experiments {name}",
                 description=description,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                config=(
+                    tyro.conf.OmitArgPrefixes,
+                    tyro.conf.FlagCreatePairsOff,
+                    tyro.conf.EnumChoicesFromValues,
+                ),
             )
     except SystemExit as stop:
         if stop.code in (0, None):

@@ -1,10 +1,12 @@
 """What is written to disk: strict JSON, whole files or none, in a folder that belongs to one run."""
 
 import dataclasses
+import enum
 import errno
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,10 @@ from typing import Any
 import numpy as np
 
 CONFIG, METRICS, SUMMARY, PAGE = "config.json", "metrics.jsonl", "summary.json", "report.html"
+CHECKPOINTS = "checkpoints"
+# Says whose a folder of checkpoints is, so that a user's own of the same name is never taken for one of ours.
+_MARK = "README.txt"
+_MARK_TEXT = "Checkpoints of an unfinished run of the ebmjax experiments; --resume goes on from them.\n"
 # Stands in every figure's PNG, so that a picture of the user's own in the same folder is never taken for one of ours.
 SOFTWARE = "ebmjax experiments"
 
@@ -24,8 +30,8 @@ class UserError(ValueError):
 def plain(value: Any) -> Any:
     """`value` in the types of strict JSON.
 
-    Arrays and tuples become lists, dataclasses become objects, paths strings; JSON has no infinity and no NaN, so
-    these are written as the strings "inf", "-inf" and "nan".
+    Arrays and tuples become lists, dataclasses become objects, paths strings, enums their values; JSON has no infinity
+    and no NaN, so these are written as the strings "inf", "-inf" and "nan".
 
     Raises:
         TypeError: a value that has no such form.
@@ -36,6 +42,8 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -96,6 +104,47 @@ def files_of_run(folder: Path) -> list[Path]:
     return [path for path in named + figures if path.is_file()]
 
 
+def make_checkpoints(folder: Path) -> Path:
+    """The folder for the checkpoints of the run in `folder`, made if need be.
+
+    Raises:
+        UserError: it cannot be made, or there is one that is not ours.
+    """
+    path = folder / CHECKPOINTS
+    if path.exists() and not _are_ours(path):
+        raise UserError(f"{path} is not from a run of an experiment: choose another --out")
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {path}: {reason(error)}") from error
+    write(path / _MARK, _MARK_TEXT)
+    return path
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of the run in `folder`, if there are any and they are ours."""
+    path = folder / CHECKPOINTS
+    if not path.exists() or not _are_ours(path):
+        return
+    try:
+        for item in path.iterdir():
+            if item.is_dir() and not item.is_symlink():
+                shutil.rmtree(item)
+            elif item.name != _MARK:
+                item.unlink()
+        # Last, so that what an interruption leaves is still known as ours.
+        (path / _MARK).unlink(missing_ok=True)
+        path.rmdir()
+    except OSError as error:
+        raise UserError(f"cannot remove {path}: {reason(error)}") from error
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Whether the run in `folder` has saved anything to go on from."""
+    path = folder / CHECKPOINTS
+    return path.is_dir() and any(item.name != _MARK for item in path.iterdir())
+
+
 def is_finished(folder: Path, record: Mapping[str, Any], overwrite: bool, resume: bool) -> bool:
     """Whether `folder` already holds all of the run `record` (the content of its config.json).
 
@@ -117,6 +166,8 @@ def is_finished(folder: Path, record: Mapping[str, Any], overwrite: bool, resume
     foreign = [name for name in (CONFIG, METRICS, SUMMARY, PAGE) if (folder / name).exists()]
     if earlier is None and foreign:
         raise UserError(f"{folder / foreign[0]} is not from a run of an experiment: choose another --out")
+    if (folder / CHECKPOINTS).exists() and not _are_ours(folder / CHECKPOINTS):
+        raise UserError(f"{folder / CHECKPOINTS} is not from a run of an experiment: choose another --out")
     if overwrite:
         return False
     if earlier is None:
@@ -158,6 +209,18 @@ def reason(error: OSError) -> str:
     if error.errno == errno.ENOTDIR:
         return "a part of its path is a file, not a folder"
     return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _are_ours(checkpoints: Path) -> bool:
+    """Whether a folder of checkpoints is empty or carries our mark; a link never is."""
+    if checkpoints.is_symlink():
+        return False
+    try:
+        if not any(checkpoints.iterdir()):
+            return True
+        return (checkpoints / _MARK).read_text(encoding="utf-8") == _MARK_TEXT
+    except (OSError, ValueError):
+        return False
 
 
 def _is_figure(path: Path) -> bool:

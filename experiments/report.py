@@ -28,8 +28,11 @@ from experiments.records import (
     append,
     dumps,
     files_of_run,
+    has_checkpoints,
+    make_checkpoints,
     make_folder,
     plain,
+    remove_checkpoints,
     write,
 )
 
@@ -50,6 +53,7 @@ class Report:
         config: its configuration.
         seed: the seed that `key()` is made of.
         quick: whether this is the small run.
+        resume: whether it goes on from the checkpoints of an earlier run of the same configuration.
         compilations: how many programs `compiled` compiled.
     """
 
@@ -65,7 +69,14 @@ class Report:
     )
 
     def __init__(
-        self, folder: Path, name: str, config: Any, seed: int, quick: bool, module: ModuleType | None = None
+        self,
+        folder: Path,
+        name: str,
+        config: Any,
+        seed: int,
+        quick: bool,
+        module: ModuleType | None = None,
+        resume: bool = False,
     ) -> None:
         """Take possession of `folder`, which is made if need be.
 
@@ -76,6 +87,7 @@ class Report:
             UserError: the folder cannot be written.
         """
         self.folder, self.name, self.config, self.seed, self.quick = Path(folder), name, config, seed, quick
+        self.resume = resume
         self.compilations = 0
         self._title, self._lead = _title_and_lead(name, module)
         self._headline: dict[str, Any] = {}
@@ -92,6 +104,19 @@ class Report:
     def key(self) -> jax.Array:
         """The run's random key, the same at each call: split it once, at the top of `run`."""
         return jax.random.key(self.seed)
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder for what a run must not lose when it is broken off; one folder in it for each training.
+
+            train_resumable(report.checkpoints / "cold", learner, ...)
+
+        A run with --resume finds there what an earlier one saved, all others find it empty. `finish` removes it, unless
+        the configuration has a field `keep_checkpoints` that is true.
+        """
+        if not self._begun:
+            self._begin()
+        return make_checkpoints(self.folder)
 
     def progress(self, message: str) -> None:
         """Say where the run is."""
@@ -199,21 +224,28 @@ class Report:
         write(self.folder / PAGE, html)
         # Last, because its presence is what says that a run is finished.
         write(self.folder / SUMMARY, dumps(results) + "\n")
+        if not getattr(self.config, "keep_checkpoints", False):
+            remove_checkpoints(self.folder)
         return results
 
     def discard(self) -> None:
-        """Undo the beginning of a run that came to nothing; once there are results, they stay."""
-        if self._has_results:
+        """Undo the beginning of a run that came to nothing; once there are results or checkpoints, they stay."""
+        if self._has_results or has_checkpoints(self.folder):
             return
         if self._begun:
+            remove_checkpoints(self.folder)
             (self.folder / CONFIG).unlink(missing_ok=True)
         for folder in self._made:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def _begin(self) -> None:
+        if not self.resume:
+            remove_checkpoints(self.folder)
         for path in files_of_run(self.folder):
-            path.unlink()
+            if path.name != CONFIG:
+                path.unlink()
+        # Replaced last and at once: without it, nobody could tell whose the checkpoints are.
         write(self.folder / CONFIG, dumps(config_record(self.name, self.config, self.seed, self.quick)) + "\n")
         self._begun = True
 

@@ -70,10 +70,63 @@ def run(config: Config, report: Report) -> None:
 '''
 
 
-def load(name, path, monkeypatch):
+TRAINING = '''"""A fake that trains, and can be told to break off."""
+
+import enum
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import optax
+
+from ebmjax.learning.checkpoint import train_resumable
+from ebmjax.learning.gradient import gradient
+from experiments import plots
+from experiments.report import Report
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    DARK_BLUE = "dark-blue"
+
+
+@dataclass(frozen=True)
+class Config:
+    rate: float = 0.1
+    colour: Colour = Colour.RED
+    keep_checkpoints: bool = False
+
+
+QUICK = Config()
+SEGMENTS = []
+BREAK_AFTER = []
+
+
+def run(config: Config, report: Report) -> None:
+    def healthy(params, metrics):
+        SEGMENTS.append(float(params))
+        if BREAK_AFTER and len(SEGMENTS) == BREAK_AFTER[0]:
+            raise KeyboardInterrupt
+        return True
+
+    learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(config.rate))
+    data = jnp.linspace(0.0, 1.0, 6)
+    for name in ("first", "second"):
+        trained, _ = train_resumable(
+            report.checkpoints / name, learner, report.key(), jnp.array(0.0), data, 2, 6, every=2, healthy=healthy
+        )
+        for epoch, loss in enumerate(trained.metrics.learner.loss):
+            report.metrics(training=name, epoch=epoch, loss=loss)
+        figure, axes = plots.one()
+        axes.plot(trained.metrics.learner.loss.ravel())
+        report.figure(name, figure)
+        report.summary(**{name: trained.params})
+'''
+
+
+def load(name, path, monkeypatch, source=FAKE):
     """Make the fake the experiment `name`; a real file, because option texts are read from the source."""
     path.mkdir(exist_ok=True)
-    (path / f"{name}.py").write_text(FAKE)
+    (path / f"{name}.py").write_text(source)
     spec = importlib.util.spec_from_file_location(f"experiments.{name}", path / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, f"experiments.{name}", module)
@@ -294,6 +347,86 @@ def test_interrupting_is_one_line(fake, capsys):
     said = capsys.readouterr().err
     assert said.startswith("interrupted")
     assert said.count("\n") == 1
+
+
+@pytest.fixture
+def training(tmp_path_factory, tmp_path, monkeypatch):
+    """The fake that trains, and an empty current folder."""
+    module = load("training", tmp_path_factory.mktemp("modules"), monkeypatch, TRAINING)
+    monkeypatch.setitem(cli.EXPERIMENTS, "training", "A fake that trains")
+    monkeypatch.chdir(tmp_path)
+    return module
+
+
+def result(folder):
+    """What a run leaves, times and the page that tells them aside."""
+    files = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.name != "report.html"}
+    summary = json.loads(files.pop("summary.json"))
+    return files, {key: value for key, value in summary.items() if not key.startswith("seconds")}
+
+
+def break_off(training, monkeypatch, segments, arguments, killed=False):
+    """Run until so many segments are trained; a killed run has no chance to tidy up."""
+    training.SEGMENTS.clear()
+    training.BREAK_AFTER[:] = [segments]
+    with monkeypatch.context() as patch:
+        if killed:
+            patch.setattr(cli.Report, "discard", lambda report: None)
+        assert cli.main(arguments) == 130
+    training.SEGMENTS.clear()
+    training.BREAK_AFTER.clear()
+
+
+@pytest.mark.parametrize(("segments", "killed"), [((1,), True), ((3, 2), False), ((5, 1), True)])
+def test_a_run_that_was_broken_off_ends_as_one_that_was_not(training, capsys, monkeypatch, segments, killed):
+    assert cli.main(["training", "--out", "whole"]) == 0
+    assert len(training.SEGMENTS) == 6
+    for number in segments:
+        break_off(training, monkeypatch, number, ["training", "--out", "broken", "--resume"], killed)
+        assert "interrupted: --resume completes the run" in capsys.readouterr().err
+        assert Path("broken/config.json").exists()
+        assert not Path("broken/summary.json").exists()
+    assert cli.main(["training", "--out", "broken", "--resume"]) == 0
+    # The segment that was broken into is lost, and no other; a training of three that is done is not done again.
+    assert len(training.SEGMENTS) == 6 - sum(number - 1 for number in segments)
+    assert result("broken") == result("whole")
+    assert set(result("whole")[0]) == {"config.json", "metrics.jsonl", "first.png", "second.png"}
+
+
+def test_an_unfinished_run_is_refused_overwritten_or_resumed(training, capsys, monkeypatch):
+    out = ["training", "--out", "run"]
+    break_off(training, monkeypatch, 5, out, killed=True)
+    capsys.readouterr()
+    assert_refused(capsys, out, "run is not empty", "--resume")
+    assert_refused(capsys, [*out, "--resume", "--rate", "0.2"], "cannot resume", "rate")
+    assert_refused(capsys, [*out, "--resume", "--colour", "dark-blue"], 'its colour is "red"', '"dark-blue"')
+    assert cli.main([*out, "--overwrite", "--rate", "0.2"]) == 0
+    assert len(training.SEGMENTS) == 6
+    assert cli.main(["training", "--out", "new", "--rate", "0.2"]) == 0
+    assert result("run") == result("new")
+
+
+def test_checkpoints_stay_where_the_configuration_says_so(training, capsys, monkeypatch):
+    assert cli.main(["training", "--out", "run", "--keep-checkpoints"]) == 0
+    assert {path.name for path in Path("run/checkpoints").iterdir()} == {"README.txt", "first", "second"}
+    assert cli.main(["training", "--out", "run", "--overwrite"]) == 0
+    assert len(training.SEGMENTS) == 12  # begun anew
+    assert not Path("run/checkpoints").exists()
+
+
+def test_a_folder_of_checkpoints_that_is_not_ours_is_refused(training, capsys, monkeypatch):
+    assert cli.main(["training", "--out", "run"]) == 0
+    Path("run/checkpoints").mkdir()
+    Path("run/checkpoints/weights.npz").write_text("mine")
+    for option in ("--overwrite", "--resume"):
+        assert_refused(capsys, ["training", "--out", "run", option], "checkpoints is not from a run")
+    assert len(training.SEGMENTS) == 6
+
+
+def test_enumerations_are_chosen_by_their_values(training, capsys):
+    assert cli.main(["training", "--out", "run", "--colour", "dark-blue"]) == 0
+    assert json.loads(Path("run/config.json").read_text())["config"]["colour"] == "dark-blue"
+    assert_refused(capsys, ["training", "--colour", "DARK_BLUE"], "--colour", "dark-blue")
 
 
 @pytest.fixture

@@ -214,6 +214,53 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_checkpoints_lie_in_the_runs_folder_until_it_is_finished(report):
+    folder = report.checkpoints
+    assert folder == report.folder / "checkpoints"
+    assert report.checkpoints == folder  # as often as one likes
+    (folder / "cold").mkdir()
+    (folder / "cold" / "weights").write_text("1")
+    assert [path.name for path in records.files_of_run(report.folder)] == ["config.json"]
+    report.discard()  # there is something to go on from
+    assert (folder / "cold" / "weights").exists()
+    resumed = Report(report.folder, "fake", Config(), seed=3, quick=True, resume=True)
+    assert (resumed.checkpoints / "cold" / "weights").exists()
+    resumed.finish()
+    assert not folder.exists()
+
+
+def test_a_run_that_does_not_resume_begins_without_checkpoints(report):
+    (report.checkpoints / "cold").mkdir()
+    again = Report(report.folder, "fake", Config(), seed=3, quick=True)
+    assert (report.folder / "checkpoints" / "cold").exists()  # until there is something to put in their place
+    assert not (again.checkpoints / "cold").exists()
+
+
+def test_a_run_that_saved_nothing_leaves_nothing(report):
+    assert report.checkpoints.is_dir()
+    report.discard()
+    assert not report.folder.exists()
+
+
+def test_foreign_checkpoints_are_neither_used_nor_removed(report):
+    folder = report.folder / "checkpoints"
+    folder.mkdir()
+    (folder / "weights").write_text("mine")
+    with pytest.raises(UserError, match="checkpoints is not from a run"):
+        _ = report.checkpoints
+    report.finish()
+    assert (folder / "weights").read_text() == "mine"
+
+
+def test_a_link_is_not_ours(report, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (report.folder / "checkpoints").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="checkpoints is not from a run"):
+        _ = report.checkpoints
+    report.finish()
+    assert (report.folder / "checkpoints").is_symlink()
+
+
 def test_the_key_is_typed_and_of_the_seed(report):
     assert jnp.issubdtype(report.key().dtype, jax.dtypes.prng_key)
     assert jax.random.key_data(report.key()).tolist() == jax.random.key_data(jax.random.key(3)).tolist()

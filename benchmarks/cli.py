@@ -12,6 +12,7 @@ from pathlib import Path
 
 GROUPS = {
     "latent": "Free energies over many temperatures, horn training, random bits",
+    "spins": "Ising lattices, dense and restricted Boltzmann machines, many temperatures at once",
 }
 
 

@@ -1,0 +1,55 @@
+"""thrml's side of the group `spins`: a periodic Ising lattice in two blocks, the colours of the checkerboard.
+
+Its fastest form: edges all run from one colour to the other, so that each block has one group of four neighbours; no
+biases, which `IsingEBM` cannot leave out but the program of its spin factors can; a schedule of warm-up sweeps with one
+sample at the end, so that nothing on the way is kept; many chains by `jax.vmap`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from thrml import Block, BlockGibbsSpec, SamplingSchedule, SpinNode, sample_states
+from thrml.factor import FactorSamplingProgram
+from thrml.models import SpinEBMFactor, SpinGibbsConditional
+
+
+def sampler(coupling: np.ndarray, beta: float, sweeps: int) -> tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]:
+    """`sweep(key, blocks) -> blocks` of one chain, and `lattice(blocks)`: the state as spins, (rows, columns).
+
+    A sweep draws every spin once from its law given its neighbours, the one half after the other.
+
+    Args:
+        coupling: (2, rows, columns), the bonds to the next row and to the next column; sides even.
+        beta: inverse temperature.
+        sweeps: done by one call.
+    """
+    _, rows, columns = coupling.shape
+    sites = np.arange(rows * columns).reshape(rows, columns)
+    colour = np.indices((rows, columns)).sum(0).ravel() % 2
+    ends = np.concatenate([np.stack([sites, np.roll(sites, -1, axis)], -1).reshape(-1, 2) for axis in range(2)])
+    ends = np.where(colour[ends[:, :1]] == 0, ends, ends[:, ::-1])  # from colour 0 to colour 1
+    nodes = [SpinNode() for _ in range(sites.size)]
+    blocks = [Block([nodes[site] for site in np.flatnonzero(colour == half)]) for half in range(2)]
+    ends = [Block([nodes[site] for site in side]) for side in ends.T]
+    # A factor's weight is -beta E: beta is multiplied in here, and nowhere else (a test compares with the exact law).
+    factor = SpinEBMFactor(ends, jnp.asarray(beta * coupling.reshape(-1), jnp.float32))
+    program = FactorSamplingProgram(BlockGibbsSpec(blocks, []), [SpinGibbsConditional()] * 2, [factor], [])
+    schedule = SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
+
+    def sweep(key, state):
+        return [samples[0] for samples in sample_states(key, program, schedule, list(state), [], blocks)]
+
+    order = np.argsort(np.argsort(colour, kind="stable"), kind="stable").reshape(rows, columns)
+
+    def lattice(state):
+        return 2 * jnp.concatenate(state)[order].astype(jnp.int8) - 1
+
+    return sweep, lattice
+
+
+def start(key: Any, sites: int) -> list[Any]:
+    """Both blocks with spins at random."""
+    return [jax.random.bernoulli(half, shape=(sites // 2,)) for half in jax.random.split(key)]

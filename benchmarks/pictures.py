@@ -1,0 +1,67 @@
+"""Binary pictures of 28 × 28 to train on, and a measure of how well a restricted Boltzmann machine has learned them."""
+
+import importlib.util
+import os
+
+import numpy as np
+
+FOLDER = "EBMJAX_DATA"
+
+
+def source() -> str:
+    """What `load` will read."""
+    return "MNIST" if FOLDER in os.environ else "scikit-learn's digits, enlarged and shifted"
+
+
+def load(count: int) -> np.ndarray:
+    """At most 60,000 pictures, float32 of 0 and 1, (count, 784), in a random or their own order.
+
+    MNIST cut at half its brightness where EBMJAX_DATA names a folder that has it, else digits that everyone has.
+
+    Raises:
+        ValueError: in one line, what is missing.
+    """
+    if FOLDER in os.environ:
+        from experiments.images import Images, binarize, load
+
+        pictures = load(Images.MNIST).train[:count]
+        return np.asarray(binarize(pictures)).reshape(len(pictures), -1)
+    if not importlib.util.find_spec("sklearn"):
+        raise ValueError(f"pictures: got neither {FOLDER} nor scikit-learn, wanted one of them")
+    return synthetic(count)
+
+
+def synthetic(count: int) -> np.ndarray:
+    """scikit-learn's 1,797 digits, three times as large, each moved at random by up to 2 pixels, as often as needed."""
+    from sklearn.datasets import load_digits
+
+    random = np.random.default_rng(0)
+    rows, _ = load_digits(return_X_y=True)
+    grey = np.asarray(rows).reshape(-1, 8, 8) / 16
+    # 24 × 24, with as much edge as all shifts together need
+    large = np.pad(np.kron(grey, np.ones((3, 3))), ((0, 0), (4, 4), (4, 4))) > 0.5
+    which, down, right = random.integers(0, len(grey), count), *random.integers(0, 5, (2, count))
+    pictures = np.empty((count, 28, 28), np.float32)
+    for row in range(5):
+        for column in range(5):
+            here = (down == row) & (right == column)
+            pictures[here] = large[which[here], row : row + 28, column : column + 28]
+    return pictures.reshape(count, 784)
+
+
+def pseudo_likelihood(params: tuple[np.ndarray, np.ndarray, np.ndarray], pictures: np.ndarray) -> float:
+    """Mean log pseudo-likelihood in nats a picture: pixels · log σ(F(v with one pixel flipped) - F(v)).
+
+    F(v) = -aᵀv - Σ softplus(b + vᵀW). Which pixel, is drawn once for each picture with a fixed seed, so that two
+    models are held against each other on the same pixels.
+
+    Args:
+        params: weights (visible, hidden), visible bias, hidden bias.
+    """
+    weights, visible, hidden = (np.asarray(part, np.float64) for part in params)
+    pixel = np.random.default_rng(0).integers(0, pictures.shape[1], len(pictures))
+    turn = 1 - 2 * pictures[np.arange(len(pictures)), pixel].astype(np.float64)
+    inputs = pictures @ weights + hidden
+    flipped = inputs + turn[:, None] * weights[pixel]
+    gap = -turn * visible[pixel] + (np.logaddexp(0, inputs) - np.logaddexp(0, flipped)).sum(1)
+    return float(-pictures.shape[1] * np.logaddexp(0, -gap).mean())

@@ -1,0 +1,93 @@
+"""Learning of the group `spins`: a restricted Boltzmann machine. The unit of work is one update from a batch."""
+
+import importlib
+import importlib.util
+from functools import cache, partial
+from importlib.metadata import version
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks import pictures
+from benchmarks.runner import Case, Outcome, Side
+from ebmjax import random_bits, train
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.inference.sample.restricted_boltzmann import binary
+from ebmjax.learning import phases
+from ebmjax.learning.contrastive import contrastive
+
+# On processors with AVX-512 XLA uses half of it unless asked.
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+
+
+def case(quick: bool) -> Case:
+    """CD-1 on 60,000 pictures; timed over a short epoch, judged after five whole ones."""
+    count, hidden, epochs, timed = (2000, 32, 2, 500) if quick else (60_000, 500, 5, 6000)
+    batch, rate = 100, 0.05
+    # Nats. Other draws, and for scikit-learn other chains: the start of learning differs, so few updates differ most.
+    margins = {"": 0.0, "torch": 2.0, "sklearn": 16.0} if not quick else {"": 0.0, "torch": 10.0, "sklearn": 150.0}
+    data = cache(lambda: pictures.load(count))
+    score = lambda params: pictures.pseudo_likelihood(params, data()[:5000])
+    weights = np.random.default_rng(8).normal(0, 0.01, (784, hidden)).astype(np.float32)
+    first = rbm.Params(jnp.asarray(weights), jnp.zeros(784), jnp.zeros(hidden))
+
+    def side(fit, package="", made="", name=""):
+        """`fit(pictures, epochs)`: learned for long once, then timed over one short epoch."""
+
+        def prepare():
+            fit(data()[:timed], 1)
+
+            @cache
+            def outcome():
+                value = score(fit(data(), epochs))
+                return Outcome((value, margins[package]), value)
+
+            def call():
+                known = outcome()
+                fit(data()[:timed], 1)
+                return known
+
+            return call
+
+        return Side(prepare, made, timed // batch, name)
+
+    negative = phases.from_data(lambda params: binary(params, 1.0), lambda key, v: (v, jnp.zeros(hidden)), steps=1)
+    # hidden units enter as their means, as they do in the peers
+    learner = contrastive(
+        lambda params, position: rbm.energy(params, *position),
+        phases.viewed(phases.observed(), lambda params, v: rbm.with_hidden_means(params, v, 1.0)),
+        phases.viewed(negative, lambda params, position: rbm.with_hidden_means(params, position[0], 1.0)),
+        optax.sgd(rate),
+    )
+
+    @partial(jax.jit, static_argnums=3, compiler_options=WIDE)
+    def learned(key, first, images, epochs):
+        return train(learner, key, first, images, batch, epochs).params
+
+    ours = lambda images, epochs: jax.block_until_ready(
+        learned(random_bits.unrolled(jax.random.key(9)), first, images, epochs)
+    )
+
+    peers, missing = {}, tuple(name for name in ("sklearn", "torch") if not importlib.util.find_spec(name))
+    if "sklearn" not in missing:
+        module = importlib.import_module("benchmarks.peers.sklearn_rbm")
+        for dtype in ("float32", "float64"):
+            fit = lambda images, epochs, dtype=dtype: module.fit(images.astype(dtype), hidden, rate, epochs, batch)
+            peers[f"sklearn:{dtype}"] = side(fit, "sklearn", version("scikit-learn"), f"scikit-learn, {dtype}")
+    if "torch" not in missing:
+        torch_rbm = importlib.import_module("benchmarks.peers.torch_rbm")
+        peers["torch"] = side(partial(torch_rbm.fit, first, rate, batch), "torch", version("torch"))
+
+    def agree(ours, peer):
+        (mine, _), (other, margin) = ours.result, peer.result
+        assert abs(mine - other) < margin, f"pseudo-likelihoods {mine} and {other}"
+
+    note = (
+        f"batch {batch}; {pictures.source()}; objective: log pseudo-likelihood in nats after {epochs} epochs of "
+        f"{count:,}, alike within {margins['torch']:g} (torch) and {margins['sklearn']:g} (scikit-learn, whose "
+        "chains are persistent)"
+    )
+    name = f"RBM 784 x {hidden}, CD-1"
+    return Case(name, "update", side(ours), peers, agree, note, missing)

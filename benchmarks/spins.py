@@ -1,0 +1,376 @@
+"""The group `spins`: samplers of binary units, and learning with them. The unit of work of a sampler is a spin update.
+
+Sides that sample continue one chain, or one set of chains, from call to call; what is timed is sweeps alone. Before
+that every side burns in and then measures its mean energy per spin `BLOCKS` times, a call or more apart. Two sides
+agree when their means are within 5 standard errors of the difference, taken from the spread of those blocks: equal laws
+fail by chance less than once in 10,000 comparisons (Student's law with 31 degrees of freedom).
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import restricted_boltzmann
+from benchmarks.peers import c_ising, naive_boltzmann
+from benchmarks.runner import Case, Outcome, Side
+from ebmjax import random_bits
+from ebmjax.energies import hopfield, ising
+from ebmjax.inference.sample import multispin
+from ebmjax.inference.sample.checkerboard import checkerboard
+from ebmjax.inference.sample.dense import dense
+from ebmjax.inference.sample.tempering import tempering
+from ebmjax.loops import repeat
+
+# On processors with AVX-512 XLA uses half of it unless asked. Peers in JAX are compiled with it too.
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+BETA = 0.35
+"""Of the uniform lattices: correlations reach over 2.6 sites, so that all of them are in equilibrium in no time."""
+BURN_IN, BLOCKS = 8, 32
+# A choice of whoever samples, as is the C program's generator; each chain's law is that of 32 random bits all the same.
+FAST: dict[str, Any] = {"bits": random_bits.hashed, "precision": 8}
+
+
+class Sampler(NamedTuple):
+    """A running chain: `advance()` is what is timed, `energy()` is the mean energy per spin of where it stands."""
+
+    advance: Callable[[], Any]
+    energy: Callable[[], Any]
+
+
+class Estimate(NamedTuple):
+    """A mean energy per spin and its standard error."""
+
+    mean: float
+    error: float
+
+
+def cases(quick: bool) -> list[Case]:
+    """All cases; `quick` makes the problems small."""
+    return [
+        _lattice(quick, FAST, ""),
+        _lattice(quick, {}, ", default random bits"),
+        _chains(quick),
+        _bonds(quick),
+        _dense(quick, 256),
+        _dense(quick, 1024),
+        _betas(quick, 1),
+        _betas(quick, 20),
+        _tempering(quick),
+        _million(quick),
+        restricted_boltzmann.case(quick),
+    ]
+
+
+def _key(seed):
+    """A key whose draws are those of `jax.random.key(seed)` and take a fraction of their time."""
+    return random_bits.unrolled(jax.random.key(seed))
+
+
+def _spins(key, shape, dtype=jnp.float32):
+    return jax.random.rademacher(key, shape, dtype)
+
+
+def _side(start: Callable[[], Sampler], package: str, updates: int, name: str = "", apart: int = 1) -> Side:
+    """`start()` compiles; burn-in and energies, `apart` calls apart, come with the first call, which is not timed."""
+
+    def prepare():
+        sampler = start()
+
+        @cache
+        def outcome():
+            for _ in range(BURN_IN * apart):
+                sampler.advance()
+            means = []
+            for _ in range(BLOCKS):
+                for _ in range(apart):
+                    sampler.advance()
+                means.append(float(np.mean(sampler.energy())))
+            estimate = Estimate(float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(BLOCKS)))
+            return Outcome(estimate, estimate.mean)
+
+        def call():
+            known = outcome()
+            sampler.advance()
+            return known
+
+        return call
+
+    return Side(prepare, package, updates, name)
+
+
+def _running(run, energy, key, state) -> Sampler:
+    """`run(key, state) -> state`, compiled; the key is split inside, so that every call draws anew."""
+
+    def advance(key, state):
+        key, run_key = jax.random.split(key)
+        return key, run(run_key, state)
+
+    executable = jax.jit(advance, compiler_options=WIDE).lower(key, state).compile()
+    measure = jax.jit(energy)
+    held = [key, state]
+
+    def call():
+        held[:] = jax.block_until_ready(executable(*held))
+
+    return Sampler(call, lambda: measure(held[1]))
+
+
+def _kernel(kernel, energy, seed, position, sweeps) -> Sampler:
+    """Our side: sweeps of a kernel, the state carried on."""
+    run = lambda key, state: repeat(kernel.step, key, state, sweeps)[0]
+    return _running(run, lambda state: energy(state.position), _key(seed), kernel.init(position))
+
+
+def _agree(ours: Outcome, peer: Outcome) -> None:
+    gap, error = ours.result.mean - peer.result.mean, np.hypot(ours.result.error, peer.result.error)
+    assert abs(gap) <= 5 * error, f"energies {ours.result} and {peer.result}"
+
+
+def _energy_of(params):
+    """Mean energy per spin of lattices, (..., rows, columns)."""
+
+    def energy(spins):
+        spins = spins.reshape(-1, *spins.shape[-2:]).astype(jnp.float32)
+        return jnp.mean(jax.vmap(partial(ising.energy, params))(spins)) / spins[0].size
+
+    return energy
+
+
+UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
+
+
+def _c(shape, chains, sweeps):
+    """The C side of a uniform lattice, if there is a compiler."""
+    if not c_ising.available():
+        return {}, ("a C compiler (cc)",)
+
+    def start():
+        model = c_ising.Ising(shape, chains, BETA, seed=2, hot=True)
+        last = [0.0]
+
+        def advance():
+            last[0] = model.run(sweeps)
+
+        return Sampler(advance, lambda: last[0])
+
+    updates = int(np.prod(shape)) * (chains or 1) * sweeps
+    name = f"C, AVX-512, {c_ising.BITS} random bits"
+    return {"c": _side(start, c_ising.version(), updates, name)}, ()
+
+
+def _thrml(coupling, beta, chains, sweeps):
+    """The thrml side of any lattice, if the package is here; `chains` None for one without an axis of chains."""
+    if not importlib.util.find_spec("thrml"):
+        return {}, ("thrml",)
+
+    def start():
+        module = importlib.import_module("benchmarks.peers.thrml_ising")
+        sweep, lattice = module.sampler(np.asarray(coupling), beta, sweeps)
+        energy = _energy_of(ising.Params(jnp.asarray(coupling), jnp.array(0.0)))
+        begin = partial(module.start, sites=coupling[0].size)
+        key = jax.random.key(3)
+        if chains is None:
+            return _running(sweep, lambda state: energy(lattice(state)), key, begin(key))
+        run = lambda key, state: jax.vmap(sweep)(jax.random.split(key, chains), state)
+        state = jax.vmap(begin)(jax.random.split(key, chains))
+        return _running(run, lambda state: energy(jax.vmap(lattice)(state)), key, state)
+
+    return {"thrml": _side(start, version("thrml"), coupling[0].size * (chains or 1) * sweeps)}, ()
+
+
+def _plain(coupling, beta, sweeps):
+    """The plain JAX checkerboard of one lattice."""
+    params = ising.Params(jnp.asarray(coupling), jnp.array(0.0))
+
+    def start():
+        run = lambda key, spins: naive_boltzmann.ising_sweeps(params.coupling, beta, key, spins, sweeps)
+        spins = _spins(jax.random.key(4), coupling[0].shape)
+        return _running(run, _energy_of(params), jax.random.key(5), spins)
+
+    updates = coupling[0].size * sweeps
+    return {"naive-vmap:checkerboard": _side(start, jax.__version__, updates, "plain JAX checkerboard")}, ()
+
+
+def _gather(*sides):
+    """Peers that are here, and the names of those that are not."""
+    peers = {name: side for here, _ in sides for name, side in here.items()}
+    return peers, tuple(name for _, missing in sides for name in missing)
+
+
+def _lattice(quick, fast, name):
+    side, sweeps, few = (128, 100, 20) if quick else (512, 1000, 20)
+
+    def start():
+        kernel = multispin.lattice(1.0, BETA, **fast)
+        position = multispin.pack_lattice(_spins(jax.random.key(0), (side, side)))
+        energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_lattice(words))
+        return _kernel(kernel, energy, 1, position, sweeps)
+
+    coupling = np.ones((2, side, side), np.float32)
+    thrml, c = _thrml(coupling, BETA, None, few), _c((side, side), None, sweeps)
+    peers, missing = _gather(thrml, c, _plain(coupling, BETA, few))
+    note = f"beta = {BETA}, J = 1; {_words(fast)}; energy per spin in an infinite lattice: {_onsager(BETA):.5f}"
+    ours = _side(start, "", side**2 * sweeps)
+    return Case(f"uniform Ising model, {side} x {side}{name}", "spin update", ours, peers, _agree, note, missing)
+
+
+def _words(fast):
+    """Our random bits in words."""
+    return (
+        f"hashed counters, {fast['precision']} + 1 random words an update" if fast else "threefry, 16 + 1 random words"
+    )
+
+
+def _onsager(beta):
+    """Exact energy per spin of the infinite uniform lattice, J = 1: Onsager (1944)."""
+    k = 2 * np.sinh(2 * beta) / np.cosh(2 * beta) ** 2
+    middle = (np.arange(10_000) + 0.5) * np.pi / 20_000
+    elliptic = (1 / np.sqrt(1 - (k * np.sin(middle)) ** 2)).mean() * np.pi / 2
+    return -(1 + 2 / np.pi * (2 * np.tanh(2 * beta) ** 2 - 1) * elliptic) / np.tanh(2 * beta)
+
+
+def _chains(quick):
+    chains, side, sweeps, few = (64, 16, 100, 20) if quick else (256, 64, 400, 10)
+
+    def start():
+        kernel = multispin.chains(1.0, BETA, **FAST)
+        position = multispin.pack_chains(_spins(jax.random.key(0), (chains, side, side)))
+        energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_chains(words))
+        return _kernel(kernel, energy, 1, position, sweeps)
+
+    coupling = np.ones((2, side, side), np.float32)
+    peers, missing = _gather(_thrml(coupling, BETA, chains, few), _c((side, side), chains, sweeps))
+    ours = _side(start, "", chains * side**2 * sweeps)
+    name = f"uniform Ising model, {chains} chains of {side} x {side}"
+    return Case(name, "spin update", ours, peers, _agree, f"beta = {BETA}, J = 1; {_words(FAST)}", missing)
+
+
+def _bonds(quick):
+    side, sweeps, few, beta = (32, 50, 20, 0.5) if quick else (256, 100, 20, 0.5)
+    coupling = np.random.default_rng(6).normal(size=(2, side, side)).astype(np.float32)
+    params = ising.Params(jnp.asarray(coupling), jnp.array(0.0))
+
+    def start():
+        kernel = checkerboard(params, beta, (side, side), random_bits.hashed)
+        position = ising.split(_spins(jax.random.key(0), (side, side)))
+        return _kernel(kernel, lambda parts: _energy_of(params)(ising.join(parts)), 1, position, sweeps)
+
+    peers, missing = _gather(_thrml(coupling, beta, None, few), _plain(coupling, beta, few))
+    note = f"spin glass: a normal coupling for every bond, beta = {beta}; hashed counters"
+    name = f"Ising model with a coupling a bond, {side} x {side}"
+    return Case(name, "spin update", _side(start, "", side**2 * sweeps), peers, _agree, note, missing)
+
+
+def _dense(quick, units):
+    units, chains, beta = (units // 8 if quick else units), 128, 0.3
+    sweeps = few = 4 if units > 512 else 16
+    upper = np.triu(np.random.default_rng(7).normal(size=(units, units)) / np.sqrt(units), 1).astype(np.float32)
+    params = hopfield.Params(jnp.asarray(upper + upper.T), jnp.zeros(units))
+    energy = lambda spins: jnp.mean(jax.vmap(partial(hopfield.energy, params))(spins)) / units
+
+    def start():
+        position = _spins(jax.random.key(0), (units, chains))
+        return _kernel(dense(params, beta), lambda spins: energy(spins.T), 1, position, sweeps)
+
+    def naive():
+        one = naive_boltzmann.dense_sweeps(params.weights, params.bias, beta, few)
+        run = lambda key, spins: jax.vmap(one)(jax.random.split(key, chains), spins)
+        return _running(run, energy, jax.random.key(3), _spins(jax.random.key(0), (chains, units)))
+
+    ours = _side(start, "", units * chains * sweeps)
+    peers = {"naive-vmap": _side(naive, jax.__version__, units * chains * few, "plain JAX, vmapped scan over sites")}
+    note = f"normal couplings / sqrt(N), beta = {beta}, {chains} chains"
+    return Case(f"dense Boltzmann machine, {units} units", "spin update", ours, peers, _agree, note)
+
+
+def _betas(quick, sweeps):
+    side, apart = (8 if quick else 16), 20 // sweeps
+    betas = jnp.linspace(0.05, 0.4, 32)
+    start_of = lambda: _spins(jax.random.key(0), (len(betas), side, side))
+    energy = _energy_of(UNIFORM)
+
+    def ours_at(beta, key, spins):
+        kernel = checkerboard(UNIFORM, beta, (side, side), random_bits.hashed)
+        return ising.join(repeat(kernel.step, key, kernel.init(ising.split(spins)), sweeps)[0].position)
+
+    def plain_at(beta, key, spins):
+        return naive_boltzmann.ising_sweeps(jnp.ones((2, side, side)), beta, key, spins, sweeps)
+
+    def start():
+        run = lambda key, spins: jax.vmap(ours_at)(betas, jax.random.split(key, len(betas)), spins)
+        return _running(run, energy, _key(1), start_of())
+
+    def loop(at, key):
+        chains = naive_boltzmann.BetaLoop(at, np.asarray(betas), key, start_of(), WIDE)
+        return Sampler(chains.run, lambda: energy(chains.spins()))
+
+    updates = len(betas) * side**2 * sweeps
+    here = lambda at, key, name: _side(partial(loop, at, key), jax.__version__, updates, name, apart)
+    peers = {
+        "python-loop:ours": here(ours_at, _key(2), "Python loop of the same kernel"),
+        "python-loop:plain": here(plain_at, jax.random.key(3), "Python loop of plain JAX"),
+    }
+    note = "beta = 0.05 to 0.4, hashed counters; agreement of the mean over all betas"
+    name = f"32 betas of a {side} x {side} lattice in one call, sweeps a call: {sweeps}"
+    return Case(name, "spin update", _side(start, "", updates, apart=apart), peers, _agree, note)
+
+
+def _tempering(quick):
+    side, rungs, sweeps, few = (8, 4, 20, 5) if quick else (16, 16, 100, 5)
+    betas = np.linspace(0.2, 0.44, rungs).astype(np.float32)
+    coupling = jnp.ones((2, side, side))
+
+    def start():
+        energy = lambda parts: ising.energy(UNIFORM, ising.join(parts))
+        at = lambda beta: checkerboard(UNIFORM, beta, (side, side))
+        position = jax.vmap(ising.split)(_spins(jax.random.key(0), (rungs, side, side)))
+        mean = lambda parts: jnp.mean(jax.vmap(energy)(parts)) / side**2
+        return _kernel(tempering(energy, at, jnp.asarray(betas)), mean, 1, position, sweeps)
+
+    def loop():
+        model = naive_boltzmann.Tempering(coupling, betas, seed=2, options=WIDE)
+        energies = [np.zeros(rungs)]
+        model.run(1)  # compiles
+
+        def advance():
+            energies[0] = model.run(few)
+
+        return Sampler(advance, lambda: energies[0] / side**2)
+
+    ours = _side(start, "", rungs * side**2 * sweeps)
+    peer = _side(loop, jax.__version__, rungs * side**2 * few, "jitted sweeps, swaps in Python", 4)
+    note = f"beta = 0.2 to 0.44, a sweep between swaps; {sweeps} of them in one call"
+    name = f"parallel tempering, {rungs} replicas of {side} x {side}"
+    return Case(name, "spin update", ours, {"python-loop": peer}, _agree, note)
+
+
+def _million(quick):
+    """Memory: 32 chains of a million spins are 4 MB."""
+    side, sweeps = (64, 10) if quick else (1024, 10)
+    kernel = multispin.chains(1.0, BETA, **FAST)
+    position = ising.split(jax.random.bits(jax.random.key(0), (side, side, 1)))
+    run = lambda key, state: repeat(kernel.step, key, state, sweeps)[0]
+    energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_chains(words))
+
+    @cache
+    def memory():
+        state = kernel.init(position)
+        analysis: Any = jax.jit(run, compiler_options=WIDE).lower(_key(1), state).compile().memory_analysis()
+        sizes = (analysis.argument_size_in_bytes, analysis.temp_size_in_bytes, analysis.output_size_in_bytes)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(state)), sum(sizes)
+
+    state_bytes, all_bytes = memory()
+    if all_bytes >= 100e6:
+        raise AssertionError(f"the million-spin lattice takes {all_bytes / 1e6:.0f} MB, wanted less than 100")
+    peers, missing = _c((side, side), 64, sweeps)
+    ours = _side(lambda: _kernel(kernel, energy, 1, position, sweeps), "", 32 * side**2 * sweeps)
+    note = f"state {state_bytes / 1e6:.2f} MB; with inputs, outputs and all that XLA allocates {all_bytes / 1e6:.1f} MB"
+    name = f"memory of 32 chains of {side} x {side}"
+    return Case(name, "spin update", ours, peers, _agree, note + "; C takes 64 chains", missing)

@@ -185,7 +185,8 @@ def _train(
     exact = hidden[0] <= MOST_SUMMED
     with report.stage(f"learning the {name} machine as a whole"):
         watched = train_watched(
-            report.checkpoints / name,
+            report,
+            name,
             learner(config, data.mean(axis=0), hidden, config.measured * epochs_a_segment * batches),
             train_key,
             params,
@@ -260,7 +261,6 @@ def _tell(report: Report, large: Machine, small: Machine) -> None:
         small_bound_test=bound[-1],
         small_log_likelihood_test_pretrained=exact.log_likelihood[0],
         large_free_energy_gap=whole.test[-1] - whole.train[-1],
-        finite=bool(large.watched.finite & small.watched.finite),
     )
 
 

@@ -131,7 +131,8 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
     epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
     prefix = jax.tree.map(lambda leaf: leaf[:PREFIX], train)
     return train_watched(
-        report.checkpoints / "joint",
+        report,
+        "joint",
         learner(negative, data, config.rate, updates),
         train_key,
         params,
@@ -188,7 +189,6 @@ def _tell(report: Report, machine: Watched, logistic: tuple[float, float], teste
         train_error=train_error,
         test_error_logistic_regression=logistic[1],
         free_energy_gap=gap,
-        finite=bool(machine.finite),
     )
 
 

@@ -138,7 +138,8 @@ def _train(config: Config, report: Report, way: Way, key: Key[Array, ""], data: 
     exact = way.hidden <= MOST_HIDDEN
     with report.stage(f"training by {way.name}"):
         return train_watched(
-            report.checkpoints / way.folder,
+            report,
+            way.folder,
             learner(way.negative, data, config.rate, updates),
             train_key,
             params,
@@ -205,7 +206,6 @@ def _tell(report: Report, ways: list[Way], machines: dict[str, Watched]) -> None
         if exact:
             headline[f"log_likelihood_test_{way.folder}"] = test[-1]
         headline[f"free_energy_gap_{way.folder}"] = gap[-1]
-        headline[f"finite_{way.folder}"] = bool(machine.finite)
     report.table(
         "Exact log-likelihood, nats a picture, and the gap of free energies between held-out and training pictures",
         ("machine", "hidden units", "train", "test", "gap"),

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 from matplotlib.axes import Axes
 
 from ebmjax.energies import restricted_boltzmann as rbm
@@ -17,8 +16,10 @@ from ebmjax.learning.centering import centering
 from ebmjax.learning.contrastive import contrastive
 from ebmjax.learning.phases import Phase, observed, viewed
 from ebmjax.learning.train import advance, begin
-from ebmjax.types import Learner
+from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
+from experiments.report import Report
 
+EXPLODED = 1e3  # a coupling or bias in units of energy / kT that no learning from pictures comes near to
 PREFIX = 10_000  # pictures of the training set on which a machine is measured
 
 
@@ -30,8 +31,8 @@ class Watched(NamedTuple):
     """How many updates each measurement stands after."""
     measures: Any
     """What `measure(params)` gave, leading axis measured."""
-    finite: Bool[Array, ""]
-    """Whether every update was."""
+    result: int
+    """STEP_LIMIT where all was done; DIVERGED where it was stopped: then all this is from before."""
 
 
 def flat(images: Float[np.ndarray, "n rows columns"]) -> Float[np.ndarray, "n pixels"]:
@@ -68,7 +69,8 @@ def learner(negative: Phase, data: Float[Array, "n visible"], rate: float, updat
 
 
 def train_watched(
-    folder: Path,
+    report: Report,
+    name: str,
     learner: Learner,
     key: Key[Array, ""],
     params: Any,
@@ -80,10 +82,12 @@ def train_watched(
 ) -> Watched:
     """`ebmjax.train` with a measurement before it and after each of some segments, and a checkpoint there.
 
-    Called again with the folder of a run that was broken off, it goes on from the last checkpoint.
+    In a run that is resumed it goes on from the last checkpoint. After a segment that leaves a parameter above
+    `EXPLODED` or a measurement that is not finite, it stops with what was good before, and the report says so.
 
     Args:
-        folder: for this training's checkpoints alone.
+        report: of the run, which keeps the checkpoints.
+        name: of this training, and of the folder of its checkpoints.
         learner: of what kind it is.
         key: typed random key.
         params: initial parameters.
@@ -93,6 +97,7 @@ def train_watched(
         segments: how many of them.
         measure: `measure(params)`, numbers of fixed shapes.
     """
+    folder = report.checkpoints / name
     progress, keys = begin(learner, key, params, epochs_a_segment * segments)
     segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size)[0])
     first = jax.tree.map(np.asarray, measure(params))
@@ -100,12 +105,25 @@ def train_watched(
     done, (progress, table) = checkpoint.restore(folder, (progress, table)) or (0, (progress, table))
     table = jax.tree.map(np.array, table)
     _put(table, 0, first)
-    for row in range(done, segments):
-        progress = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
-        _put(table, row + 1, measure(progress.state.params))
-        checkpoint.save(folder, row + 1, (progress, table))
+    result = STEP_LIMIT
     updates = np.arange(segments + 1) * epochs_a_segment * (len(data) // batch_size)
-    return Watched(progress.state.params, updates, table, progress.alive)
+    for row in range(done, segments):
+        after = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
+        measured = measure(after.state.params)
+        if not (after.alive and _is_sound(after.state.params, measured)):
+            report.diverged(name, int(updates[row]))
+            result, segments = DIVERGED, row
+            break
+        progress = after
+        _put(table, row + 1, measured)
+        checkpoint.save(folder, row + 1, (progress, table))
+    table = jax.tree.map(lambda column: column[: segments + 1], table)
+    return Watched(progress.state.params, updates[: segments + 1], table, result)
+
+
+def _is_sound(params: Any, measured: Any) -> bool:
+    finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measured))
+    return finite and all(bool((abs(leaf) < EXPLODED).all()) for leaf in jax.tree.leaves(params))
 
 
 def _put(table: Any, row: int, values: Any) -> None:

@@ -20,6 +20,7 @@ from experiments import page
 from experiments.compile_clock import CompileClock
 from experiments.console import Reporter
 from experiments.records import (
+    CHECKPOINTS,
     CONFIG,
     METRICS,
     PAGE,
@@ -66,6 +67,7 @@ class Report:
         "seconds_compile",
         "seconds_run",
         "compilations",
+        "diverged",
     )
 
     def __init__(
@@ -157,6 +159,18 @@ class Report:
                 raise ValueError(f"summary: the name {name!r} is taken, expected a new one")
             self._headline[name] = plain(value)
 
+    def diverged(self, training: str, updates: int) -> None:
+        """Say, on the terminal, on the page and in the summary, that a training was stopped because it diverged.
+
+        Its checkpoints, which hold the last good parameters, then stay in the folder.
+        """
+        self._headline.setdefault("diverged", []).append(training)
+        message = (
+            f"{training} diverged after {updates} updates; its last good parameters are in {CHECKPOINTS}/{training}"
+        )
+        self.progress(message)
+        self.text(f"**{message}.**")
+
     def text(self, text: str) -> None:
         """Paragraphs on the page: blank lines separate them; `code`, **bold** and indented formulas are understood."""
         self._blocks.append(page.text(text))
@@ -224,7 +238,7 @@ class Report:
         write(self.folder / PAGE, html)
         # Last, because its presence is what says that a run is finished.
         write(self.folder / SUMMARY, dumps(results) + "\n")
-        if not getattr(self.config, "keep_checkpoints", False):
+        if not (getattr(self.config, "keep_checkpoints", False) or "diverged" in self._headline):
             remove_checkpoints(self.folder)
         return results
 

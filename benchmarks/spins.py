@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import restricted_boltzmann
 from benchmarks.peers import c_ising, naive_boltzmann
 from benchmarks.runner import Case, Outcome, Side
-from ebmjax import random_bits
+from ebmjax import problems, random_bits
 from ebmjax.energies import hopfield, ising
 from ebmjax.inference.sample import multispin
 from ebmjax.inference.sample.checkerboard import checkerboard
@@ -216,7 +216,8 @@ def _lattice(quick, fast, name):
     coupling = np.ones((2, side, side), np.float32)
     thrml, c = _thrml(coupling, BETA, None, few), _c((side, side), None, sweeps)
     peers, missing = _gather(thrml, c, _plain(coupling, BETA, few))
-    note = f"beta = {BETA}, J = 1; {_words(fast)}; energy per spin in an infinite lattice: {_onsager(BETA):.5f}"
+    exact = problems.onsager_energy(BETA)
+    note = f"beta = {BETA}, J = 1; {_words(fast)}; energy per spin in an infinite lattice: {exact:.5f}"
     ours = _side(start, "", side**2 * sweeps)
     return Case(f"uniform Ising model, {side} x {side}{name}", "spin update", ours, peers, _agree, note, missing)
 
@@ -226,14 +227,6 @@ def _words(fast):
     return (
         f"hashed counters, {fast['precision']} + 1 random words an update" if fast else "threefry, 16 + 1 random words"
     )
-
-
-def _onsager(beta):
-    """Exact energy per spin of the infinite uniform lattice, J = 1: Onsager (1944)."""
-    k = 2 * np.sinh(2 * beta) / np.cosh(2 * beta) ** 2
-    middle = (np.arange(10_000) + 0.5) * np.pi / 20_000
-    elliptic = (1 / np.sqrt(1 - (k * np.sin(middle)) ** 2)).mean() * np.pi / 2
-    return -(1 + 2 / np.pi * (2 * np.tanh(2 * beta) ** 2 - 1) * elliptic) / np.tanh(2 * beta)
 
 
 def _chains(quick):
@@ -279,13 +272,17 @@ def _dense(quick, units):
         position = _spins(jax.random.key(0), (units, chains))
         return _kernel(dense(params, beta), lambda spins: energy(spins.T), 1, position, sweeps)
 
-    def naive():
-        one = naive_boltzmann.dense_sweeps(params.weights, params.bias, beta, few)
+    def naive(sweeper):
+        one = sweeper(params.weights, params.bias, beta, few)
         run = lambda key, spins: jax.vmap(one)(jax.random.split(key, chains), spins)
         return _running(run, energy, jax.random.key(3), _spins(jax.random.key(0), (chains, units)))
 
     ours = _side(start, "", units * chains * sweeps)
-    peers = {"naive-vmap": _side(naive, jax.__version__, units * chains * few, "plain JAX, vmapped scan over sites")}
+    plain = lambda sweeper, name: _side(partial(naive, sweeper), jax.__version__, units * chains * few, name)
+    peers = {
+        "naive-vmap": plain(naive_boltzmann.dense_sweeps, "plain JAX, vmapped scan over sites"),
+        "naive-vmap:ahead": plain(naive_boltzmann.dense_sweeps_drawn_ahead, "the same, uniforms drawn ahead"),
+    }
     note = f"normal couplings / sqrt(N), beta = {beta}, {chains} chains"
     return Case(f"dense Boltzmann machine, {units} units", "spin update", ours, peers, _agree, note)
 

@@ -12,18 +12,39 @@ import jax.numpy as jnp
 import optax
 
 import ebmjax
-from ebmjax import circle, free_energy, interval, log_partition, posterior, problems, product, refine, spin_cube
-from ebmjax.energies import composition, deep_boltzmann, ellipse, hopfield, horn, modern_hopfield
+from ebmjax import (
+    circle,
+    diagnostics,
+    free_energy,
+    interval,
+    log_partition,
+    posterior,
+    problems,
+    product,
+    refine,
+    spin_cube,
+)
+from ebmjax.energies import boltzmann, composition, deep_boltzmann, ellipse, hopfield, horn, ising, modern_hopfield
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.inference.marginalize.free_energy import marginal
-from ebmjax.inference.minimize import gradient
+from ebmjax.inference.marginalize.mean_field import mean_field
+from ebmjax.inference.minimize import evolution, gradient
+from ebmjax.inference.sample import annealing, gibbs, metropolis, multispin, tempering
+from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
+from ebmjax.inference.sample.checkerboard import checkerboard
+from ebmjax.inference.sample.dense import dense
+from ebmjax.learning import phases
+from ebmjax.learning.centering import centering
+from ebmjax.learning.contrastive import contrastive
 from ebmjax.learning.gradient import stochastic_gradient
 from ebmjax.learning.train import train
+from ebmjax.loops import repeat
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negative_log_likelihood
 from ebmjax.losses.margin import hinge_loss, log_loss
+from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
 
 
 class EnergyExample(NamedTuple):
@@ -109,6 +130,11 @@ ENERGIES = {
     "l1 norm": EnergyExample("composition", _regularized(composition.l1_norm)),
     "noise": EnergyExample("composition", _noisy),
     "hopfield": EnergyExample("hopfield", lambda key: (hopfield.storkey(SPINS), hopfield.energy, SPINS[1])),
+    "ising": EnergyExample(
+        "ising",
+        lambda key: (ising.Params(jax.random.normal(key, (1, 5)), jnp.full(5, 0.2)), ising.energy, SPINS[0]),
+    ),
+    "boltzmann": EnergyExample("boltzmann", lambda key: (boltzmann.init(key, 5), boltzmann.energy, SPINS[0])),
     "deep boltzmann": EnergyExample("deep_boltzmann", _deep_boltzmann),
     "restricted boltzmann": EnergyExample("restricted_boltzmann", _restricted_boltzmann),
     "restricted boltzmann, gaussian": EnergyExample("restricted_boltzmann_gaussian", _gaussian_rbm),
@@ -170,6 +196,26 @@ _plane = product(interval(-3.0, 3.0, 13), interval(-2.0, 2.0, 9))
 _of_pair = lambda params, pair: _ellipse_free_energy(1.0)(params, jnp.stack(pair))
 
 
+_machine = hopfield.hebbian(SPINS)
+_spin_energy = partial(hopfield.energy, _machine)
+_rbm = rbm.init(jax.random.key(0), jnp.full(6, 0.3), 4, scale=0.5)
+_lattice = ising.Params(jnp.array(1.0), jnp.array(0.0))
+
+
+def _steps(kernel, position):
+    return lambda key: repeat(kernel.step, key, kernel.init(position), 2)[0].position
+
+
+def _contrastive(key):
+    """One update of a restricted Boltzmann machine by persistent chains."""
+    kernel = lambda params: rbm_sampler.binary(params, 0.7)
+    start = lambda key: (jnp.zeros(6), jnp.zeros(4))
+    negative = phases.viewed(phases.persistent(kernel, start, 3, 1), lambda params, position: position[0])
+    free = lambda params, visible: rbm.free_energy(params, visible, 0.7)
+    learner = contrastive(free, phases.observed(), negative, optax.sgd(0.1), centering(jnp.full(6, 0.3)))
+    return learner.update(key, learner.init(key, _rbm), jnp.ones((5, 6)))
+
+
 def _train_some(key):
     example = LEARNERS["gradient, horn"]
     return train(example.learner, key, example.init(key), example.data, 8, 2).params
@@ -203,6 +249,56 @@ ENTRY_POINTS = {
         (jnp.array(1.0), (jnp.ones(3), jnp.ones(3))),
     ),
     "train": (_train_some, (jax.random.key(0),)),
+    "evolution": (lambda spins: evolution.asynchronous(_machine, spins, jnp.arange(5)), (SPINS[0],)),
+    "retrieve": (lambda state, beta: modern_hopfield.retrieve(SPINS, state, beta), (SPINS[0], jnp.array(2.0))),
+    "systematic": (_steps(gibbs.systematic(_spin_energy, 0.7), SPINS[0]), (jax.random.key(0),)),
+    "metropolis": (
+        _steps(metropolis.metropolis(_spin_energy, 0.7, metropolis.flip_one), SPINS[0]),
+        (jax.random.key(0),),
+    ),
+    "random walk": (
+        _steps(metropolis.metropolis(lambda x: jnp.sum(x**2), 0.7, metropolis.gaussian_step(0.5)), jnp.zeros(3)),
+        (jax.random.key(0),),
+    ),
+    "dense": (_steps(dense(_machine, 0.7), jnp.ones((5, 3))), (jax.random.key(0),)),
+    "checkerboard": (
+        _steps(checkerboard(_lattice, 0.7, (4, 4)), ising.split(jnp.ones((4, 4)))),
+        (jax.random.key(0),),
+    ),
+    "multispin": (
+        _steps(multispin.chains(1.0, 0.4), multispin.pack_chains(jnp.ones((32, 4, 4)))),
+        (jax.random.key(0),),
+    ),
+    "tempering": (
+        _steps(
+            tempering.tempering(_spin_energy, lambda beta: gibbs.systematic(_spin_energy, beta), jnp.array([0.1, 1.0])),
+            SPINS,
+        ),
+        (jax.random.key(0),),
+    ),
+    "annealing": (
+        lambda key: annealing.annealing(
+            lambda beta: gibbs.systematic(_spin_energy, beta),
+            annealing.geometric_schedule(2.0, 0.9, 5),
+            key,
+            SPINS[0],
+            1,
+        ),
+        (jax.random.key(0),),
+    ),
+    "mean_field": (
+        lambda visible: mean_field(
+            lambda hidden: rbm.energy(_rbm, visible, hidden[0]), (jnp.full(4, 0.5),), 0.7, ((0,),)
+        ),
+        (jnp.ones(6),),
+    ),
+    "contrastive": (_contrastive, (jax.random.key(0),)),
+    "pseudo_likelihood": (
+        lambda params: pseudo_likelihood(hopfield.energy, 0.7)(params, SPINS),
+        (_machine,),
+    ),
+    "effective_sample_size": (diagnostics.effective_sample_size, (jnp.ones((2, 8)),)),
+    "hashed": (lambda key: ebmjax.random_bits.hashed(key, (8,)), (jax.random.key(0),)),
     "bits": (lambda key: ebmjax.random_bits.bits(key, (8,)), (jax.random.key(0),)),
     "normal, unrolled": (lambda key: jax.random.normal(ebmjax.random_bits.unrolled(key), (8,)), (jax.random.key(0),)),
 }

@@ -10,6 +10,10 @@ import pytest
 
 from ebmjax import circle, free_energy, gradient, problems, train
 from ebmjax.energies import ellipse, horn
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
+from ebmjax.learning import phases
+from ebmjax.learning.contrastive import contrastive
 from ebmjax.losses.energy import energy_loss
 
 
@@ -39,4 +43,27 @@ def test_training_traces_once_for_all_seeds_temperatures_and_rates():
         keys = jax.random.split(jax.random.key(seed), 3)
         losses = sweep(keys, jnp.array([0.1, 1.0, 10.0, jnp.inf]), jnp.array([1e-3, 1e-2]) / (seed + 1))
         assert losses.shape == (3, 4, 2, 2, 4)
+        assert jnp.isfinite(losses).all()
+
+
+@pytest.mark.optax
+def test_a_sweep_of_samplers_and_of_contrastive_learning_traces_once():
+    data = jnp.tile(jnp.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), (8, 1))
+
+    @chex.assert_max_traces(n=1)
+    def run(key, beta, rate):
+        make_kernel = lambda params: rbm_sampler.binary(params, beta)
+        cd = phases.viewed(
+            phases.from_data(make_kernel, lambda key, v: (v, jnp.zeros(2)), steps=2), lambda params, pair: pair[0]
+        )
+        free = lambda params, visible: rbm.free_energy(params, visible, beta)
+        learner = contrastive(free, phases.observed(), cd, optax.sgd(rate))
+        params = rbm.init(key, data.mean(axis=0), 2)
+        return train(learner, key, params, data, batch_size=4, epochs=2).metrics.learner.loss
+
+    sweep = jax.jit(jax.vmap(jax.vmap(jax.vmap(run, (None, None, 0)), (None, 0, None)), (0, None, None)))
+    for seed in range(2):
+        keys = jax.random.split(jax.random.key(seed), 3)
+        losses = sweep(keys, jnp.array([0.0, 0.5, 2.0]), jnp.array([0.01, 0.1]) * (seed + 1))
+        assert losses.shape == (3, 3, 2, 2, 4)
         assert jnp.isfinite(losses).all()

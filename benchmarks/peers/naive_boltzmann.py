@@ -17,20 +17,34 @@ Array = jax.Array
 def dense_sweeps(weights: Array, bias: Array, beta: float, sweeps: int) -> Callable[[Array, Array], Array]:
     """`sweeps` sweeps of one chain of spins: site by site, the field of each from all the others. For `jax.vmap`.
 
-    s_i = +1 with probability σ(2 beta (W s + b)_i); one uniform a site, drawn once a sweep.
+    s_i = +1 with probability σ(2 beta (W s + b)_i); the key is split and one uniform drawn at every site.
     """
+
+    def update(carry, site):
+        spins, key = carry
+        key, draw_key = jax.random.split(key)
+        return (_updated(weights, bias, beta, spins, site, jax.random.uniform(draw_key)), key), None
+
+    sites = jnp.tile(jnp.arange(len(bias)), sweeps)
+    return lambda key, spins: jax.lax.scan(update, (spins, key), sites)[0][0]
+
+
+def dense_sweeps_drawn_ahead(weights: Array, bias: Array, beta: float, sweeps: int) -> Callable[[Array, Array], Array]:
+    """The same with all uniforms of a sweep drawn before it, in one call."""
     units = len(bias)
 
     def sweep(spins, key):
         uniforms = jax.random.uniform(key, (units,))
-
-        def update(i, spins):
-            field = weights[i] @ spins + bias[i]
-            return spins.at[i].set(jnp.where(uniforms[i] < jax.nn.sigmoid(2 * beta * field), 1.0, -1.0))
-
-        return jax.lax.fori_loop(0, units, update, spins), None
+        return jax.lax.fori_loop(
+            0, units, lambda site, spins: _updated(weights, bias, beta, spins, site, uniforms[site]), spins
+        ), None
 
     return lambda key, spins: jax.lax.scan(sweep, spins, jax.random.split(key, sweeps))[0]
+
+
+def _updated(weights, bias, beta, spins, site, uniform):
+    field = weights[site] @ spins + bias[site]
+    return spins.at[site].set(jnp.where(uniform < jax.nn.sigmoid(2 * beta * field), 1.0, -1.0))
 
 
 def ising_sweep(coupling: Array, beta: Array | float, key: Array, spins: Array) -> Array:

@@ -83,7 +83,7 @@ def train_watched(
     """`ebmjax.train` with a measurement before it and after each of some segments, and a checkpoint there.
 
     In a run that is resumed it goes on from the last checkpoint. After a segment that leaves a parameter above
-    `EXPLODED` or a measurement that is not finite, it stops with what was good before, and the report says so.
+    `EXPLODED` or a measurement that is finite no more, it stops with what was good before, and the report says so.
 
     Args:
         report: of the run, which keeps the checkpoints.
@@ -110,7 +110,7 @@ def train_watched(
     for row in range(done, segments):
         after = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
         measured = measure(after.state.params)
-        if not (after.alive and _is_sound(after.state.params, measured)):
+        if not (after.alive and _is_sound(after.state.params, measured, first)):
             report.diverged(name, int(updates[row]))
             result, segments = DIVERGED, row
             break
@@ -121,9 +121,10 @@ def train_watched(
     return Watched(progress.state.params, updates[: segments + 1], table, result)
 
 
-def _is_sound(params: Any, measured: Any) -> bool:
-    finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(measured))
-    return finite and all(bool((abs(leaf) < EXPLODED).all()) for leaf in jax.tree.leaves(params))
+def _is_sound(params: Any, measured: Any, first: Any) -> bool:
+    """Whether no parameter has exploded, and what was finite once still is: a NaN may stand for no answer."""
+    lost = jax.tree.map(lambda now, once: bool((np.isfinite(once) & ~np.isfinite(now)).any()), measured, first)
+    return not any(jax.tree.leaves(lost)) and all(bool((abs(x) < EXPLODED).all()) for x in jax.tree.leaves(params))
 
 
 def _put(table: Any, row: int, values: Any) -> None:

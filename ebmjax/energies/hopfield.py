@@ -96,8 +96,8 @@ def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, 
     (1 - W_ii) y_i, still of the right sign for up to N independent patterns, at which W = 0 and nothing moves any more.
 
     Args:
-        patterns, used: as in `hebbian`. Patterns may depend on one another: directions in which YYᵀ is smaller than 100
-            roundings of its largest are left out, as the pseudo-inverse does.
+        patterns, used: as in `hebbian`. A pattern that depends on those before it, up to 100 roundings of its squared
+            length, adds nothing, as with the pseudo-inverse.
 
     Raises:
         ValueError: as `hebbian`.
@@ -109,10 +109,22 @@ def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, 
     [-0.5, 0.5]
     """
     patterns = _stored(patterns, used)
-    squares, axes = jnp.linalg.eigh(_product(patterns, patterns.T))
-    kept = squares > 100 * jnp.finfo(squares.dtype).eps * squares[-1]
-    scales = jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, squares, 1)), 0)
-    directions = _product((axes * scales[None]).T, patterns)
+    units = patterns.shape[1]
+    least = 100 * jnp.finfo(patterns.dtype).eps * units
+
+    def add(directions, index_and_pattern):
+        index, pattern = index_and_pattern
+        # what is new in the pattern; once more, since the first time leaves a rounding of all that was taken off
+        new = pattern
+        for _ in range(2):
+            new = new - _product(_product(directions, new), directions)
+        square = jnp.sum(new**2)
+        kept = square > least
+        direction = jnp.where(kept, new / jnp.sqrt(jnp.where(kept, square, 1)), 0)
+        return directions.at[index].set(direction), None
+
+    # Gram and Schmidt's way, and not an eigenvalue routine: batched ones of those can hang on CPU
+    directions, _ = jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))
     return _without_self_coupling(_product(directions.T, directions))
 
 

@@ -26,7 +26,7 @@ def growing(factor):
 def watched(tmp_path, factor):
     report = Report(tmp_path, "growth", None, 0, False)
     learner, start, data = growing(factor), jnp.array(1.0), jnp.ones((4, 1))
-    measure = lambda params: {"value": params}
+    measure = lambda params: {"value": params, "too large to sum": jnp.nan}
     return report, train_watched(report, "growing", learner, jax.random.key(0), start, data, 2, 3, 5, measure)
 
 
@@ -51,7 +51,10 @@ def test_an_explosion_is_stopped_kept_on_disk_and_said(tmp_path, capsys):
     assert json.loads((tmp_path / "summary.json").read_text())["diverged"] == ["growing"]
     assert "diverged after 6 updates" in (tmp_path / "report.html").read_text()
     progress, _ = begin(growing(2.0), jax.random.key(0), jnp.array(1.0), 15)
-    found = checkpoint.restore(tmp_path / "checkpoints" / "growing", (progress, {"value": np.zeros(6, np.float32)}))
+    found = checkpoint.restore(
+        tmp_path / "checkpoints" / "growing",
+        (progress, {"value": np.zeros(6, np.float32), "too large to sum": np.zeros(6)}),
+    )
     assert found is not None
     step, (saved, _) = found
     assert (step, float(saved.state.params)) == (1, 64)

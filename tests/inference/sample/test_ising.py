@@ -165,3 +165,35 @@ def test_a_million_spins_in_32_chains_take_little_memory():
 def test_bad_lattices_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("lattice", [(4, 4), (6, 4), (2, 8)])
+def test_checkerboard_knows_every_bond_and_field(lattice):
+    """At zero temperature, without ties, a sweep is determined: that of the colouring, which knows the energy alone."""
+    random = np.random.default_rng(0)
+    params = ising.Params(
+        jnp.asarray(random.normal(size=(2, *lattice)), jnp.float32),
+        jnp.asarray(random.normal(size=lattice), jnp.float32),
+    )
+    kernel = checkerboard(params, jnp.inf, lattice)
+    general = gibbs.chromatic(partial(ising.energy, params), jnp.inf, ising.checkerboard(lattice))
+    spins = jax.random.rademacher(jax.random.key(1), (64, *lattice), jnp.float32)
+    key = jax.random.key(2)
+    swept = jax.vmap(lambda s: ising.join(kernel.step(key, kernel.init(ising.split(s)))[0].position))(spins)
+    expected = jax.vmap(lambda s: general.step(key, general.init(s))[0].position)(spins)
+    np.testing.assert_array_equal(swept, expected)
+
+
+def test_every_edge_between_strips_is_a_bond():
+    """Pairs of down spins, apart from one another, across every row: each sees three up, and turns, at beta = inf.
+
+    Were one bond to be missing, its two spins would see a tie and stay half of the times, in each of eight columns.
+    """
+    rows, columns = np.arange(64), 4 * 64 * 8
+    spins = np.ones((64, columns), np.float32)
+    for copy in range(8):
+        across = 4 * (rows + 64 * copy)
+        spins[rows, across] = spins[(rows + 1) % 64, across] = -1
+    kernel = multispin.lattice(1.0, jnp.inf, random_bits.hashed)
+    state = kernel.step(jax.random.key(0), kernel.init(multispin.pack_lattice(jnp.asarray(spins))))[0]
+    assert (multispin.unpack_lattice(state.position) == 1).all()

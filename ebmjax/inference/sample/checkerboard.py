@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax import random_bits
 from ebmjax.energies import ising
-from ebmjax.temperature import check_beta, reduced
+from ebmjax.temperature import check_beta
 from ebmjax.types import SPINS, Beta, Kernel, check_units
 
 
@@ -64,21 +64,47 @@ def checkerboard(
         return State(position)
 
     def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        parts = list(state.position)
-        for index, part_key in zip((0, 3, 1, 2), jax.random.split(key, 4), strict=True):
-            row, column = divmod(index, 2)
-            # of the same row and of the same column, and the same two moved by one
-            vertical, horizontal = parts[index ^ 2], parts[index ^ 1]
-            above, below = (vertical, jnp.roll(vertical, -1, 0)) if row else (jnp.roll(vertical, 1, 0), vertical)
-            before, after = (
-                (horizontal, jnp.roll(horizontal, -1, 1)) if column else (jnp.roll(horizontal, 1, 1), horizontal)
-            )
-            total = field[index] + up[index] * above + down[index] * below + left[index] * before + right[index] * after
-            uniform = (bits(part_key, total.shape) >> np.uint32(8)).astype(total.dtype) * 2.0**-24 + 2.0**-25
-            # u < σ(2 beta field), in a form that neither overflows nor rounds a small probability to nothing
-            spin_up = uniform * (1 + jnp.exp(-reduced(2 * total, beta))) < 1
-            parts[index] = jnp.where(spin_up, 1.0, -1.0).astype(total.dtype)
+        words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(key, 4)])
+        uniforms = (words >> np.uint32(8)).astype(field[0].dtype) * 2.0**-24 + 2.0**-25
+        parts = _sweep(jnp.asarray(beta, field[0].dtype), field, (up, down, left, right), uniforms, state.position)
         turned = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]
-        return State(tuple(parts)), Info(jnp.stack(turned).mean())
+        return State(parts), Info(jnp.stack(turned).mean())
 
     return Kernel(init, step)
+
+
+def _sweep_of_arrays(beta, field, bonds, uniforms, parts):
+    """One sweep of sublattices (half_rows, half_columns, ...), all else of that shape or broadcast against it."""
+    up, down, left, right = bonds
+    parts = list(parts)
+    for index in (0, 3, 1, 2):
+        row, column = divmod(index, 2)
+        # of the same row and of the same column, and the same two moved by one
+        vertical, horizontal = parts[index ^ 2], parts[index ^ 1]
+        above, below = (vertical, jnp.roll(vertical, -1, 0)) if row else (jnp.roll(vertical, 1, 0), vertical)
+        before, after = (
+            (horizontal, jnp.roll(horizontal, -1, 1)) if column else (jnp.roll(horizontal, 1, 1), horizontal)
+        )
+        total = field[index] + up[index] * above + down[index] * below + left[index] * before + right[index] * after
+        # u < σ(2 beta field), in a form that neither overflows nor rounds a small probability to nothing
+        spin_up = uniforms[index] * (1 + jnp.exp(-_reduced(2 * total, beta))) < 1
+        parts[index] = jnp.where(spin_up, 1.0, -1.0).astype(total.dtype)
+    return tuple(parts)
+
+
+_sweep = jax.custom_batching.custom_vmap(_sweep_of_arrays)
+
+
+@_sweep.def_vmap
+def _sweep_of_many(axis_size, in_batched, *arguments):
+    """Many lattices: they become the last axis, so that small ones too are updated over neighbouring memory."""
+    last = lambda x, batched: jnp.moveaxis(x, 0, -1) if batched else jnp.expand_dims(x, -1)
+    beta, field, bonds, uniforms, parts = jax.tree.map(last, arguments, tuple(in_batched))
+    parts = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], axis_size)), parts)
+    swept = _sweep_of_arrays(jnp.expand_dims(beta, (0, 1)), field, bonds, uniforms, parts)
+    return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), swept), jax.tree.map(lambda _: True, swept)
+
+
+def _reduced(values, beta):
+    """`temperature.reduced`, for a beta for each lattice."""
+    return jnp.where(values == 0, 0, beta * values)

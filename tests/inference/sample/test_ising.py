@@ -197,3 +197,20 @@ def test_every_edge_between_strips_is_a_bond():
     kernel = multispin.lattice(1.0, jnp.inf, random_bits.hashed)
     state = kernel.step(jax.random.key(0), kernel.init(multispin.pack_lattice(jnp.asarray(spins))))[0]
     assert (multispin.unpack_lattice(state.position) == 1).all()
+
+
+def test_many_lattices_at_many_temperatures_are_those_one_by_one():
+    """`jax.vmap` has another arrangement of memory, and no other numbers; twice too, as in a ladder of chains."""
+    random = np.random.default_rng(3)
+    params = ising.Params(jnp.asarray(random.normal(size=(2, 4, 6)), jnp.float32), jnp.array(0.3))
+    betas = jnp.array([0.0, 0.5, jnp.inf])
+    spins = jax.random.rademacher(jax.random.key(0), (5, 3, 4, 6), jnp.float32)
+    keys = jax.random.split(jax.random.key(1), (5, 3))
+
+    def run(key, beta, spins):
+        kernel = checkerboard(params, beta, (4, 6))
+        return ising.join(repeat(kernel.step, key, kernel.init(ising.split(spins)), 3)[0].position)
+
+    together = jax.jit(jax.vmap(jax.vmap(run), (0, None, 0)))(keys, betas, spins)
+    alone = jnp.stack([run(keys[i, j], betas[j], spins[i, j]) for i in range(5) for j in range(3)])
+    np.testing.assert_array_equal(together.reshape(15, 4, 6), alone)

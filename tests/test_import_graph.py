@@ -57,7 +57,7 @@ def test_flax_and_outsiders_stay_out(path):
     allowed = {"ebmjax", "jax", "jaxtyping", "numpy", "optax", "flax"}
     allowed |= {"collections", "typing", "functools", "math", "itertools", "dataclasses"}
     if path.name == "checkpoint.py":  # what it needs besides is an extra
-        allowed |= {"orbax", "pathlib", "hashlib"}
+        allowed |= {"orbax", "pathlib", "hashlib", "shutil"}
     roots = {name.partition(".")[0] for name in imported(path)}
     assert roots <= allowed
     assert "flax" not in roots or path.name == "networks.py"

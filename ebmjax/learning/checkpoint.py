@@ -5,6 +5,7 @@ gets its name by one rename when it is complete: a process killed while saving l
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,6 +63,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
     stored = {str(index): _stored(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
     # Orbax saves neither arrays of no elements nor a tree of no arrays.
     arrays = ocp.args.StandardSave(stored or {"none": np.zeros(1)})
+    _remove_unfinished(folder)
     with _manager(folder) as manager:
         latest = manager.latest_step()
         least = 0 if latest is None else latest + 1
@@ -216,10 +218,18 @@ def _digest(arrays: Any, numbers: tuple[int, ...]) -> np.ndarray:
 def _manager(folder: Path | str) -> ocp.CheckpointManager:
     if Path(folder).exists() and not Path(folder).is_dir():
         raise ValueError(f"folder: got {folder}, which is a file, wanted a folder")
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=2, cleanup_tmp_directories=True, enable_async_checkpointing=False
-    )
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
     return ocp.CheckpointManager(Path(folder).absolute(), options=options)
+
+
+def _remove_unfinished(folder: Path | str) -> None:
+    """Remove what a killed process left half written.
+
+    Orbax can do so by itself, but in a thread that may outlive the manager which started it, and that then takes away
+    what the next one is writing.
+    """
+    for unfinished in Path(folder).glob("*.orbax-checkpoint-tmp"):
+        shutil.rmtree(unfinished)
 
 
 def _is_key(leaf: Any) -> bool:

@@ -85,6 +85,14 @@ def test_nothing_saved_is_none(tmp_path):
     assert restore(tmp_path, STATE) is None
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
+    (tmp_path / "3.orbax-checkpoint-tmp" / "piece").write_text("half")
+    assert restore(tmp_path, jnp.zeros(2)) is None
+    save(tmp_path, 3, jnp.ones(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["3"]
+
+
 def test_half_a_checkpoint_is_not_one(tmp_path, monkeypatch):
     """Saving that ends between its last byte and the rename which gives the folder its name."""
     save(tmp_path, 1, {"w": jnp.ones(3)})

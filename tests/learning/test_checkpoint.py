@@ -86,8 +86,8 @@ def test_nothing_saved_is_none(tmp_path):
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
-    (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
-    (tmp_path / "3.orbax-checkpoint-tmp" / "piece").write_text("half")
+    (tmp_path / "2.orbax-checkpoint-tmp").mkdir()
+    (tmp_path / "2.orbax-checkpoint-tmp" / "piece").write_text("half")
     assert restore(tmp_path, jnp.zeros(2)) is None
     save(tmp_path, 3, jnp.ones(2))
     assert [path.name for path in tmp_path.iterdir()] == ["3"]

@@ -310,6 +310,13 @@ def test_spans_within_spans_count_once():
     assert clock.seconds == pytest.approx(5.0)
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch):
+    """Stages take no time, however busy the machine is."""
+    monkeypatch.setattr("experiments.console.time.perf_counter", lambda: 7.0)
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_progress_is_plain_lines_where_there_is_no_terminal(report, capsys):
     report.progress("here [bold]and[/bold] there")
     with report.stage("outer"), report.stage("inner"):
@@ -318,6 +325,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(report, capsys):
     assert lines == ["here [bold]and[/bold] there", "outer …", "inner …", "inner: 0.0 s", "outer: 0.0 s"]
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_a_stage_on_a_terminal_shows_a_spinner_and_ends_with_its_seconds(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")  # which is how rich is told that it writes to a terminal
     report = Report(tmp_path / "run", "fake", None, 0, False)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax import random_bits
 from ebmjax.energies import ising
-from ebmjax.temperature import check_beta
+from ebmjax.temperature import check_beta, reduced
 from ebmjax.types import SPINS, Beta, Kernel, check_units
 
 
@@ -87,7 +87,7 @@ def _sweep_of_arrays(beta, field, bonds, uniforms, parts):
         )
         total = field[index] + up[index] * above + down[index] * below + left[index] * before + right[index] * after
         # u < σ(2 beta field), in a form that neither overflows nor rounds a small probability to nothing
-        spin_up = uniforms[index] * (1 + jnp.exp(-_reduced(2 * total, beta))) < 1
+        spin_up = uniforms[index] * (1 + jnp.exp(-reduced(2 * total, beta))) < 1
         parts[index] = jnp.where(spin_up, 1.0, -1.0).astype(total.dtype)
     return tuple(parts)
 
@@ -103,8 +103,3 @@ def _sweep_of_many(axis_size, in_batched, *arguments):
     parts = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], axis_size)), parts)
     swept = _sweep_of_arrays(jnp.expand_dims(beta, (0, 1)), field, bonds, uniforms, parts)
     return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), swept), jax.tree.map(lambda _: True, swept)
-
-
-def _reduced(values, beta):
-    """`temperature.reduced`, for a beta for each lattice."""
-    return jnp.where(values == 0, 0, beta * values)

@@ -50,14 +50,14 @@ def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float
     Args:
         energy: `energy(position) -> scalar`.
         make_kernel: `beta -> Kernel`, built inside a vmap with a traced beta.
-        betas: one a rung, at least 2, in any order that makes neighbours close; static or traced.
+        betas: one a rung, at least 2, in any order that makes neighbours close; static or traced. One may be inf.
 
     Returns:
         A kernel whose positions have the leading axis rungs; `jax.tree.map(lambda x: x[i], state.position)` is a draw
         at betas[i].
 
     Raises:
-        ValueError: fewer than 2 betas, static ones that are negative, NaN or infinite.
+        ValueError: fewer than 2 betas, static ones that are negative or NaN.
 
     >>> from ebmjax.inference.sample.gibbs import systematic
     >>> energy = lambda s: -s[0] * s[1]
@@ -89,7 +89,7 @@ def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float
         position, info = jax.vmap(walk)(betas, jax.random.split(steps_key, len(betas)), state.position)
         energies = jax.vmap(energy)(position)
         # the log-odds of a swap; two rungs at one energy always may
-        odds = reduced(energies[:-1] - energies[1:], 1.0) * (betas[:-1] - betas[1:]).astype(energies.dtype)
+        odds = reduced(energies[:-1] - energies[1:], betas[:-1] - betas[1:])
         uniform = jax.random.uniform(swaps_key, odds.shape, odds.dtype)
         swap = (-jnp.log1p(-uniform) >= -odds) & (rungs[:-1] % 2 == state.turn)
         edge = jnp.zeros(1, bool)

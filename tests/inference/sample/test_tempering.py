@@ -10,9 +10,10 @@ import pytest
 from ebmjax import posterior, spin_cube
 from ebmjax.diagnostics import exact_mean, law_moments, z_scores
 from ebmjax.energies import hopfield
-from ebmjax.inference.sample.gibbs import systematic
+from ebmjax.inference.sample.gibbs import State, systematic
 from ebmjax.inference.sample.tempering import tempering, tune_ladder
 from ebmjax.loops import trajectory
+from ebmjax.types import Kernel
 from tests.kernels import ALL, UNITS
 
 ENERGY = partial(hopfield.energy, ALL)
@@ -76,6 +77,17 @@ def test_equal_energies_always_swap_and_pairs_take_turns():
     assert info.acceptance.tolist() == [1, 1, 1]
     state, _ = kernel.step(jax.random.key(1), state)
     assert state.replica.tolist() == [1, 3, 0, 2]
+
+
+def test_a_coldest_rung_may_be_at_zero_temperature():
+    """It takes what is lower and what is level, and nothing else; no NaN where energies are equal."""
+    energy = lambda position: position[0]
+    stay = lambda beta: Kernel(State, lambda key, state: (state, None))
+    kernel = tempering(energy, stay, jnp.array([1.0, jnp.inf]))
+    for hot, cold, swapped in ((0.0, 1.0, True), (1.0, 1.0, True), (1.0, 0.0, False)):
+        state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array([[hot], [cold]])))
+        assert state.replica.tolist() == ([1, 0] if swapped else [0, 1])
+        assert info.acceptance.tolist() == [float(swapped)]
 
 
 def test_a_tuned_ladder_is_refused_equally_everywhere():

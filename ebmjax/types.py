@@ -3,6 +3,7 @@
 Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` and `scan` as they are.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -78,13 +79,15 @@ class Learner(NamedTuple):
 class Solution(NamedTuple):
     """What every minimizer returns.
 
-    `result` is one of `CONVERGED`, `STEP_LIMIT`, `DIVERGED`, `TWO_CYCLE`; a solver never raises inside jit.
+    `result` is one of `CONVERGED`, `STEP_LIMIT`, `DIVERGED`, `TWO_CYCLE`; a solver never raises inside jit. `gap` is a
+    certificate: the energy is at most that far above the least one. It is infinite where a minimizer has none.
     """
 
     value: PyTree[Array]
     energy: Float[Array, ""]
     steps: Int[Array, ""]
     result: Int[Array, ""]
+    gap: Float[Array, ""] | float = math.inf
 
 
 class Marginal(NamedTuple):

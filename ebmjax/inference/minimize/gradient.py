@@ -57,7 +57,7 @@ def gradient_descent(
     (3.0, 0)
     """
     check_not_negative("tolerance", tolerance)
-    frozen = _without_outer_gradients(energy, start)
+    frozen = without_outer_gradients(energy, start)
     evaluate = jax.value_and_grad(frozen)
 
     def finite(state):
@@ -120,7 +120,7 @@ def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: float =
     start = jnp.asarray(start)
     if start.ndim > 1:
         raise ValueError(f"start: got shape {start.shape}, wanted a scalar or a vector")
-    frozen = _without_outer_gradients(energy, start)
+    frozen = without_outer_gradients(energy, start)
     slope = jax.grad(frozen)
     curvature = jax.grad(slope) if start.ndim == 0 else jax.jacfwd(slope)
     rounding = 4 * jnp.finfo(start.dtype).eps
@@ -233,6 +233,20 @@ def lowest(energy: Energy, space: Space, count: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[order], space.points)
 
 
+def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
+    """The function with everything it closes over taken as constant, so that loops over it need no derivative.
+
+    `examples` are arguments of the shapes and dtypes to come.
+
+    >>> slope = jax.grad(lambda scale: without_outer_gradients(lambda z: scale * z, 1.0)(2.0))
+    >>> float(slope(3.0))
+    0.0
+    """
+    pure, constants = jax.closure_convert(function, *jax.tree.map(jnp.asarray, examples))
+    constants = jax.lax.stop_gradient(constants)
+    return lambda *arguments: pure(*arguments, *constants)
+
+
 def _newton_step(slope, curvature, damping):
     if slope.ndim == 0:
         scale = jnp.abs(curvature) + damping
@@ -244,13 +258,6 @@ def _newton_step(slope, curvature, damping):
 
 def _length(vector):
     return jnp.linalg.norm(jnp.atleast_1d(vector))
-
-
-def _without_outer_gradients(energy, start):
-    """The energy with everything it closes over taken as constant, so that loops over it need no derivative."""
-    pure, constants = jax.closure_convert(energy, jax.tree.map(jnp.asarray, start))
-    constants = jax.lax.stop_gradient(constants)
-    return lambda z: pure(z, *constants)
 
 
 def _solution(energy, value, steps, result):

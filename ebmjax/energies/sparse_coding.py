@@ -1,0 +1,160 @@
+"""Sparse coding: an observation as the sum of few atoms of a dictionary.
+
+    E(y, z) = ½‖y - Wz‖² + R(z)
+
+W has unit columns, the atoms, and R is one of `regularizers`, λ‖z‖₁ above all. The curvature of the first term is
+bounded by L = λ_max(WᵀW), so ISTA's threshold is λ/L. (Texts that leave out the ½ have λ/2L.)
+Olshausen & Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code".
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ebmjax.energies.regularizers import Regularizer
+from ebmjax.types import Scalar, check_shape, is_static
+
+
+class Params(NamedTuple):
+    """The dictionary: its columns are the atoms, of unit length."""
+
+    dictionary: Float[Array, "observed atoms"]
+
+
+def init(key: Key[Array, ""], observed: int, atoms: int) -> Params:
+    """Atoms in random directions. Raises ValueError for sizes below 1.
+
+    >>> init(jax.random.key(0), 3, 5).dictionary.shape
+    (3, 5)
+    """
+    for name, size in (("observed", observed), ("atoms", atoms)):
+        if size < 1:
+            raise ValueError(f"{name}: got {size}, wanted at least 1")
+    return normalized(Params(jax.random.normal(key, (observed, atoms))))
+
+
+def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms: int) -> Params:
+    """Atoms that are samples, drawn without replacement and normalized.
+
+    Raises:
+        ValueError: atoms below 1, fewer samples than atoms. Samples of zero make atoms of zero: `check` names them.
+
+    >>> data = jnp.array([[4.0, 0.0], [0.0, 2.0]])
+    >>> from_data(jax.random.key(0), data, 2).dictionary.sum(axis=0).tolist()
+    [1.0, 1.0]
+    """
+    if atoms < 1:
+        raise ValueError(f"atoms: got {atoms}, wanted at least 1")
+    if len(data) < atoms:
+        raise ValueError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
+    return normalized(Params(data[jax.random.permutation(key, len(data))[:atoms]].T))
+
+
+def check(params: Params, data: Float[Array, "samples observed"] | None = None) -> None:
+    """Raise ValueError for static parameters that are no dictionary: columns of zero, or not finite.
+
+    With `data`, also for samples of another length, values that are not finite, and fewer samples than atoms.
+
+    >>> check(Params(jnp.array([[1.0, 0.0], [0.0, 0.0]])))
+    Traceback (most recent call last):
+    ValueError: dictionary: got a column of zeros (1), wanted atoms of unit length
+    """
+    shape = jnp.shape(params.dictionary)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"dictionary: got shape {shape}, wanted (observed, atoms), neither of them zero")
+    if is_static(params.dictionary):
+        columns = np.asarray(params.dictionary).T
+        for index, column in enumerate(columns):
+            if not np.isfinite(column).all():
+                raise ValueError(
+                    f"dictionary: got a column with {column[~np.isfinite(column)][0]} ({index}), wanted finite numbers"
+                )
+            if not column.any():
+                raise ValueError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
+    if data is None:
+        return
+    if jnp.ndim(data) != 2 or data.shape[1] != shape[0]:
+        raise ValueError(f"data: got shape {jnp.shape(data)}, wanted (samples, {shape[0]})")
+    if len(data) < shape[1]:
+        raise ValueError(f"data: got {len(data)} samples, wanted at least {shape[1]}, the number of atoms")
+    if is_static(data) and not np.isfinite(np.asarray(data)).all():
+        raise ValueError("data: got a number that is not finite")
+
+
+def normalized(params: Params) -> Params:
+    """Every atom scaled to unit length; one of zeros stays as it is.
+
+    >>> normalized(Params(jnp.array([[0.0, 2.0], [4.0, 0.0]]))).dictionary.tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    lengths = jnp.linalg.norm(params.dictionary, axis=0, keepdims=True)
+    return Params(params.dictionary / jnp.where(lengths > 0, lengths, 1))
+
+
+def reconstruction(params: Params, z: Float[Array, " atoms"]) -> Float[Array, " observed"]:
+    """Wz.
+
+    >>> reconstruction(Params(jnp.array([[1.0, 0.0], [0.0, 1.0]])), jnp.array([1.0, 0.5])).tolist()
+    [1.0, 0.5]
+    """
+    return params.dictionary @ z
+
+
+def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+    """½‖y - Wz‖²: the smooth term. Raises ValueError for a y of another length.
+
+    >>> float(misfit(Params(jnp.eye(2)), jnp.array([1.0, 2.0]), jnp.zeros(2)))
+    2.5
+    """
+    check_shape("y", y, params.dictionary.shape[:1])
+    return jnp.sum(jnp.square(y - reconstruction(params, z))) / 2
+
+
+def energy(params: Params, regularizer: Regularizer, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+    """E(y, z) = ½‖y - Wz‖² + R(z) of one code.
+
+    >>> from ebmjax.energies.regularizers import l1
+    >>> float(energy(Params(jnp.eye(2)), l1(0.5), jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0])))
+    1.5
+    """
+    return misfit(params, y, z) + regularizer.value(z)
+
+
+def largest_weight(params: Params, y: Float[Array, " observed"]) -> Scalar:
+    """λ_max = ‖Wᵀy‖_∞: from this weight of the L1 norm on, the best code is zero.
+
+    >>> float(largest_weight(Params(jnp.eye(2)), jnp.array([1.0, -2.0])))
+    2.0
+    """
+    return jnp.max(jnp.abs(params.dictionary.T @ y))
+
+
+def lipschitz(params: Params, iterations: int = 10) -> Scalar:
+    """A bound of L = λ_max(WᵀW) from above: L ≤ ‖G^p‖_F^(1/p) ≤ L n^(1/2p), with p = 2^iterations.
+
+    G is the smaller of the two Gram matrices, n × n, squared `iterations` times. The bound holds for every dictionary,
+    up to a millionth for rounding in float32, where a power iteration comes close from below and for most starts only.
+    With 10 iterations it is at most 0.34% high for n = 1000. Zero for a dictionary of zeros, NaN for one with a NaN.
+    Raises ValueError for iterations below 1.
+
+    >>> round(float(lipschitz(Params(jnp.eye(2)))), 3)
+    1.0
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations: got {iterations}, wanted at least 1")
+    product = partial(jnp.matmul, precision="highest")
+    dictionary = params.dictionary
+    tall = dictionary.shape[0] >= dictionary.shape[1]
+    gram = product(dictionary.T, dictionary) if tall else product(dictionary, dictionary.T)
+    power, logarithm = gram, jnp.zeros((), gram.dtype)
+    for doubling in range(iterations + 1):  # G^(2^doubling) = power · exp(2^doubling · logarithm)
+        power = product(power, power) if doubling else power
+        length = jnp.linalg.norm(power)
+        logarithm = logarithm + jnp.log(length) / 2.0**doubling
+        power = power / jnp.where(length > 0, length, 1)
+    # what rounding may have taken
+    return jnp.exp(logarithm) * (1 + 16 * jnp.finfo(gram.dtype).eps)

@@ -24,18 +24,42 @@ from ebmjax import (
     refine,
     spin_cube,
 )
-from ebmjax.energies import boltzmann, composition, deep_boltzmann, ellipse, hopfield, horn, ising, modern_hopfield
+from ebmjax.energies import (
+    boltzmann,
+    composition,
+    deep_boltzmann,
+    ellipse,
+    hopfield,
+    horn,
+    ising,
+    modern_hopfield,
+    regularizers,
+    sparse_coding,
+)
+from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.inference.marginalize.free_energy import marginal
 from ebmjax.inference.marginalize.mean_field import mean_field
-from ebmjax.inference.minimize import evolution, gradient
+from ebmjax.inference.minimize import (
+    analytic,
+    convolutional,
+    coordinate,
+    evolution,
+    gradient,
+    hyperlista,
+    learned,
+    predictive,
+    proximal,
+)
+from ebmjax.inference.minimize.admm import admm
+from ebmjax.inference.minimize.implicit import implicit
 from ebmjax.inference.sample import annealing, gibbs, metropolis, multispin, tempering
 from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
 from ebmjax.inference.sample.checkerboard import checkerboard
 from ebmjax.inference.sample.dense import dense
-from ebmjax.learning import phases
+from ebmjax.learning import convolutional_dictionary, dictionary, phases
 from ebmjax.learning.centering import centering
 from ebmjax.learning.contrastive import contrastive
 from ebmjax.learning.gradient import stochastic_gradient
@@ -55,14 +79,16 @@ class EnergyExample(NamedTuple):
 
 
 class LearnerExample(NamedTuple):
-    """A learner, initial parameters for a key, and data."""
+    """A learner, initial parameters for a key, data, and which of its metrics it lowers."""
 
     learner: Any
     init: Callable[[jax.Array], Any]
     data: Any
+    lowered: str = "loss"
 
 
 Y, X, Z = jnp.array([1.2, -0.7]), jnp.array(0.3), jnp.array(0.8)
+SPARSE_CODE = jnp.array([0.8, 0.3, 0.5, 0.2])
 SPINS = jnp.array([[1.0, -1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0, 1.0]])
 PLACED = ellipse.PlacedParams(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
 
@@ -110,10 +136,30 @@ def _labels_rbm(key):
     return params, energy, jnp.array([1.0, 0.0])
 
 
+def _convolutional(reconstruction):
+    def make(key):
+        params = coding.init(key, 2, (3, 3, 3))
+        y = jax.random.normal(jax.random.key(1), (5, 6, 3))
+        energy = lambda params, z: coding.energy(params, regularizers.l1(0.3), y, z, reconstruction)
+        return params, energy, coding.analysis(params, y, reconstruction)
+
+    return make
+
+
 def _noisy(key):
     params, energy, z = _generalized(2)(key)
     noise = 0.1 * jax.random.normal(key, (5, 2))
     return params, lambda params, z: composition.noisy(partial(energy, params), noise)(z), z
+
+
+def _sparse(regularizer):
+    """A sparse code's energy; a positive code, so that it is finite for non-negative coding too."""
+
+    def make(key):
+        params = sparse_coding.init(key, 3, 4)
+        return params, lambda params, z: sparse_coding.energy(params, regularizer, jnp.arange(3.0), z), SPARSE_CODE
+
+    return make
 
 
 ENERGIES = {
@@ -139,6 +185,16 @@ ENERGIES = {
     "restricted boltzmann": EnergyExample("restricted_boltzmann", _restricted_boltzmann),
     "restricted boltzmann, gaussian": EnergyExample("restricted_boltzmann_gaussian", _gaussian_rbm),
     "restricted boltzmann, labels": EnergyExample("restricted_boltzmann_labels", _labels_rbm),
+    "sparse coding": EnergyExample("sparse_coding", _sparse(regularizers.l1(0.3))),
+    "sparse coding, elastic net": EnergyExample("sparse_coding", _sparse(regularizers.elastic_net(0.3, 0.2))),
+    "sparse coding, non-negative": EnergyExample("sparse_coding", _sparse(regularizers.non_negative(0.3))),
+    "sparse coding, groups": EnergyExample("sparse_coding", _sparse(regularizers.group(0.3, 2))),
+    "elastic net alone": EnergyExample(
+        "regularizers",
+        lambda key: ((X, Z), lambda weights, z: regularizers.elastic_net(*weights).value(z), SPARSE_CODE),
+    ),
+    "convolutional, periodic": EnergyExample("convolutional_sparse_coding", _convolutional(coding.periodic)),
+    "convolutional, valid": EnergyExample("convolutional_sparse_coding", _convolutional(coding.valid)),
     "modern hopfield": EnergyExample("modern_hopfield", lambda key: (SPINS[0], modern_hopfield.energy, SPINS[1])),
 }
 
@@ -167,7 +223,16 @@ def _horn_free_energy(beta):
     return lambda params, sample: free_energy(partial(horn.energy, params, *sample), circle(24), beta)
 
 
+def _dictionary_learner(learner):
+    data = jax.random.normal(jax.random.key(0), (24, 6))
+    return LearnerExample(learner, lambda key: sparse_coding.init(key, 6, 9), data, "energy")
+
+
+_encode = lambda params, batch: coordinate.encode(params, regularizers.l1(0.1), batch)
+
 LEARNERS = {
+    "dictionary, online": _dictionary_learner(dictionary.online(_encode)),
+    "dictionary, descent": _dictionary_learner(dictionary.descent(_encode, optax.sgd(0.1))),
     "gradient, ellipse": LearnerExample(
         ebmjax.gradient(energy_loss(_ellipse_free_energy(2.0)), optax.adam(1e-2)),
         ellipse.init,
@@ -198,6 +263,13 @@ _of_pair = lambda params, pair: _ellipse_free_energy(1.0)(params, jnp.stack(pair
 
 _machine = hopfield.hebbian(SPINS)
 _spin_energy = partial(hopfield.energy, _machine)
+_dictionary = sparse_coding.init(jax.random.key(0), 3, 4)
+_misfit = partial(sparse_coding.misfit, _dictionary, jnp.arange(3.0))
+_implicit_code = implicit(
+    partial(sparse_coding.misfit, _dictionary),
+    lambda y: regularizers.l1(0.1),
+    lambda y: admm(_dictionary, regularizers.l1(0.1), y).value,
+)
 _rbm = rbm.init(jax.random.key(0), jnp.full(6, 0.3), 4, scale=0.5)
 _lattice = ising.Params(jnp.array(1.0), jnp.array(0.0))
 
@@ -216,10 +288,24 @@ def _contrastive(key):
     return learner.update(key, learner.init(key, _rbm), jnp.ones((5, 6)))
 
 
+_kernels = coding.init(jax.random.key(0), 2, (3, 3, 3))
+
+
+def _convolutional_update(key):
+    """One update of kernels and encoder."""
+    learner = convolutional_dictionary.predictive(convolutional.admm, regularizers.l1(0.1), 1.0, optax.sgd(0.1))
+    return learner.update(key, learner.init(key, convolutional_dictionary.init_coder(_kernels)), jnp.ones((2, 6, 7, 3)))
+
+
 def _train_some(key):
     example = LEARNERS["gradient, horn"]
     return train(example.learner, key, example.init(key), example.data, 8, 2).params
 
+
+_lista = learned.init_lista(_dictionary, 0.3)
+_numbers = analytic.Alista(jnp.array(1.0), jnp.array(0.1))
+_prepared = hyperlista.prepare(_dictionary)
+_encoder = predictive.init(jax.random.key(0), _dictionary)
 
 # Name, function and arguments of everything that users compile: lowered for every platform.
 ENTRY_POINTS = {
@@ -249,7 +335,35 @@ ENTRY_POINTS = {
         (jnp.array(1.0), (jnp.ones(3), jnp.ones(3))),
     ),
     "train": (_train_some, (jax.random.key(0),)),
+    "convolutional admm": (lambda y: convolutional.admm(_kernels, regularizers.l1(0.1), y), (jnp.ones((6, 7, 3)),)),
+    "convolutional dictionary": (_convolutional_update, (jax.random.key(0),)),
     "evolution": (lambda spins: evolution.asynchronous(_machine, spins, jnp.arange(5)), (SPINS[0],)),
+    "ista": (lambda z, L: proximal.ista(_misfit, regularizers.l1(0.3), z, L), (SPARSE_CODE, jnp.array(3.0))),
+    "fista": (lambda z, L: proximal.fista(_misfit, regularizers.l1(0.3), z, L), (SPARSE_CODE, jnp.array(3.0))),
+    "fista_restarted": (
+        lambda z, L: proximal.fista_restarted(_misfit, regularizers.group(0.3, 2), z, L),
+        (SPARSE_CODE, jnp.array(3.0)),
+    ),
+    "backtracking": (lambda z: proximal.backtracking(_misfit, regularizers.non_negative(0.3), z), (SPARSE_CODE,)),
+    "admm": (lambda y, weight: admm(_dictionary, regularizers.elastic_net(weight, 0.1), y), (jnp.ones(3), X)),
+    "implicit": (jax.grad(lambda y: _implicit_code(y).sum()), (jnp.ones(3),)),
+    "lista": (jax.grad(lambda w, y: learned.lista(w, y, 3).last.sum()), (_lista, jnp.ones(3))),
+    "alista": (
+        lambda y: analytic.alista(_dictionary, _dictionary.dictionary, _numbers, y, 3, jnp.arange(3)).last,
+        (jnp.ones(3),),
+    ),
+    "hyperlista": (
+        lambda y: hyperlista.hyperlista(_prepared, hyperlista.HyperLista(*jnp.full(3, 0.1)), y, 3).last,
+        (jnp.ones(3),),
+    ),
+    "predictive": (
+        lambda y: (
+            predictive.infer(
+                lambda smooth, z, L: proximal.fista(smooth, regularizers.l1(0.3), z, L), _dictionary, _encoder, 0.5, y
+            ).value
+        ),
+        (jnp.ones(3),),
+    ),
     "retrieve": (lambda state, beta: modern_hopfield.retrieve(SPINS, state, beta), (SPINS[0], jnp.array(2.0))),
     "systematic": (_steps(gibbs.systematic(_spin_energy, 0.7), SPINS[0]), (jax.random.key(0),)),
     "metropolis": (
@@ -286,6 +400,12 @@ ENTRY_POINTS = {
         ),
         (jax.random.key(0),),
     ),
+    "coordinate_descent": (
+        lambda y: coordinate.coordinate_descent(_dictionary, regularizers.l1(0.3), y),
+        (jnp.ones(3),),
+    ),
+    "encode": (lambda data: coordinate.encode(_dictionary, regularizers.l1(0.3), data, chunk=4), (jnp.ones((6, 3)),)),
+    "path": (lambda y: coordinate.path(_dictionary, regularizers.l1, jnp.array([1.0, 0.3]), y), (jnp.ones(3),)),
     "mean_field": (
         lambda visible: mean_field(
             lambda hidden: rbm.energy(_rbm, visible, hidden[0]), (jnp.full(4, 0.5),), 0.7, ((0,),)

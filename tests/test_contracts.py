@@ -104,7 +104,7 @@ def test_learners_train_under_jit_and_vmap(name):
     run = lambda key: train(example.learner, key, example.init(key), example.data, batch_size=8, epochs=30)
     trained = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 3))
     assert trained.metrics.finite.all()
-    loss = trained.metrics.learner.loss.reshape(3, -1)
+    loss = getattr(trained.metrics.learner, example.lowered).reshape(3, -1)
     assert (loss[:, -9:].mean(axis=1) < loss[:, :9].mean(axis=1)).all()
     alone = jax.jit(run)(jax.random.split(jax.random.key(0), 3)[1])
     for together, single in zip(jax.tree.leaves(trained.params), jax.tree.leaves(alone.params), strict=True):

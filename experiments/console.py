@@ -1,11 +1,28 @@
 """Progress for a person: a spinner with its seconds on a terminal, plain lines everywhere else."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+
+class _Bar(BarColumn):
+    """No bar for what has no known end."""
+
+    def render(self, task: Task):
+        return Text() if task.total is None else super().render(task)
 
 
 class Reporter:
@@ -36,22 +53,44 @@ class Reporter:
         self.line(f"{message}: {time.perf_counter() - start:.1f} s")
 
     @contextmanager
-    def _spinner(self, message: str) -> Iterator[None]:
+    def bar(self, message: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A stage of known length; what it yields is called with how much more of it is done.
+
+        Where there is no terminal, a line at every tenth.
+        """
+        start, done = time.perf_counter(), 0
+        with self._spinner(message, total) if self._console.is_terminal else nullcontext() as task:
+
+            def advance(more: int) -> None:
+                nonlocal done
+                before, done = done, done + more
+                if task is not None and self._live is not None:
+                    self._live.advance(task, more)
+                elif 10 * before // total < 10 * done // total:
+                    self.line(f"{message} … {100 * done // total}%")
+
+            yield advance
+        self.line(f"{message}: {time.perf_counter() - start:.1f} s")
+
+    @contextmanager
+    def _spinner(self, message: str, total: int | None = None) -> Iterator[TaskID]:
         # A terminal carries one live display at a time, so inner stages join the outer one's.
         outermost = self._live is None
         live = self._live or Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
+            _Bar(),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
         )
         self._live = live
-        task = live.add_task(message, total=None)
+        task = live.add_task(message, total=total)
         if outermost:
             live.start()
         try:
-            yield
+            yield task
         finally:
             live.remove_task(task)
             if outermost:

@@ -128,6 +128,10 @@ class Report:
         """A piece of work with a name, for `with`: shown while it goes on, with its seconds when it is done."""
         return self._reporter.stage(message)
 
+    def bar(self, message: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A stage of known length, for `with ... as advance`: `advance(n)` says that n more of `total` are done."""
+        return self._reporter.bar(message, total)
+
     def compiled(self, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`, compiled ahead so that compiling and running are timed apart; waits for the result.
 

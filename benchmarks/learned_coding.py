@@ -1,0 +1,90 @@
+"""Training of LISTA for the group `sparse`: K = 16 layers on the standard problem. The unit is one update of Adam."""
+
+import importlib
+import importlib.util
+from functools import cache, partial
+from importlib.metadata import version
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.runner import Case, Outcome, Side
+from ebmjax import gradient
+from ebmjax.energies import sparse_coding
+from ebmjax.inference.minimize import learned
+from ebmjax.inference.minimize.unrolled import per_layer
+from ebmjax.losses.energy import energy_loss
+
+# On processors with AVX-512 XLA uses half of it unless asked.
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+RATE = 1e-3
+
+
+def cases(quick: bool) -> list[Case]:
+    """Weights shared by all layers, and weights of their own."""
+    return [_case(quick, own=False), _case(quick, own=True)]
+
+
+def _case(quick: bool, own: bool) -> Case:
+    observed, atoms, layers, batch, updates = (10, 20, 4, 8, 4) if quick else (250, 500, 16, 64, 8)
+    random = np.random.default_rng(0)
+    dictionary = random.normal(size=(observed, atoms))
+    dictionary = (dictionary / np.linalg.norm(dictionary, axis=0)).astype(np.float32)
+    samples = batch * updates
+    codes = (random.normal(size=(samples, atoms)) * (random.random((samples, atoms)) < 0.1)).astype(np.float32)
+    data = (codes @ dictionary.T, codes)
+    bound = float(np.linalg.norm(dictionary, 2) ** 2)
+    first = learned.init_lista(sparse_coding.Params(jnp.asarray(dictionary)), 0.1, bound)
+    first = per_layer(first, layers) if own else first
+
+    loss = energy_loss(learned.supervised(lambda weights, y: learned.lista(weights, y, layers).last))
+    learner = gradient(loss, optax.adam(RATE))
+
+    @partial(jax.jit, compiler_options=WIDE)
+    def run(state, data):
+        batches = jax.tree.map(lambda leaf: leaf.reshape(updates, batch, -1), data)
+        # no random number is drawn
+        update = lambda state, rows: learner.update(jax.random.key(0), state, rows)
+        state, metrics = jax.lax.scan(update, state, batches)
+        return state, metrics.loss[-1]
+
+    def ours():
+        state, value = jax.block_until_ready(run(learner.init(jax.random.key(0), first), data))
+        outcome = Outcome(float(value), float(value))
+        again = [state]
+
+        def call():
+            again[0] = jax.block_until_ready(run(again[0], data)[0])
+            return outcome
+
+        return call
+
+    peers, missing = {}, ("torch",)
+    if importlib.util.find_spec("torch"):
+        peer, missing = importlib.import_module("benchmarks.peers.torch_lista"), ()
+
+        def theirs(compiled):
+            go_on = peer.trainer(tuple(np.asarray(leaf) for leaf in first), layers, RATE, batch, *data, compiled)
+            value = go_on()  # the first updates from the same weights: what is compared
+
+            def call():
+                go_on()
+                return Outcome(value, value)
+
+            return call
+
+        side = lambda compiled, name: Side(cache(partial(theirs, compiled)), version("torch"), updates, name)
+        peers["torch:eager"] = side(False, "torch, eager, fused Adam")
+        if not quick and peer.can_compile():
+            peers["torch:compiled"] = side(True, "torch.compile, fused Adam")
+
+    def agree(ours, peer):
+        np.testing.assert_allclose(peer.result, ours.result, rtol=1e-4)
+
+    note = (
+        f"m = {observed}, n = {atoms}, batch {batch}, float32; objective: loss of update {updates} from equal weights"
+    )
+    name = f"LISTA, {layers} layers, weights {'of their own' if own else 'shared'}"
+    return Case(name, "update", Side(ours, per_call=updates), peers, agree, note, missing)

@@ -1,0 +1,20 @@
+"""celer's Lasso in float32: one fit a patch, it takes one target at a time."""
+
+import warnings
+
+import celer
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+
+def lasso(dictionary, data, weight, tolerance):
+    """A loop over the patches."""
+    atoms = np.asfortranarray(dictionary)
+    model = celer.Lasso(weight / len(atoms), fit_intercept=False, tol=tolerance)
+
+    def run():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return np.stack([model.fit(atoms, y).coef_ for y in data])
+
+    return run

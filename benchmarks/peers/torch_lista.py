@@ -1,0 +1,67 @@
+"""PyTorch's side of LISTA: K layers by autograd, fused Adam, compiled where a compiler is at hand."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+torch.set_num_threads(1)
+
+
+class Lista:
+    """LISTA trained on known codes by `step`; float32, on the CPU.
+
+    The mean over the batch of ½‖z_K - z*‖², as ours. Rows are samples.
+    """
+
+    def __init__(self, weights: tuple, layers: int, rate: float, compiled: bool):
+        """From W_e (atoms, observed), S (atoms, atoms), θ (atoms), each with a leading axis of layers or shared."""
+        self._own = np.ndim(weights[0]) == 3
+        # transposed once, so that every product is a plain one of rows
+        parts = [torch.tensor(np.asarray(part)) for part in weights]
+        self._weights = [part.mT.contiguous() if part.ndim > 1 + self._own else part for part in parts]
+        for part in self._weights:
+            part.requires_grad_(True)
+        self._layers = layers
+        self._optimizer = torch.optim.Adam(self._weights, lr=rate, fused=True)
+        self._loss = torch.compile(self._error) if compiled else self._error
+
+    def _error(self, y: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        encoder, lateral, threshold = self._weights
+        shared = y @ encoder if not self._own else None
+        z = None
+        for k in range(self._layers):
+            drive = shared if shared is not None else y @ encoder[k]
+            S, theta = (lateral[k], threshold[k]) if self._own else (lateral, threshold)
+            # before the first layer z is zero
+            u = drive if z is None else torch.addmm(drive, z, S)
+            z = u - torch.clamp(u, -theta, theta)
+        return 0.5 * (z - codes).square().sum(1).mean()
+
+    def steps(self, y: torch.Tensor, codes: torch.Tensor, batch: int) -> float:
+        """One update from every batch of rows in turn; the last loss."""
+        value = torch.zeros(())
+        for rows, truth in zip(y.split(batch), codes.split(batch), strict=True):
+            self._optimizer.zero_grad(set_to_none=True)
+            value = self._loss(rows, truth)
+            value.backward()
+            self._optimizer.step()
+        return float(value.detach())
+
+
+def trainer(
+    weights: tuple, layers: int, rate: float, batch: int, y: np.ndarray, codes: np.ndarray, compiled: bool
+) -> Callable[[], float]:
+    """A callable that goes on training over all batches, and returns the last loss."""
+    model = Lista(weights, layers, rate, compiled)
+    rows, truth = torch.tensor(y), torch.tensor(codes)
+    return lambda: model.steps(rows, truth, batch)
+
+
+def can_compile() -> bool:
+    """Whether torch.compile works here: it needs a C++ compiler."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(1))
+    except Exception:  # whatever its tool chain raises
+        return False
+    return True

@@ -188,7 +188,13 @@ def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array |
 
 
 def search(
-    key: Key[Array, ""], infer: Callable[[Any, Any], Any], low: tuple, high: tuple, data: Samples, tries: int
+    key: Key[Array, ""],
+    infer: Callable[[Any, Any], Any],
+    low: tuple,
+    high: tuple,
+    data: Samples,
+    tries: int,
+    begin: tuple | None = None,
 ) -> tuple[Float[Array, " numbers"], float]:
     """Positive numbers with the least error: tried at random between bounds, then four times nearer to the best so far.
 
@@ -196,6 +202,7 @@ def search(
         infer: `infer(numbers, y) -> code`.
         low, high: the bounds of each number; trials are uniform in the logarithm.
         tries: trials in each of five rounds.
+        begin: numbers that were good elsewhere; the first round is around them.
 
     Returns:
         The numbers and their error in dB.
@@ -208,6 +215,9 @@ def search(
 
     bottom, top = jnp.log(jnp.array(low)), jnp.log(jnp.array(high))
     best, least = (bottom + top) / 2, np.inf
+    if begin is not None:
+        best = jnp.log(jnp.array(begin))
+        least = float(np.nan_to_num(np.asarray(errors(jnp.exp(best)[None])), nan=np.inf)[0])
     for round_key, width in zip(jax.random.split(key, 5), 0.45 ** np.arange(5), strict=True):
         shift = jax.random.uniform(round_key, (tries, len(low)), minval=-0.5, maxval=0.5) * width * (top - bottom)[None]
         found = np.nan_to_num(np.asarray(errors(jnp.exp(best[None] + shift))), nan=np.inf)
@@ -239,9 +249,14 @@ def search_alista(
 
 
 def search_hyperlista(
-    key: Key[Array, ""], prepared: hyperlista.Prepared, data: Samples, layers: int, tries: int
+    key: Key[Array, ""],
+    prepared: hyperlista.Prepared,
+    data: Samples,
+    layers: int,
+    tries: int,
+    begin: hyperlista.HyperLista | None = None,
 ) -> hyperlista.HyperLista:
-    """The three numbers of HyperLISTA."""
+    """The three numbers of HyperLISTA; `begin` are some that were good for other data."""
     infer = lambda numbers, y: hyperlista.hyperlista(prepared, hyperlista.HyperLista(*numbers), y, layers).last
-    numbers, _ = search(key, infer, (0.02, 2e-3, 10.0), (0.3, 0.06, 300.0), data, tries)
+    numbers, _ = search(key, infer, (0.02, 2e-3, 10.0), (0.3, 0.06, 300.0), data, tries, begin)
     return hyperlista.HyperLista(*numbers)

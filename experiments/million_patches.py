@@ -11,7 +11,6 @@ may be from the least energy: the worst of all is reported.
 """
 
 import math
-import os
 import resource
 import sys
 import time
@@ -35,7 +34,6 @@ from experiments.report import Report
 
 BORDER = 4  # pixels along the edges of a whitened picture, where the filter joins opposite sides
 MEGABYTE = 1e6
-FLAG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Config:
     """The pictures: skimage (nine that come with a package), kodak or bsd (from the folder of EBMJAX_DATA)."""
     count: int = 1_000_000
     """Patches to code."""
-    chunk: int = 10_000
+    chunk: int = 4_000
     """Patches that are in memory at once."""
     size: int = 12
     """Pixels along the side of a patch."""
@@ -117,7 +115,6 @@ class Mark(NamedTuple):
 def run(config: Config, report: Report) -> None:
     """Learn a dictionary, code with it, count."""
     learn_key, data_key, code_key = jax.random.split(unrolled(report.key()), 3)
-    _advise(report)
     with report.stage("reading and whitening the pictures"):
         whitened = [natural.whiten(picture) for picture in natural.load(config.pictures)]
     with report.stage(f"learning {config.atoms} atoms from {config.samples:,} patches"):
@@ -151,6 +148,7 @@ def _code(
             marks.append(Mark(tally.patches, time.perf_counter() - start, peak_memory(), tally.pair_bytes))
             report.metrics(step=len(marks), **marks[-1]._asdict())
             advance(part)
+            del data, solution, cut  # before the next ones are made
     return tally, marks
 
 
@@ -190,28 +188,10 @@ def packed(codes: Float[np.ndarray, "samples atoms"]) -> Pairs:
     )
 
 
-def unpacked(pairs: Pairs, atoms: int) -> Float[np.ndarray, "samples atoms"]:
-    """What `packed` was given.
-
-    >>> unpacked(packed(np.array([[0.0, 2.0], [3.0, 4.0]])), 2).tolist()
-    [[0.0, 2.0], [3.0, 4.0]]
-    """
-    codes = np.zeros((len(pairs.counts), atoms), pairs.values.dtype)
-    codes[np.repeat(np.arange(len(pairs.counts)), pairs.counts), pairs.atoms] = pairs.values
-    return codes
-
-
 def peak_memory() -> float:
     """The most memory that this process has held so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)  # elsewhere in KiB
-
-
-def _advise(report: Report) -> None:
-    """On jax 0.10 the loop of coordinate descent is slow unless the compiler is told to make one kernel of it."""
-    version = tuple(int(part) for part in jax.__version__.split(".")[:2])
-    if jax.default_backend() == "cpu" and version < (0, 12) and FLAG not in os.environ.get("XLA_FLAGS", ""):
-        report.progress(f"many times as fast with XLA_FLAGS={FLAG}=1000000000000 in the environment")
 
 
 def _tell(config: Config, report: Report, tally: Tally, marks: list[Mark], before: float, places: int) -> None:
@@ -229,8 +209,8 @@ def _tell(config: Config, report: Report, tally: Tally, marks: list[Mark], befor
             )
         )
     report.table(
-        "Memory in MB: the most that the process has held up to here, and what the codes would take, if they were kept",
-        ("patches coded", "peak of the process", "all codes", "all codes without zeros"),
+        "Memory in MB: the most that the process has held up to here, and what the codes would take if they were kept",
+        ("patches coded", "peak of the process", "codes, if kept", "without zeros, if kept"),
         list(dict.fromkeys(rows)),
     )
     report.table(
@@ -297,7 +277,7 @@ def _draw_counts(config: Config, report: Report, tally: Tally) -> None:
     mean = float(tally.nonzero @ np.arange(config.atoms + 1)) / tally.patches
     left.axvline(mean, color=plots.PALETTE["vermillion"], linewidth=1.5, label=f"mean {mean:.1f}")
     left.legend()
-    plots.label(left, "coefficients that are not zero", "patches (%)", f"Of {config.atoms} coefficients")
+    plots.label(left, "coefficients that are not zero", "patches (%)", f"Coefficients in use, of {config.atoms}")
     right.plot(np.arange(1, config.atoms + 1), 100 * np.sort(tally.used)[::-1] / tally.patches)
     right.set_ylim(bottom=0)
     plots.label(right, "atom, from most to least used", "patches that use it (%)", "Use of the atoms")
@@ -312,24 +292,30 @@ def _draw_counts(config: Config, report: Report, tally: Tally) -> None:
 def _draw_memory(config: Config, report: Report, marks: list[Mark], before: float) -> None:
     figure, axes = plots.one(6.4, 4.2)
     patches = np.array([mark.patches for mark in marks])
-    axes.plot(patches, patches * _dense(config) / MEGABYTE, color=plots.PALETTE["orange"], label="all codes")
+    axes.plot(patches, patches * _dense(config) / MEGABYTE, color=plots.PALETTE["orange"], label="codes, if kept")
     axes.plot(
         patches,
         [mark.pair_bytes / MEGABYTE for mark in marks],
         color=plots.PALETTE["green"],
-        label="all codes without zeros",
+        label="codes without zeros, if kept",
     )
-    axes.plot(patches, [mark.peak / MEGABYTE for mark in marks], color=plots.PALETTE["blue"], label="the process")
-    axes.axhline(before / MEGABYTE, color="#777777", linestyle=":", linewidth=1.2, label="the process, before coding")
+    axes.plot(
+        patches, [mark.peak / MEGABYTE for mark in marks], color=plots.PALETTE["blue"], label="the process, peak so far"
+    )
+    axes.axhline(
+        before / MEGABYTE, color="#777777", linestyle=":", linewidth=1.2, label="the process, peak before coding"
+    )
+    gain, count = (marks[-1].peak - marks[0].peak) / MEGABYTE, marks[-1].patches
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.legend()
-    plots.label(axes, "patches coded", "memory (MB)", "Memory does not grow with the number of patches")
+    plots.label(axes, "patches coded", "memory (MB)", "Memory")
     report.figure(
         "memory",
         figure,
         "The most memory that the process has held so far (with Python, JAX, the compiler and the pictures), and what "
-        "the codes alone would take, if they were kept.",
+        "the codes alone would take, if they were kept. From the first chunk to the last the process gained "
+        f"{gain:.0f} MB, and the codes came to {count * _dense(config) / MEGABYTE:,.0f} MB.",
     )
 
 

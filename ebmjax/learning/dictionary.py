@@ -22,7 +22,7 @@ from ebmjax.types import CONVERGED, Learner, Scalar, Solution, check_not_negativ
 Encode = Callable[[Params, Array], Solution]
 
 BLOCK = 16
-"""Atoms that are moved one after the other before one product of matrices corrects all that come after."""
+"""Atoms that are moved one after the other, after one product of matrices for what all others leave to them."""
 
 
 class Statistics(NamedTuple):
@@ -189,14 +189,14 @@ def moved(atoms: Float[Array, "atoms observed"], statistics: Statistics) -> Floa
     missing = blocks * BLOCK - count
     weights = jnp.pad(statistics.codes, ((0, missing), (0, missing)))
     atoms = jnp.pad(atoms, ((0, missing), (0, 0)))
-    # row j of the residual is B_j - W A_j
-    residual = jnp.pad(statistics.samples, ((0, missing), (0, 0))) - weights @ atoms
+    samples = jnp.pad(statistics.samples, ((0, missing), (0, 0)))
 
-    def block(carry, first):
-        atoms, residual = carry
-        inside = lax.dynamic_slice(weights, (first, first), (BLOCK, BLOCK))
+    def block(atoms, first):
+        rows = lax.dynamic_slice(weights, (first, 0), (BLOCK, len(weights)))
+        inside = lax.dynamic_slice(rows, (0, first), (BLOCK, BLOCK))
         old = lax.dynamic_slice(atoms, (first, 0), (BLOCK, observed))
-        pull = lax.dynamic_slice(residual, (first, 0), (BLOCK, observed))
+        # row j is B_j - W A_j, in which the atoms before the block have moved already
+        pull = lax.dynamic_slice(samples, (first, 0), (BLOCK, observed)) - rows @ atoms
 
         def move(place, new):
             row = lax.dynamic_index_in_dim(inside, place, 0, keepdims=False)
@@ -209,11 +209,9 @@ def moved(atoms: Float[Array, "atoms observed"], statistics: Statistics) -> Floa
             return lax.dynamic_update_index_in_dim(new, atom, place, 0)
 
         new = lax.fori_loop(0, BLOCK, move, old)
-        columns = lax.dynamic_slice(weights, (0, first), (len(weights), BLOCK))
-        atoms = lax.dynamic_update_slice(atoms, new, (first, 0))
-        return (atoms, residual - columns @ (new - old)), None
+        return lax.dynamic_update_slice(atoms, new, (first, 0)), None
 
-    (atoms, _), _ = lax.scan(block, (atoms, residual), jnp.arange(blocks) * BLOCK)
+    atoms, _ = lax.scan(block, atoms, jnp.arange(blocks) * BLOCK)
     return atoms[:count]
 
 

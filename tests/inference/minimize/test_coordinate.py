@@ -140,7 +140,8 @@ def test_outer_gradients_see_a_constant(problem):
 
 def test_columns_of_any_length(x64):
     params = Params(jnp.array([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
-    solution = coordinate.coordinate_descent(params, regularizers.l1(0.1), jnp.array([1.0, 1.0]), tolerance=1e-10)
+    solve = partial(coordinate.coordinate_descent, regularizer=regularizers.l1(0.1), tolerance=1e-10)
+    solution = jax.jit(solve)(params, y=jnp.array([1.0, 1.0]))
     # min ½(1 - a z)² + λ|z| is at (a - λ)/a², and an atom of zeros has nothing to say
     np.testing.assert_allclose(solution.value, [(2 - 0.1) / 4, (0.5 - 0.1) / 0.25, 0.0], rtol=1e-9)
 
@@ -162,6 +163,9 @@ def test_limits_and_bad_numbers_are_told():
 def test_bad_arguments_are_named():
     params, y = Params(jnp.eye(3)), jnp.ones(3)
     regularizer = regularizers.l1(0.1)
+    for column in (0.0, jnp.nan):
+        with pytest.raises(ValueError, match="dictionary: got a column"):
+            coordinate.encode(Params(params.dictionary.at[:, 1].set(column)), regularizer, y[None])
     with pytest.raises(ValueError, match="weight: got -1"):
         regularizers.l1(-1.0)
     with pytest.raises(ValueError, match="max_steps: got 0"):

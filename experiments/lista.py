@@ -300,7 +300,8 @@ def _with_noise(
         "noise",
         figure,
         "With noise, which sets the floor. LISTA and coupled LISTA are those trained without noise; ALISTA and "
-        "HyperLISTA have their few numbers set anew for every level; one code in a thousand that fails decides the mean.",
+        "HyperLISTA have their few numbers set anew for every level. One code in a thousand that fails decides the "
+        "mean.",
     )
     report.table(f"After {config.layers} steps, with noise", ("SNR in dB", "method", "NMSE in dB", "median"), rows)
 

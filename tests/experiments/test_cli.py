@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -210,6 +211,17 @@ def test_the_default_folder_is_dated(fake, capsys):
     assert cli.main(["fake"]) == 0
     (folder,) = Path("results").iterdir()
     assert re.fullmatch(r"fake-\d{8}-\d{6}", folder.name)
+
+
+def test_coders_of_patches_ask_for_loops_in_one_kernel(fake, monkeypatch):
+    assert set(cli.SMALL_LOOPS) <= set(cli.EXPERIMENTS)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
+    assert cli.main(["fake", "--out", "a"]) == 0
+    assert os.environ["XLA_FLAGS"] == "--xla_dump_to="
+    monkeypatch.setattr(cli, "SMALL_LOOPS", ("fake",))
+    for folder in ("b", "c"):
+        assert cli.main(["fake", "--out", folder]) == 0
+        assert os.environ["XLA_FLAGS"] == f"--xla_dump_to= {cli.ONE_KERNEL}"
 
 
 def test_quick_changes_defaults_and_explicit_options_win(fake, capsys):

@@ -108,7 +108,7 @@ def test_sweeps_never_raise_the_free_energy(x64):
     for beta in (0.3, 1.7, np.inf):
         means, heights = start, [energy(start) + sum(divergence(layer) for layer in start) / beta]
         for _ in range(25):
-            means, height, steps, result = sweep(means, jnp.array(beta))
+            means, height, steps, result, _ = sweep(means, jnp.array(beta))
             assert (int(steps), int(result)) in {(1, STEP_LIMIT), (1, CONVERGED)}
             heights.append(height)
         assert (np.diff(heights) <= 1e-12).all()

@@ -1,9 +1,9 @@
 """Minimizers of a continuous unknown: gradient descent, Newton, and both from many starts.
 
-Every minimizer is `energy, start -> Solution(value, energy, steps, result, gap)` and is wrapped by `functools.partial`, so
-that `multi_start` and `refined_search` take any of them. Solutions may be differentiated with respect to whatever the
-energy closes over: `value` counts as a constant and `energy` carries dF/dparams = ∂E/∂params at the minimum (Danskin's
-theorem), without differentiating the loop.
+Every minimizer is `energy, start -> Solution(value, energy, steps, result, gap)` and is wrapped by `functools.partial`,
+so that `multi_start` and `refined_search` take any of them; these have no gap to offer. Solutions may be differentiated
+with respect to whatever the energy closes over: `value` counts as a constant and `energy` carries
+dF/dparams = ∂E/∂params at the minimum (Danskin's theorem), without differentiating the loop.
 """
 
 from collections.abc import Callable

@@ -39,7 +39,7 @@ def admm(
     start: Float[Array, " atoms"] | None = None,
     penalty: Scalar = 1.0,
     max_steps: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Solution:
     """The code z of one observation, with a certificate.
 

@@ -50,7 +50,7 @@ def admm(
     start: Maps | None = None,
     penalty: Scalar | None = None,
     max_steps: int = 500,
-    tolerance: float = 1e-3,
+    tolerance: Scalar = 1e-3,
 ) -> Solution:
     """The maps of least energy for a picture with `periodic` borders, grey or coloured.
 

@@ -22,7 +22,7 @@ from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, check
 from ebmjax.inference.minimize.gradient import without_outer_gradients
 from ebmjax.loops import iterate_until
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Solution, check_not_negative, check_shape
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape
 
 FIRST, FALL = 0.3, 0.3
 """The threshold of the first round, as a fraction of the largest move of all, and its fall from round to round."""
@@ -50,7 +50,7 @@ def coordinate_descent(
     y: Float[Array, " observed"],
     start: Float[Array, " atoms"] | None = None,
     max_steps: int = 100,
-    tolerance: float = 1e-3,
+    tolerance: Scalar = 1e-3,
 ) -> Solution:
     """The code of least ½‖y - Wz‖² + R(z), with a certificate.
 
@@ -91,7 +91,7 @@ def encode(
     data: Float[Array, "samples observed"],
     start: Float[Array, "samples atoms"] | None = None,
     max_steps: int = 100,
-    tolerance: float = 1e-3,
+    tolerance: Scalar = 1e-3,
     chunk: int = 1024,
 ) -> Solution:
     """`coordinate_descent` for every row of the data, with one Gram matrix and products of matrices.
@@ -157,7 +157,7 @@ def path(
     weights: Float[Array, " weights"],
     y: Float[Array, " observed"],
     max_steps: int = 100,
-    tolerance: float = 1e-3,
+    tolerance: Scalar = 1e-3,
 ) -> Solution:
     """The codes of one observation for many weights, each from the one before: order them from large to small.
 

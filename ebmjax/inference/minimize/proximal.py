@@ -42,7 +42,7 @@ def ista(
     lipschitz: Scalar,
     step: Scalar | None = None,
     max_steps: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Solution:
     """Iterative shrinkage: z ← prox_{sR}(z - s ∇f(z)), E(z_k) - E* ≤ L ‖z_0 - z*‖² / 2k. Its energy never rises.
 
@@ -81,7 +81,7 @@ def fista(
     lipschitz: Scalar,
     step: Scalar | None = None,
     max_steps: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Solution:
     """ISTA from a point beyond the last: E(z_k) - E* ≤ 2L ‖z_0 - z*‖² / (k + 1)², but the energy ripples.
 
@@ -107,7 +107,7 @@ def fista_restarted(
     lipschitz: Scalar,
     step: Scalar | None = None,
     max_steps: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Solution:
     """FISTA that forgets its momentum when it points uphill, ⟨v - z_{k+1}, z_{k+1} - z_k⟩ > 0: linear near the end.
 
@@ -129,7 +129,7 @@ def backtracking(
     start: Float[Array, "..."],
     lipschitz: Scalar | None = None,
     max_steps: int = 1000,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Solution:
     """FISTA with restarts that finds L by itself: doubled until f lies below its own parabola at every new point.
 

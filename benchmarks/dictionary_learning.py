@@ -11,15 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import patches
-from benchmarks.runner import Case, Outcome, Side
+from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import random_bits, train
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
 from ebmjax.inference.minimize import coordinate
 from ebmjax.learning.dictionary import online
 
-# On processors with AVX-512 XLA uses half of it unless asked.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 MARGIN = 0.01
 """A peer may end at most this part above or below our objective."""
 TOLERANCE = 0.3

@@ -11,14 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.runner import Case, Outcome, Side, compiled
+from benchmarks.runner import WIDE, Case, Outcome, Side, compiled
 from ebmjax import circle, free_energy, gradient, problems, random_bits, train
 from ebmjax.energies import ellipse, horn
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
-
-# On processors with AVX-512 XLA uses half of it unless asked; a choice of whoever compiles, never of the library.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def cases(quick: bool) -> list[Case]:

@@ -10,15 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.runner import Case, Outcome, Side
+from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import gradient
 from ebmjax.energies import sparse_coding
 from ebmjax.inference.minimize import learned
 from ebmjax.inference.minimize.unrolled import per_layer
 from ebmjax.losses.energy import energy_loss
 
-# On processors with AVX-512 XLA uses half of it unless asked.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 RATE = 1e-3
 
 

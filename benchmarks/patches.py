@@ -15,8 +15,6 @@ from ebmjax.learning.dictionary import online
 
 SIZE = 12
 """Pixels along the side of a patch."""
-BORDER = 4
-"""Pixels at the edge of a whitened picture where the filter has met the opposite side."""
 WEIGHT = 0.1
 """The weight λ of the l1 norm that `dictionary` is learned with, and that all comparisons use."""
 BATCH, UPDATES = 128, 300
@@ -41,7 +39,7 @@ def patches(count: int, unit: bool = True) -> np.ndarray:
     from experiments import natural
 
     pictures = [natural.whiten(picture) for picture in natural.load(natural.Natural.SKIMAGE)]
-    found = natural.centred(natural.patches(jax.random.key(0), pictures, SIZE, count, BORDER))
+    found = natural.centred(natural.patches(jax.random.key(0), pictures, SIZE, count, natural.BORDER))
     if unit:
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     found.flags.writeable = False

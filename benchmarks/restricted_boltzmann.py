@@ -11,15 +11,12 @@ import numpy as np
 import optax
 
 from benchmarks import pictures
-from benchmarks.runner import Case, Outcome, Side
+from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import random_bits, train
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.inference.sample.restricted_boltzmann import binary
 from ebmjax.learning import phases
 from ebmjax.learning.contrastive import contrastive
-
-# On processors with AVX-512 XLA uses half of it unless asked.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def case(quick: bool) -> Case:

@@ -22,6 +22,10 @@ PEERS = (
     *("sporco", "numpy", "numba", "c", "naive-vmap", "python-loop"),
 )
 
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+"""Compiler options: on processors with AVX-512 XLA uses half of it unless asked. A choice of whoever compiles, never of
+the library; peers in JAX are compiled with it too."""
+
 
 class Outcome(NamedTuple):
     """What one call of a side came to: a result to compare, and a number that says how good it is."""

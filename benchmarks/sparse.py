@@ -19,13 +19,11 @@ import numpy as np
 import scipy.sparse
 
 from benchmarks import convolutional_coding, dictionary_learning, learned_coding, patches
-from benchmarks.runner import Case, Outcome, Side
+from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
 from ebmjax.inference.minimize.coordinate import encode
 
-# On processors with AVX-512 XLA uses half of it unless asked.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 WEIGHT = patches.WEIGHT
 LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import restricted_boltzmann
 from benchmarks.peers import c_ising, naive_boltzmann
-from benchmarks.runner import Case, Outcome, Side
+from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import problems, random_bits
 from ebmjax.energies import hopfield, ising
 from ebmjax.inference.sample import multispin
@@ -28,8 +28,6 @@ from ebmjax.inference.sample.dense import dense
 from ebmjax.inference.sample.tempering import tempering
 from ebmjax.loops import repeat
 
-# On processors with AVX-512 XLA uses half of it unless asked. Peers in JAX are compiled with it too.
-WIDE = {"xla_cpu_prefer_vector_width": 512}
 BETA = 0.35
 """Of the uniform lattices: correlations reach over 2.6 sites, so that all of them are in equilibrium in no time."""
 BURN_IN, BLOCKS = 8, 32

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.types import Kernel
+from ebmjax.types import Kernel, check_count
 
 
 def trajectory(kernel: Kernel, key: Key[Array, ""], position: Any, steps: int) -> tuple[Any, tuple[Any, Any]]:
@@ -33,7 +33,7 @@ def trajectory(kernel: Kernel, key: Key[Array, ""], position: Any, steps: int) -
     >>> trajectory(drift, jax.random.key(0), 0, 3)[1][0].tolist()
     [1, 2, 3]
     """
-    _check_count("steps", steps)
+    check_count("steps", steps)
 
     def step(state, key):
         state, info = kernel.step(key, state)
@@ -54,7 +54,7 @@ def repeat(
     >>> [int(x) for x in repeat(double, jax.random.key(0), 1, 5)]
     [32, -16]
     """
-    _check_count("steps", steps)
+    check_count("steps", steps)
     keys = jax.random.split(key, steps)
     # an info to begin with, never seen, so that the step is compiled once
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(step, keys[0], state)[1])
@@ -77,7 +77,7 @@ def iterate_until(
     >>> float(state), int(steps), bool(finished)
     (0.125, 3, True)
     """
-    _check_count("max_steps", max_steps)
+    check_count("max_steps", max_steps)
     state = jax.tree.map(jnp.asarray, state)
 
     def unfinished(carry):
@@ -106,10 +106,5 @@ def map_chunks(function: Callable[[Any], Any], examples: Any, chunk: int) -> Any
     >>> map_chunks(jnp.sum, jnp.ones((5, 3)), 2).tolist()
     [3.0, 3.0, 3.0, 3.0, 3.0]
     """
-    _check_count("chunk", chunk)
+    check_count("chunk", chunk)
     return jax.lax.map(function, examples, batch_size=chunk)
-
-
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise ValueError(f"{name}: got {count}, wanted at least 1")

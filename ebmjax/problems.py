@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ebmjax.types import check_count
+
 ALPHA, BETA = 1.5, 2.0  # semi-axes of the horn at x = 0 are (BETA, ALPHA): constants of the data, no temperatures
 NOISE = 1 / 20  # standard deviation of either component of y
 NOISE_FLOOR = NOISE**2  # mean F_inf of the true manifold: the noise along the one normal direction
@@ -69,8 +71,7 @@ def _noisy_ellipses(key, radii):
 
 
 def _check_samples(samples):
-    if samples < 1:
-        raise ValueError(f"samples: got {samples}, wanted at least 1")
+    check_count("samples", samples)
 
 
 def onsager_energy(beta: float) -> float:

@@ -118,6 +118,17 @@ def check_not_negative(name: str, value: Scalar) -> None:
         raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")
 
 
+def check_count(name: str, count: int) -> None:
+    """Raise ValueError, naming the argument, for a number of things or steps below 1.
+
+    >>> check_count("steps", 0)
+    Traceback (most recent call last):
+    ValueError: steps: got 0, wanted at least 1
+    """
+    if count < 1:
+        raise ValueError(f"{name}: got {count}, wanted at least 1")
+
+
 def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
     """Raise ValueError, naming the argument, for static units that hold anything but the alphabet's two values.
 

@@ -32,7 +32,6 @@ from experiments.dictionary_training import EXACT, learn, pictures, show_atoms
 from experiments.natural import Natural
 from experiments.report import Report
 
-BORDER = 4  # pixels along the edges of a whitened picture, where the filter joins opposite sides
 MEGABYTE = 1e6
 
 
@@ -118,12 +117,14 @@ def run(config: Config, report: Report) -> None:
     with report.stage("reading and whitening the pictures"):
         whitened = [natural.whiten(picture) for picture in natural.load(config.pictures)]
     with report.stage(f"learning {config.atoms} atoms from {config.samples:,} patches"):
-        data = jnp.asarray(natural.patches(data_key, whitened, config.size, config.samples, BORDER))
+        data = jnp.asarray(natural.patches(data_key, whitened, config.size, config.samples, natural.BORDER))
         learned = learn(report, learn_key, data, config.atoms, l1(config.weight), config.batch_size, config.epochs)
         del data
     before = peak_memory()
     tally, marks = _code(config, report, code_key, whitened, learned.params)
-    places = sum((rows - 2 * BORDER) * (columns - 2 * BORDER) for rows, columns in (p.shape for p in whitened))
+    places = sum(
+        (rows - 2 * natural.BORDER) * (columns - 2 * natural.BORDER) for rows, columns in (p.shape for p in whitened)
+    )
     _tell(config, report, tally, marks, before, places)
     _draw_atoms(config, report, learned.params, tally)
     _draw_counts(config, report, tally)
@@ -140,7 +141,7 @@ def _code(
     with report.bar(f"coding {config.count:,} patches", config.count) as advance:
         for chunk_key in jax.random.split(key, chunks):
             # the last chunk is drawn whole too and then cut: one shape, one program
-            data = natural.patches(chunk_key, whitened, config.size, config.chunk, BORDER)
+            data = natural.patches(chunk_key, whitened, config.size, config.chunk, natural.BORDER)
             solution = jax.tree.map(np.asarray, encode(params, data))
             part = min(config.chunk, config.count - tally.patches)
             cut = jax.tree.map(lambda leaf, part=part: leaf[:part], solution)

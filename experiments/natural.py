@@ -20,6 +20,8 @@ from experiments.records import UserError
 
 CUTOFF = 0.4
 """Where `whiten` begins to suppress noise, in cycles per pixel: Olshausen and Field's 200 cycles in 512 pixels."""
+BORDER = 4
+"""Pixels along the edges of a whitened picture that patches leave out: there the filter joins opposite sides."""
 VARIANCE = 0.1
 """Of the pixels of a whitened picture, as in Olshausen's `sparsenet`."""
 

@@ -41,7 +41,6 @@ from experiments.dictionary_training import (
 from experiments.natural import Natural
 from experiments.report import Report
 
-BORDER = 4  # pixels along the edges of a whitened picture, where the filter joins opposite sides
 GOOD = 0.2  # a Gabor function that leaves less of an atom than this is called a good fit
 SHOWN = 20  # atoms beside their fits
 
@@ -127,8 +126,8 @@ def _learn(
     config: Config, report: Report, key: Key[Array, ""], whitened: list[np.ndarray], size: int, atoms: int
 ) -> Result:
     data_key, held_key, train_key, start_key = jax.random.split(key, 4)
-    data = jnp.asarray(natural.patches(data_key, whitened, size, config.samples, BORDER))
-    held_out = jnp.asarray(natural.patches(held_key, whitened, size, config.held_out, BORDER))
+    data = jnp.asarray(natural.patches(data_key, whitened, size, config.samples, natural.BORDER))
+    held_out = jnp.asarray(natural.patches(held_key, whitened, size, config.held_out, natural.BORDER))
     regularizer = l1(config.weight)
     with report.stage(f"learning {atoms} atoms of {size} x {size}"):
         learned = learn(report, train_key, data, atoms, regularizer, config.batch_size, config.epochs)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Key
 
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Scalar, check_not_negative, check_shape, is_static
+from ebmjax.types import Scalar, check_count, check_not_negative, check_shape, is_static
 
 Kernels = Float[Array, "filters rows columns"] | Float[Array, "filters rows columns channels"]
 Maps = Float[Array, "filters map_rows map_columns"]
@@ -52,8 +52,7 @@ def init(key: Key[Array, ""], filters: int, shape: tuple[int, ...]) -> Params:
     >>> init(jax.random.key(0), 4, (9, 9, 3)).kernels.shape
     (4, 9, 9, 3)
     """
-    if filters < 1:
-        raise ValueError(f"filters: got {filters}, wanted at least 1")
+    check_count("filters", filters)
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ValueError(f"shape: got {shape}, wanted (rows, columns) or (rows, columns, channels), each at least 1")
     return normalized(Params(jax.random.normal(key, (filters, *shape))))
@@ -72,8 +71,7 @@ def from_data(
     >>> from_data(jax.random.key(0), jax.random.normal(jax.random.key(1), (2, 16, 16)), 4, (9, 9)).kernels.shape
     (4, 9, 9)
     """
-    if filters < 1:
-        raise ValueError(f"filters: got {filters}, wanted at least 1")
+    check_count("filters", filters)
     if jnp.ndim(pictures) not in (3, 4) or min(size) < 1 or any(np.less(pictures.shape[1:3], size)):
         raise ValueError(f"size: got {size}, wanted at least 1 and at most the pictures' {jnp.shape(pictures)[1:3]}")
     corners = [

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.types import Scalar, check_not_negative
+from ebmjax.types import Scalar, check_count, check_not_negative
 
 
 class Regularizer(NamedTuple):
@@ -102,8 +102,7 @@ def group(weight: Scalar, size: int) -> Regularizer:
     [1.5, 2.0, 0.0, 0.0]
     """
     check_not_negative("weight", weight)
-    if size < 1:
-        raise ValueError(f"size: got {size}, wanted at least 1")
+    check_count("size", size)
 
     def norms(z):
         if z.ndim == 0:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Scalar, check_shape, is_static
+from ebmjax.types import Scalar, check_count, check_shape, is_static
 
 
 class Params(NamedTuple):
@@ -32,8 +32,7 @@ def init(key: Key[Array, ""], observed: int, atoms: int) -> Params:
     (3, 5)
     """
     for name, size in (("observed", observed), ("atoms", atoms)):
-        if size < 1:
-            raise ValueError(f"{name}: got {size}, wanted at least 1")
+        check_count(name, size)
     return normalized(Params(jax.random.normal(key, (observed, atoms))))
 
 
@@ -47,8 +46,7 @@ def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms
     >>> from_data(jax.random.key(0), data, 2).dictionary.sum(axis=0).tolist()
     [1.0, 1.0]
     """
-    if atoms < 1:
-        raise ValueError(f"atoms: got {atoms}, wanted at least 1")
+    check_count("atoms", atoms)
     if len(data) < atoms:
         raise ValueError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
     return normalized(Params(data[jax.random.permutation(key, len(data))[:atoms]].T))
@@ -144,8 +142,7 @@ def lipschitz(params: Params, iterations: int = 10) -> Scalar:
     >>> round(float(lipschitz(Params(jnp.eye(2)))), 3)
     1.0
     """
-    if iterations < 1:
-        raise ValueError(f"iterations: got {iterations}, wanted at least 1")
+    check_count("iterations", iterations)
     product = partial(jnp.matmul, precision="highest")
     dictionary = params.dictionary
     tall = dictionary.shape[0] >= dictionary.shape[1]

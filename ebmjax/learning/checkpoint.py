@@ -17,7 +17,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import Array, Key
 
 from ebmjax.learning.train import Metrics, Progress, Trained, advance, begin, check
-from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
+from ebmjax.types import DIVERGED, STEP_LIMIT, Learner, check_count
 
 _FORMAT = "ebmjax checkpoint 1"
 
@@ -171,8 +171,7 @@ def train_resumable(
     (3.0, True)
     """
     check(data, batch_size, epochs)
-    if every < 1:
-        raise ValueError(f"every: got {every}, wanted at least 1")
+    check_count("every", every)
     data = jax.tree.map(jnp.asarray, data)
     progress, keys = begin(learner, key, params, epochs)
     segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size))

@@ -24,7 +24,7 @@ from ebmjax.energies.convolutional_sparse_coding import (
     predicted,
 )
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Learner, Scalar, Solution, check_not_negative, is_static
+from ebmjax.types import Learner, Scalar, Solution, check_count, check_not_negative, is_static
 
 Solve = Callable[[Params, Regularizer, Any, Any], Solution]
 """`solve(params, regularizer, y, start)`; a start of None is the solver's own."""
@@ -168,8 +168,7 @@ def predictive(
 
 def _learner(find, loss, optimizer, reconstruction, patience, decoder, replace):
     """The update both share; `decoder(params)` and `replace(params, decoder, dead) -> params` tell them apart."""
-    if patience < 1:
-        raise ValueError(f"patience: got {patience}, wanted at least 1")
+    check_count("patience", patience)
 
     def init(key: Key[Array, ""], params: Any) -> State:
         return State(params, optimizer.init(params), jnp.zeros(len(decoder(params).kernels), jnp.int32))

@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.energies.sparse_coding import Params, normalized
-from ebmjax.types import CONVERGED, Learner, Scalar, Solution, check_not_negative
+from ebmjax.types import CONVERGED, Learner, Scalar, Solution, check_count, check_not_negative
 
 Encode = Callable[[Params, Array], Solution]
 
@@ -126,7 +126,7 @@ def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: i
     >>> [round(float(length), 3) for length in jnp.linalg.norm(state.params.dictionary, axis=0)]
     [1.0, 1.0, 1.0]
     """
-    _check_count("patience", patience)
+    check_count("patience", patience)
 
     def start(key: Key[Array, ""], params: Params) -> DescentState:
         return DescentState(params, optimizer.init(params), _none(params))
@@ -147,8 +147,8 @@ def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: i
 
 
 def _block_coordinate(encode, keep, sweeps, patience):
-    _check_count("sweeps", sweeps)
-    _check_count("patience", patience)
+    check_count("sweeps", sweeps)
+    check_count("patience", patience)
 
     def start(key: Key[Array, ""], params: Params) -> DictionaryState:
         observed, atoms = params.dictionary.shape
@@ -253,8 +253,3 @@ def _metrics(solution, dead):
         jnp.mean((solution.result == CONVERGED).astype(solution.value.dtype)),
         jnp.sum(dead, dtype=jnp.int32),
     )
-
-
-def _check_count(name, count):
-    if count < 1:
-        raise ValueError(f"{name}: got {count}, wanted at least 1")

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.inference.sample import tempering
 from ebmjax.loops import repeat
-from ebmjax.types import Energy, Kernel
+from ebmjax.types import Energy, Kernel, check_count
 
 MakeKernel = Callable[[Any], Kernel]
 """`make_kernel(params) -> Kernel`, with the temperature chosen in it."""
@@ -63,7 +63,7 @@ def from_data(make_kernel: MakeKernel, start: Start, steps: int) -> Phase:
     >>> phase.sample(jax.random.key(0), 0.5, None, jax.numpy.ones((8, 2)))[0].shape
     (8, 2)
     """
-    _check_steps(steps)
+    check_count("steps", steps)
 
     def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
         kernel = make_kernel(params)
@@ -97,8 +97,8 @@ def persistent(make_kernel: MakeKernel, start: Callable[[Key[Array, ""]], Any], 
     >>> phase.init(jax.random.key(0), 0.5).shape
     (5, 2)
     """
-    _check_steps(steps)
-    _check_chains(chains)
+    check_count("steps", steps)
+    check_count("chains", chains)
 
     def init(key: Key[Array, ""], params: Any) -> Any:
         return jax.vmap(start)(jax.random.split(key, chains))
@@ -143,8 +143,8 @@ def tempered(
     >>> phase.init(jax.random.key(0), 0.5).shape
     (5, 2, 2)
     """
-    _check_steps(steps)
-    _check_chains(chains)
+    check_count("steps", steps)
+    check_count("chains", chains)
     rungs = len(betas)
 
     def init(key: Key[Array, ""], params: Any) -> Any:
@@ -179,13 +179,3 @@ def viewed(phase: Phase, view: Callable[[Any, Any], Any]) -> Phase:
 
 def _size(batch):
     return len(jax.tree.leaves(batch)[0])
-
-
-def _check_steps(steps):
-    if steps < 1:
-        raise ValueError(f"steps: got {steps}, wanted at least 1")
-
-
-def _check_chains(chains):
-    if chains < 1:
-        raise ValueError(f"chains: got {chains}, wanted at least 1")

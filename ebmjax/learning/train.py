@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.types import Learner
+from ebmjax.types import Learner, check_count
 
 
 class Metrics(NamedTuple):
@@ -133,8 +133,7 @@ def check(data: Any, batch_size: int, epochs: int) -> None:
     ((samples,),) = sizes
     if not 1 <= batch_size <= samples:
         raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
-    if epochs < 1:
-        raise ValueError(f"epochs: got {epochs}, wanted at least 1")
+    check_count("epochs", epochs)
 
 
 def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:

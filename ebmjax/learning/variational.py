@@ -19,7 +19,7 @@ from jaxtyping import Array, Key
 from ebmjax.inference.marginalize.mean_field import mean_field
 from ebmjax.learning.phases import Phase, Start
 from ebmjax.temperature import check_beta
-from ebmjax.types import BITS, Alphabet, Beta
+from ebmjax.types import BITS, Alphabet, Beta, check_count
 
 
 def mean_field_phase(
@@ -56,8 +56,7 @@ def mean_field_phase(
     ([(5, 2), (5, 2)], 0.731)
     """
     check_beta(beta)
-    if max_steps < 1:
-        raise ValueError(f"max_steps: got {max_steps}, wanted at least 1")
+    check_count("max_steps", max_steps)
 
     def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
         def means(key, sample):

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.inference.minimize.gradient import without_outer_gradients
+from ebmjax.inference.minimize.gradient import regularizer_without_outer_gradients
 from ebmjax.inference.minimize.proximal import certificate
 from ebmjax.loops import iterate_until
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape, is_static
@@ -81,11 +81,7 @@ def admm(
     dictionary, target, start, penalty = jax.lax.stop_gradient(
         (dictionary, y, start, jnp.asarray(penalty, dictionary.dtype))
     )
-    plain = Regularizer(
-        without_outer_gradients(regularizer.value, start),
-        without_outer_gradients(regularizer.prox, start, penalty),
-        without_outer_gradients(regularizer.conjugate, start, penalty),
-    )
+    plain = regularizer_without_outer_gradients(regularizer, start, start)
     inverse = _regularized_inverse(dictionary, penalty)
     lipschitz = sparse_coding.lipschitz(sparse_coding.Params(dictionary))
     correlation = dictionary.T @ target

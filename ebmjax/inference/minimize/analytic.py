@@ -45,7 +45,7 @@ def analytic_weights(params: sparse_coding.Params) -> Float[Array, "observed ato
     [[0.5, 0.0], [0.0, 0.5]]
     """
     sparse_coding.check(params)
-    dual = _pseudo_inverse(params).T
+    dual = jnp.linalg.pinv(params.dictionary).T
     return dual / jnp.sum(dual * params.dictionary, axis=0, keepdims=True)
 
 
@@ -63,7 +63,7 @@ def symmetric_weights(params: sparse_coding.Params) -> Float[Array, "observed at
     [[0.5, 0.0], [0.0, 0.5]]
     """
     sparse_coding.check(params)
-    inverse = _pseudo_inverse(params)
+    inverse = jnp.linalg.pinv(params.dictionary)
     projection = inverse @ params.dictionary
     scales = jnp.linalg.lstsq(projection**2, jnp.ones(len(projection), projection.dtype))[0]
     return inverse.T @ (scales[:, None] * projection)
@@ -124,7 +124,3 @@ def alista(
 
     start = jnp.zeros(dictionary.shape[1], dictionary.dtype)
     return Codes(*unroll(layer, weights, ranks, start, layers))
-
-
-def _pseudo_inverse(params):
-    return jnp.linalg.pinv(params.dictionary)

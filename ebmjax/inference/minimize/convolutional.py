@@ -24,7 +24,7 @@ from ebmjax.energies.convolutional_sparse_coding import (
     zeros,
 )
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.inference.minimize.gradient import without_outer_gradients
+from ebmjax.inference.minimize.gradient import regularizer_without_outer_gradients
 from ebmjax.loops import iterate_until
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape, is_static
 
@@ -104,11 +104,7 @@ def admm(
     kernels, code, target, penalty = jax.lax.stop_gradient(
         (params, blank if start is None else start, y, jnp.asarray(penalty, y.dtype))
     )
-    plain = Regularizer(
-        without_outer_gradients(regularizer.value, code),
-        without_outer_gradients(regularizer.prox, code, penalty),
-        without_outer_gradients(regularizer.conjugate, code, penalty),
-    )
+    plain = regularizer_without_outer_gradients(regularizer, code, code)
     at = spectra(kernels, shape)
     adjoint = jnp.conj(at)
     gram = jnp.sum(at[:, None] * adjoint[None], axis=2)

@@ -20,9 +20,9 @@ from jaxtyping import Array, Float
 
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, check
-from ebmjax.inference.minimize.gradient import without_outer_gradients
+from ebmjax.inference.minimize.gradient import regularizer_without_outer_gradients
 from ebmjax.loops import iterate_until
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_count, check_not_negative, check_shape
 
 FIRST, FALL = 0.3, 0.3
 """The threshold of the first round, as a fraction of the largest move of all, and its fall from round to round."""
@@ -125,8 +125,7 @@ def encode(
         raise ValueError(f"data: got shape {jnp.shape(data)}, wanted (samples, {params.dictionary.shape[0]})")
     if start is not None:
         check_shape("start", start, (len(data), atoms))
-    if chunk < 1:
-        raise ValueError(f"chunk: got {chunk}, wanted at least 1")
+    check_count("chunk", chunk)
     gram = params.dictionary.T @ params.dictionary
 
     def solve(one):
@@ -189,8 +188,7 @@ def path(
 
 def _check(params, regularizer, max_steps, tolerance):
     check(params)
-    if max_steps < 1:
-        raise ValueError(f"max_steps: got {max_steps}, wanted at least 1")
+    check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
     one = jax.ShapeDtypeStruct((), params.dictionary.dtype)
     try:
@@ -204,12 +202,7 @@ def _check(params, regularizer, max_steps, tolerance):
 
 def _solve(problem, regularizer, start, max_steps, tolerance):
     problem, start = lax.stop_gradient((problem, start))
-    one = jnp.zeros((), problem.target.dtype)
-    regularizer = Regularizer(
-        without_outer_gradients(regularizer.value, one),
-        without_outer_gradients(regularizer.prox, one, one),
-        without_outer_gradients(regularizer.conjugate, problem.target, one),
-    )
+    regularizer = regularizer_without_outer_gradients(regularizer, jnp.zeros((), problem.target.dtype), problem.target)
     curvature = jnp.diagonal(problem.gram)
     inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
     if start is None:

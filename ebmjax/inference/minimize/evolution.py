@@ -26,6 +26,7 @@ from ebmjax.types import (
     STEP_LIMIT,
     TWO_CYCLE,
     Solution,
+    check_count,
     check_shape,
     check_units,
     is_static,
@@ -141,7 +142,7 @@ def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[
     [1.0, 1.0, -1.0, -1.0, 1.0]
     """
     _check(params, spins)
-    _check_count("sweeps", sweeps)
+    check_count("sweeps", sweeps)
     sweep = _sweeper(params)
     order = jnp.arange(len(spins))
     return repeat(lambda key, spins: (sweep(spins, order)[0], None), jax.random.key(0), spins, sweeps)[0]
@@ -164,7 +165,7 @@ def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array
     """
     _check(params, spins)
     _check_order(order, spins)
-    _check_count("sweeps", sweeps)
+    check_count("sweeps", sweeps)
     sweep = _sweeper(params)
 
     def step(carry, _):
@@ -183,7 +184,7 @@ class _Walk(NamedTuple):
 
 def _settle(params, spins, draw_order, key, max_sweeps):
     """Sweeps until no spin wants to turn, each in the order that its own key draws."""
-    _check_count("max_sweeps", max_sweeps)
+    check_count("max_sweeps", max_sweeps)
     sweep, frozen = _sweeper(params), jax.lax.stop_gradient(params)
     slack = _slack(frozen)
 
@@ -244,8 +245,3 @@ def _check_order(order, spins):
     check_shape("order", order, jnp.shape(spins))
     if is_static(order) and (np.sort(np.asarray(order)) != np.arange(len(spins))).any():
         raise ValueError(f"order: got {np.asarray(order).tolist()}, wanted each of 0 to {len(spins) - 1} once")
-
-
-def _check_count(name, count):
-    if count < 1:
-        raise ValueError(f"{name}: got {count}, wanted at least 1")

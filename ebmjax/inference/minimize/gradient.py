@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Solution, Space, check_not_negative
 
@@ -245,6 +246,22 @@ def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Cal
     pure, constants = jax.closure_convert(function, *jax.tree.map(jnp.asarray, examples))
     constants = jax.lax.stop_gradient(constants)
     return lambda *arguments: pure(*arguments, *constants)
+
+
+def regularizer_without_outer_gradients(regularizer: Regularizer, code: Array, slope: Array) -> Regularizer:
+    """The same for a regularizer: `code` and `slope` have the shapes in which values and conjugates are asked for.
+
+    >>> from ebmjax.energies.regularizers import l1
+    >>> z = jnp.ones(2)
+    >>> float(jax.grad(lambda weight: regularizer_without_outer_gradients(l1(weight), z, z).value(z))(3.0))
+    0.0
+    """
+    number = jnp.zeros((), code.dtype)
+    return Regularizer(
+        without_outer_gradients(regularizer.value, code),
+        without_outer_gradients(regularizer.prox, code, number),
+        without_outer_gradients(regularizer.conjugate, slope, number),
+    )
 
 
 def _newton_step(slope, curvature, damping):

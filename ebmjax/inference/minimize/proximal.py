@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.inference.minimize.gradient import without_outer_gradients
+from ebmjax.inference.minimize.gradient import regularizer_without_outer_gradients, without_outer_gradients
 from ebmjax.loops import iterate_until
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Scalar, Solution, check_not_negative, is_static
 
@@ -225,11 +225,7 @@ def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_ste
     dtype = start.dtype
     start, lipschitz, scale = jax.lax.stop_gradient((start, jnp.asarray(lipschitz, dtype), jnp.asarray(scale, dtype)))
     evaluate = jax.value_and_grad(without_outer_gradients(smooth, start))
-    plain = Regularizer(
-        without_outer_gradients(regularizer.value, start),
-        without_outer_gradients(regularizer.prox, start, lipschitz),
-        without_outer_gradients(regularizer.conjugate, start, lipschitz),
-    )
+    plain = regularizer_without_outer_gradients(regularizer, start, start)
 
     def advance(state):
         height, slope = evaluate(state.point)

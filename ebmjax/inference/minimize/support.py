@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ebmjax.energies.regularizers import shrink
-from ebmjax.types import Scalar
+from ebmjax.types import Scalar, check_count
 
 
 def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Float[Array, ""]:
@@ -84,7 +84,6 @@ def growing_support(atoms: int, layers: int, rate: float, limit: float) -> Int[A
         if not 0 <= part <= 1:
             raise ValueError(f"{name}: got {part}, wanted a number in [0, 1]")
     for name, size in (("atoms", atoms), ("layers", layers)):
-        if size < 1:
-            raise ValueError(f"{name}: got {size}, wanted at least 1")
+        check_count(name, size)
     # a part such as 0.29 of 100 is 28.999…
     return jnp.array([int(atoms * min(rate * (k + 1), limit) + 1e-9) for k in range(layers)])

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.types import check_shape
+from ebmjax.types import check_count, check_shape
 
 
 class Codes(NamedTuple):
@@ -72,8 +72,7 @@ def per_layer(weights: Any, layers: int) -> Any:
     >>> per_layer(jnp.ones(2), 3).shape
     (3, 2)
     """
-    if layers < 1:
-        raise ValueError(f"layers: got {layers}, wanted at least 1")
+    check_count("layers", layers)
     return jax.tree.map(lambda array: jnp.repeat(jnp.asarray(array)[None], layers, axis=0), weights)
 
 
@@ -104,6 +103,5 @@ def _count(weights, ranks, layers):
                 raise ValueError(f"{name}: got {array.shape[0]} layers, wanted {count}")
     if count is None:
         raise ValueError("layers: got None, wanted a number, for all weights are shared")
-    if count < 1:
-        raise ValueError(f"layers: got {count}, wanted at least 1")
+    check_count("layers", count)
     return count

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax.loops import repeat
-from ebmjax.types import Kernel, Scalar, is_static
+from ebmjax.types import Kernel, Scalar, check_count, is_static
 
 
 def annealing(
@@ -69,8 +69,7 @@ def geometric_schedule(temperature: Scalar, ratio: Scalar, rounds: int) -> Float
         raise ValueError(f"temperature: got {float(temperature)}, wanted a number above 0")
     if is_static(ratio) and not 0 < float(ratio) <= 1:
         raise ValueError(f"ratio: got {float(ratio)}, wanted a number above 0 and at most 1")
-    if rounds < 1:
-        raise ValueError(f"rounds: got {rounds}, wanted at least 1")
+    check_count("rounds", rounds)
     return 1 / (
         jnp.asarray(temperature) * jnp.asarray(ratio, jnp.result_type(float)) ** jnp.arange(rounds, dtype=float)
     )

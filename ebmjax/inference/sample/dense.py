@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 from ebmjax import random_bits
 from ebmjax.energies import hopfield
 from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Alphabet, Beta, Kernel, check_units
+from ebmjax.types import SPINS, Alphabet, Beta, Kernel, check_count, check_units
 
 
 class State(NamedTuple):
@@ -52,8 +52,7 @@ def dense(params: hopfield.Params, beta: Beta, alphabet: Alphabet = SPINS, block
     """
     check_beta(beta)
     hopfield.check(params)
-    if block < 1:
-        raise ValueError(f"block: got {block}, wanted at least 1")
+    check_count("block", block)
     units = params.bias.shape[0]
     block = min(block, units)
     span = alphabet.high - alphabet.low

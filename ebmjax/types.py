@@ -98,6 +98,16 @@ class Marginal(NamedTuple):
     result: Int[Array, ""]
 
 
+class Gaussian(NamedTuple):
+    """A normal law of one vector with a diagonal covariance, such as what an encoder says of a code.
+
+    The logarithm of the variance may be any number, so a network can put it out.
+    """
+
+    mean: Float[Array, "*batch size"]
+    log_variance: Float[Array, "*batch size"]
+
+
 def is_static(value: Any) -> bool:
     """Whether a number is known before tracing, so that a bad one can be refused by name.
 

@@ -128,6 +128,17 @@ def check_not_negative(name: str, value: Scalar) -> None:
         raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")
 
 
+def check_positive(name: str, value: Scalar) -> None:
+    """Raise ValueError, naming the argument, for a static number that is not positive and finite.
+
+    >>> check_positive("step_size", 0.0)
+    Traceback (most recent call last):
+    ValueError: step_size: got 0.0, wanted a positive finite number
+    """
+    if is_static(value) and not 0 < float(value) < math.inf:
+        raise ValueError(f"{name}: got {float(value)}, wanted a positive finite number")
+
+
 def check_count(name: str, count: int) -> None:
     """Raise ValueError, naming the argument, for a number of things or steps below 1.
 

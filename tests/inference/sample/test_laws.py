@@ -69,9 +69,10 @@ def test_samplers_have_the_boltzmann_law(name, alphabet):
 def test_every_sampler_of_binary_units_is_here():
     folder = importlib.import_module("ebmjax.inference.sample").__path__
     modules = {module.name for module in pkgutil.iter_modules(folder)}
-    # an annealing has no law; these lattices and machines have tests of their own
-    elsewhere = {"annealing", "boltzmann", "checkerboard", "multispin", "restricted_boltzmann"}
-    assert modules == {example.module for example in KERNELS.values()} | elsewhere
+    # an annealing has no law, and gradients no step; these lattices and machines have tests of their own
+    elsewhere = {"annealing", "boltzmann", "checkerboard", "gradients", "multispin", "restricted_boltzmann"}
+    continuous = {"hamiltonian", "langevin", "random_walk"}
+    assert modules == {example.module for example in KERNELS.values()} | elsewhere | continuous
 
 
 @pytest.mark.parametrize("name", KERNELS)

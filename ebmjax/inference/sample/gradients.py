@@ -1,0 +1,122 @@
+"""What samplers that follow a gradient share: a position with its slope, the decision, and arithmetic on trees."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from ebmjax.temperature import check_beta
+from ebmjax.types import Beta, Energy, Scalar, is_static
+
+
+class State(NamedTuple):
+    """Where the walk is, and the energy and its gradient there: each step evaluates them once, at its end."""
+
+    position: PyTree[Array]
+    energy: Float[Array, ""]
+    gradient: PyTree[Array]
+
+
+class Info(NamedTuple):
+    """What became of a proposal."""
+
+    accepted: Bool[Array, ""]  # a refused move counts the old state again
+    energy_error: Float[Array, ""]  # Δ: accepted with probability min(1, exp(-Δ)); 0 for a perfect integrator
+    diverged: Bool[Array, ""]  # energy or gradient of the proposal is not finite
+
+
+def locate(energy: Energy, position: PyTree[Array]) -> State:
+    """A position with its energy and gradient.
+
+    Raises TypeError for a position that holds anything but floats.
+
+    >>> locate(lambda x: x**2, jnp.array(3.0)).gradient.item()
+    6.0
+    """
+    position = jax.tree.map(jnp.asarray, position)
+    for leaf in jax.tree.leaves(position):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise TypeError(f"position: got dtype {leaf.dtype}, wanted floats, which have gradients")
+    value, gradient = jax.value_and_grad(energy)(position)
+    return State(position, value, gradient)
+
+
+def is_finite(state: State) -> Bool[Array, ""]:
+    """Whether energy and gradient are.
+
+    >>> bool(is_finite(locate(jnp.sqrt, jnp.array(0.0))))
+    False
+    """
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((state.energy, state.gradient))]
+    return jnp.stack(leaves).all()
+
+
+def decide(key: Key[Array, ""], old: State, new: State, energy_error: Float[Array, ""]) -> tuple[State, Info]:
+    """The new state with probability min(1, exp(-energy_error)), never one that is not finite; else the old.
+
+    >>> start, end = locate(jnp.square, jnp.array(1.0)), locate(jnp.square, jnp.array(0.0))
+    >>> bool(decide(jax.random.key(0), start, end, jnp.array(-1.0))[1].accepted)
+    True
+    """
+    finite = is_finite(new)
+    # an exponential draw instead of exp(-error), which would underflow; no comparison with NaN holds
+    accepted = finite & (jax.random.exponential(key, dtype=energy_error.dtype) >= energy_error)
+    state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new, old)
+    return state, Info(accepted, energy_error, ~finite)
+
+
+def normal_like(key: Key[Array, ""], position: PyTree[Array]) -> PyTree[Array]:
+    """Standard normal noise of the shapes and dtypes of a position.
+
+    >>> normal_like(jax.random.key(0), {"a": jnp.zeros(2)})["a"].shape
+    (2,)
+    """
+    leaves, structure = jax.tree.flatten(position)
+    keys = jax.random.split(key, len(leaves))
+    noise = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, noise)
+
+
+def moved(position: PyTree[Array], direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
+    """position + the product of the factors · direction, in the dtypes of the position.
+
+    >>> moved(jnp.array(1.0), jnp.array(2.0), 3, 0.5).item()
+    4.0
+    """
+    return jax.tree.map(lambda x, y: x + y, position, scaled(direction, *factors))
+
+
+def scaled(direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
+    """The product of the factors · direction, in the dtypes of the direction.
+
+    >>> scaled(jnp.array(2.0), 3, 0.5).item()
+    3.0
+    """
+    return jax.tree.map(
+        lambda leaf: leaf * math.prod(jnp.asarray(factor).astype(leaf.dtype) for factor in factors), direction
+    )
+
+
+def inner(first: PyTree[Array], second: PyTree[Array], dtype: DTypeLike) -> Float[Array, ""]:
+    """The inner product of two trees.
+
+    >>> inner((jnp.ones(2), jnp.array(3.0)), (jnp.ones(2), jnp.array(2.0)), float).item()
+    8.0
+    """
+    products = jax.tree.map(lambda x, y: jnp.sum(x * y).astype(dtype), first, second)
+    return jax.tree.reduce(jnp.add, products, jnp.zeros((), dtype))
+
+
+def check_finite_beta(beta: Beta) -> None:
+    """Raise ValueError for a static beta that is not in [0, inf[.
+
+    >>> check_finite_beta(jnp.inf)
+    Traceback (most recent call last):
+    ValueError: beta: got inf, wanted a finite inverse temperature, as beta ∇E drives the walk
+    """
+    check_beta(beta)
+    if is_static(beta) and float(beta) == math.inf:
+        raise ValueError("beta: got inf, wanted a finite inverse temperature, as beta ∇E drives the walk")

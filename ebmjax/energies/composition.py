@@ -253,8 +253,6 @@ def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Flo
     return lambda unknown: energy(jnp.asarray(values).at[free].set(unknown))
 
 
-# ---- inside -----------------------------------------------------------------------------------------------------
-
 ORDINALS = "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.types import Gaussian, Scalar, check_shape, is_static
+from ebmjax.types import Gaussian, Scalar, check_positive, check_shape, is_static
 
 Code = Float[Array, " latent"]
 
@@ -64,8 +64,7 @@ def gaussian(scale: Scalar) -> Observation:
     >>> round(float(gaussian(0.5).cost(jnp.zeros(1), jnp.ones(1))), 4)  # 2 + log(0.5 √2π)
     2.2258
     """
-    if is_static(scale) and not float(scale) > 0:
-        raise ValueError(f"scale: got {float(scale)}, wanted a positive number")
+    check_positive("scale", scale)
 
     def cost(decoded, y):
         constant = jnp.log(jnp.asarray(scale, decoded.dtype)) + math.log(2 * math.pi) / 2

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.learning.phases import Phase
 from ebmjax.losses.contrastive_divergence import contrast
+from ebmjax.losses.energy import Loss
 from ebmjax.types import Learner
 
 
@@ -41,6 +42,7 @@ class ContrastiveMetrics(NamedTuple):
 
     loss: Float[Array, ""]  # mean energy of data less that of the model's samples; it explodes when learning diverges
     gradient_norm: Float[Array, ""]
+    negative: Any = None  # what the negative phase reports, such as how many chains diverged
 
 
 def contrastive(
@@ -49,6 +51,7 @@ def contrastive(
     negative: Phase,
     optimizer: optax.GradientTransformation,
     preconditioner: Preconditioner | None = None,
+    loss: Callable[[Callable[[Any, Any], Any]], Loss] = contrast,
 ) -> Learner:
     """Descend ∇<E>_positive - ∇<E>_negative, the likelihood gradient where both phases have their laws.
 
@@ -58,6 +61,8 @@ def contrastive(
         negative: positions under the model.
         optimizer: any of optax; its rate may be traced.
         preconditioner: such as `ebmjax.learning.centering.centering`; None leaves the gradient as it is.
+        loss: `loss(energy) -> loss(params, (positives, negatives))`: the plain contrast, or one with a penalty, such as
+            `partial(penalized_contrast, weight=0.1)`.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.inference.sample.gibbs import systematic
@@ -70,7 +75,7 @@ def contrastive(
     >>> bool(state.params > 0)
     True
     """
-    loss = contrast(energy)
+    contrasted = loss(energy)
     preconditioner = preconditioner or Preconditioner(
         lambda params: None, lambda params, memory, slope, seen: (slope, memory)
     )
@@ -89,11 +94,11 @@ def contrastive(
         positive_key, negative_key = jax.random.split(key)
         positives, of_positive = positive.sample(positive_key, state.params, state.positive, batch)
         negatives, of_negative = negative.sample(negative_key, state.params, state.negative, batch)
-        value, slope = jax.value_and_grad(loss)(state.params, (positives, negatives))
+        value, slope = jax.value_and_grad(contrasted)(state.params, (positives, negatives))
         slope, of_preconditioner = preconditioner.apply(state.params, state.preconditioner, slope, positives)
         updates, moments = optimizer.update(slope, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         new = ContrastiveState(params, moments, of_positive, of_negative, of_preconditioner)
-        return new, ContrastiveMetrics(value, optax.tree.norm(slope))
+        return new, ContrastiveMetrics(value, optax.tree.norm(slope), negative.report(of_negative))
 
     return Learner(init, update)

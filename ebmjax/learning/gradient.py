@@ -1,13 +1,12 @@
 """Gradient descent on a loss, as a learner."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ebmjax.losses.energy import Loss
+from ebmjax.losses.energy import Loss, StochasticLoss
 from ebmjax.types import Learner
 
 
@@ -41,9 +40,7 @@ def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Learner:
     return stochastic_gradient(lambda key, params, batch: loss(params, batch), optimizer)
 
 
-def stochastic_gradient(
-    loss: Callable[[Key[Array, ""], Any, Any], Array], optimizer: optax.GradientTransformation
-) -> Learner:
+def stochastic_gradient(loss: StochasticLoss, optimizer: optax.GradientTransformation) -> Learner:
     """The same for a loss that draws random numbers: `loss(key, params, batch)`.
 
     >>> import jax.numpy as jnp

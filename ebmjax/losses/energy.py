@@ -9,13 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 SampleLoss = Callable[[Any, Any], Any]
 """`sample_loss(params, sample) -> scalar`; a sample is whatever one row of the data is, such as y or (x, y)."""
 
 Loss = Callable[[Any, Any], Any]
 """`loss(params, batch) -> scalar`; a batch is samples stacked along a leading axis."""
+
+StochasticLoss = Callable[[Key[Array, ""], Any, Any], Any]
+"""`loss(key, params, batch) -> scalar`, which draws: for `ebmjax.learning.gradient.stochastic_gradient`."""
 
 
 def mean_over_samples(sample_loss: SampleLoss) -> Loss:

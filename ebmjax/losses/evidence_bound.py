@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.inference.marginalize.importance_sampling import log_density, shifted
 from ebmjax.loops import map_chunks
+from ebmjax.losses.energy import StochasticLoss
 from ebmjax.types import Gaussian, Scalar, check_count, check_not_negative
 
 Encode = Callable[[Any, Any], Gaussian]
@@ -29,9 +30,6 @@ Encode = Callable[[Any, Any], Gaussian]
 
 JointEnergy = Callable[[Any, Any, Any], Any]
 """`energy(params, y, z) -> scalar`, in nats."""
-
-StochasticLoss = Callable[[Key[Array, ""], Any, Any], Any]
-"""`loss(key, params, batch) -> scalar`, for `ebmjax.learning.gradient.stochastic_gradient`."""
 
 
 def spring(code: Gaussian) -> Float[Array, "*batch latent"]:

@@ -3,10 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ebmjax import posterior, spin_cube
 from ebmjax.energies import hopfield
-from ebmjax.losses.contrastive_divergence import contrast
+from ebmjax.losses.contrastive_divergence import contrast, penalized_contrast
 from ebmjax.losses.likelihood import negative_log_likelihood
 
 BETA = 0.7
@@ -51,3 +52,33 @@ def test_any_pytree_and_any_number_of_each():
     energy = lambda w, pair: w * pair[0] @ pair[1]
     batch = ((jnp.ones((4, 2)), jnp.ones((4, 2))), (jnp.ones((3, 2)), -jnp.ones((3, 2))))
     assert float(contrast(energy)(1.0, batch)) == 4.0
+
+
+def test_the_penalty_by_hand():
+    """Energies 2, -2 and 6: contrast (2 - 2)/2 - 6, mean squares 4 and 36."""
+    energy = lambda w, s: w * s
+    batch = (jnp.array([1.0, -1.0]), jnp.array([3.0]))
+    value, slope = jax.value_and_grad(penalized_contrast(energy, 0.5))(2.0, batch)
+    assert (float(value), float(slope)) == (-6.0 + 0.5 * 40.0, -3.0 + 0.5 * 40.0)  # d/dw w²(1 + 9) = 2w · 10
+
+
+def test_without_weight_it_is_the_contrast(x64):
+    params, points = machine(), spin_cube(5).points
+    batch = (points[:4], points[7:])
+    for ours, plain in zip(
+        jax.grad(penalized_contrast(hopfield.energy, 0.0))(params, batch),
+        jax.grad(contrast(hopfield.energy))(params, batch),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=1e-12)
+
+
+def test_the_penalty_holds_its_positions_constant():
+    energy = lambda w, x: w * x
+    through = lambda w: penalized_contrast(energy, 1.0)(w, (jnp.array([0.0]), w * jnp.array([1.0])))
+    assert float(jax.grad(through)(3.0)) == -3.0 + 2 * 3.0 * 9.0
+
+
+def test_a_negative_weight_is_refused():
+    with pytest.raises(ValueError, match=r"weight: got -1\.0"):
+        penalized_contrast(hopfield.energy, -1.0)

@@ -14,6 +14,7 @@ GROUPS = {
     "latent": "Free energies over many temperatures, horn training, random bits",
     "spins": "Ising lattices, dense and restricted Boltzmann machines, many temperatures at once",
     "sparse": "Sparse codes, exact and learned, dictionary learning, convolutional codes",
+    "neural": "Training of a variational autoencoder, random walks of many chains",
 }
 
 

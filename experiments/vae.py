@@ -10,7 +10,6 @@ codes for each picture of the test set, and for codes of two dimensions, where a
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
@@ -62,7 +61,7 @@ class Config:
     rate: float = 1e-3
     """The first learning rate, of Adam."""
     final_rate: float = 1e-5
-    """The last one; it falls exponentially, through all stages."""
+    """The last one; it falls exponentially, in each stage anew."""
     measured: int = 10
     """Passes between two measurements."""
     importance_samples: int = 5000
@@ -90,11 +89,15 @@ class Config:
 
 QUICK = Config(
     images=Images.DIGITS,
-    hidden=(50, 50),
+    fresh=False,
+    hidden=(100,),
     latent=10,
     samples=(1, 5),
-    epochs=(40, 10),
+    epochs=(30, 10),
     map_epochs=40,
+    batch_size=20,
+    rate=3e-3,
+    final_rate=1e-4,
     importance_samples=200,
     tested=200,
 )
@@ -138,15 +141,21 @@ def run(config: Config, report: Report) -> None:
     _tell_bounds(report, bounds_key, charted, test, config.importance_samples)
 
 
-def _plans(config: Config) -> Iterator[Plan]:
-    """One a stage; the rate falls exponentially through all of them."""
-    whole, done = sum(config.epochs), 0
-    rate_after = lambda epochs: config.rate * (config.final_rate / config.rate) ** (epochs / whole)
-    for samples, epochs in zip(config.samples, config.epochs, strict=True):
-        kept = min(config.kept, samples)
-        rates = rate_after(done), rate_after(done + epochs)
-        yield Plan(samples, kept, config.fresh, config.batch_size, *rates, epochs, epochs // config.measured)
-        done += epochs
+def _plans(config: Config) -> list[Plan]:
+    """One a stage."""
+    return [
+        Plan(
+            samples,
+            min(config.kept, samples),
+            config.fresh,
+            config.batch_size,
+            config.rate,
+            config.final_rate,
+            epochs,
+            epochs // config.measured,
+        )
+        for samples, epochs in zip(config.samples, config.epochs, strict=True)
+    ]
 
 
 def _draw_curves(report: Report, stages: list[Watched]) -> None:

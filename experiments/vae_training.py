@@ -13,12 +13,8 @@ from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.inference.marginalize import importance_sampling
 from ebmjax.learning.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
-from ebmjax.losses.evidence_bound import (
-    StochasticLoss,
-    doubly_reparameterized_bound,
-    evidence_bound,
-    importance_weighted_bound,
-)
+from ebmjax.losses.energy import StochasticLoss
+from ebmjax.losses.evidence_bound import doubly_reparameterized_bound, evidence_bound, importance_weighted_bound
 from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
 from experiments.images import sample_binary

@@ -41,6 +41,18 @@ def check_beta(beta: Beta) -> None:
         raise ValueError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
 
 
+def check_finite_beta(beta: Beta) -> None:
+    """The same where the law must have a temperature: raises ValueError for a static infinite `beta` too.
+
+    >>> check_finite_beta(float("inf"))
+    Traceback (most recent call last):
+    ValueError: beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely
+    """
+    check_beta(beta)
+    if is_static(beta) and float(beta) == math.inf:
+        raise ValueError("beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely")
+
+
 def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
     """beta · values, the reduced energy, with inf · 0 = 0: so that at zero temperature a tie stays a tie.
 

@@ -47,6 +47,7 @@ EXPERIMENTS: dict[str, str] = {
     "hopfield_spurious": "All attractors of small Hopfield networks, and how learning removes the spurious ones",
     "boltzmann_annealing": "Spin glasses cooled at once, slowly, and by parallel tempering",
     "boltzmann_learning": "Boltzmann machines that learn by the exact likelihood, from samples, and without either",
+    "sampler_walk": "Five samplers walk over five wells: paths, acceptance, effective samples per second",
     "rbm": "Restricted Boltzmann machines by CD-1, CD-k and persistent chains, with their exact likelihood",
     "dbm": "A deep Boltzmann machine of pictures: pretrained layer by layer, then learned as one",
     "label_completion": "One machine of pictures and labels draws, classifies and completes digits",
@@ -57,6 +58,11 @@ EXPERIMENTS: dict[str, str] = {
     "lista": "Learned sparse inference: LISTA and what came of it, against ISTA, FISTA and coordinate descent",
     "convolutional_filters": "Convolutional kernels of natural pictures: 1, 4, 8 and 16, decoders and encoders",
     "convolutional_color": "Coloured kernels of natural pictures, and their sparse maps",
+    "vae": "Variational autoencoders: pictures, bounds, and log-likelihoods by importance sampling",
+    "neural_density": "A network as an energy: densities of the plane, learned by losses that never see Z",
+    "composition": "Learned energies composed: and, or, not, and the path between them, against exact densities",
+    "neural_digits": "Langevin chains of a neural energy draw and complete digits, and it tells them from clothes",
+    "fuzzy_balls": "Fuzzy balls on springs: what noise, a spring and a control of size make of a code",
     "fit": "An ellipse or a horn fitted to your own points (--data FILE.csv)",
 }
 

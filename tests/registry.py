@@ -1,4 +1,4 @@
-"""Every energy, minimizer, sampler, learner and compiled entry point, with an example of each: what contracts walk.
+"""Every energy, minimizer and learner, with an example of each: what contracts walk.
 
 A new one is one line here; `test_contracts.py` fails where a public module of the library has none.
 """
@@ -14,15 +14,8 @@ import optax
 import ebmjax
 from ebmjax import (
     circle,
-    diagnostics,
     free_energy,
-    interval,
-    log_partition,
-    posterior,
     problems,
-    product,
-    refine,
-    spin_cube,
 )
 from ebmjax.energies import (
     boltzmann,
@@ -32,7 +25,9 @@ from ebmjax.energies import (
     hopfield,
     horn,
     ising,
+    latent,
     modern_hopfield,
+    neural,
     regularizers,
     sparse_coding,
 )
@@ -40,35 +35,22 @@ from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
-from ebmjax.inference.marginalize.free_energy import marginal
-from ebmjax.inference.marginalize.mean_field import mean_field
+from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.inference.minimize import (
-    analytic,
-    convolutional,
     coordinate,
-    evolution,
     gradient,
-    hyperlista,
-    learned,
-    predictive,
-    proximal,
 )
-from ebmjax.inference.minimize.admm import admm
-from ebmjax.inference.minimize.implicit import implicit
-from ebmjax.inference.sample import annealing, gibbs, metropolis, multispin, tempering
-from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
-from ebmjax.inference.sample.checkerboard import checkerboard
-from ebmjax.inference.sample.dense import dense
-from ebmjax.learning import convolutional_dictionary, dictionary, phases
-from ebmjax.learning.centering import centering
+from ebmjax.inference.sample import (
+    langevin,
+)
+from ebmjax.learning import dictionary, phases
 from ebmjax.learning.contrastive import contrastive
 from ebmjax.learning.gradient import stochastic_gradient
-from ebmjax.learning.train import train
-from ebmjax.loops import repeat
+from ebmjax.losses.contrastive_divergence import penalized_contrast
 from ebmjax.losses.energy import energy_loss
-from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negative_log_likelihood
-from ebmjax.losses.margin import hinge_loss, log_loss
-from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
+from ebmjax.losses.evidence_bound import evidence_bound
+from ebmjax.losses.noise_contrastive import noise_contrastive
+from ebmjax.losses.score_matching import sliced_score_matching
 
 
 class EnergyExample(NamedTuple):
@@ -136,6 +118,15 @@ def _labels_rbm(key):
     return params, energy, jnp.array([1.0, 0.0])
 
 
+def _autoencoder(observation):
+    def make(key):
+        params = vae.init(key, 4, (5,), 3)
+        y = jnp.array([1.0, 0.0, 0.3, 1.0])
+        return params, lambda params, z: vae.energy(params, observation, y, z), jnp.array([0.8, -0.3, 0.1])
+
+    return make
+
+
 def _convolutional(reconstruction):
     def make(key):
         params = coding.init(key, 2, (3, 3, 3))
@@ -162,6 +153,31 @@ def _sparse(regularizer):
     return make
 
 
+def _composed(compose):
+    """Of the squared distances from two points, which are the parameters."""
+
+    def make(key):
+        distance = lambda point: lambda y: jnp.sum((y - point) ** 2)
+        energy = lambda points, y: compose([distance(points[0]), distance(points[1])])(y)
+        return jnp.array([[1.0, 0.5], [-0.3, 2.0]]), energy, Y
+
+    return make
+
+
+def neural_of_pictures(key):
+    params = neural.init_convolutional(key, (5, 6), (3, 4))
+    return params, neural.convolutional_energy, jax.random.normal(jax.random.key(1), (5, 6))
+
+
+def _latent(key):
+    decoder = lambda params, features, z: params @ z + features
+    energy = latent.latent_energy(
+        latent.half_squared_error, decoder, lambda scale, x: scale * x, composition.squared_norm, 0.3
+    )
+    params = latent.Params(jnp.array(0.7), jax.random.normal(key, (2, 3)))
+    return params, lambda params, z: energy(params, X, Y, z), jnp.array([0.4, -0.2, 0.9])
+
+
 ENERGIES = {
     "ellipse": EnergyExample(
         "ellipse", lambda key: (ellipse.init(key), lambda params, z: ellipse.energy(params, Y, z), Z)
@@ -175,6 +191,11 @@ ENERGIES = {
     "squared norm": EnergyExample("composition", _regularized(composition.squared_norm)),
     "l1 norm": EnergyExample("composition", _regularized(composition.l1_norm)),
     "noise": EnergyExample("composition", _noisy),
+    "product": EnergyExample("composition", _composed(composition.product_of_experts)),
+    "and not": EnergyExample("composition", _composed(lambda both: composition.weighted_sum(both, [1.0, -0.3]))),
+    "mixture": EnergyExample("composition", _composed(lambda both: composition.mixture(both, 0.7, [0.3, 0.7]))),
+    "interpolation": EnergyExample("composition", _composed(lambda both: composition.interpolated(*both, 0.3))),
+    "latent, general": EnergyExample("latent", _latent),
     "hopfield": EnergyExample("hopfield", lambda key: (hopfield.storkey(SPINS), hopfield.energy, SPINS[1])),
     "ising": EnergyExample(
         "ising",
@@ -195,6 +216,10 @@ ENERGIES = {
     ),
     "convolutional, periodic": EnergyExample("convolutional_sparse_coding", _convolutional(coding.periodic)),
     "convolutional, valid": EnergyExample("convolutional_sparse_coding", _convolutional(coding.valid)),
+    "neural": EnergyExample("neural", lambda key: (neural.init(key, (2, 8)), neural.energy, Y)),
+    "neural, convolutional": EnergyExample("neural", neural_of_pictures),
+    "autoencoder, bernoulli": EnergyExample("variational_autoencoder", _autoencoder(vae.bernoulli())),
+    "autoencoder, gaussian": EnergyExample("variational_autoencoder", _autoencoder(vae.gaussian(0.5))),
     "modern hopfield": EnergyExample("modern_hopfield", lambda key: (SPINS[0], modern_hopfield.energy, SPINS[1])),
 }
 
@@ -215,7 +240,7 @@ def _ring_through(start):
     return space._replace(points=space.points + start)
 
 
-def _ellipse_free_energy(beta):
+def ellipse_free_energy(beta):
     return lambda params, y: free_energy(partial(ellipse.energy, params, y), circle(24), beta)
 
 
@@ -230,11 +255,38 @@ def _dictionary_learner(learner):
 
 _encode = lambda params, batch: coordinate.encode(params, regularizers.l1(0.1), batch)
 
+# A well of ½ width (y - centre)², whose samples lie in another place.
+_well = lambda params, y: params[1] ** 2 * (y - params[0]) ** 2 / 2
+away = lambda key: (jnp.array(0.0), jnp.array(0.5))
+AROUND_TWO = 2 + 0.5 * jax.random.normal(jax.random.key(0), (32,))
+
+
+def replay_learner():
+    """A persistent buffer of Langevin chains, the energies' size held down."""
+    kernel = lambda params: langevin.mala(partial(_well, params), 0.7, 0.3)
+    negative = phases.replay(kernel, lambda key: 2 * jax.random.normal(key), 16, 4, 0.05)
+    return contrastive(
+        _well, phases.observed(), negative, optax.sgd(0.02), loss=partial(penalized_contrast, weight=0.01)
+    )
+
+
 LEARNERS = {
+    "sliced score matching": LearnerExample(
+        stochastic_gradient(sliced_score_matching(_well, 0.7), optax.sgd(0.1)), away, AROUND_TWO
+    ),
+    "noise-contrastive": LearnerExample(
+        stochastic_gradient(
+            noise_contrastive(_well, 0.7, lambda y: -(y**2) / 8 - 1.6, lambda key, n: 2 * jax.random.normal(key, (n,))),
+            optax.sgd(0.1),
+        ),
+        lambda key: (away(key), jnp.array(1.0)),
+        AROUND_TWO,
+    ),
+    "replay": LearnerExample(replay_learner(), lambda key: (jnp.array(-2.0), jnp.array(0.7)), AROUND_TWO),
     "dictionary, online": _dictionary_learner(dictionary.online(_encode)),
     "dictionary, descent": _dictionary_learner(dictionary.descent(_encode, optax.sgd(0.1))),
     "gradient, ellipse": LearnerExample(
-        ebmjax.gradient(energy_loss(_ellipse_free_energy(2.0)), optax.adam(1e-2)),
+        ebmjax.gradient(energy_loss(ellipse_free_energy(2.0)), optax.adam(1e-2)),
         ellipse.init,
         problems.ellipse_data(jax.random.key(0)),
     ),
@@ -243,9 +295,17 @@ LEARNERS = {
         horn.init,
         tuple(problems.horn_data(jax.random.key(0), 24)),
     ),
+    "variational autoencoder": LearnerExample(
+        stochastic_gradient(
+            evidence_bound(lambda params, y, z: vae.misfit(params, vae.bernoulli(), y, z), vae.encode),
+            optax.adam(1e-2),
+        ),
+        lambda key: vae.init(key, 6, (8,), 2),
+        jnp.tile(jnp.array([[1.0, 0, 1, 1, 0, 1], [0, 0, 1, 0, 1, 1]]), (12, 1)),
+    ),
     "stochastic gradient": LearnerExample(
         stochastic_gradient(
-            lambda key, params, y: energy_loss(_ellipse_free_energy(2.0))(
+            lambda key, params, y: energy_loss(ellipse_free_energy(2.0))(
                 params, y + 0.01 * jax.random.normal(key, y.shape)
             ),
             optax.sgd(1e-2),
@@ -253,172 +313,4 @@ LEARNERS = {
         ellipse.init,
         problems.ellipse_data(jax.random.key(0)),
     ),
-}
-
-_params = ellipse.Params(jnp.array([2.0, 1.5]))
-_data = problems.ellipse_data(jax.random.key(0))
-_plane = product(interval(-3.0, 3.0, 13), interval(-2.0, 2.0, 9))
-_of_pair = lambda params, pair: _ellipse_free_energy(1.0)(params, jnp.stack(pair))
-
-
-_machine = hopfield.hebbian(SPINS)
-_spin_energy = partial(hopfield.energy, _machine)
-_dictionary = sparse_coding.init(jax.random.key(0), 3, 4)
-_misfit = partial(sparse_coding.misfit, _dictionary, jnp.arange(3.0))
-_implicit_code = implicit(
-    partial(sparse_coding.misfit, _dictionary),
-    lambda y: regularizers.l1(0.1),
-    lambda y: admm(_dictionary, regularizers.l1(0.1), y).value,
-)
-_rbm = rbm.init(jax.random.key(0), jnp.full(6, 0.3), 4, scale=0.5)
-_lattice = ising.Params(jnp.array(1.0), jnp.array(0.0))
-
-
-def _steps(kernel, position):
-    return lambda key: repeat(kernel.step, key, kernel.init(position), 2)[0].position
-
-
-def _contrastive(key):
-    """One update of a restricted Boltzmann machine by persistent chains."""
-    kernel = lambda params: rbm_sampler.binary(params, 0.7)
-    start = lambda key: (jnp.zeros(6), jnp.zeros(4))
-    negative = phases.viewed(phases.persistent(kernel, start, 3, 1), lambda params, position: position[0])
-    free = lambda params, visible: rbm.free_energy(params, visible, 0.7)
-    learner = contrastive(free, phases.observed(), negative, optax.sgd(0.1), centering(jnp.full(6, 0.3)))
-    return learner.update(key, learner.init(key, _rbm), jnp.ones((5, 6)))
-
-
-_kernels = coding.init(jax.random.key(0), 2, (3, 3, 3))
-
-
-def _convolutional_update(key):
-    """One update of kernels and encoder."""
-    learner = convolutional_dictionary.predictive(convolutional.admm, regularizers.l1(0.1), 1.0, optax.sgd(0.1))
-    return learner.update(key, learner.init(key, convolutional_dictionary.init_coder(_kernels)), jnp.ones((2, 6, 7, 3)))
-
-
-def _train_some(key):
-    example = LEARNERS["gradient, horn"]
-    return train(example.learner, key, example.init(key), example.data, 8, 2).params
-
-
-_lista = learned.init_lista(_dictionary, 0.3)
-_numbers = analytic.Alista(jnp.array(1.0), jnp.array(0.1))
-_prepared = hyperlista.prepare(_dictionary)
-_encoder = predictive.init(jax.random.key(0), _dictionary)
-
-# Name, function and arguments of everything that users compile: lowered for every platform.
-ENTRY_POINTS = {
-    "softmin": (ebmjax.softmin, (jnp.arange(5.0), jnp.array(1.0), jnp.zeros(5))),
-    "softargmax": (ebmjax.softargmax, (jnp.arange(5.0), jnp.array(1.0))),
-    "softmin, slopes": (jax.grad(jax.grad(ebmjax.softmin, 1), 1), (jnp.arange(5.0), jnp.array(1.0))),
-    "free_energy": (lambda y, beta: _ellipse_free_energy(beta)(_params, y), (Y, jnp.array(1.0))),
-    "posterior": (lambda beta: posterior(lambda s: s.sum(), spin_cube(4), beta), (jnp.array(0.7),)),
-    "log_partition": (lambda beta: log_partition(lambda s: s.sum(), spin_cube(4), beta), (jnp.array(0.7),)),
-    "marginal": (lambda y, beta: marginal(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
-    "refine": (lambda y, beta: refine(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
-    "gradient_descent": (
-        lambda z: gradient.gradient_descent(partial(ellipse.energy, _params, Y), z, optax.adam(0.1)),
-        (Z,),
-    ),
-    "newton": (lambda z: gradient.newton(partial(ellipse.energy, _params, Y), z), (Z,)),
-    "newton, vector": (lambda z: gradient.newton(lambda z: jnp.sum((z - 1) ** 4), z), (jnp.zeros(3),)),
-    "refined_search": (lambda y: gradient.refined_search(partial(ellipse.energy, _params, y), circle(24)), (Y,)),
-    "hinge_loss": (hinge_loss(_ellipse_free_energy(1.0), 0.5), (_params, (_data, 0.5 * _data))),
-    "log_loss": (log_loss(_ellipse_free_energy(1.0)), (_params, (_data, 0.5 * _data))),
-    "negative_log_likelihood": (
-        negative_log_likelihood(_of_pair, _plane, 1.0),
-        (_params, (_data[:, 0], _data[:, 1])),
-    ),
-    "conditional_negative_log_likelihood": (
-        conditional_negative_log_likelihood(lambda scale, x, y: (y - scale * x) ** 2, interval(-2.0, 2.0, 9), 1.0),
-        (jnp.array(1.0), (jnp.ones(3), jnp.ones(3))),
-    ),
-    "train": (_train_some, (jax.random.key(0),)),
-    "convolutional admm": (lambda y: convolutional.admm(_kernels, regularizers.l1(0.1), y), (jnp.ones((6, 7, 3)),)),
-    "convolutional dictionary": (_convolutional_update, (jax.random.key(0),)),
-    "evolution": (lambda spins: evolution.asynchronous(_machine, spins, jnp.arange(5)), (SPINS[0],)),
-    "ista": (lambda z, L: proximal.ista(_misfit, regularizers.l1(0.3), z, L), (SPARSE_CODE, jnp.array(3.0))),
-    "fista": (lambda z, L: proximal.fista(_misfit, regularizers.l1(0.3), z, L), (SPARSE_CODE, jnp.array(3.0))),
-    "fista_restarted": (
-        lambda z, L: proximal.fista_restarted(_misfit, regularizers.group(0.3, 2), z, L),
-        (SPARSE_CODE, jnp.array(3.0)),
-    ),
-    "backtracking": (lambda z: proximal.backtracking(_misfit, regularizers.non_negative(0.3), z), (SPARSE_CODE,)),
-    "admm": (lambda y, weight: admm(_dictionary, regularizers.elastic_net(weight, 0.1), y), (jnp.ones(3), X)),
-    "implicit": (jax.grad(lambda y: _implicit_code(y).sum()), (jnp.ones(3),)),
-    "lista": (jax.grad(lambda w, y: learned.lista(w, y, 3).last.sum()), (_lista, jnp.ones(3))),
-    "alista": (
-        lambda y: analytic.alista(_dictionary, _dictionary.dictionary, _numbers, y, 3, jnp.arange(3)).last,
-        (jnp.ones(3),),
-    ),
-    "hyperlista": (
-        lambda y: hyperlista.hyperlista(_prepared, hyperlista.HyperLista(*jnp.full(3, 0.1)), y, 3).last,
-        (jnp.ones(3),),
-    ),
-    "predictive": (
-        lambda y: (
-            predictive.infer(
-                lambda smooth, z, L: proximal.fista(smooth, regularizers.l1(0.3), z, L), _dictionary, _encoder, 0.5, y
-            ).value
-        ),
-        (jnp.ones(3),),
-    ),
-    "retrieve": (lambda state, beta: modern_hopfield.retrieve(SPINS, state, beta), (SPINS[0], jnp.array(2.0))),
-    "systematic": (_steps(gibbs.systematic(_spin_energy, 0.7), SPINS[0]), (jax.random.key(0),)),
-    "metropolis": (
-        _steps(metropolis.metropolis(_spin_energy, 0.7, metropolis.flip_one), SPINS[0]),
-        (jax.random.key(0),),
-    ),
-    "random walk": (
-        _steps(metropolis.metropolis(lambda x: jnp.sum(x**2), 0.7, metropolis.gaussian_step(0.5)), jnp.zeros(3)),
-        (jax.random.key(0),),
-    ),
-    "dense": (_steps(dense(_machine, 0.7), jnp.ones((5, 3))), (jax.random.key(0),)),
-    "checkerboard": (
-        _steps(checkerboard(_lattice, 0.7, (4, 4)), ising.split(jnp.ones((4, 4)))),
-        (jax.random.key(0),),
-    ),
-    "multispin": (
-        _steps(multispin.chains(1.0, 0.4), multispin.pack_chains(jnp.ones((32, 4, 4)))),
-        (jax.random.key(0),),
-    ),
-    "tempering": (
-        _steps(
-            tempering.tempering(_spin_energy, lambda beta: gibbs.systematic(_spin_energy, beta), jnp.array([0.1, 1.0])),
-            SPINS,
-        ),
-        (jax.random.key(0),),
-    ),
-    "annealing": (
-        lambda key: annealing.annealing(
-            lambda beta: gibbs.systematic(_spin_energy, beta),
-            annealing.geometric_schedule(2.0, 0.9, 5),
-            key,
-            SPINS[0],
-            1,
-        ),
-        (jax.random.key(0),),
-    ),
-    "coordinate_descent": (
-        lambda y: coordinate.coordinate_descent(_dictionary, regularizers.l1(0.3), y),
-        (jnp.ones(3),),
-    ),
-    "encode": (lambda data: coordinate.encode(_dictionary, regularizers.l1(0.3), data, chunk=4), (jnp.ones((6, 3)),)),
-    "path": (lambda y: coordinate.path(_dictionary, regularizers.l1, jnp.array([1.0, 0.3]), y), (jnp.ones(3),)),
-    "mean_field": (
-        lambda visible: mean_field(
-            lambda hidden: rbm.energy(_rbm, visible, hidden[0]), (jnp.full(4, 0.5),), 0.7, ((0,),)
-        ),
-        (jnp.ones(6),),
-    ),
-    "contrastive": (_contrastive, (jax.random.key(0),)),
-    "pseudo_likelihood": (
-        lambda params: pseudo_likelihood(hopfield.energy, 0.7)(params, SPINS),
-        (_machine,),
-    ),
-    "effective_sample_size": (diagnostics.effective_sample_size, (jnp.ones((2, 8)),)),
-    "hashed": (lambda key: ebmjax.random_bits.hashed(key, (8,)), (jax.random.key(0),)),
-    "bits": (lambda key: ebmjax.random_bits.bits(key, (8,)), (jax.random.key(0),)),
-    "normal, unrolled": (lambda key: jax.random.normal(ebmjax.random_bits.unrolled(key), (8,)), (jax.random.key(0),)),
 }

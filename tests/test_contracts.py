@@ -1,4 +1,4 @@
-"""What holds for every energy, minimizer and learner of the registry, and for every public function."""
+"""What holds for every energy, minimizer and learner of the registry, every entry point and public function."""
 
 import importlib
 import inspect
@@ -14,6 +14,7 @@ import ebmjax
 from ebmjax.learning.train import train
 from ebmjax.types import CONVERGED, RESULTS, STEP_LIMIT, Solution
 from tests import registry
+from tests.entry_points import ENTRY_POINTS
 
 MODULES = [
     importlib.import_module(module.name)
@@ -112,9 +113,9 @@ def test_learners_train_under_jit_and_vmap(name):
 
 
 @pytest.mark.optax
-@pytest.mark.parametrize("name", registry.ENTRY_POINTS)
+@pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_entry_points_lower_for_every_platform(name):
-    function, arguments = registry.ENTRY_POINTS[name]
+    function, arguments = ENTRY_POINTS[name]
     exported = jax.export.export(jax.jit(function), platforms=("cpu", "cuda", "tpu"))(*arguments)
     assert exported.platforms == ("cpu", "cuda", "tpu")
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ebmjax.temperature import check_beta, softmin
+from ebmjax.temperature import check_beta, check_finite_beta, softmin
 from ebmjax.types import Beta, Energy, Scalar, check_not_negative, is_static
 
 Weights = Sequence[Scalar] | Float[Array | np.ndarray, "..."]
@@ -148,9 +148,7 @@ def tempered(energy: Energy, beta: Beta) -> Energy:
     >>> float(tempered(lambda x: x**2, 0.5)(jnp.array(2.0)))
     2.0
     """
-    check_beta(beta)
-    if is_static(beta) and float(beta) == math.inf:
-        raise ValueError("beta: got inf, wanted a finite inverse temperature (at inf a law has no energy)")
+    check_finite_beta(beta)
     return lambda unknown: _times(beta, _values((energy,), unknown)[0])
 
 

@@ -81,7 +81,8 @@ def check_unit_interval(y: Any) -> None:
     ValueError: y: got values from 0.5 to 2.0, wanted them in [0, 1]
     """
     if is_static(y):
-        low, high = np.min(y), np.max(y)
+        values = np.asarray(y)
+        low, high = values.min(), values.max()
         if not (low >= 0 and high <= 1):
             raise ValueError(f"y: got values from {low} to {high}, wanted them in [0, 1]")
 

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from ebmjax.inference.marginalize.free_energy import log_partition
 from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
-from ebmjax.temperature import check_beta
+from ebmjax.temperature import check_finite_beta
 from ebmjax.types import Beta, Space
 
 
@@ -27,7 +27,7 @@ def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -
         `loss(params, batch)`. Z is computed once a batch.
 
     Raises:
-        ValueError: beta negative or NaN.
+        ValueError: beta negative, NaN or infinite.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.inference.marginalize.spaces import interval
@@ -35,7 +35,7 @@ def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -
     >>> round(float(nll(0.0, jnp.array([0.0]))), 4)  # log √(2π)
     0.9189
     """
-    check_beta(beta)
+    check_finite_beta(beta)
     data_term = mean_over_samples(free_energy)
 
     def loss(params: Any, batch: Any) -> Any:
@@ -60,7 +60,7 @@ def conditional_negative_log_likelihood(
     >>> round(float(nll(1.0, (jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0])))), 4)
     0.9189
     """
-    check_beta(beta)
+    check_finite_beta(beta)
 
     def sample_loss(params: Any, sample: Any) -> Any:
         x, y = sample

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.losses.energy import StochasticLoss
-from ebmjax.temperature import check_beta
+from ebmjax.temperature import check_finite_beta
 from ebmjax.types import Beta, check_count
 
 
@@ -40,7 +40,7 @@ def noise_contrastive(
         A loss of the pair (params, log_partition), where log_partition is a scalar that learns log Z, in nats.
 
     Raises:
-        ValueError: a bad beta, ratio below 1.
+        ValueError: a bad or infinite beta, ratio below 1.
 
     Gutmann and Hyvärinen (2012), "Noise-contrastive estimation of unnormalized statistical models", eq. 8.
 
@@ -50,7 +50,7 @@ def noise_contrastive(
     >>> bool(jnp.isclose(value, 2 * jnp.log(2)))  # the model is the noise: a coin is as good
     True
     """
-    check_beta(beta)
+    check_finite_beta(beta)
     check_count("ratio", ratio)
 
     def loss(key: Key[Array, ""], params: tuple[Any, Float[Array, ""]], batch: Any) -> Float[Array, ""]:

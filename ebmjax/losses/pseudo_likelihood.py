@@ -12,7 +12,6 @@ value from one gradient, which costs N times less.
 Besag (1975), "Statistical analysis of non-lattice data".
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +21,8 @@ from jaxtyping import Array, Float
 
 from ebmjax.inference.sample import gibbs
 from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Alphabet, Beta, check_units, is_static
+from ebmjax.temperature import check_finite_beta, reduced
+from ebmjax.types import SPINS, Alphabet, Beta, check_units
 
 
 def pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
@@ -82,9 +81,7 @@ def multilinear_pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alph
 
 def _loss(rises: Callable[[Any, Any], Any], beta: Beta, alphabet: Alphabet) -> Loss:
     """The functional of `rises(params, units)`: by how much flipping each unit would raise the energy."""
-    check_beta(beta)
-    if is_static(beta) and float(beta) == math.inf:
-        raise ValueError("beta: got inf, wanted a finite inverse temperature: at inf a flaw has probability zero")
+    check_finite_beta(beta)
     per_sample = lambda params, units: jax.nn.softplus(-reduced(rises(params, units), beta)).sum()
     mean = mean_over_samples(per_sample)
 

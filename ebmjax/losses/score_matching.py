@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.losses.energy import Loss, StochasticLoss, mean_over_samples
-from ebmjax.temperature import check_beta
+from ebmjax.temperature import check_finite_beta
 from ebmjax.types import Beta, Scalar, check_count, check_positive
 
 
@@ -33,7 +33,7 @@ def score_matching(energy: Callable[[Any, Any], Any], beta: Beta) -> Loss:
         `loss(params, batch)`, in squared units of the score; it may be negative.
 
     Raises:
-        ValueError: a bad beta.
+        ValueError: a bad or infinite beta.
 
     Hyvärinen (2005), "Estimation of non-normalized statistical models by score matching", eq. 4.
 
@@ -41,7 +41,7 @@ def score_matching(energy: Callable[[Any, Any], Any], beta: Beta) -> Loss:
     >>> float(loss(2.0, jnp.array([[1.0], [3.0]])))  # precision² mean y² / 2 - precision
     8.0
     """
-    check_beta(beta)
+    check_finite_beta(beta)
 
     def sample_loss(params: Any, y: Float[Array, "*shape"]) -> Float[Array, ""]:
         score = _score(energy, beta, params)
@@ -66,7 +66,7 @@ def sliced_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, project
         `loss(key, params, batch)`.
 
     Raises:
-        ValueError: a bad beta, projections below 1.
+        ValueError: a bad or infinite beta, projections below 1.
 
     Song, Garg, Shi, Ermon (2019), "Sliced score matching", eq. 8.
 
@@ -74,7 +74,7 @@ def sliced_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, project
     >>> float(loss(jax.random.key(0), 2.0, jnp.array([[1.0], [3.0]])))
     8.0
     """
-    check_beta(beta)
+    check_finite_beta(beta)
     check_count("projections", projections)
 
     def loss(key: Key[Array, ""], params: Any, batch: Float[Array, "batch *shape"]) -> Float[Array, ""]:
@@ -104,7 +104,7 @@ def denoising_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, scal
         `loss(key, params, batch)`.
 
     Raises:
-        ValueError: a bad beta, a scale that is not above 0.
+        ValueError: a bad or infinite beta, a scale that is not above 0.
 
     Vincent (2011), "A connection between score matching and denoising autoencoders", eq. 9, times σ².
 
@@ -112,7 +112,7 @@ def denoising_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, scal
     >>> float(loss(jax.random.key(0), 2.0, jnp.zeros((4, 3))))  # at y = 0, s(ỹ) = -4ỹ = -(ỹ - y)/σ²
     0.0
     """
-    check_beta(beta)
+    check_finite_beta(beta)
     check_positive("scale", scale)
 
     def loss(key: Key[Array, ""], params: Any, batch: Float[Array, "batch *shape"]) -> Float[Array, ""]:

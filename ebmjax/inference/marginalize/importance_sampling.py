@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.temperature import check_beta, reduced
+from ebmjax.temperature import check_finite_beta, reduced
 from ebmjax.types import Beta, Energy, Gaussian, check_count
 
 
@@ -49,7 +49,7 @@ def log_partition(
         chunk: draws evaluated together, at least 1.
 
     Raises:
-        ValueError: a bad beta, samples or chunk below 1.
+        ValueError: a bad or infinite beta, samples or chunk below 1.
 
     >>> bowl = lambda z: jnp.sum(z**2) / 2  # Z = 2π/beta in two dimensions
     >>> wide = Gaussian(jnp.zeros(2), jnp.full(2, 0.5))
@@ -57,7 +57,7 @@ def log_partition(
     >>> bool(abs(estimate.log_partition - jnp.log(2 * jnp.pi / 0.8)) < 0.03)
     True
     """
-    check_beta(beta)
+    check_finite_beta(beta)
     check_count("samples", samples)
     check_count("chunk", chunk)
 
@@ -82,7 +82,8 @@ def log_partition(
     if rest:
         sums = add(sums, rest_key, rest)
     unit = jnp.where(jnp.isfinite(sums.largest), sums.largest, 0)
-    return Estimate(jnp.log(sums.first) + unit - math.log(samples), sums.first**2 / sums.second)
+    effective = jnp.where(sums.second > 0, sums.first**2 / jnp.where(sums.second > 0, sums.second, 1), 0)
+    return Estimate(jnp.log(sums.first) + unit - math.log(samples), effective)
 
 
 def shifted(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.temperature import check_beta
-from ebmjax.types import Beta, Energy, Scalar, is_static
+from ebmjax.types import Energy, Scalar
 
 
 class State(NamedTuple):
@@ -108,15 +107,3 @@ def inner(first: PyTree[Array], second: PyTree[Array], dtype: DTypeLike) -> Floa
     """
     products = jax.tree.map(lambda x, y: jnp.sum(x * y).astype(dtype), first, second)
     return jax.tree.reduce(jnp.add, products, jnp.zeros((), dtype))
-
-
-def check_finite_beta(beta: Beta) -> None:
-    """Raise ValueError for a static beta that is not in [0, inf[.
-
-    >>> check_finite_beta(jnp.inf)
-    Traceback (most recent call last):
-    ValueError: beta: got inf, wanted a finite inverse temperature, as beta ∇E drives the walk
-    """
-    check_beta(beta)
-    if is_static(beta) and float(beta) == math.inf:
-        raise ValueError("beta: got inf, wanted a finite inverse temperature, as beta ∇E drives the walk")

@@ -15,14 +15,13 @@ from jaxtyping import Array, Key, PyTree
 from ebmjax.inference.sample.gradients import (
     Info,
     State,
-    check_finite_beta,
     decide,
     inner,
     locate,
     moved,
     normal_like,
 )
-from ebmjax.temperature import reduced
+from ebmjax.temperature import check_finite_beta, reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar, check_count, check_positive
 
 

@@ -25,7 +25,6 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 from ebmjax.inference.sample.gradients import (
     Info,
     State,
-    check_finite_beta,
     decide,
     inner,
     is_finite,
@@ -34,7 +33,7 @@ from ebmjax.inference.sample.gradients import (
     normal_like,
     scaled,
 )
-from ebmjax.temperature import reduced
+from ebmjax.temperature import check_finite_beta, reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar, check_not_negative, check_positive
 
 

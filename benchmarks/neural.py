@@ -32,7 +32,7 @@ def _autoencoder(quick: bool) -> Case:
     count, hidden, latent, judged = (1000, (16,), 4, 1) if quick else (12_000, (200, 200), 50, 5)
     margin = 20.0 if quick else 1.0  # nats: other orders and other noise
     data = cache(lambda: pictures.load(count))
-    first = vae.init(jax.random.key(0), 784, hidden, latent)
+    first = vae.init(jax.random.key(0), 784, hidden, latent, jnp.tanh)
     observation = vae.bernoulli()
     loss = evidence_bound(lambda params, y, z: vae.misfit(params, observation, y, z), vae.encode)
     learner = stochastic_gradient(loss, optax.adam(RATE, eps=EPSILON))

@@ -197,8 +197,25 @@ class ScalarConvolution(nnx.Module):
         """Linear after the last layer."""
         hidden = picture[..., None]
         for layer in self.layers:
-            hidden = self.activation(layer(hidden))
+            hidden = self.activation(_halved(layer, hidden))
         return self.last(hidden.ravel())[0]
+
+
+def _halved(layer: nnx.Conv, picture: Float[Array, "rows columns in"]) -> Float[Array, "half_rows half_columns out"]:
+    """A 3 × 3 convolution of stride 2 as one product of all patches.
+
+    Within a loop on CPU, such as Langevin's, XLA does not use the kernels that it has for convolutions outside of one:
+    there this takes a fifth of the time.
+    """
+    sizes = picture.shape[:2]
+    halves = [-(-size // 2) for size in sizes]
+    missing = [2 * half + 1 - size for half, size in zip(halves, sizes, strict=True)]
+    # what padding "SAME" does: the odd one at the end
+    padded = jnp.pad(picture, [*((width // 2, width - width // 2) for width in missing), (0, 0)])
+    shifted = lambda i, j: padded[i : i + 2 * halves[0] - 1 : 2, j : j + 2 * halves[1] - 1 : 2]
+    patches = jnp.concatenate([shifted(i, j) for i in range(3) for j in range(3)], axis=-1)
+    kernel = jnp.asarray(layer.kernel)
+    return patches @ kernel.reshape(-1, kernel.shape[-1]) + jnp.asarray(layer.bias)[None, None]
 
 
 def spectrally_normalized(module: PyTree[Array], bound: Scalar = 1.0) -> PyTree[Array]:

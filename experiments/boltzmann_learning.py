@@ -32,7 +32,7 @@ from ebmjax.losses.likelihood import negative_log_likelihood
 from ebmjax.losses.pseudo_likelihood import multilinear_pseudo_likelihood
 from ebmjax.types import Learner
 from experiments import plots
-from experiments.rbm_training import show
+from experiments.mosaics import show
 from experiments.report import Report
 
 SIDE = 3

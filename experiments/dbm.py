@@ -43,8 +43,9 @@ from ebmjax.random_bits import unrolled
 from ebmjax.types import BITS, Kernel, Learner, Solution
 from experiments import plots
 from experiments.images import Images, binarize, load
-from experiments.rbm_training import Watched, flat, show, train_watched
+from experiments.mosaics import flat, show
 from experiments.report import Report
+from experiments.watched import Watched, train_watched
 
 LAYERS = 3
 MOST_SUMMED = 14  # units of a first hidden layer whose states are summed over

@@ -15,7 +15,7 @@ from ebmjax.inference.minimize.coordinate import encode
 from ebmjax.learning.dictionary import online
 from ebmjax.learning.train import train
 from ebmjax.types import Learner
-from experiments.rbm_training import mosaic
+from experiments.mosaics import mosaic
 from experiments.report import Report
 
 LEARNING = 0.05  # tolerance of codes to learn from: their energies are far nearer to the least than that

@@ -33,7 +33,7 @@ from ebmjax.random_bits import unrolled
 from ebmjax.types import Gaussian, Scalar
 from experiments import plots
 from experiments.images import Images, load
-from experiments.rbm_training import flat
+from experiments.mosaics import flat
 from experiments.report import Report
 
 COLUMNS = 5  # moments of each training that are drawn

@@ -33,8 +33,10 @@ from ebmjax.loops import map_chunks, repeat
 from ebmjax.random_bits import unrolled
 from experiments import plots
 from experiments.images import Images, binarize, load
-from experiments.rbm_training import PREFIX, Watched, divided, flat, learner, show, train_watched
+from experiments.mosaics import flat, show
+from experiments.rbm_training import PREFIX, divided, learner
 from experiments.report import Report
+from experiments.watched import Watched, train_watched
 
 CLASSES = 10
 CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")

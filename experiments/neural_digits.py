@@ -24,15 +24,16 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import neural
+from ebmjax.learning.averaging import averaged
 from ebmjax.learning.checkpoint import all_finite, train_resumable
 from ebmjax.loops import map_chunks
 from ebmjax.random_bits import unrolled
 from ebmjax.types import DIVERGED
 from experiments import plots
 from experiments.images import Images, Split, load
+from experiments.mosaics import show
 from experiments.neural_digits_training import (
     auroc,
-    averaged,
     chains_learner,
     completed,
     energy,
@@ -41,7 +42,6 @@ from experiments.neural_digits_training import (
     nearest,
     uniform,
 )
-from experiments.rbm_training import show
 from experiments.report import Report
 
 SHOWN = 8  # chains of the film, and completions of a digit
@@ -73,13 +73,13 @@ class Config:
     """Langevin steps of each chain, an update."""
     restart: float = 0.01
     """Share of the chains that start anew from noise at an update."""
-    faintest: float = 1.0
+    faintest: float = 0.0
     """Strength of the faintest noise that chains start from: 1 is uniform from paper to ink, 0 is blank paper."""
     penalty: float = 1e-4
     """Weight of the mean squared energies in the loss."""
     batch_size: int = 64
     """Pictures an update."""
-    epochs: int = 3
+    epochs: int = 2
     """Passes over the training pictures."""
     rate: float = 1e-3
     """Adam's first learning rate; it falls to a tenth."""
@@ -106,7 +106,7 @@ class Config:
             raise ValueError(f"--penalty is {self.penalty}, expected a number that is not negative")
 
 
-QUICK = Config(images=Images.DIGITS, channels=(16, 32), epochs=15, long_steps=500, completion_steps=200)
+QUICK = Config(images=Images.DIGITS, channels=(16, 32), epochs=10, long_steps=500, completion_steps=200)
 
 
 class Model(NamedTuple):

@@ -1,17 +1,16 @@
 """Energies of pictures that networks learn from Langevin chains: the energy, its learner, its chains and its scores."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Bool, Float, Key
 
 from ebmjax.energies.composition import clamp, regularized, squared_norm
-from ebmjax.energies.neural import ConvolutionalParams
+from ebmjax.energies.neural import ConvolutionalParams, convolutional_energy
 from ebmjax.inference.sample.langevin import unadjusted
 from ebmjax.learning.contrastive import contrastive
 from ebmjax.learning.phases import Phase, observed, replay
@@ -23,45 +22,11 @@ BETA = 1.0  # any other would do: the energy learns its own scale
 BOUND = 10.0  # of a pixel; paper is 0 and ink 1
 
 
-class Averaged(NamedTuple):
-    """A learner's state, and the running mean of its parameters."""
-
-    params: Any
-    inner: Any
-    mean: Any
-
-
-def convolved(
-    layer: nnx.Conv, picture: Float[Array, "rows columns channels"]
-) -> Float[Array, "half_rows half_columns out"]:
-    """A 3 × 3 convolution of stride 2 as one product of all patches: in a loop on CPU several times as fast.
-
-    What XLA makes of a convolution within a loop does not use the kernels that it uses outside of one.
-    """
-    sizes = picture.shape[:2]
-    halves = [-(-size // 2) for size in sizes]
-    missing = [2 * half + 1 - size for half, size in zip(halves, sizes, strict=True)]
-    # what padding "SAME" does: the odd one at the end
-    padded = jnp.pad(picture, [*((width // 2, width - width // 2) for width in missing), (0, 0)])
-    shifted = lambda i, j: padded[i : i + 2 * halves[0] - 1 : 2, j : j + 2 * halves[1] - 1 : 2]
-    patches = jnp.concatenate([shifted(i, j) for i in range(3) for j in range(3)], axis=-1)
-    kernel = jnp.asarray(layer.kernel)
-    return patches @ kernel.reshape(-1, kernel.shape[-1]) + jnp.asarray(layer.bias)[None, None]
-
-
-def network(params: ConvolutionalParams, picture: Float[Array, "rows columns"]) -> Float[Array, ""]:
-    """The number that `ebmjax.energies.neural.convolutional_energy` gives, from products of patches."""
-    hidden = picture[..., None]
-    for layer in params.layers:
-        hidden = params.activation(convolved(layer, hidden))
-    return params.last(hidden.ravel())[0]
-
-
 def energy(
     scale: float, confinement: float, params: ConvolutionalParams, picture: Float[Array, "rows columns"]
 ) -> Float[Array, ""]:
     """E(y) = scale · network(y) + confinement · ‖y‖²: a network falls like a line at most, so that Z is finite."""
-    return regularized(lambda y: scale * network(params, y), squared_norm, confinement)(picture)
+    return regularized(lambda y: scale * convolutional_energy(params, y), squared_norm, confinement)(picture)
 
 
 def blurred(noise: float) -> Phase:
@@ -99,23 +64,6 @@ def chains_learner(
     kernel = lambda params: unadjusted(partial(energy, params), BETA, step_size)
     negative = replay(kernel, partial(faded, shape, faintest), chains, steps, restart, BOUND)
     return contrastive(energy, blurred(noise), negative, optimizer, loss=partial(penalized_contrast, weight=penalty))
-
-
-def averaged(learner: Learner, decay: float) -> Learner:
-    """The same learner, which also remembers mean ← decay · mean + (1 - decay) · params after each update.
-
-    Chains make a learner's parameters wander about; their mean is the better model.
-    """
-
-    def init(key: Key[Array, ""], params: Any) -> Averaged:
-        return Averaged(params, learner.init(key, params), params)
-
-    def update(key: Key[Array, ""], state: Averaged, batch: Any) -> tuple[Averaged, Any]:
-        inner, metrics = learner.update(key, state.inner, batch)
-        mean = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.mean, inner.params)
-        return Averaged(inner.params, inner, mean), metrics
-
-    return Learner(init, update)
 
 
 def uniform(shape: tuple[int, ...], key: Key[Array, ""]) -> Float[Array, "*shape"]:

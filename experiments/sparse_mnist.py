@@ -40,7 +40,7 @@ from experiments.dictionary_training import (
     without_negatives,
 )
 from experiments.images import Images, load
-from experiments.rbm_training import flat, mosaic, show
+from experiments.mosaics import flat, mosaic, show
 from experiments.report import Report
 
 SMALL = 8  # rows of the pictures that come with scikit-learn

@@ -9,6 +9,7 @@ The bound flatters nobody: it lies below the log-likelihood. That is estimated b
 codes for each picture of the test set, and for codes of two dimensions, where a grid reaches, it is integrated.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -27,9 +28,10 @@ from ebmjax.losses.evidence_bound import evidence_bound, importance_weighted_bou
 from ebmjax.random_bits import unrolled
 from experiments import plots
 from experiments.images import Images, load, sample_binary
-from experiments.rbm_training import Watched, flat, show
+from experiments.mosaics import flat, show
 from experiments.report import Report
 from experiments.vae_training import WATCHED_SAMPLES, Plan, bounds, energy, log_likelihoods, misfit, train
+from experiments.watched import Watched
 
 SHOWN = 12  # pictures in a row of the figures
 GRID = (5.0, 101)  # of two-dimensional codes that are integrated: from -5 to 5, points along each axis
@@ -46,6 +48,8 @@ class Config:
     themselves are learned, as means. Pictures that are binary already are what they are in either case."""
     hidden: tuple[int, ...] = (200, 200)
     """Sizes of the dense layers, encoder and decoder alike."""
+    tanh: bool = False
+    """Units with tanh, as in the first papers, instead of SiLU."""
     latent: int = 50
     """Dimensions of the code."""
     samples: tuple[int, ...] = (1,)
@@ -60,8 +64,8 @@ class Config:
     """Pictures an update."""
     rate: float = 1e-3
     """The first learning rate, of Adam."""
-    final_rate: float = 1e-5
-    """The last one; it falls exponentially, in each stage anew."""
+    final_rate: float = 5e-5
+    """The last one; it falls exponentially, through all stages."""
     measured: int = 10
     """Passes between two measurements."""
     importance_samples: int = 5000
@@ -112,7 +116,8 @@ def run(config: Config, report: Report) -> None:
     tested = np.asarray(jax.random.permutation(keys[0], len(split.test)))[: config.tested]
     test = jnp.asarray(flat(split.test[tested]))
     test = sample_binary(keys[1], test) if config.fresh else test
-    params = vae.init(keys[2], train_pictures.shape[1], config.hidden, config.latent)
+    activation = jnp.tanh if config.tanh else jax.nn.silu
+    params = vae.init(keys[2], train_pictures.shape[1], config.hidden, config.latent, activation)
     stages = []
     for index, plan in enumerate(_plans(config)):
         with report.stage(f"training {config.latent} dimensions, K = {plan.samples}, {plan.epochs} epochs"):
@@ -134,7 +139,7 @@ def run(config: Config, report: Report) -> None:
     map_key, bounds_key = jax.random.split(keys[6])
     plan = Plan(1, 1, config.fresh, config.batch_size, config.rate, config.final_rate, config.map_epochs, 1)
     with report.stage(f"training 2 dimensions, {config.map_epochs} epochs"):
-        start = vae.init(map_key, train_pictures.shape[1], config.hidden, 2)
+        start = vae.init(map_key, train_pictures.shape[1], config.hidden, 2, activation)
         charted = train(report, "map", map_key, plan, start, train_pictures, test).params
     labels = None if split.test_labels is None else split.test_labels[tested]
     _draw_map(report, charted, test, labels, shape)
@@ -142,19 +147,20 @@ def run(config: Config, report: Report) -> None:
 
 
 def _plans(config: Config) -> list[Plan]:
-    """One a stage."""
+    """One a stage; the rate falls exponentially through all of them."""
+    bounds = np.cumsum([0, *config.epochs]) / sum(config.epochs)
+    rates = [float(rate) for rate in config.rate * (config.final_rate / config.rate) ** bounds]
     return [
         Plan(
             samples,
             min(config.kept, samples),
             config.fresh,
             config.batch_size,
-            config.rate,
-            config.final_rate,
+            *stage_rates,
             epochs,
             epochs // config.measured,
         )
-        for samples, epochs in zip(config.samples, config.epochs, strict=True)
+        for samples, epochs, stage_rates in zip(config.samples, config.epochs, itertools.pairwise(rates), strict=True)
     ]
 
 

@@ -18,8 +18,8 @@ from ebmjax.losses.evidence_bound import doubly_reparameterized_bound, evidence_
 from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
 from experiments.images import sample_binary
-from experiments.rbm_training import Watched, train_watched
 from experiments.report import Report
+from experiments.watched import Watched, train_watched
 
 OBSERVATION = vae.bernoulli()
 WATCHED_SAMPLES = 50  # of the importance-weighted bound that is watched

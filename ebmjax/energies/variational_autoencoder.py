@@ -87,8 +87,14 @@ def check_unit_interval(y: Any) -> None:
             raise ValueError(f"y: got values from {low} to {high}, wanted them in [0, 1]")
 
 
-def init(key: Key[Array, ""], observed: int, hidden: tuple[int, ...], latent: int) -> Params:
-    """Dense networks with tanh units: y of shape (observed,) to z of shape (latent,) and back, `hidden` on either way.
+def init(
+    key: Key[Array, ""],
+    observed: int,
+    hidden: tuple[int, ...],
+    latent: int,
+    activation: networks.Activation = jax.nn.silu,
+) -> Params:
+    """Dense networks: y of shape (observed,) to z of shape (latent,) and back, `hidden` units on the way.
 
     Raises ValueError for a size below 1.
 
@@ -98,8 +104,8 @@ def init(key: Key[Array, ""], observed: int, hidden: tuple[int, ...], latent: in
     """
     encoder_key, decoder_key = jax.random.split(key)
     return Params(
-        networks.MLP(encoder_key, (observed, *hidden, 2 * latent), jnp.tanh),
-        networks.MLP(decoder_key, (latent, *hidden[::-1], observed), jnp.tanh),
+        networks.MLP(encoder_key, (observed, *hidden, 2 * latent), activation),
+        networks.MLP(decoder_key, (latent, *hidden[::-1], observed), activation),
     )
 
 

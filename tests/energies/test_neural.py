@@ -72,3 +72,24 @@ def test_shapes_are_checked():
         neural.convolutional_energy(neural.init_convolutional(jax.random.key(0), (8, 8), (2,)), jnp.ones(8))
     with pytest.raises(ValueError, match="sizes: got"):
         neural.init(jax.random.key(0), ())
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((9, 6), (3, 2)), ((4, 8), (2,))])
+def test_products_of_patches_are_the_convolution(x64, shape, channels):
+    """Sizes odd and even, which are padded on both sides and on one."""
+    params = neural.init_convolutional(jax.random.key(0), shape, channels)
+    params = jax.tree.map(lambda leaf: leaf.astype(float) + 0.1, params)  # biases too
+    picture = jax.random.normal(jax.random.key(1), shape)
+
+    def plain(params, picture):
+        hidden = picture[..., None]
+        for layer in params.layers:
+            hidden = params.activation(layer(hidden))
+        return params.last(hidden.ravel())[0]
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(energy, argnums=(0, 1)))(params, picture)
+        for energy in (neural.convolutional_energy, plain)
+    )
+    for found, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Scores and networks of pictures: against another library, against enumeration, against the plain convolution."""
+"""Scores, chains and completions of pictures: against another library, against enumeration, against closed forms."""
 
 import math
 from functools import partial
@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ebmjax.energies import neural
-from ebmjax.types import Learner
 from experiments import neural_digits_training as training
 from experiments.images import Images
 from experiments.neural_digits import outsiders
@@ -24,34 +22,6 @@ def test_the_area_is_that_of_scikit_learn_with_ties_and_without(levels):
     expected = roc_auc_score(labels, np.concatenate([inside, outside]))
     assert training.auroc(inside, outside) == pytest.approx(expected, abs=1e-12)
     assert training.auroc(outside, inside) == pytest.approx(1 - expected, abs=1e-12)
-
-
-@pytest.mark.parametrize(("shape", "channels"), [((9, 6), (3, 2)), ((4, 8), (2,))])
-def test_products_of_patches_are_the_convolution(x64, shape, channels):
-    """Sizes odd and even, which are padded on both sides and on one."""
-    params = neural.init_convolutional(jax.random.key(0), shape, channels)
-    params = jax.tree.map(lambda leaf: leaf.astype(float) + 0.1, params)  # biases too
-    picture = jax.random.normal(jax.random.key(1), shape)
-    ours, theirs = (
-        jax.jit(jax.value_and_grad(energy, argnums=(0, 1)))(params, picture)
-        for energy in (training.network, neural.convolutional_energy)
-    )
-    for found, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_the_mean_of_the_parameters_is_the_weighted_sum_of_their_past():
-    counting = Learner(
-        lambda key, params: training.Averaged(params, None, None),
-        lambda key, state, batch: (state._replace(params=state.params + 1), "told"),
-    )
-    learner, key = training.averaged(counting, 0.75), jax.random.key(0)
-    state = learner.init(key, jnp.array(10.0))
-    for _ in range(3):
-        state, told = learner.update(key, state, None)
-    assert told == "told"
-    assert float(state.params) == 13
-    assert float(state.mean) == pytest.approx(0.75**3 * 10 + 0.25 * (0.75**2 * 11 + 0.75 * 12 + 13))
 
 
 def test_scores_of_a_normal_law_are_its_energies():

@@ -10,8 +10,8 @@ import numpy as np
 from ebmjax.learning import checkpoint
 from ebmjax.learning.train import begin
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
-from experiments.rbm_training import train_watched
 from experiments.report import Report
+from experiments.watched import train_watched
 
 
 class Grown(NamedTuple):

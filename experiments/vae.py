@@ -43,9 +43,9 @@ class Config:
 
     images: Images = Images.MNIST
     """The pictures: digits, mnist, binarized-mnist (a fixed binarization) or fashion-mnist."""
-    fresh: bool = True
-    """Binarize every picture anew whenever it is seen, its grey values being probabilities. Otherwise the grey values
-    themselves are learned, as means. Pictures that are binary already are what they are in either case."""
+    grey: bool = False
+    """Learn grey values themselves, as means. Otherwise every picture is binarized anew whenever it is seen, its grey
+    values being probabilities. Pictures that are binary already are what they are in either case."""
     hidden: tuple[int, ...] = (200, 200)
     """Sizes of the dense layers, encoder and decoder alike."""
     tanh: bool = False
@@ -93,11 +93,10 @@ class Config:
 
 QUICK = Config(
     images=Images.DIGITS,
-    fresh=False,
+    grey=True,
     hidden=(100,),
     latent=10,
-    samples=(1, 5),
-    epochs=(30, 10),
+    epochs=(40,),
     map_epochs=40,
     batch_size=20,
     rate=3e-3,
@@ -115,7 +114,7 @@ def run(config: Config, report: Report) -> None:
     train_pictures = jnp.asarray(flat(split.train))
     tested = np.asarray(jax.random.permutation(keys[0], len(split.test)))[: config.tested]
     test = jnp.asarray(flat(split.test[tested]))
-    test = sample_binary(keys[1], test) if config.fresh else test
+    test = test if config.grey else sample_binary(keys[1], test)
     activation = jnp.tanh if config.tanh else jax.nn.silu
     params = vae.init(keys[2], train_pictures.shape[1], config.hidden, config.latent, activation)
     stages = []
@@ -126,6 +125,11 @@ def run(config: Config, report: Report) -> None:
         stages.append(watched)
         params = watched.params
     values = log_likelihoods(report, keys[4], params, test, config.importance_samples)
+    if not bool(((test == 0) | (test == 1)).all()):
+        report.text(
+            "**These pictures are grey.** A grey value is learned as the mean of a binary pixel, and what is called a "
+            "log-likelihood here is that mean's: it cannot be held against the likelihoods of binary pictures."
+        )
     report.summary(
         log_likelihood=float(values.mean()),
         standard_error=float(values.std() / math.sqrt(len(values))),
@@ -137,7 +141,7 @@ def run(config: Config, report: Report) -> None:
     _draw_pictures(report, keys[5], params, test, shape)
 
     map_key, bounds_key = jax.random.split(keys[6])
-    plan = Plan(1, 1, config.fresh, config.batch_size, config.rate, config.final_rate, config.map_epochs, 1)
+    plan = Plan(1, 1, not config.grey, config.batch_size, config.rate, config.final_rate, config.map_epochs, 1)
     with report.stage(f"training 2 dimensions, {config.map_epochs} epochs"):
         start = vae.init(map_key, train_pictures.shape[1], config.hidden, 2, activation)
         charted = train(report, "map", map_key, plan, start, train_pictures, test).params
@@ -154,7 +158,7 @@ def _plans(config: Config) -> list[Plan]:
         Plan(
             samples,
             min(config.kept, samples),
-            config.fresh,
+            not config.grey,
             config.batch_size,
             *stage_rates,
             epochs,

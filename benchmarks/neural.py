@@ -29,8 +29,8 @@ def cases(quick: bool) -> list[Case]:
 
 def _autoencoder(quick: bool) -> Case:
     """One pass over the pictures a call, each going on from the last; judged by the mean loss of the first passes."""
-    count, hidden, latent, judged = (1000, (16,), 4, 1) if quick else (12_000, (200, 200), 50, 5)
-    margin = 20.0 if quick else 1.0  # nats: other orders and other noise
+    count, hidden, latent, judged = (1000, (16,), 4, 1) if quick else (12_000, (200, 200), 50, 8)
+    margin = 20.0 if quick else 5.0  # nats: with other orders and other noise, seeds differ by up to 3 at this stage
     data = cache(lambda: pictures.load(count))
     first = vae.init(jax.random.key(0), 784, hidden, latent, jnp.tanh)
     observation = vae.bernoulli()

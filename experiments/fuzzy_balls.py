@@ -35,9 +35,9 @@ from experiments import plots
 from experiments.images import Images, load
 from experiments.mosaics import flat
 from experiments.report import Report
+from experiments.vae_training import misfit
 
 COLUMNS = 5  # moments of each training that are drawn
-OBSERVATION = vae.bernoulli()
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def watch(
 ) -> tuple[Balls, tuple[Float[Array, "2"], Float[Array, "2"]]]:
     """Train under one pair of weights: the balls before and after every epoch; <μ²> and <σ²> of the data at the end."""
     init_key, train_key, draw_key = jax.random.split(key, 3)
-    bound = evidence_bound(_misfit, vae.encode, pull, size)
+    bound = evidence_bound(misfit, vae.encode, pull, size)
     updates = config.epochs * (len(data) // config.batch_size)
     learner = stochastic_gradient(
         lambda key, params, batch: bound(unrolled(key), params, batch),
@@ -146,7 +146,7 @@ def watch(
 
     def look(params):
         codes = encode_all(params, shown)
-        costs = jax.vmap(_misfit, in_axes=(None, 0, 0))(params, shown, shifted(codes, noise))
+        costs = jax.vmap(misfit, in_axes=(None, 0, 0))(params, shown, shifted(codes, noise))
         return measured(codes, jnp.asarray(costs).mean())
 
     def epoch(progress, key):
@@ -158,10 +158,6 @@ def watch(
     balls = jax.tree.map(lambda start, rest: jnp.concatenate([start[None], rest]), first, after)
     codes = encode_all(progress.state.params, data)
     return balls, ((codes.mean**2).mean(axis=0), jnp.exp(codes.log_variance).mean(axis=0))
-
-
-def _misfit(params, y, z):
-    return vae.misfit(params, OBSERVATION, y, z)
 
 
 def measured(codes: Gaussian, cost: Scalar) -> Balls:

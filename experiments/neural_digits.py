@@ -135,10 +135,17 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
     rate = optax.cosine_decay_schedule(config.rate, max(1, batches * config.epochs), 0.1)
     of_params = partial(energy, config.scale, config.confinement)
     learner = chains_learner(
-        of_params, shape, config.noise, config.step_size, config.chains, config.steps, config.restart, config.faintest,
+        of_params,
+        shape,
+        config.noise,
+        config.step_size,
+        config.chains,
+        config.steps,
+        config.restart,
+        config.faintest,
         config.penalty,
         optax.adam(rate, b1=0.0, b2=0.99),
-    )  # fmt: skip
+    )
     params = neural.init_convolutional(init_key, shape, config.channels)
 
     def healthy(params: Any, metrics: Any) -> bool:
@@ -246,9 +253,14 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
     axes.axhspan(low, high, color=plots.PALETTE["sky"], alpha=0.35, label="held-out pictures with noise, 90% of them")
     spread = np.percentile(np.asarray(energies)[1:], [5, 50, 95], axis=1)
     axes.errorbar(
-        moments[1:], spread[1], [spread[1] - spread[0], spread[2] - spread[1]], color=plots.PALETTE["vermillion"],
-        marker="o", capsize=3, label=f"{len(starts)} chains, median and 90%",
-    )  # fmt: skip
+        moments[1:],
+        spread[1],
+        [spread[1] - spread[0], spread[2] - spread[1]],
+        color=plots.PALETTE["vermillion"],
+        marker="o",
+        capsize=3,
+        label=f"{len(starts)} chains, median and 90%",
+    )
     axes.set_xscale("log")
     # the first steps are far above
     axes.set_ylim(min(low, spread.min()) - 0.2 * (high - low), high + 3 * (high - low))

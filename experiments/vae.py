@@ -30,7 +30,7 @@ from experiments import plots
 from experiments.images import Images, load, sample_binary
 from experiments.mosaics import flat, show
 from experiments.report import Report
-from experiments.vae_training import WATCHED_SAMPLES, Plan, bounds, energy, log_likelihoods, misfit, train
+from experiments.vae_training import OBSERVATION, WATCHED_SAMPLES, Plan, bounds, energy, log_likelihoods, misfit, train
 from experiments.watched import Watched
 
 SHOWN = 12  # pictures in a row of the figures
@@ -197,7 +197,7 @@ def _draw_curves(report: Report, stages: list[Watched]) -> None:
 def _draw_pictures(
     report: Report, key: Key[Array, ""], params: vae.Params, test: Array, shape: tuple[int, ...]
 ) -> None:
-    mean = jax.nn.sigmoid
+    mean = OBSERVATION.mean
     chosen = test[:SHOWN]
     code_key, prior_key = jax.random.split(key)
     codes = jax.vmap(lambda y: vae.encode(params, y))(chosen)
@@ -229,7 +229,7 @@ def _draw_map(
     side = 18
     levels = ndtri((np.arange(side) + 0.5) / side).astype(np.float32)
     across, down = np.meshgrid(levels, levels[::-1])
-    decoded = jax.nn.sigmoid(jax.vmap(lambda z: vae.decode(params, z))(jnp.stack([across.ravel(), down.ravel()], 1)))
+    decoded = OBSERVATION.mean(jax.vmap(lambda z: vae.decode(params, z))(jnp.stack([across.ravel(), down.ravel()], 1)))
     centres = np.asarray(jax.vmap(lambda y: vae.encode(params, y).mean)(test))
     figure, axes = plots.panels(1, 2, width=5.2, height=5.2)
     show(axes[0, 0], np.asarray(decoded).reshape(side, side, *shape), "decoded, at equal steps of prior probability")

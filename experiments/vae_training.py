@@ -105,12 +105,12 @@ def train(
         test_pictures: as they are to be judged: binary.
     """
     vae.check_unit_interval(train_pictures)
-    train_key, measure_key, part_key = jax.random.split(key, 3)
+    train_key, measure_key, part_key, pixels_key = jax.random.split(key, 4)
     updates = plan.epochs * (len(train_pictures) // plan.batch_size)
     rates = optax.exponential_decay(plan.rate, updates, plan.final_rate / plan.rate)
     learner = stochastic_gradient(objective(plan), optax.adam(rates, eps=EPSILON))
     seen = train_pictures[: len(test_pictures)]
-    seen = sample_binary(part_key, seen) if plan.fresh else seen
+    seen = sample_binary(pixels_key, seen) if plan.fresh else seen
     some = jax.random.permutation(part_key, len(test_pictures))[:1000]
 
     @jax.jit

@@ -12,15 +12,7 @@ Duane, Kennedy, Pendleton and Roweth (1987), "Hybrid Monte Carlo"; Neal (2011), 
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from ebmjax.inference.sample.gradients import (
-    Info,
-    State,
-    decide,
-    inner,
-    locate,
-    moved,
-    normal_like,
-)
+from ebmjax.inference.sample.gradients import Info, State, decide, inner, locate, moved, normal_like
 from ebmjax.temperature import check_finite_beta, reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar, check_count, check_positive
 

@@ -49,8 +49,17 @@ def check_finite_beta(beta: Beta) -> None:
     ValueError: beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely
     """
     check_beta(beta)
-    if is_static(beta) and float(beta) == math.inf:
+    if is_coldest(beta):
         raise ValueError("beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely")
+
+
+def is_coldest(beta: Beta) -> bool:
+    """Whether beta is known to be inf, which is worth a path of its own: a minimum costs no exponential.
+
+    >>> is_coldest(float("inf")), is_coldest(1e9)
+    (True, False)
+    """
+    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
 
 
 def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
@@ -85,7 +94,7 @@ def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, a
     >>> [float(softmin(jnp.array([1.0, 3.0]), beta)) for beta in (0.0, jnp.inf)]
     [2.0, 1.0]
     """
-    coldest = _is_coldest(beta)
+    coldest = is_coldest(beta)
     values, weights, beta = _prepare(values, log_weights, beta, axis)
     return _coldest(values, weights) if coldest else _softmin(values, weights, beta)
 
@@ -112,7 +121,7 @@ def softargmin(
     >>> softargmin(jnp.array([1.0, 3.0, 1.0]), jnp.inf).tolist()
     [0.5, 0.0, 0.5]
     """
-    coldest = _is_coldest(beta)
+    coldest = is_coldest(beta)
     values, weights, beta = _prepare(values, log_weights, beta, axis)
     shares = _share_of_least(values, weights) if coldest else _softargmin(values, weights, beta)
     return jnp.moveaxis(shares, -1, axis)
@@ -150,11 +159,6 @@ def _prepare(values, log_weights, beta, axis):
         log_weights = log_weights - jax.lax.stop_gradient(jnp.max(log_weights))
     beta = jnp.asarray(beta).astype(values.dtype)
     return jnp.moveaxis(values, axis, -1), log_weights, jnp.where(beta >= 0, beta, jnp.nan)
-
-
-def _is_coldest(beta):
-    """A static beta = inf is worth a path of its own: a minimum costs no exponential."""
-    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
 
 
 # ---- inside: the reduced axis is last, the largest log-weight is 0, beta is an array of the dtype of values ---------

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.core
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -115,6 +116,21 @@ def is_static(value: Any) -> bool:
     (True, -1.0)
     """
     return not isinstance(value, jax.core.Tracer)
+
+
+def as_scalar(name: str, value: Any) -> Float[Array, ""]:
+    """The value of a user's function as a float; raise ValueError, naming the function, where it is not one number.
+
+    >>> as_scalar("energy", 2).item()
+    2.0
+    >>> as_scalar("energy", np.ones(2))
+    Traceback (most recent call last):
+    ValueError: energy: got a value of shape (2,), wanted a scalar
+    """
+    if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
+        raise ValueError(f"{name}: got a value of shape {jax.tree.map(np.shape, value)}, wanted a scalar")
+    value = jnp.asarray(value)
+    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
 
 
 def check_not_negative(name: str, value: Scalar) -> None:

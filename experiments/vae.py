@@ -60,12 +60,10 @@ class Config:
     """Of K > 1 samples, at most how many have a gradient: chosen by their weights, which leaves its mean as it is."""
     map_epochs: int = 30
     """Passes for the autoencoder with a code of two dimensions."""
-    batch_size: int = 100
+    batch_size: int = 1000
     """Pictures an update."""
-    rate: float = 1e-3
-    """The first learning rate, of Adam."""
-    final_rate: float = 5e-5
-    """The last one; it falls exponentially, through all stages."""
+    rate: float = 0.05
+    """The first learning rate, of Muon; it falls linearly to zero, through all stages."""
     measured: int = 10
     """Passes between two measurements."""
     importance_samples: int = 5000
@@ -87,8 +85,8 @@ class Config:
         for epochs in (*self.epochs, self.map_epochs):
             if epochs % self.measured:
                 raise ValueError(f"--measured is {self.measured}, expected a divisor of {epochs}, the number of epochs")
-        if not 0 < self.final_rate <= self.rate < math.inf:
-            raise ValueError(f"--final-rate is {self.final_rate}, expected above 0 and at most {self.rate}, the rate")
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f"--rate is {self.rate}, expected above 0 and finite")
 
 
 QUICK = Config(
@@ -99,8 +97,7 @@ QUICK = Config(
     epochs=(40,),
     map_epochs=40,
     batch_size=20,
-    rate=3e-3,
-    final_rate=1e-4,
+    rate=0.05,
     importance_samples=200,
     tested=200,
 )
@@ -141,7 +138,7 @@ def run(config: Config, report: Report) -> None:
     _draw_pictures(report, keys[5], params, test, shape)
 
     map_key, bounds_key = jax.random.split(keys[6])
-    plan = Plan(1, 1, not config.grey, config.batch_size, config.rate, config.final_rate, config.map_epochs, 1)
+    plan = Plan(1, 1, not config.grey, config.batch_size, config.rate, 0.0, config.map_epochs, 1)
     with report.stage(f"training 2 dimensions, {config.map_epochs} epochs"):
         start = vae.init(map_key, train_pictures.shape[1], config.hidden, 2, activation)
         charted = train(report, "map", map_key, plan, start, train_pictures, test).params
@@ -151,9 +148,9 @@ def run(config: Config, report: Report) -> None:
 
 
 def _plans(config: Config) -> list[Plan]:
-    """One a stage; the rate falls exponentially through all of them."""
+    """One a stage; the rate falls linearly through all of them."""
     bounds = np.cumsum([0, *config.epochs]) / sum(config.epochs)
-    rates = [float(rate) for rate in config.rate * (config.final_rate / config.rate) ** bounds]
+    rates = [float(rate) for rate in config.rate * (1 - bounds)]
     return [
         Plan(
             samples,

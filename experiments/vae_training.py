@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
+from optax.contrib import muon
 
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.inference.marginalize import importance_sampling
@@ -23,7 +24,6 @@ from experiments.watched import Watched, train_watched
 
 OBSERVATION = vae.bernoulli()
 WATCHED_SAMPLES = 50  # of the importance-weighted bound that is watched
-EPSILON = 1e-4  # Adam's: with less, parameters that rarely have a gradient take steps of full size
 
 
 class Plan(NamedTuple):
@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     batch_size: int
     rate: float
     final_rate: float
+    """The rate falls from the one to the other, linearly."""
     epochs: int
     segments: int
     """The autoencoder is measured after each; a divisor of the epochs."""
@@ -93,7 +94,11 @@ def train(
     train_pictures: Float[Array, "n pixels"],
     test_pictures: Float[Array, "m pixels"],
 ) -> Watched:
-    """Train one autoencoder by Adam with a rate that falls exponentially, measured after each segment.
+    """Train one autoencoder, measured after each segment.
+
+    The optimizer is Muon: an update of a matrix has all its singular values near one. For an equal number of seconds
+    it ends nats below Adam here, since directions that have small gradients are learned as fast as the others, and it
+    loses little with batches of a thousand, which processors like.
 
     Args:
         report: of the run, which keeps the checkpoints.
@@ -103,12 +108,14 @@ def train(
         params: to begin with.
         train_pictures: grey values in [0, 1] where `plan.fresh`, else as they are to be learned.
         test_pictures: as they are to be judged: binary.
+
+    Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks".
     """
     vae.check_unit_interval(train_pictures)
     train_key, measure_key, part_key, pixels_key = jax.random.split(key, 4)
     updates = plan.epochs * (len(train_pictures) // plan.batch_size)
-    rates = optax.exponential_decay(plan.rate, updates, plan.final_rate / plan.rate)
-    learner = stochastic_gradient(objective(plan), optax.adam(rates, eps=EPSILON))
+    rates = optax.linear_schedule(plan.rate, plan.final_rate, updates)
+    learner = stochastic_gradient(objective(plan), muon(rates))
     seen = train_pictures[: len(test_pictures)]
     seen = sample_binary(pixels_key, seen) if plan.fresh else seen
     some = jax.random.permutation(part_key, len(test_pictures))[:1000]

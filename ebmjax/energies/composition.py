@@ -26,8 +26,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ebmjax.temperature import check_beta, check_finite_beta, softmin
-from ebmjax.types import Beta, Energy, Scalar, check_not_negative, is_static
+from ebmjax.temperature import check_beta, check_finite_beta, is_coldest, softmin
+from ebmjax.types import Beta, Energy, Scalar, as_scalar, check_not_negative, is_static
 
 Weights = Sequence[Scalar] | Float[Array | np.ndarray, "..."]
 """One number an energy, shape (energies,)."""
@@ -105,8 +105,7 @@ def mixture(
         check_not_negative("weights", weight)
     if all(map(is_static, shares)) and not any(shares):
         raise ValueError("weights: got nothing but zeros, wanted a component that has a share")
-    coldest = is_static(beta) and float(beta) == math.inf
-    ignored = log_partitions is None or coldest
+    ignored = log_partitions is None or is_coldest(beta)
     logs = _one_each("log_partitions", [0.0] * len(energies) if ignored else log_partitions, energies)
 
     def energy(unknown: Any) -> Float[Array, ""]:
@@ -284,11 +283,7 @@ def _values(energies, unknown):
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             shapes = jax.tree.map(np.shape, unknown)
             raise ValueError(f"energies: {which} cannot take an unknown of shape {shapes}: {error}") from error
-        if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
-            shapes = jax.tree.map(np.shape, value)
-            raise ValueError(f"energies: {which} is of shape {shapes}, wanted a scalar")
-        value = jnp.asarray(value)
-        values.append(value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float)))
+        values.append(as_scalar(f"energies: {which}", value))
     return values
 
 

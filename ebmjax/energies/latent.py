@@ -21,12 +21,11 @@ intelligence".
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.types import Scalar, check_not_negative, check_shape
+from ebmjax.types import Scalar, as_scalar, check_not_negative, check_shape
 
 
 class Params(NamedTuple):
@@ -75,7 +74,7 @@ def latent_energy(
 
     def energy(params: Params, x: Any, y: Any, z: Any) -> Scalar:
         decoded = decoder(params.decoder, predictor(params.predictor, x), z)
-        misfit, size = _scalar("cost", cost(y, decoded)), _scalar("regularizer", regularizer(z))
+        misfit, size = as_scalar("cost", cost(y, decoded)), as_scalar("regularizer", regularizer(z))
         return misfit + jnp.asarray(weight, size.dtype) * size
 
     return energy
@@ -116,10 +115,3 @@ def half_squared_error(y: Observation, decoded: Observation) -> Float[Array, ""]
     12.5
     """
     return squared_error(y, decoded) / 2
-
-
-def _scalar(name, value):
-    if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
-        raise ValueError(f"{name}: got a value of shape {jax.tree.map(np.shape, value)}, wanted a scalar")
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))

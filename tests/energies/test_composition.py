@@ -349,11 +349,11 @@ def test_an_energy_of_another_unknown_is_named(name, jit):
         ) as caught:
             call(MAKERS[name](known, stranger), unknown)
         assert caught.value.__cause__ is not None
-    with pytest.raises(ValueError, match=r"energies: the first is of shape \(2,\), wanted a scalar"):
+    with pytest.raises(ValueError, match=r"energies: the first: got a value of shape \(2,\), wanted a scalar"):
         call(MAKERS[name](jnp.square, bowl), jnp.ones(2))
-    with pytest.raises(ValueError, match=r"energies: the second is of shape \(\(\), \(\)\), wanted a scalar"):
+    with pytest.raises(ValueError, match=r"energies: the second: got a value of shape \(\(\), \(\)\), wanted a scalar"):
         call(MAKERS[name](bowl, lambda z: (z[0], z[1])), jnp.ones(2))
-    with pytest.raises(ValueError, match=r"energies: the second is of shape {'E': \(\)}, wanted a scalar"):
+    with pytest.raises(ValueError, match=r"energies: the second: got a value of shape {'E': \(\)}, wanted a scalar"):
         call(MAKERS[name](bowl, lambda z: {"E": z[0]}), jnp.ones(2))
 
 
@@ -361,10 +361,10 @@ def test_an_energy_of_another_unknown_is_named(name, jit):
 def test_an_energy_alone_is_checked_too(make):
     with pytest.raises(ValueError, match=r"energies: the first cannot take an unknown of shape \(2,\)"):
         make(fixed)(jnp.ones(2))
-    with pytest.raises(ValueError, match=r"energies: the first is of shape \(3,\), wanted a scalar"):
+    with pytest.raises(ValueError, match=r"energies: the first: got a value of shape \(3,\), wanted a scalar"):
         make(jnp.square)(jnp.ones(3))
 
 
 def test_the_twelfth_is_named_by_its_number():
-    with pytest.raises(ValueError, match="energies: number 12 is of shape"):
+    with pytest.raises(ValueError, match="energies: number 12: got a value of shape"):
         composition.product_of_experts([bowl] * 11 + [jnp.square])(jnp.ones(2))

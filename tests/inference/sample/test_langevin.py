@@ -159,10 +159,20 @@ def cliff(x):
     return jnp.sum(jnp.where(x > 1, jnp.inf, x**2))
 
 
+def pit(x):
+    """Minus infinity for x above 1, with a slope of 0 there."""
+    return jnp.sum(jnp.where(x > 1, -jnp.inf, x**2))
+
+
 @pytest.mark.parametrize(
     "kernel",
-    [langevin.mala(cliff, BETA, 0.5), hamiltonian(cliff, BETA, 0.7, 3)],
-    ids=["mala", "hamiltonian"],
+    [
+        langevin.mala(cliff, BETA, 0.5),
+        hamiltonian(cliff, BETA, 0.7, 3),
+        langevin.mala(pit, BETA, 0.5),
+        hamiltonian(pit, BETA, 0.7, 1),
+    ],
+    ids=["mala", "hamiltonian", "mala into a pit", "hamiltonian into a pit"],
 )
 def test_a_divergence_is_refused_and_counted(kernel):
     _, (path, info) = trajectory(kernel, jax.random.key(0), jnp.array([0.9]), 200)

@@ -34,7 +34,8 @@ from experiments.vae_training import OBSERVATION, WATCHED_SAMPLES, Plan, bounds,
 from experiments.watched import Watched
 
 SHOWN = 12  # pictures in a row of the figures
-GRID = (5.0, 101)  # of two-dimensional codes that are integrated: from -5 to 5, points along each axis
+GRID = (5.0, 301)  # of two-dimensional codes that are integrated: from -5 to 5, points along each axis
+INTEGRATED = 100  # pictures of the test set for which they are
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _draw_map(
 
 def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: Array, samples: int) -> None:
     """The 2-D code's bounds beside the free energy that a grid gives."""
-    some = test[:200]
+    some = test[:INTEGRATED]
     reach, points = GRID
     axis = interval(-reach, reach, points)
     space = product(axis, axis)

@@ -46,14 +46,17 @@ class Observation(NamedTuple):
 def bernoulli() -> Observation:
     """Pixels of 0 and 1 from logits a: cost = Σ softplus(a) - y a. A grey y in between counts as its own mean.
 
-    `check` raises ValueError for y outside [0, 1].
+    `check` raises ValueError for y outside [0, 1]; where y is traced, as in a batch, the cost of such a y is NaN.
 
     >>> float(jnp.exp(-bernoulli().cost(jnp.zeros(2), jnp.ones(2))))
     0.25
     """
-    return Observation(
-        lambda logits, y: _sum_softplus(logits) - jnp.sum(y * logits), jax.nn.sigmoid, check_unit_interval
-    )
+
+    def cost(logits, y):
+        inside = jnp.all((y >= 0) & (y <= 1))
+        return jnp.where(inside, _sum_softplus(logits) - jnp.sum(y * logits), jnp.nan)
+
+    return Observation(cost, jax.nn.sigmoid, check_unit_interval)
 
 
 def gaussian(scale: Scalar) -> Observation:
@@ -150,6 +153,7 @@ def misfit(params: Params, observation: Observation, y: Float[Array | np.ndarray
     """-log p(y|z) in nats: the energy without the prior, for spaces whose measure is the prior (`gauss_hermite`).
 
     Raises ValueError where y does not have the decoded shape, or has static values outside the observation's domain.
+    NaN where such values are traced.
 
     >>> params = init(jax.random.key(0), 6, (5,), 2)
     >>> bool(misfit(params, bernoulli(), jnp.ones(6), jnp.zeros(2)) > 0)

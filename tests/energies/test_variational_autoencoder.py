@@ -222,6 +222,9 @@ def test_a_bad_picture_is_refused(function):
             cost(y, z)
         with pytest.raises(ValueError, match="y: got values from"):
             vae.check_unit_interval(np.stack([np.zeros(6, np.float32), y]))
+        # in a batch it is traced: it alone is NaN
+        costs = jax.vmap(lambda y: cost(y, z))(jnp.stack([jnp.zeros(6), y, jnp.ones(6)]))
+        assert jnp.isnan(costs).tolist() == [False, True, False]
     good = jnp.array([0.0, 1.0, 0.5, 0.0, 1.0, 0.25])
     # a picture may be known while the code is traced
     np.testing.assert_allclose(jax.jit(lambda z: cost(good, z))(z), cost(good, z), rtol=1e-6)

@@ -98,7 +98,6 @@ QUICK = Config(
     epochs=(40,),
     map_epochs=40,
     batch_size=20,
-    rate=0.05,
     importance_samples=200,
     tested=200,
 )

@@ -120,15 +120,16 @@ def train(
     seen = sample_binary(pixels_key, seen) if plan.fresh else seen
     some = jax.random.permutation(part_key, len(test_pictures))[:1000]
 
-    @jax.jit
+    # one program for both sets, which are of one size more often than not
+    tight = jax.jit(partial(bounds, evidence_bound(misfit, vae.encode)))
+    weighted = jax.jit(partial(bounds, importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES)))
+    keys = jax.random.split(measure_key, 3)
+
     def measure(params: vae.Params) -> Measures:
-        bound = evidence_bound(misfit, vae.encode)
-        weighted = importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES)
-        keys = jax.random.split(measure_key, 3)
         return Measures(
-            bounds(bound, keys[0], params, seen).mean(),
-            bounds(bound, keys[1], params, test_pictures).mean(),
-            bounds(weighted, keys[2], params, test_pictures[some]).mean(),
+            tight(keys[0], params, seen).mean(),
+            tight(keys[1], params, test_pictures).mean(),
+            weighted(keys[2], params, test_pictures[some]).mean(),
         )
 
     return train_watched(

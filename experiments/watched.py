@@ -82,6 +82,8 @@ def train_watched(
 
 def _is_sound(params: Any, measured: Any, first: Any) -> bool:
     """Whether no parameter has exploded, and what was finite once still is: a NaN may stand for no answer."""
+    # numpy, which compiles nothing: every shape of a parameter would be a program of its own
+    measured, params = jax.tree.map(np.asarray, (measured, params))
     lost = jax.tree.map(lambda now, once: bool((np.isfinite(once) & ~np.isfinite(now)).any()), measured, first)
     return not any(jax.tree.leaves(lost)) and all(bool((abs(x) < EXPLODED).all()) for x in jax.tree.leaves(params))
 

@@ -34,6 +34,13 @@ def test_chains_that_stay_in_wrong_wells_are_worth_little():
     assert one.wells > 0.9
 
 
+def test_quick_draws_of_a_wrong_law_are_worth_the_draws_that_would_be_so_far_off():
+    """A fifth in each well, drawn independently: w (1 - w)/(1/5 - w)² draws, of the well whose share is worst."""
+    wells = np.random.default_rng(2).choice(5, size=(20, 500))
+    expected = min(WEIGHTS * (1 - WEIGHTS) / (0.2 - WEIGHTS) ** 2)
+    np.testing.assert_allclose(score(_draws(wells), *exact_law(1.0)).effective, expected, rtol=0.2)
+
+
 def test_every_sampler_begins_in_the_lightest_well():
     for sampler in sampler_walk.samplers(sampler_walk.QUICK):
         np.testing.assert_allclose(sampler.point(sampler.start), CENTRES[0], rtol=1e-6)

@@ -52,9 +52,9 @@ class Training:
     batch_size: int = 500
     updates: int = 4000
     rate: float = 3e-3  # Adam's first; it falls to zero along a cosine
-    step_size: float = 0.02  # of the Langevin steps, in squared units of length
+    step_size: float = 0.04  # of the Langevin steps, in squared units of length
     steps: int = 10  # Langevin steps an update
-    restart: float = 0.02  # share of the persistent chains that start anew at an update
+    restart: float = 0.0  # share of the persistent chains that start anew from noise at an update
     scale: float = 0.1  # of the noise of denoising score matching
     noise_width: float = 2.2  # of the Gaussian from which noise-contrastive estimation tells the data
     ratio: int = 3  # samples of that noise for each of the data
@@ -125,7 +125,9 @@ def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
     if loss is Losses.PERSISTENT_CHAINS:
         start = lambda key: jax.random.uniform(key, (2,), minval=-BOX, maxval=BOX)
         negative = replay(kernel, start, training.batch_size, training.steps, training.restart)
-        return contrastive(energy, observed(), negative, optimizer)
+        # no momentum, a short memory: the chains answer to the energy as it is, not to where it has been going
+        steady = optax.adam(optax.cosine_decay_schedule(training.rate, updates), b1=0.0, b2=0.99)
+        return contrastive(energy, observed(), negative, steady)
     if loss is Losses.DENOISING:
         return stochastic_gradient(denoising_score_matching(energy, beta, training.scale), optimizer)
     if loss is Losses.SLICED:

@@ -11,8 +11,10 @@ the density that the samples come from, is known to all digits that matter.
 What a loss cannot see it does not learn. Score matching sees slopes where there are data: what share of them each of
 several separate islands has is a matter of the slopes on the way between, where there are none. More noise puts data
 there, but what is learned then is the blurred density. Chains that start from the data are cheap and quick to learn
-from, and would not find a valley far from all data; chains that persist, and now and then start anew, would, but they
-have to keep up with an energy that moves: theirs is the slowest way here.
+from, and would not find a valley far from all data; chains that persist would, but they have to keep up with an energy
+that moves, for which they want an optimizer without momentum. Chains that start anew from noise (`--restart 0.02`)
+would find it sooner, but they come to the islands by their basins and not by their shares, and as long as they have not
+mixed, the energy learns to be wrong in the other direction.
 """
 
 import math
@@ -75,6 +77,8 @@ class Config:
     """Units of each of the two hidden layers."""
     beta: float = 1.0
     """Inverse temperature at which the energies are learned: it sets their unit, and changes no density."""
+    restart: float = 0.0
+    """Share of the persistent chains that start anew from noise at an update."""
     cells: int = 240
     """Cells along an edge of the grid on which Z and the divergences are summed, of 12 × 12 units of length."""
 
@@ -85,6 +89,8 @@ class Config:
             raise ValueError(f"--losses is {[one.value for one in self.losses]}, expected each at most once")
         if not 0 < self.beta < math.inf:
             raise ValueError(f"--beta is {self.beta}, expected a finite number above 0")
+        if not 0 <= self.restart <= 1:
+            raise ValueError(f"--restart is {self.restart}, expected a share from 0 to 1")
         for name, value, least in (
             ("--samples", self.samples, Training.batch_size),
             ("--updates", self.updates, 1),
@@ -113,6 +119,7 @@ def run(config: Config, report: Report) -> None:
         beta=config.beta,
         confinement=Training.confinement / config.beta,
         updates=config.updates,
+        restart=config.restart,
     )
     where = grid(cells=config.cells)
     with report.stage("drawing the samples"):

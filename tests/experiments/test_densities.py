@@ -11,6 +11,7 @@ import pytest
 from ebmjax.loops import map_chunks
 from experiments.densities import Densities, density
 from experiments.density_training import divergence, grid, log_densities
+from experiments.neural_density import Config
 
 BETA = 0.7
 SAMPLES = 20_000
@@ -57,3 +58,13 @@ def test_cells_without_mass_count_nothing():
     where = grid(half_width=1.0, cells=2)
     log_true = jnp.array([0.0, -jnp.inf, -jnp.inf, -jnp.inf])
     assert divergence(log_true, jnp.full(4, -1.0), where) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("densities", ()), ("losses", ()), ("beta", 0.0), ("restart", -0.1), ("restart", 1.1), ("samples", 499),
+     ("updates", 0), ("units", 0), ("cells", 23)],
+)  # fmt: skip
+def test_bad_options_are_named(option, value):
+    with pytest.raises(ValueError, match=f"--{option} is"):
+        Config(**{option: value})

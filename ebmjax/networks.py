@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key, PyTree
 
-from ebmjax.types import Scalar, is_static
+from ebmjax.types import Scalar, check_shape, is_static
 
 ONES = nnx.initializers.ones_init()
 
@@ -66,7 +67,8 @@ class MLP(nnx.Module):
         self.activation = activation
 
     def __call__(self, inputs: Float[Array, "... in"]) -> Float[Array, "... out"]:
-        """Linear after the last layer."""
+        """Linear after the last layer. Raises ValueError for another last axis."""
+        check_shape("inputs", inputs, (*np.shape(inputs)[:-1], self.layers[0].in_features))
         for layer in self.layers[:-1]:
             inputs = self.activation(layer(inputs))
         return self.layers[-1](inputs)
@@ -116,13 +118,15 @@ class ConvolutionalEncoder(nnx.Module):
         """Raises ValueError unless rows and columns are multiples of 4, which the strides halve twice."""
         rows, columns = _quarter(shape)
         rngs = nnx.Rngs(params=key)
+        self.shape = tuple(shape)
         self.first = nnx.Conv(1, channels[0], (5, 5), strides=2, rngs=rngs)
         self.second = nnx.Conv(channels[0], channels[1], (5, 5), strides=2, rngs=rngs)
         self.last = nnx.Linear(rows * columns * channels[1], size, rngs=rngs)
         self.activation = activation
 
     def __call__(self, picture: Float[Array, "rows columns"]) -> Float[Array, " size"]:
-        """Linear after the last layer."""
+        """Linear after the last layer. Raises ValueError for a picture of another shape."""
+        check_shape("picture", picture, self.shape)
         hidden = self.activation(self.first(picture[..., None]))
         return self.last(self.activation(self.second(hidden)).ravel())
 
@@ -151,7 +155,8 @@ class ConvolutionalDecoder(nnx.Module):
         self.activation = activation
 
     def __call__(self, code: Float[Array, " size"]) -> Float[Array, "rows columns"]:
-        """Linear after the last layer."""
+        """Linear after the last layer. Raises ValueError for a code of another size."""
+        check_shape("code", code, (self.first.in_features,))
         hidden = self.activation(self.first(code)).reshape(self.small)
         return self.last(self.activation(self.second(hidden)))[..., 0]
 

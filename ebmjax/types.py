@@ -156,12 +156,14 @@ def check_positive(name: str, value: Scalar) -> None:
 
 
 def check_count(name: str, count: int) -> None:
-    """Raise ValueError, naming the argument, for a number of things or steps below 1.
+    """Raise ValueError, naming the argument, for a number of things or steps that is below 1, or is not an integer.
 
     >>> check_count("steps", 0)
     Traceback (most recent call last):
     ValueError: steps: got 0, wanted at least 1
     """
+    if not isinstance(count, (int, np.integer)):
+        raise ValueError(f"{name}: got {count!r}, wanted an integer of at least 1")
     if count < 1:
         raise ValueError(f"{name}: got {count}, wanted at least 1")
 

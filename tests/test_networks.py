@@ -109,3 +109,18 @@ def test_sizes_are_checked():
             networks.ScalarConvolution(jax.random.key(0), (8, 8), channels)
     with pytest.raises(ValueError, match="shape: got"):
         networks.ScalarConvolution(jax.random.key(0), (8, 7), (2, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("network", "name", "shapes"),
+    [
+        (networks.MLP(jax.random.key(0), (3, 4, 2)), "inputs", [(2,), (3, 1)]),
+        # of as many pixels, or halved to as many
+        (networks.ConvolutionalEncoder(jax.random.key(0), (8, 12), 6), "picture", [(12, 8), (7, 11)]),
+        (networks.ConvolutionalDecoder(jax.random.key(0), 6, (8, 12)), "code", [(5,), (1,)]),
+    ],
+)
+def test_what_does_not_fit_is_named(network, name, shapes):
+    for shape in shapes:
+        with pytest.raises(ValueError, match=f"{name}: got shape"):
+            network(jnp.ones(shape))

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ebmjax.temperature import check_beta, check_finite_beta, is_coldest, softmin
-from ebmjax.types import Beta, Energy, Scalar, as_scalar, check_not_negative, is_static
+from ebmjax.types import Beta, Energy, Scalar, as_scalar, check_not_negative, check_shape, is_static
 
 Weights = Sequence[Scalar] | Float[Array | np.ndarray, "..."]
 """One number an energy, shape (energies,)."""
@@ -234,7 +234,7 @@ def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Flo
         `energy(free)`, for free of shape (number free,). exp(-beta E)/Z of it is the conditional law.
 
     Raises:
-        ValueError: shapes that differ, or nothing free.
+        ValueError: shapes that differ, or nothing free; at a call, another number of free units.
 
     >>> energy = lambda s: s[0] + 10 * s[1] + 100 * s[2]
     >>> held = clamp(energy, np.array([True, False, True]), jnp.array([1.0, 0.0, 3.0]))
@@ -247,7 +247,12 @@ def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Flo
     free = np.nonzero(~known)
     if len(free[0]) == 0:
         raise ValueError("known: got every unit held, wanted at least one that is free")
-    return lambda unknown: energy(jnp.asarray(values).at[free].set(unknown))
+
+    def conditional(unknown: Any) -> Any:
+        check_shape("free", unknown, (len(free[0]),))
+        return energy(jnp.asarray(values).at[free].set(unknown))
+
+    return conditional
 
 
 ORDINALS = "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"

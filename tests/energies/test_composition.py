@@ -251,6 +251,9 @@ def test_a_clamped_energy_has_the_conditional_law(x64):
     joint = np.asarray(posterior(energy, cube, beta))[agree]
     held = composition.clamp(energy, known, values)
     np.testing.assert_allclose(posterior(held, spin_cube(3), beta), joint / joint.sum(), rtol=1e-12)
+    for shape in ((), (1,), (5,), (3, 1)):  # some of these would be spread over all that is free
+        with pytest.raises(ValueError, match=r"free: got shape .*, wanted \(3,\)"):
+            held(jnp.ones(shape))
 
 
 def test_values():

@@ -26,20 +26,22 @@ pre { background: var(--card); border-radius: 6px; overflow-x: auto; padding: .8
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .9em; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 caption { font-weight: 600; padding: 0 0 .5rem; text-align: left; }
-th, td { border-bottom: 1px solid var(--rule); padding: .4rem .9rem .4rem 0; text-align: left; vertical-align: top;
-         overflow-wrap: anywhere; }
+th, td { border-bottom: 1px solid var(--rule); padding: .4rem .9rem .4rem 0; text-align: left; vertical-align: top; }
 thead th { color: var(--soft); font-size: .9rem; }
 tbody th { font-weight: 500; }
 .headline { background: var(--card); border-radius: 10px; padding: .5rem 1.25rem; }
 .headline tr:last-child > * { border-bottom: 0; }
 .headline td { font-weight: 600; padding-right: 0; text-align: right; }
 .scroll { margin: 1.5rem 0; overflow-x: auto; }
+.number { text-align: right; white-space: nowrap; }
+thead .number { white-space: normal; }
 figure { margin: 2.25rem 0; }
 figure img { background: #fff; border: 1px solid var(--rule); border-radius: 10px; display: block; height: auto;
              margin: 0 auto; max-width: 100%; padding: .75rem; }
 figcaption { color: var(--soft); font-size: .95rem; margin: .7rem auto 0; max-width: 44rem; }
 footer { border-top: 1px solid var(--rule); color: var(--soft); font-size: .92rem; margin-top: 3rem; }
 footer h2 { color: var(--ink); }
+footer td { overflow-wrap: anywhere; }
 .columns { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
 @media print { main { max-width: none; padding: 0; } figure, tr { break-inside: avoid; } }
 """
@@ -112,7 +114,7 @@ def text(text: str) -> str:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table with a title; columns of numbers are set flush right."""
     numeric = [bool(rows) and all(_is_numeric(row[index]) for row in rows) for index in range(len(columns))]
-    style = [' style="text-align:right"' if right else "" for right in numeric]
+    style = [' class="number"' if right else "" for right in numeric]
     head = "".join(f'<th scope="col"{s}>{inline(name)}</th>' for s, name in zip(style, columns, strict=True))
     body = "\n".join(
         "<tr>"

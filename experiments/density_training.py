@@ -116,7 +116,8 @@ def learn(loss: Losses, training: Training, key: Key[Array, ""], data: Float[Arr
 
 def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
     """The learner of one loss; `updates` is when the rate reaches zero."""
-    optimizer = optax.adam(optax.cosine_decay_schedule(training.rate, updates))
+    rates = optax.cosine_decay_schedule(training.rate, updates)
+    optimizer = optax.adam(rates)
     energy, beta = model_energy(training.confinement), training.beta
     kernel = lambda params: mala(partial(energy, params), beta, training.step_size)
     if loss is Losses.CONTRASTIVE_DIVERGENCE:
@@ -126,7 +127,7 @@ def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
         start = lambda key: jax.random.uniform(key, (2,), minval=-BOX, maxval=BOX)
         negative = replay(kernel, start, training.batch_size, training.steps, training.restart)
         # no momentum, a short memory: the chains answer to the energy as it is, not to where it has been going
-        steady = optax.adam(optax.cosine_decay_schedule(training.rate, updates), b1=0.0, b2=0.99)
+        steady = optax.adam(rates, b1=0.0, b2=0.99)
         return contrastive(energy, observed(), negative, steady)
     if loss is Losses.DENOISING:
         return stochastic_gradient(denoising_score_matching(energy, beta, training.scale), optimizer)

@@ -118,7 +118,7 @@ def train(
     learner = stochastic_gradient(objective(plan), muon(rates))
     seen = train_pictures[: len(test_pictures)]
     seen = sample_binary(pixels_key, seen) if plan.fresh else seen
-    some = jax.random.permutation(part_key, len(test_pictures))[:1000]
+    some = test_pictures[jax.random.permutation(part_key, len(test_pictures))[:1000]]
 
     # one program for both sets, which are of one size more often than not
     tight = jax.jit(partial(bounds, evidence_bound(misfit, vae.encode)))
@@ -129,7 +129,7 @@ def train(
         return Measures(
             tight(keys[0], params, seen).mean(),
             tight(keys[1], params, test_pictures).mean(),
-            weighted(keys[2], params, test_pictures[some]).mean(),
+            weighted(keys[2], params, some).mean(),
         )
 
     return train_watched(

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.runner import Case, Outcome, Side, compiled
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.inference.minimize.convolutional import admm
+from ebmjax.minimize.codes.convolutional import admm
 
 GRANULE = 5
 """Steps are tried in multiples of this."""

@@ -15,8 +15,8 @@ from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import random_bits, train
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
-from ebmjax.inference.minimize import coordinate
-from ebmjax.learning.dictionary import online
+from ebmjax.learn.dictionaries.dictionary import online
+from ebmjax.minimize.codes import coordinate
 
 MARGIN = 0.01
 """A peer may end at most this part above or below our objective."""

@@ -13,9 +13,9 @@ import optax
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import gradient
 from ebmjax.energies import sparse_coding
-from ebmjax.inference.minimize import learned
-from ebmjax.inference.minimize.unrolled import per_layer
 from ebmjax.losses.energy import energy_loss
+from ebmjax.minimize.unrolled import lista
+from ebmjax.minimize.unrolled.unroll import per_layer
 
 RATE = 1e-3
 
@@ -34,10 +34,10 @@ def _case(quick: bool, own: bool) -> Case:
     codes = (random.normal(size=(samples, atoms)) * (random.random((samples, atoms)) < 0.1)).astype(np.float32)
     data = (codes @ dictionary.T, codes)
     bound = float(np.linalg.norm(dictionary, 2) ** 2)
-    first = learned.init_lista(sparse_coding.Params(jnp.asarray(dictionary)), 0.1, bound)
+    first = lista.init_lista(sparse_coding.Params(jnp.asarray(dictionary)), 0.1, bound)
     first = per_layer(first, layers) if own else first
 
-    loss = energy_loss(learned.supervised(lambda weights, y: learned.lista(weights, y, layers).last))
+    loss = energy_loss(lista.supervised(lambda weights, y: lista.lista(weights, y, layers).last))
     learner = gradient(loss, optax.adam(RATE))
 
     @partial(jax.jit, compiler_options=WIDE)

@@ -14,10 +14,10 @@ from benchmarks import pictures
 from benchmarks.runner import WIDE, Case, Outcome, Side, compiled
 from ebmjax import random_bits, train
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.inference.sample.random_walk import random_walk
-from ebmjax.learning.gradient import stochastic_gradient
+from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import repeat
 from ebmjax.losses.evidence_bound import evidence_bound
+from ebmjax.sample.special.many_walks import random_walk
 
 BATCH, RATE, EPSILON = 100, 1e-3, 1e-4
 

@@ -10,8 +10,8 @@ import numpy as np
 from ebmjax import random_bits, train
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params, from_data
-from ebmjax.inference.minimize import coordinate
-from ebmjax.learning.dictionary import online
+from ebmjax.learn.dictionaries.dictionary import online
+from ebmjax.minimize.codes import coordinate
 
 SIZE = 12
 """Pixels along the side of a patch."""
@@ -36,7 +36,7 @@ def patches(count: int, unit: bool = True) -> np.ndarray:
     """
     if not importlib.util.find_spec("skimage"):
         raise ValueError("patches: got no scikit-image, wanted its pictures (install the extra `experiments`)")
-    from experiments import natural
+    from experiments.data import natural
 
     pictures = [natural.whiten(picture) for picture in natural.load(natural.Natural.SKIMAGE)]
     found = natural.centred(natural.patches(jax.random.key(0), pictures, SIZE, count, natural.BORDER))

@@ -22,7 +22,7 @@ def load(count: int) -> np.ndarray:
         ValueError: in one line, what is missing.
     """
     if FOLDER in os.environ:
-        from experiments.images import Images, binarize, load
+        from experiments.data.images import Images, binarize, load
 
         pictures = load(Images.MNIST).train[:count]
         return np.asarray(binarize(pictures)).reshape(len(pictures), -1)

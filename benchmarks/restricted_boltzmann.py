@@ -14,9 +14,9 @@ from benchmarks import pictures
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import random_bits, train
 from ebmjax.energies import restricted_boltzmann as rbm
-from ebmjax.inference.sample.restricted_boltzmann import binary
-from ebmjax.learning import phases
-from ebmjax.learning.contrastive import contrastive
+from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast.contrastive import contrastive
+from ebmjax.sample.special.restricted import binary
 
 
 def case(quick: bool) -> Case:

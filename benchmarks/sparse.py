@@ -22,7 +22,7 @@ from benchmarks import convolutional_coding, dictionary_learning, learned_coding
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
-from ebmjax.inference.minimize.coordinate import encode
+from ebmjax.minimize.codes.coordinate import encode
 
 WEIGHT = patches.WEIGHT
 LOOPS = "xla_cpu_small_while_loop_byte_threshold"

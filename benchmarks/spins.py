@@ -22,11 +22,11 @@ from benchmarks.peers import c_ising, naive_boltzmann
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import problems, random_bits
 from ebmjax.energies import hopfield, ising
-from ebmjax.inference.sample import multispin
-from ebmjax.inference.sample.checkerboard import checkerboard
-from ebmjax.inference.sample.dense import dense
-from ebmjax.inference.sample.tempering import tempering
 from ebmjax.loops import repeat
+from ebmjax.sample.special import multispin
+from ebmjax.sample.special.checkerboard import checkerboard
+from ebmjax.sample.special.dense import dense
+from ebmjax.sample.tempering import tempering
 
 BETA = 0.35
 """Of the uniform lattices: correlations reach over 2.6 sites, so that all of them are in equilibrium in no time."""

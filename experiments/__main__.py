@@ -1,8 +1,8 @@
-"""`python -m experiments`: see `experiments.cli`."""
+"""`python -m experiments`: see `experiments.application.cli`."""
 
 import sys
 
-from experiments.cli import main
+from experiments.application.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,6 @@
 """House rules for every test: strict dtypes and ranks, shapes checked, compilations cached between runs."""
 
-from experiments import compilation_cache  # before jax, whose cache is noisy on stderr otherwise
+from experiments.application import compilation_cache  # before jax, whose cache is noisy on stderr otherwise
 
 compilation_cache.enable()
 

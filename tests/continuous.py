@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ebmjax.inference.sample import hamiltonian, langevin, metropolis, random_walk, tempering
 from ebmjax.loops import repeat, trajectory
+from ebmjax.sample import hamiltonian, langevin, metropolis, tempering
+from ebmjax.sample.special import many_walks
 from ebmjax.types import Energy, Kernel
 
 STEP = 0.2
@@ -49,7 +50,7 @@ CONTINUOUS = {
         "metropolis", lambda energy, beta: metropolis.metropolis(energy, beta, metropolis.gaussian_step(0.9)), thin=5
     ),
     "random_walk": ContinuousExample(
-        "random_walk", lambda energy, beta: random_walk.random_walk(energy, beta, 0.9), thin=5, together=True
+        "random_walk", lambda energy, beta: many_walks.random_walk(energy, beta, 0.9), thin=5, together=True
     ),
     "unadjusted": ContinuousExample(
         "langevin",

@@ -7,62 +7,16 @@ import jax.numpy as jnp
 import optax
 
 import ebmjax
-from ebmjax import (
-    circle,
-    diagnostics,
-    interval,
-    log_partition,
-    posterior,
-    problems,
-    product,
-    refine,
-    spin_cube,
-)
+from ebmjax import circle, diagnostics, interval, log_partition, posterior, problems, product, refine, spin_cube
 from ebmjax.energies import convolutional_sparse_coding as coding
-from ebmjax.energies import (
-    ellipse,
-    hopfield,
-    ising,
-    modern_hopfield,
-    neural,
-    regularizers,
-    sparse_coding,
-)
+from ebmjax.energies import ellipse, hopfield, ising, modern_hopfield, neural, regularizers, sparse_coding
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.inference.marginalize import importance_sampling
-from ebmjax.inference.marginalize.free_energy import marginal
-from ebmjax.inference.marginalize.mean_field import mean_field
-from ebmjax.inference.minimize import (
-    analytic,
-    convolutional,
-    coordinate,
-    evolution,
-    gradient,
-    hyperlista,
-    learned,
-    predictive,
-    proximal,
-)
-from ebmjax.inference.minimize.admm import admm
-from ebmjax.inference.minimize.implicit import implicit
-from ebmjax.inference.sample import (
-    annealing,
-    gibbs,
-    hamiltonian,
-    langevin,
-    metropolis,
-    multispin,
-    random_walk,
-    tempering,
-)
-from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
-from ebmjax.inference.sample.checkerboard import checkerboard
-from ebmjax.inference.sample.dense import dense
-from ebmjax.learning import convolutional_dictionary, phases
-from ebmjax.learning.centering import centering
-from ebmjax.learning.contrastive import contrastive
-from ebmjax.learning.train import train
+from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast.centering import centering
+from ebmjax.learn.contrast.contrastive import contrastive
+from ebmjax.learn.dictionaries import convolutional_dictionary
+from ebmjax.learn.train import train
 from ebmjax.loops import repeat
 from ebmjax.losses.evidence_bound import doubly_reparameterized_bound
 from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negative_log_likelihood
@@ -71,7 +25,20 @@ from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
 from ebmjax.losses.ratio import log_ratio
 from ebmjax.losses.score_matching import denoising_score_matching, score_matching, sliced_score_matching
+from ebmjax.marginalize import importance_sampling
+from ebmjax.marginalize.free_energy import marginal
+from ebmjax.marginalize.mean_field import mean_field
+from ebmjax.minimize import descent, evolution
+from ebmjax.minimize.codes import convolutional, coordinate, predictive, proximal
+from ebmjax.minimize.codes.admm import admm
+from ebmjax.minimize.codes.implicit import implicit
+from ebmjax.minimize.unrolled import alista, hyperlista, lista
 from ebmjax.networks import spectrally_normalized
+from ebmjax.sample import annealing, gibbs, hamiltonian, langevin, metropolis, tempering
+from ebmjax.sample.special import many_walks, multispin
+from ebmjax.sample.special import restricted as rbm_sampler
+from ebmjax.sample.special.checkerboard import checkerboard
+from ebmjax.sample.special.dense import dense
 from tests.registry import (
     AROUND_TWO,
     LEARNERS,
@@ -152,8 +119,8 @@ def _train_some(key):
     return train(example.learner, key, example.init(key), example.data, 8, 2).params
 
 
-_lista = learned.init_lista(_dictionary, 0.3)
-_numbers = analytic.Alista(jnp.array(1.0), jnp.array(0.1))
+_lista = lista.init_lista(_dictionary, 0.3)
+_numbers = alista.Alista(jnp.array(1.0), jnp.array(0.1))
 _prepared = hyperlista.prepare(_dictionary)
 _encoder = predictive.init(jax.random.key(0), _dictionary)
 
@@ -168,12 +135,12 @@ ENTRY_POINTS = {
     "marginal": (lambda y, beta: marginal(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
     "refine": (lambda y, beta: refine(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
     "gradient_descent": (
-        lambda z: gradient.gradient_descent(partial(ellipse.energy, _params, Y), z, optax.adam(0.1)),
+        lambda z: descent.gradient_descent(partial(ellipse.energy, _params, Y), z, optax.adam(0.1)),
         (Z,),
     ),
-    "newton": (lambda z: gradient.newton(partial(ellipse.energy, _params, Y), z), (Z,)),
-    "newton, vector": (lambda z: gradient.newton(lambda z: jnp.sum((z - 1) ** 4), z), (jnp.zeros(3),)),
-    "refined_search": (lambda y: gradient.refined_search(partial(ellipse.energy, _params, y), circle(24)), (Y,)),
+    "newton": (lambda z: descent.newton(partial(ellipse.energy, _params, Y), z), (Z,)),
+    "newton, vector": (lambda z: descent.newton(lambda z: jnp.sum((z - 1) ** 4), z), (jnp.zeros(3),)),
+    "refined_search": (lambda y: descent.refined_search(partial(ellipse.energy, _params, y), circle(24)), (Y,)),
     "hinge_loss": (hinge_loss(ellipse_free_energy(1.0), 0.5), (_params, (_data, 0.5 * _data))),
     "log_loss": (log_loss(ellipse_free_energy(1.0)), (_params, (_data, 0.5 * _data))),
     "negative_log_likelihood": (
@@ -197,9 +164,9 @@ ENTRY_POINTS = {
     "backtracking": (lambda z: proximal.backtracking(_misfit, regularizers.non_negative(0.3), z), (SPARSE_CODE,)),
     "admm": (lambda y, weight: admm(_dictionary, regularizers.elastic_net(weight, 0.1), y), (jnp.ones(3), X)),
     "implicit": (jax.grad(lambda y: _implicit_code(y).sum()), (jnp.ones(3),)),
-    "lista": (jax.grad(lambda w, y: learned.lista(w, y, 3).last.sum()), (_lista, jnp.ones(3))),
+    "lista": (jax.grad(lambda w, y: lista.lista(w, y, 3).last.sum()), (_lista, jnp.ones(3))),
     "alista": (
-        lambda y: analytic.alista(_dictionary, _dictionary.dictionary, _numbers, y, 3, jnp.arange(3)).last,
+        lambda y: alista.alista(_dictionary, _dictionary.dictionary, _numbers, y, 3, jnp.arange(3)).last,
         (jnp.ones(3),),
     ),
     "hyperlista": (
@@ -230,7 +197,7 @@ ENTRY_POINTS = {
         (jax.random.key(0),),
     ),
     "random_walk": (
-        _steps(random_walk.random_walk(lambda x: jnp.sum(x**2), 0.7, 0.5), jnp.zeros((3, 8))),
+        _steps(many_walks.random_walk(lambda x: jnp.sum(x**2), 0.7, 0.5), jnp.zeros((3, 8))),
         (jax.random.key(0),),
     ),
     "dense": (_steps(dense(_machine, 0.7), jnp.ones((5, 3))), (jax.random.key(0),)),

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmjax.energies import hopfield
-from ebmjax.inference.sample import dense, gibbs, metropolis, tempering
 from ebmjax.loops import repeat
+from ebmjax.sample import gibbs, metropolis, tempering
+from ebmjax.sample.special import dense
 from ebmjax.types import BITS, Alphabet, Kernel
 
 UNITS = 10

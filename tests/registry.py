@@ -12,11 +12,7 @@ import jax.numpy as jnp
 import optax
 
 import ebmjax
-from ebmjax import (
-    circle,
-    free_energy,
-    problems,
-)
+from ebmjax import circle, free_energy, problems
 from ebmjax.energies import (
     boltzmann,
     composition,
@@ -36,21 +32,18 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.inference.minimize import (
-    coordinate,
-    gradient,
-)
-from ebmjax.inference.sample import (
-    langevin,
-)
-from ebmjax.learning import dictionary, phases
-from ebmjax.learning.contrastive import contrastive
-from ebmjax.learning.gradient import stochastic_gradient
-from ebmjax.losses.contrastive_divergence import penalized_contrast
+from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast.contrastive import contrastive
+from ebmjax.learn.dictionaries import dictionary
+from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.losses.contrast import penalized_contrast
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.evidence_bound import evidence_bound
 from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.score_matching import sliced_score_matching
+from ebmjax.minimize import descent
+from ebmjax.minimize.codes import coordinate
+from ebmjax.sample import langevin
 
 
 class EnergyExample(NamedTuple):
@@ -225,13 +218,13 @@ ENERGIES = {
 
 # Every minimizer as `energy, start -> Solution`, for a scalar start.
 MINIMIZERS = {
-    "gradient_descent": lambda energy, start: gradient.gradient_descent(energy, start, optax.adam(0.05), 200),
-    "newton": gradient.newton,
-    "multi_start": lambda energy, start: gradient.multi_start(
-        partial(gradient.newton, energy), start + jnp.linspace(0, 1, 3, dtype=start.dtype)
+    "gradient_descent": lambda energy, start: descent.gradient_descent(energy, start, optax.adam(0.05), 200),
+    "newton": descent.newton,
+    "multi_start": lambda energy, start: descent.multi_start(
+        partial(descent.newton, energy), start + jnp.linspace(0, 1, 3, dtype=start.dtype)
     ),
-    "grid_search": lambda energy, start: gradient.grid_search(energy, _ring_through(start)),
-    "refined_search": lambda energy, start: gradient.refined_search(energy, _ring_through(start)),
+    "grid_search": lambda energy, start: descent.grid_search(energy, _ring_through(start)),
+    "refined_search": lambda energy, start: descent.refined_search(energy, _ring_through(start)),
 }
 
 

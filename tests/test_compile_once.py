@@ -11,10 +11,10 @@ import pytest
 from ebmjax import circle, free_energy, gradient, problems, train
 from ebmjax.energies import ellipse, horn
 from ebmjax.energies import restricted_boltzmann as rbm
-from ebmjax.inference.sample import restricted_boltzmann as rbm_sampler
-from ebmjax.learning import phases
-from ebmjax.learning.contrastive import contrastive
+from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.losses.energy import energy_loss
+from ebmjax.sample.special import restricted as rbm_sampler
 
 
 def test_free_energy_traces_once_for_all_temperatures():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ebmjax
-from ebmjax.learning.train import train
+from ebmjax.learn.train import train
 from ebmjax.types import CONVERGED, RESULTS, STEP_LIMIT, Solution
 from tests import registry
 from tests.entry_points import ENTRY_POINTS

@@ -4,7 +4,7 @@
 
 At beta = 1 the free energy is the negative log-likelihood. It has no closed form, so an encoder proposes a normal law
 q(z|y) of the code: the noise on it is what limits its information. `ebmjax.losses.evidence_bound` learns both, and
-`ebmjax.inference.marginalize.importance_sampling` estimates F₁.
+`ebmjax.marginalize.importance_sampling` estimates F₁.
 
 Kingma and Welling (2014), "Auto-encoding variational Bayes"; LeCun & Canziani, NYU Deep Learning, week 8.
 """

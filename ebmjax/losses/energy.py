@@ -18,7 +18,7 @@ Loss = Callable[[Any, Any], Any]
 """`loss(params, batch) -> scalar`; a batch is samples stacked along a leading axis."""
 
 StochasticLoss = Callable[[Key[Array, ""], Any, Any], Any]
-"""`loss(key, params, batch) -> scalar`, which draws: for `ebmjax.learning.gradient.stochastic_gradient`."""
+"""`loss(key, params, batch) -> scalar`, which draws: for `ebmjax.learn.gradient.stochastic_gradient`."""
 
 
 def mean_over_samples(sample_loss: SampleLoss) -> Loss:

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.inference.marginalize.importance_sampling import log_density, shifted
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import StochasticLoss
+from ebmjax.marginalize.importance_sampling import log_density, shifted
 from ebmjax.types import Gaussian, Scalar, check_count, check_not_negative
 
 Encode = Callable[[Any, Any], Gaussian]

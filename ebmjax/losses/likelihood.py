@@ -8,8 +8,8 @@ from typing import Any
 
 from jaxtyping import Array
 
-from ebmjax.inference.marginalize.free_energy import log_partition
 from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
+from ebmjax.marginalize.free_energy import log_partition
 from ebmjax.temperature import check_finite_beta
 from ebmjax.types import Beta, Space
 
@@ -30,7 +30,7 @@ def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -
         ValueError: beta negative, NaN or infinite.
 
     >>> import jax.numpy as jnp
-    >>> from ebmjax.inference.marginalize.spaces import interval
+    >>> from ebmjax.marginalize.spaces import interval
     >>> nll = negative_log_likelihood(lambda mean, y: (y - mean) ** 2 / 2, interval(-8.0, 8.0, 161), 1.0)
     >>> round(float(nll(0.0, jnp.array([0.0]))), 4)  # log √(2π)
     0.9189
@@ -54,7 +54,7 @@ def conditional_negative_log_likelihood(
         space, beta: as in `negative_log_likelihood`.
 
     >>> import jax.numpy as jnp
-    >>> from ebmjax.inference.marginalize.spaces import interval
+    >>> from ebmjax.marginalize.spaces import interval
     >>> energy = lambda scale, x, y: (y - scale * x) ** 2 / 2
     >>> nll = conditional_negative_log_likelihood(energy, interval(-8.0, 8.0, 161), 1.0)
     >>> round(float(nll(1.0, (jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0])))), 4)

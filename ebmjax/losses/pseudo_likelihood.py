@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.inference.sample import gibbs
 from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
+from ebmjax.sample import gibbs
 from ebmjax.temperature import check_finite_beta, reduced
 from ebmjax.types import SPINS, Alphabet, Beta, check_units
 
@@ -64,7 +64,8 @@ def multilinear_pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alph
     """`pseudo_likelihood` of an energy that is linear in each unit while the others are held, from one gradient.
 
     Arguments, result and errors are those of `pseudo_likelihood`. The couplings of a Boltzmann machine must have zeros
-    on their diagonal and keep them (`ebmjax.learning.boltzmann.symmetric`): with s_i² the energy is not linear.
+    on their diagonal and keep them (`ebmjax.learn.contrast.boltzmann_phases.symmetric`): with s_i² the energy is not
+    linear.
 
     >>> energy = lambda w, s: -w * s[0] * s[1]
     >>> data = jnp.array([[1.0, 1.0], [1.0, -1.0]])

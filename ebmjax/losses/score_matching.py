@@ -7,7 +7,7 @@ from random directions; `denoising_score_matching` matches the score of the data
 or Z, and none sees how much weight lies in regions that are far apart: between them there are no data at which the
 slope could be seen. All want an energy that is twice differentiable in y.
 
-A loss of the second and third kind draws random numbers: `ebmjax.learning.gradient.stochastic_gradient` learns by it.
+A loss of the second and third kind draws random numbers: `ebmjax.learn.gradient.stochastic_gradient` learns by it.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ebmjax import binary_cube, interval, log_partition, posterior, product, spin_cube
 from ebmjax.energies import composition
-from ebmjax.inference.minimize.gradient import newton
+from ebmjax.minimize.descent import newton
 
 BETAS = (0.0, 0.7, 3.0)
 

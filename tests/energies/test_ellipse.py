@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ebmjax.energies import ellipse
-from ebmjax.inference.marginalize.free_energy import free_energy
-from ebmjax.inference.marginalize.spaces import circle
-from ebmjax.inference.minimize.gradient import refined_search
+from ebmjax.marginalize.free_energy import free_energy
+from ebmjax.marginalize.spaces import circle
+from ebmjax.minimize.descent import refined_search
 
 LECTURE = ellipse.Params(jnp.array([2.0, 1.5]))
 

@@ -10,7 +10,7 @@ import pytest
 import ebmjax
 from ebmjax.energies import modern_hopfield
 from ebmjax.energies.modern_hopfield import energy, free_energy, retrieve
-from ebmjax.inference.marginalize.spaces import weighted
+from ebmjax.marginalize.spaces import weighted
 
 BETAS = [0.0, 0.3, 2.0, 50.0, jnp.inf]
 

@@ -12,7 +12,7 @@ from ebmjax import binary_cube, interval
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
-from ebmjax.inference.marginalize.spaces import weighted
+from ebmjax.marginalize.spaces import weighted
 
 BETAS = [0.0, 0.3, 1.7, jnp.inf]
 CLASSES = 3

@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from experiments import cli
+from experiments.application import cli
 
 
 def explained(config):
@@ -25,7 +25,7 @@ def explained(config):
 
 @pytest.mark.parametrize("name", cli.EXPERIMENTS)
 def test_an_experiment_keeps_the_contract(name, capsys):
-    module = importlib.import_module(f"experiments.{name}")
+    module = importlib.import_module(cli.module_name(name))
     assert "\n" in (module.__doc__ or "").strip(), "a title, and what it shows"
     assert isinstance(module.QUICK, module.Config)
     assert module.Config.__dataclass_params__.frozen

@@ -20,8 +20,7 @@ from sklearn.datasets import load_digits
 
 from ebmjax import interval, log_partition, posterior, product, train
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.inference.marginalize.importance_sampling import log_density
-from ebmjax.learning.gradient import stochastic_gradient
+from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import (
     doubly_reparameterized_bound,
@@ -30,6 +29,7 @@ from ebmjax.losses.evidence_bound import (
     size_control,
     spring,
 )
+from ebmjax.marginalize.importance_sampling import log_density
 from ebmjax.types import Gaussian
 
 BERNOULLI, NORMAL = vae.bernoulli(), vae.gaussian(0.6)

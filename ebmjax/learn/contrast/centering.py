@@ -1,0 +1,69 @@
+"""Centering: a restricted Boltzmann machine learns faster in units that are measured from their means.
+
+With v - μ and h - λ in the energy, the gradient in plain parameters becomes
+
+    ∇W = d<(v - μ)(h - λ)ᵀ>,    ∇a = d<v> - ∇W λ,    ∇b = d<h> - ∇Wᵀ μ
+
+where d<·> is the difference of the two phases. It is a linear map of the plain gradient, so that flipping 0 and 1 in
+the data flips nothing in what is learned.
+
+Montavon and Müller (2012); Melchior, Fischer, Wiskott (2016), "How to center deep Boltzmann machines".
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.learn.contrast.contrastive import Preconditioner
+
+
+class Means(NamedTuple):
+    """Running means under the data."""
+
+    visible: Float[Array, " visible"]  # μ
+    hidden: Float[Array, " hidden"]  # λ
+
+
+def centering(visible_mean: Float[Array, " visible"], rate: float = 0.01) -> Preconditioner:
+    """Centering for `restricted_boltzmann.Params`, for positives that are visible states.
+
+    λ follows the hidden means at beta = 1; any λ gives a direction of descent.
+
+    Args:
+        visible_mean: mean of the data, where μ starts; λ starts at ½.
+        rate: how much of the batch's mean is taken in at each update, in [0, 1].
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+
+    >>> apply = centering(jnp.array([0.5])).apply
+    >>> params = rbm.Params(jnp.zeros((1, 1)), jnp.zeros(1), jnp.zeros(1))
+    >>> slope = rbm.Params(jnp.array([[1.0]]), jnp.array([2.0]), jnp.array([2.0]))
+    >>> float(apply(params, Means(jnp.array([0.5]), jnp.array([0.5])), slope, jnp.ones((4, 1)))[0].weights[0, 0]) < 0
+    True
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"rate: got {rate}, wanted a number in [0, 1]")
+
+    def init(params: rbm.Params) -> Means:
+        return Means(jnp.asarray(visible_mean), jnp.full_like(params.hidden_bias, 0.5))
+
+    def apply(
+        params: rbm.Params, means: Means, slope: rbm.Params, positives: Float[Array, "batch visible"]
+    ) -> tuple[rbm.Params, Means]:
+        hidden = jax.nn.sigmoid(jax.vmap(lambda visible: rbm.hidden_field(params, visible))(positives))
+        visible_mean = (1 - rate) * means.visible + rate * positives.mean(axis=0)
+        hidden_mean = (1 - rate) * means.hidden + rate * hidden.mean(axis=0)
+        # d<(v - μ)(h - λ)ᵀ>: the products of means cancel between the phases
+        weights = (
+            slope.weights - jnp.outer(visible_mean, slope.hidden_bias) - jnp.outer(slope.visible_bias, hidden_mean)
+        )
+        centred = rbm.Params(
+            weights, slope.visible_bias - weights @ hidden_mean, slope.hidden_bias - visible_mean @ weights
+        )
+        return centred, Means(visible_mean, hidden_mean)
+
+    return Preconditioner(init, apply)

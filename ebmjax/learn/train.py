@@ -1,0 +1,153 @@
+"""One scan that trains every family.
+
+`train` is a pure function of a key: `jit` it for speed, `vmap` it over seeds, temperatures and learning rates.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, Key
+
+from ebmjax.types import Learner, check_count
+
+
+class Metrics(NamedTuple):
+    """What the learner reported at every update, and whether the update was carried out: axes (epochs, batches)."""
+
+    learner: Any
+    finite: Bool[Array, "epochs batches"]
+
+
+class Progress(NamedTuple):
+    """What one epoch hands to the next: the learner's state, and whether every update so far was finite."""
+
+    state: Any
+    alive: Bool[Array, ""]
+
+
+class Trained(NamedTuple):
+    """The last finite parameters, the learner's whole state, and the metrics of every update."""
+
+    params: Any
+    state: Any
+    metrics: Metrics
+
+
+def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_size: int, epochs: int) -> Trained:
+    """Train for some epochs of shuffled mini-batches, all in one scan.
+
+    Every epoch permutes the samples anew and drops the remainder that does not fill a batch. An update whose parameters
+    are not finite is not carried out, and none after it: the state stays the last finite one, and `metrics.finite` is
+    False from there on, for this member of a vmap alone.
+
+    Args:
+        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
+        key: typed random key.
+        params: initial parameters.
+        data: arrays with the leading axis N, such as y or (x, y).
+        batch_size: samples an update, 1 … N.
+        epochs: passes over the data, at least 1.
+
+    Returns:
+        `Trained(params, state, metrics)`; metrics have the leading axes (epochs, N // batch_size).
+
+    Raises:
+        ValueError: no data, leading axes that differ, batch_size outside 1 … N, epochs below 1.
+
+    >>> import optax
+    >>> from ebmjax.learn.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> trained = train(learner, jax.random.key(0), jnp.array(0.0), jnp.full(8, 3.0), batch_size=4, epochs=20)
+    >>> round(float(trained.params), 2), trained.metrics.finite.shape
+    (3.0, (20, 2))
+    """
+    check(data, batch_size, epochs)
+    progress, keys = begin(learner, key, params, epochs)
+    progress, metrics = advance(learner, progress, keys, data, batch_size)
+    return Trained(progress.state.params, progress.state, metrics)
+
+
+def begin(learner: Learner, key: Key[Array, ""], params: Any, epochs: int) -> tuple[Progress, Key[Array, " epochs"]]:
+    """Where `train` stands before its first epoch, and the key of every epoch.
+
+    >>> import optax
+    >>> from ebmjax.learn.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> bool(progress.alive), keys.shape
+    (True, (20,))
+    """
+    init_key, epochs_key = jax.random.split(key)
+    progress = Progress(learner.init(init_key, params), _all_finite(params))
+    return progress, jax.random.split(epochs_key, epochs)
+
+
+def advance(
+    learner: Learner, progress: Progress, keys: Key[Array, " epochs"], data: Any, batch_size: int
+) -> tuple[Progress, Metrics]:
+    """Train for one epoch with each of the keys, in one scan: `train` in pieces gives the same numbers.
+
+    >>> import optax
+    >>> from ebmjax.learn.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
+    >>> data = jnp.full(8, 3.0)
+    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> progress, first = advance(learner, progress, keys[:5], data, batch_size=4)
+    >>> progress, rest = advance(learner, progress, keys[5:], data, batch_size=4)
+    >>> round(float(progress.state.params), 2), rest.finite.shape
+    (3.0, (15, 2))
+    """
+    samples = jax.tree.leaves(data)[0].shape[0]
+    batches = samples // batch_size
+
+    def update(carry, key_and_rows):
+        state, alive = carry
+        update_key, rows = key_and_rows
+        batch = jax.tree.map(lambda leaf: leaf[rows], data)
+        new, metrics = learner.update(update_key, state, batch)
+        alive = alive & _all_finite(new.params)
+        state = jax.tree.map(lambda fresh, old: jnp.where(alive, fresh, old), new, state)
+        return Progress(state, alive), Metrics(metrics, alive)
+
+    def epoch(carry, key):
+        order_key, updates_key = jax.random.split(key)
+        order = _shuffled(order_key, samples)[: batches * batch_size]
+        keys = jax.random.split(updates_key, batches)
+        return jax.lax.scan(update, carry, (keys, order.reshape(batches, batch_size)))
+
+    return jax.lax.scan(epoch, progress, keys)
+
+
+def check(data: Any, batch_size: int, epochs: int) -> None:
+    """Raise ValueError, naming the argument, for data and sizes that `train` cannot work with.
+
+    >>> check(jnp.ones(4), batch_size=5, epochs=1)
+    Traceback (most recent call last):
+    ValueError: batch_size: got 5, wanted 1 to 4, the number of samples
+    """
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
+        raise ValueError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
+    ((samples,),) = sizes
+    if not 1 <= batch_size <= samples:
+        raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
+    check_count("epochs", epochs)
+
+
+def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
+    """A permutation of range(samples).
+
+    Up to 4,096 samples: random words with the index in their low bits are sorted, one native sort of one operand, five
+    times as fast on CPU as sorting pairs. Ties of the 20 or more random bits, which keep their order, are then rare.
+    """
+    if samples > 4096:
+        return jax.random.permutation(key, samples)
+    index_bits = jnp.uint32(2 ** (samples - 1).bit_length() - 1)
+    words = (jax.random.bits(key, (samples,)) & ~index_bits) | jnp.arange(samples, dtype=jnp.uint32)
+    return (jnp.sort(words) & index_bits).astype(jnp.int32)
+
+
+def _all_finite(params: Any) -> Bool[Array, ""]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()

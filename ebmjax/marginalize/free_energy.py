@@ -1,0 +1,113 @@
+"""The free energy of an energy over a space, at any temperature: the one primitive that everything else uses."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ebmjax.temperature import check_beta, softargmin, softmin
+from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space, check_not_negative
+
+
+def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
+    """F_beta = -1/beta log 1/|Z| ∫ exp(-beta E(z)) dz: the mean of E when hot, its minimum when cold.
+
+    Args:
+        energy: `energy(z) -> scalar`, of one point of the space.
+        space: what is marginalized over.
+        beta: inverse temperature in [0, inf], static or traced.
+
+    Returns:
+        A scalar, in the units of the energy; non-increasing in beta. Exact on an enumerated space; on a grid as good
+        as the grid, which `marginal` reports and `refine` mends.
+
+    Raises:
+        ValueError: beta negative, NaN or not a scalar; an energy that is not a scalar; an empty space.
+
+    LeCun et al. (2006), "A tutorial on energy-based learning", eq. 8, here divided by |Z|, so that beta = 0 is defined.
+
+    >>> from ebmjax.marginalize.spaces import circle
+    >>> energy = lambda z: (2 - jnp.cos(z)) ** 2
+    >>> [round(float(free_energy(energy, circle(48), beta)), 4) for beta in (0.0, 1.0, jnp.inf)]
+    [4.5, 2.3256, 1.0]
+    """
+    check_beta(beta)
+    return softmin(energies(energy, space), beta, space.log_weights)
+
+
+def posterior(energy: Energy, space: Space, beta: Beta) -> Float[Array, " points"]:
+    """Boltzmann weights of the points, w exp(-beta E) / Σ w exp(-beta E): they sum to one. Errors as `free_energy`.
+
+    >>> from ebmjax.marginalize.spaces import binary_cube
+    >>> posterior(lambda units: units.sum(), binary_cube(1), jnp.inf).tolist()
+    [1.0, 0.0]
+    """
+    check_beta(beta)
+    return softargmin(energies(energy, space), beta, space.log_weights)
+
+
+def log_partition(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
+    """log Z = log ∫ exp(-beta E(z)) dz = log|Z| - beta F_beta: a sum over states, an integral over a continuum.
+
+    -inf or +inf at beta = inf, unless the least energy is zero. Arguments and errors as in `free_energy`.
+
+    >>> from ebmjax.marginalize.spaces import binary_cube
+    >>> round(float(jnp.exp(log_partition(lambda units: units.sum() * 0.0, binary_cube(3), 1.0))), 4)
+    8.0
+    """
+    value = free_energy(energy, space, beta)
+    beta = jnp.asarray(beta).astype(value.dtype)
+    nothing = ((beta == 0) & (jnp.abs(value) == jnp.inf)) | ((beta == jnp.inf) & (value == 0))
+    return space.log_volume - jnp.where(nothing, 0, beta) * jnp.where(nothing, 0, value)
+
+
+def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) -> Marginal:
+    """The free energy on an ordered, uniform grid, and how far it is to be trusted.
+
+    Every other point of the grid gives a second answer; the difference of the two halves estimates the error of the
+    grid at half its resolution. `result` is `TOO_COARSE` where that exceeds tolerance · max(|F|, 1/beta), which
+    happens when the spacing is wider than the peaks of exp(-beta E): then use `refine`, or more points.
+
+    Args:
+        energy, space, beta: as in `free_energy`, on a `circle` or an `interval` of at least 4 points.
+        tolerance: the relative error that is still good enough.
+
+    Returns:
+        `Marginal(free_energy, error, result)`.
+
+    Raises:
+        ValueError: as `free_energy`; fewer than 4 points; a negative tolerance.
+
+    >>> from ebmjax.marginalize.spaces import circle
+    >>> energy = lambda z: (15 - 15 * jnp.cos(z - 0.06)) ** 2 + (15 * jnp.sin(z - 0.06)) ** 2
+    >>> [int(marginal(energy, circle(48), beta).result) == TOO_COARSE for beta in (0.01, 100.0)]
+    [False, True]
+    """
+    check_beta(beta)
+    check_not_negative("tolerance", tolerance)
+    values = energies(energy, space)
+    if len(values) < 4:
+        raise ValueError(f"space: got {len(values)} points, wanted at least 4 to compare two halves")
+    value = softmin(values, beta, space.log_weights)
+    halves = [softmin(values[start::2], beta, space.log_weights[start::2]) for start in (0, 1)]
+    error = jnp.abs(halves[0] - halves[1])
+    beta = jnp.asarray(beta).astype(value.dtype)
+    scale = jnp.maximum(jnp.abs(value), jnp.where(beta > 0, 1 / jnp.where(beta > 0, beta, 1), jnp.inf))
+    return Marginal(value, error, jnp.where(error <= tolerance * scale, CONVERGED, TOO_COARSE))
+
+
+def energies(energy: Energy, space: Space) -> Float[Array, " points"]:
+    """The energy of every point of a space: `jax.vmap(energy)(space.points)`, checked to be one scalar each.
+
+    Raises ValueError where the energy is not a scalar or the space is empty.
+
+    >>> from ebmjax.marginalize.spaces import spin_cube
+    >>> energies(lambda spins: spins.sum(), spin_cube(1)).tolist()
+    [-1.0, 1.0]
+    """
+    size = space.log_weights.shape[0]
+    if size == 0:
+        raise ValueError("space: got no points, wanted at least one")
+    values = jax.vmap(energy)(space.points)
+    if getattr(values, "shape", None) != (size,):
+        raise ValueError(f"energy: got {jax.tree.map(jnp.shape, values)} for {size} points, wanted one scalar a point")
+    return values

@@ -1,0 +1,94 @@
+"""HyperLISTA: analytic weights, support selection and momentum, all of it ruled by three numbers.
+
+    θ = c₁ μ ‖W⁺(Wz - y)‖₁        β = c₂ μ ‖z‖₀        p = c₃ min(log(‖W⁺y‖₁ / ‖W⁺(Wz - y)‖₁), atoms)
+    z ← shrink_θ^p(z + W̃ᵀ(y - Wz) + β (z - z_before))
+
+shrink_θ^p lets the p largest entries pass whole, p rounded down. The three numbers are found by trying: nothing is
+trained, and `jax.vmap` over them searches a grid.
+Chen, Liu, Wang, Yin (2021), "Hyperparameter tuning is all you need for LISTA", with the step γ = 1.
+"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ebmjax.energies import sparse_coding
+from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
+from ebmjax.minimize.unrolled.support import shrink_but_largest
+from ebmjax.minimize.unrolled.unroll import Codes, unroll
+from ebmjax.types import check_shape
+
+
+class HyperLista(NamedTuple):
+    """The three numbers, each shared by all layers or with a leading axis of layers."""
+
+    threshold: Float[Array, "*layers"]  # c₁
+    momentum: Float[Array, "*layers"]  # c₂
+    support: Float[Array, "*layers"]  # c₃
+
+
+class Prepared(NamedTuple):
+    """What HyperLISTA needs to know of a dictionary W; from `prepare`."""
+
+    dictionary: Float[Array, "observed atoms"]  # W
+    analytic: Float[Array, "observed atoms"]  # W̃
+    inverse: Float[Array, "atoms observed"]  # W⁺
+    coherence: Float[Array, ""]  # μ
+
+
+def prepare(params: sparse_coding.Params) -> Prepared:
+    """Symmetric analytic weights, pseudo-inverse and coherence of a dictionary, once for all observations.
+
+    Raises ValueError for static atoms that are zero or not finite.
+
+    >>> prepare(sparse_coding.Params(jnp.eye(2))).coherence.item()
+    0.0
+    """
+    analytic = symmetric_weights(params)
+    return Prepared(params.dictionary, analytic, jnp.linalg.pinv(params.dictionary), coherence(params, analytic))
+
+
+def hyperlista(
+    prepared: Prepared, weights: HyperLista, y: Float[Array, " observed"], layers: int | None = None
+) -> Codes:
+    """K layers from z = 0.
+
+    Args:
+        prepared: of the dictionary.
+        weights: the three numbers, not negative.
+        y: an observation.
+        layers: K, static; may be left out where the weights have it as a leading axis.
+
+    Returns:
+        `Codes(last, every)`.
+
+    Raises:
+        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1.
+
+    >>> prepared = prepare(sparse_coding.Params(jnp.array([[1.0, 0.6], [0.0, 0.8]])))
+    >>> weights = HyperLista(jnp.array(0.5), jnp.array(0.0), jnp.array(1.0))
+    >>> hyperlista(prepared, weights, jnp.array([2.0, 0.0]), 12).last.round(2).tolist()
+    [2.0, 0.0]
+    """
+    dictionary = prepared.dictionary
+    check_shape("y", y, dictionary.shape[:1])
+    atoms = dictionary.shape[1]
+    first = jnp.sum(jnp.abs(prepared.inverse @ y))
+    # an observation that is explained leaves no logarithm of zero
+    least = jnp.finfo(dictionary.dtype).eps * first + jnp.finfo(dictionary.dtype).tiny
+
+    def layer(own: Any, index: Any, state: Any) -> Any:
+        z, before = state
+        residual = y - dictionary @ z
+        error = jnp.sum(jnp.abs(prepared.inverse @ residual))
+        threshold = own.threshold * prepared.coherence * error
+        momentum = own.momentum * prepared.coherence * jnp.sum((z != 0).astype(z.dtype))
+        count = own.support * jnp.minimum(jnp.log(jnp.maximum(first / jnp.maximum(error, least), 1)), atoms)
+        moved = z + prepared.analytic.T @ residual + momentum * (z - before)
+        after = shrink_but_largest(moved, threshold, count.astype(jnp.int32))
+        return (after, z), after
+
+    start = jnp.zeros(atoms, dictionary.dtype)
+    (last, _), every = unroll(layer, weights, (0, 0, 0), (start, start), layers)
+    return Codes(last, every)

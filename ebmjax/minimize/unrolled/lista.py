@@ -1,0 +1,185 @@
+"""LISTA: sparse inference in a fixed number of steps, whose matrices and thresholds are learned.
+
+    z ← shrink_θ(W_e y + S z)                   Gregor & LeCun (2010), from W_e = Wᵀ/L, S = I - WᵀW/L, θ = λ/L
+    z ← shrink_θ(z + Gᵀ(y - Wz))                coupled weights, Chen et al. (2018)
+
+From its initial weights each is ISTA, step for step. Both start at z = 0 and are functions of one observation.
+`ebmjax.gradient` trains them on `energy_loss(supervised(infer))` with data (y, z*), or on
+`energy_loss(unsupervised(infer, energy))` with data y; `ebmjax.learn.layerwise` one layer after the other.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ebmjax.energies import sparse_coding
+from ebmjax.energies.regularizers import shrink
+from ebmjax.minimize.unrolled.support import thresholded
+from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
+from ebmjax.types import Scalar, check_not_negative, check_shape, is_static
+
+
+class Lista(NamedTuple):
+    """Weights of LISTA, each shared by all layers or with a leading axis of layers (`unrolled.per_layer`)."""
+
+    encoder: Float[Array, "*layers atoms observed"]  # W_e
+    lateral: Float[Array, "*layers atoms atoms"]  # S
+    threshold: Float[Array, "*layers atoms"]  # θ
+
+
+class Coupled(NamedTuple):
+    """Weights of coupled LISTA, each shared by all layers or with a leading axis of layers."""
+
+    encoder: Float[Array, "*layers observed atoms"]  # G
+    threshold: Float[Array, "*layers"]  # θ
+
+
+class _Driven(NamedTuple):
+    drive: Any
+    lateral: Any
+    threshold: Any
+
+
+def init_lista(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar | None = None) -> Lista:
+    """W_e = Wᵀ/L, S = I - WᵀW/L, θ = λ/L: the weights, shared, with which LISTA is ISTA.
+
+    Args:
+        params: the dictionary W.
+        weight: λ, not negative.
+        lipschitz: L, above 0; `sparse_coding.lipschitz(params)` if left out.
+
+    Raises:
+        ValueError: a static weight that is negative, a static L that is not above 0.
+
+    >>> init_lista(sparse_coding.Params(jnp.eye(2)), 0.5, 2.0).lateral.tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
+    dictionary, bound = params.dictionary, _bound(params, weight, lipschitz)
+    atoms = dictionary.shape[1]
+    identity = jnp.eye(atoms, dtype=dictionary.dtype)
+    threshold = jnp.full(atoms, weight / bound, dictionary.dtype)
+    return Lista(dictionary.T / bound, identity - dictionary.T @ dictionary / bound, threshold)
+
+
+def init_coupled(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar | None = None) -> Coupled:
+    """G = W/L, θ = λ/L: the weights, shared, with which coupled LISTA is ISTA. Arguments and errors: `init_lista`.
+
+    >>> init_coupled(sparse_coding.Params(jnp.eye(2)), 0.5, 2.0).encoder.tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
+    bound = _bound(params, weight, lipschitz)
+    return Coupled(params.dictionary / bound, jnp.asarray(weight / bound, params.dictionary.dtype))
+
+
+def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = None) -> Codes:
+    """K layers z ← shrink_θ(W_e y + S z) from z = 0.
+
+    Args:
+        weights: shared, or one set a layer.
+        y: an observation.
+        layers: K, static; may be left out where the weights have it as a leading axis.
+
+    Returns:
+        `Codes(last, every)`.
+
+    Raises:
+        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1.
+
+    Gregor & LeCun (2010), "Learning fast approximations of sparse coding", algorithm 3.
+
+    >>> weights = init_lista(sparse_coding.Params(jnp.eye(2)), 0.5, 1.0)
+    >>> lista(weights, jnp.array([2.0, 0.25]), 3).last.tolist()
+    [1.5, 0.0]
+    """
+    check_shape("y", y, weights.encoder.shape[-1:])
+    # the observation is multiplied by the encoders of all layers at once, outside of the loop
+    driven = _Driven(weights.encoder @ y, weights.lateral, weights.threshold)
+
+    def layer(own: Any, index: Any, z: Any) -> Any:
+        z = shrink(own.drive + own.lateral @ z, own.threshold)
+        return z, z
+
+    start = jnp.zeros(weights.lateral.shape[-1], driven.drive.dtype)
+    return Codes(*unroll(layer, driven, (1, 2, 1), start, layers))
+
+
+def coupled(
+    params: sparse_coding.Params,
+    weights: Coupled,
+    y: Float[Array, " observed"],
+    layers: int | None = None,
+    support: Int[Array, " layers"] | None = None,
+) -> Codes:
+    """K layers z ← shrink_θ(z + Gᵀ(y - Wz)) from z = 0, by choice with support selection.
+
+    Args:
+        params: the dictionary W, which is not learned.
+        weights: shared, or one set a layer.
+        y: an observation.
+        layers: K, static; may be left out where the weights have it as a leading axis.
+        support: how many of the largest entries pass each layer's threshold whole (`support.growing_support`).
+
+    Returns:
+        `Codes(last, every)`.
+
+    Raises:
+        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1, a
+            support that is not one number a layer.
+
+    Chen, Liu, Wang, Yin (2018), "Theoretical linear convergence of unfolded ISTA", LISTA-CP and LISTA-CPSS.
+
+    >>> dictionary = sparse_coding.Params(jnp.eye(2))
+    >>> weights = init_coupled(dictionary, 0.5, 1.0)
+    >>> coupled(dictionary, weights, jnp.array([2.0, 0.25]), 3).last.tolist()
+    [1.5, 0.0]
+    >>> coupled(dictionary, weights, jnp.array([2.0, 0.25]), 3, jnp.array([0, 1, 1])).last.tolist()
+    [2.0, 0.0]
+    """
+    check_shape("y", y, params.dictionary.shape[:1])
+    ranks = (2, 0)
+    check_support(support, weights, ranks, layers)
+
+    def layer(own: Any, index: Any, z: Any) -> Any:
+        moved = z + own.encoder.T @ (y - params.dictionary @ z)
+        z = thresholded(moved, own.threshold, support, index)
+        return z, z
+
+    start = jnp.zeros(params.dictionary.shape[1], params.dictionary.dtype)
+    return Codes(*unroll(layer, weights, ranks, start, layers))
+
+
+def supervised(infer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`sample_loss(weights, (y, code)) = ½‖infer(weights, y) - code‖²`: to learn codes that are known.
+
+    Args:
+        infer: `infer(weights, y) -> z`, such as `lambda weights, y: lista(weights, y).last`.
+
+    >>> float(supervised(lambda gain, y: gain * y)(2.0, (jnp.ones(2), jnp.ones(2))))
+    1.0
+    """
+    return lambda weights, sample: jnp.sum(jnp.square(infer(weights, sample[0]) - sample[1])) / 2
+
+
+def unsupervised(infer: Callable[[Any, Any], Any], energy: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`sample_loss(weights, y) = energy(y, infer(weights, y))`: to learn inference from the energy alone.
+
+    Args:
+        infer: `infer(weights, y) -> z`.
+        energy: `energy(y, z) -> scalar`, such as `partial(sparse_coding.energy, params, l1(0.1))`.
+
+    >>> float(unsupervised(lambda gain, y: gain * y, lambda y, z: (y - z) ** 2)(2.0, 3.0))
+    9.0
+    """
+    return lambda weights, y: energy(y, infer(weights, y))
+
+
+def _bound(params, weight, lipschitz):
+    sparse_coding.check(params)
+    check_not_negative("weight", weight)
+    if lipschitz is None:
+        return sparse_coding.lipschitz(params)
+    if is_static(lipschitz) and not float(lipschitz) > 0:
+        raise ValueError(f"lipschitz: got {float(lipschitz)}, wanted a number above 0")
+    return lipschitz

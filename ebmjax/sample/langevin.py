@@ -1,0 +1,184 @@
+"""Langevin: walk down the slope of the energy, pushed about by noise of the right strength.
+
+    unadjusted    x' = x - ε beta ∇E(x) + √(2ε) ξ
+    mala          the same as a proposal, accepted or refused by Metropolis and Hastings: no bias at any ε
+    underdamped   the walker has a momentum, which friction and noise renew: the splitting BAOAB
+
+Only the second has the law exp(-beta E)/Z exactly. The law of `unadjusted` is off by O(ε), that of `underdamped` by
+O(h²) in its time step h = √(2ε), and not at all where the energy is quadratic. Positions are arrays of floats, or any
+pytree of them. beta must be finite: at beta = inf the noise has no weight beside the slope, which is minimization.
+
+Where the energy or its gradient is not finite, `mala` refuses the move and stays; the other two cannot refuse: they say
+`diverged`, and the caller starts the chain anew.
+
+Rossky, Doll and Friedman (1978), "Brownian dynamics as smart Monte Carlo simulation"; Roberts and Tweedie (1996),
+"Exponential convergence of Langevin distributions and their discrete approximations"; Leimkuhler and Matthews (2013),
+"Rational construction of stochastic numerical methods for molecular sampling".
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
+
+from ebmjax.sample.gradient_state import Info, State, decide, inner, is_finite, locate, moved, normal_like, scaled
+from ebmjax.temperature import check_finite_beta, reduced
+from ebmjax.types import Beta, Energy, Kernel, Scalar, check_not_negative, check_positive
+
+
+class MovingState(NamedTuple):
+    """A walker with a momentum."""
+
+    position: PyTree[Array]
+    energy: Float[Array, ""]
+    gradient: PyTree[Array]
+    momentum: PyTree[Array]
+    moving: Bool[Array, ""]
+    """False before the first step, which draws the momentum."""
+
+
+class UnadjustedInfo(NamedTuple):
+    """What happened in a step that cannot be refused."""
+
+    energy_change: Float[Array, ""]
+    diverged: Bool[Array, ""]  # energy or gradient is not finite any more
+
+
+def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
+    """The unadjusted Langevin algorithm: x' = x - ε beta ∇E(x) + √(2ε) ξ, every move accepted.
+
+    Its stationary law is near exp(-beta E)/Z, with a bias of O(ε). For a quadratic energy, where beta ∇E = K (x - μ),
+    it is the normal law of mean μ and covariance (K - ½ ε K²)⁻¹ in place of K⁻¹, and there is none at all for
+    ε ≥ 2/λ_max(K).
+
+    Args:
+        energy: `energy(position) -> scalar`, differentiable.
+        beta: inverse temperature in [0, inf[; may be traced.
+        step_size: ε, positive, in units of position²; may be traced.
+
+    Returns:
+        Kernel whose info has `energy_change` and `diverged`.
+
+    Raises:
+        ValueError: a bad or infinite beta, a step size that is not positive.
+        TypeError: at `init`, a position of integers or booleans.
+
+    Rossky, Doll and Friedman (1978), eq. 4; Roberts and Tweedie (1996), eq. 4.
+
+    >>> kernel = unadjusted(lambda x: x**2 / 2, 2.0, 0.1)
+    >>> state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array(1.0)))
+    >>> bool(info.energy_change == state.energy - 0.5), bool(info.diverged)
+    (True, False)
+    """
+    check_finite_beta(beta)
+    check_positive("step_size", step_size)
+
+    def step(key: Key[Array, ""], state: State) -> tuple[State, UnadjustedInfo]:
+        new = locate(energy, _langevin_move(state, normal_like(key, state.position), beta, step_size))
+        return new, UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
+
+    return Kernel(lambda position: locate(energy, position), step)
+
+
+def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
+    """The Metropolis-adjusted Langevin algorithm, which leaves exp(-beta E)/Z invariant at any step size.
+
+        x' = x - ε beta ∇E(x) + √(2ε) ξ,    accepted with probability min(1, exp(-Δ)),
+        Δ = beta (E(x') - E(x)) + log q(x'|x) - log q(x|x')
+          = beta (E(x') - E(x)) - √(ε/2) ξᵀ(g + g') + ε/4 ‖g + g'‖²,    g = beta ∇E
+
+    The last line is the exact Hastings ratio, without the 1/ε that would lose digits where ε is small. One step of
+    `hamiltonian` with the time step √(2ε) is the same.
+
+    Args:
+        energy: `energy(position) -> scalar`, differentiable; a position where it or its gradient is not finite is
+            never entered, and counts as a divergence.
+        beta: inverse temperature in [0, inf[; may be traced.
+        step_size: ε, positive, in units of position²; may be traced. About 0.57 accepted is best in many dimensions.
+
+    Returns:
+        Kernel whose info has `accepted`, `energy_error` = Δ and `diverged`.
+
+    Raises:
+        ValueError: a bad or infinite beta, a step size that is not positive.
+        TypeError: at `init`, a position of integers or booleans.
+
+    Rossky, Doll and Friedman (1978), eq. 7; Roberts and Tweedie (1996), section 1.4.1.
+
+    >>> kernel = mala(lambda x: x**2 / 2, 2.0, 0.1)
+    >>> state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array(1.0)))
+    >>> bool(info.accepted), bool(jnp.abs(info.energy_error) < 0.1)
+    (True, True)
+    """
+    check_finite_beta(beta)
+    check_positive("step_size", step_size)
+
+    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        noise_key, accept_key = jax.random.split(key)
+        noise = normal_like(noise_key, state.position)
+        new = locate(energy, _langevin_move(state, noise, beta, step_size))
+        dtype = new.energy.dtype
+        epsilon = jnp.asarray(step_size).astype(dtype)
+        slopes = scaled(moved(state.gradient, new.gradient, 1), beta)
+        hastings = epsilon / 4 * inner(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner(noise, slopes, dtype)
+        return decide(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
+
+    return Kernel(lambda position: locate(energy, position), step)
+
+
+def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar) -> Kernel:
+    """Langevin dynamics with a momentum, by the splitting BAOAB; unit mass, every move accepted.
+
+        B  p ← p - h/2 beta ∇E(x)      A  x ← x + h/2 p      O  p ← c p + √(1 - c²) ξ,    c = exp(-friction h)
+
+    The law of position and momentum is exp(-beta E(x) - p²/2)/Z up to a bias of O(h²); that of positions is exact where
+    the energy is quadratic, for every h < 2/√λ_max(beta ∇²E). A new walker draws its momentum in its first step, and
+    skips O there: run from `init` at each step, as `tempering` does, it is the unadjusted algorithm at ε = h²/2.
+
+    Args:
+        energy: `energy(position) -> scalar`, differentiable.
+        beta: inverse temperature in [0, inf[; may be traced.
+        step_size: the time step h, positive, in units of position; may be traced.
+        friction: how fast momentum is forgotten, in units of 1/h; not negative, and 0 keeps it for ever.
+
+    Returns:
+        Kernel whose info has `energy_change` and `diverged`.
+
+    Raises:
+        ValueError: a bad or infinite beta, a step size that is not positive, a negative friction.
+        TypeError: at `init`, a position of integers or booleans.
+
+    Leimkuhler and Matthews (2013), table 1 and eq. 10.
+
+    >>> kernel = underdamped(lambda x: x**2 / 2, 2.0, 0.1, friction=1.0)
+    >>> state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array(1.0)))
+    >>> bool(state.moving), bool(info.diverged)
+    (True, False)
+    """
+    check_finite_beta(beta)
+    check_positive("step_size", step_size)
+    check_not_negative("friction", friction)
+
+    def init(position: PyTree[Array]) -> MovingState:
+        start = locate(energy, position)
+        return MovingState(*start, momentum=scaled(start.position, 0), moving=jnp.array(False))
+
+    def step(key: Key[Array, ""], state: MovingState) -> tuple[MovingState, UnadjustedInfo]:
+        noise = normal_like(key, state.position)
+        forgotten = jnp.where(state.moving, jnp.asarray(friction, float) * jnp.asarray(step_size, float), 0)
+        momentum = jax.tree.map(lambda old, fresh: jnp.where(state.moving, old, fresh), state.momentum, noise)
+        momentum = moved(momentum, state.gradient, -0.5, beta, step_size)
+        position = moved(state.position, momentum, 0.5, step_size)
+        momentum = moved(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
+        new = locate(energy, moved(position, momentum, 0.5, step_size))
+        momentum = moved(momentum, new.gradient, -0.5, beta, step_size)
+        info = UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
+        return MovingState(*new, momentum=momentum, moving=jnp.array(True)), info
+
+    return Kernel(init, step)
+
+
+def _langevin_move(state, noise, beta, step_size):
+    drifted = moved(state.position, state.gradient, -1, beta, step_size)
+    return moved(drifted, noise, jnp.sqrt(2 * jnp.asarray(step_size, float)))

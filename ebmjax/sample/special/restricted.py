@@ -1,0 +1,209 @@
+"""Gibbs sampling of restricted Boltzmann machines: all hidden units at once, then all visible ones.
+
+    h ~ P(h | v),    v ~ P(v | h)
+
+A position is the pair (visible, hidden). A sweep begins with the hidden units, as contrastive divergence needs it:
+after it, v follows h, and nothing of the old h is left. Fields are the closed forms of the energies, not gradients, so
+that a sweep over a batch is two matrix products.
+
+Sweeps are composed of draws, `draw(key, position) -> position`, by `gibbs.alternate`; `held` makes a draw that leaves
+some visible units as they are, such as half a picture, or a label.
+
+Hinton (2002), "Training products of experts by minimizing contrastive divergence".
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
+from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
+from ebmjax.sample import gibbs
+from ebmjax.temperature import check_beta, reduced
+from ebmjax.types import BITS, Beta, Kernel, check_shape, check_units, is_static
+
+Position = tuple[Float[Array, " visible"], Float[Array, " hidden"]]
+"""(visible, hidden)."""
+
+Draw = Callable[[Key[Array, ""], Position], Position]
+"""One layer anew from its law given the other."""
+
+
+def binary(params: rbm.Params, beta: Beta) -> Kernel:
+    """A sweep of the binary machine, equal in law to `gibbs.block(energy, beta, ((1,), (0,)), BITS)`, and quicker.
+
+    Args:
+        params: of `restricted_boltzmann`.
+        beta: inverse temperature in [0, inf].
+
+    Raises:
+        ValueError: a bad beta; at `init`, static units that are not 0 or 1, layers of another size.
+
+    >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> kernel = binary(params, jnp.inf)
+    >>> state, _ = kernel.step(jax.random.key(0), kernel.init((jnp.ones(3), jnp.zeros(2))))
+    >>> [layer.tolist() for layer in state.position]
+    [[1.0, 1.0, 1.0], [1.0, 1.0]]
+    """
+    return _kernel(params, [draw_hidden(params, beta), draw_visible(params, beta)])
+
+
+def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
+    """A sweep of the machine with Gaussian visible units.
+
+    Args:
+        params: of `restricted_boltzmann_gaussian`.
+        beta: inverse temperature in ]0, inf]: at 0 the visible units have no law.
+
+    Raises:
+        ValueError: a bad beta, or a static 0; at `init`, static hidden units that are not 0 or 1, layers of another
+            size.
+
+    >>> params = gaussian_rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2), jnp.zeros(3))
+    >>> kernel = gaussian(params, jnp.inf)
+    >>> kernel.step(jax.random.key(0), kernel.init((jnp.ones(3), jnp.zeros(2))))[0].position[0].tolist()
+    [2.0, 2.0, 2.0]
+    """
+    check_beta(beta)
+    if is_static(beta) and float(beta) == 0:
+        raise ValueError("beta: got 0.0, wanted an inverse temperature above 0, where Gaussian units have a law")
+
+    def hidden(key: Key[Array, ""], position: Position) -> Position:
+        visible, _ = position
+        return visible, gibbs.draw(key, gaussian_rbm.hidden_field(params, visible), beta, BITS)
+
+    def visible(key: Key[Array, ""], position: Position) -> Position:
+        mean, deviation = gaussian_rbm.visible_law(params, position[1], beta)
+        return mean + deviation * jax.random.normal(key, mean.shape, mean.dtype), position[1]
+
+    return _kernel(params, [hidden, visible], reals=True)
+
+
+def labelled(params: rbm.Params, classes: int, beta: Beta) -> Kernel:
+    """A sweep of the machine whose last visible units are a label: it is drawn as one unit of `classes` values.
+
+    Args:
+        params: of `restricted_boltzmann`, with pixels + classes visible units.
+        classes: C, static, at least 2.
+        beta: inverse temperature in [0, inf].
+
+    Raises:
+        ValueError: a bad beta or number of classes; at `init`, static units that are not 0 or 1 or a label without
+            exactly one of them on, layers of another size.
+
+    >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
+    >>> kernel = labelled(params, 2, jnp.inf)
+    >>> state, _ = kernel.step(jax.random.key(0), kernel.init((jnp.array([0.0, 0.0, 1.0, 0.0]), jnp.zeros(2))))
+    >>> state.position[0].tolist()
+    [1.0, 1.0, 0.0, 1.0]
+    """
+    labels_rbm.check_classes(params, classes)
+    return _kernel(params, [draw_hidden(params, beta), draw_labelled(params, classes, beta)], classes=classes)
+
+
+def label_held(params: rbm.Params, classes: int, beta: Beta) -> Kernel:
+    """A sweep of P(v, h | c): the label stays what it is. Arguments and errors as in `labelled`.
+
+    >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
+    >>> kernel = label_held(params, 2, jnp.inf)
+    >>> state, _ = kernel.step(jax.random.key(0), kernel.init((jnp.array([0.0, 0.0, 1.0, 0.0]), jnp.zeros(2))))
+    >>> state.position[0].tolist()
+    [1.0, 1.0, 1.0, 0.0]
+    """
+    labels_rbm.check_classes(params, classes)
+    is_label = np.arange(params.visible_bias.shape[0]) >= params.visible_bias.shape[0] - classes
+    draws = [draw_hidden(params, beta), held(draw_visible(params, beta), is_label)]
+    return _kernel(params, draws, classes=classes)
+
+
+def draw_hidden(params: rbm.Params, beta: Beta) -> Draw:
+    """h ~ P(h | v) of binary visible units. Raises ValueError for a bad beta.
+
+    >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> draw_hidden(params, jnp.inf)(jax.random.key(0), (jnp.ones(3), jnp.zeros(2)))[1].tolist()
+    [1.0, 1.0]
+    """
+    check_beta(beta)
+    return lambda key, position: (
+        position[0],
+        gibbs.draw(key, rbm.hidden_field(params, position[0]), beta, BITS),
+    )
+
+
+def draw_visible(params: rbm.Params, beta: Beta) -> Draw:
+    """v ~ P(v | h) of binary units. Raises ValueError for a bad beta.
+
+    >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> draw_visible(params, jnp.inf)(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    check_beta(beta)
+    return lambda key, position: (
+        gibbs.draw(key, rbm.visible_field(params, position[1]), beta, BITS),
+        position[1],
+    )
+
+
+def draw_labelled(params: rbm.Params, classes: int, beta: Beta) -> Draw:
+    """(v, c) ~ P(v | h) P(c | h): binary pixels, then one label unit on. Raises ValueError for a bad beta or classes.
+
+    >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
+    >>> draw_labelled(params, 2, jnp.inf)(jax.random.key(0), (jnp.zeros(4), jnp.ones(2)))[0].tolist()
+    [1.0, 1.0, 0.0, 1.0]
+    """
+    check_beta(beta)
+    labels_rbm.check_classes(params, classes)
+
+    def draw(key: Key[Array, ""], position: Position) -> Position:
+        _, hidden = position
+        pixels_key, label_key = jax.random.split(key)
+        field = rbm.visible_field(params, hidden)
+        pixels = gibbs.draw(pixels_key, field[:-classes], beta, BITS)
+        # differences from the best class, so that ties are drawn evenly at beta = inf
+        logits = reduced(field[-classes:] - field[-classes:].max(), beta)
+        label = jax.nn.one_hot(jax.random.categorical(label_key, logits), classes, dtype=field.dtype)
+        return jnp.concatenate([pixels, label]), hidden
+
+    return draw
+
+
+def held(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
+    """A draw that leaves the visible units under the mask as they are: they are conditioned on.
+
+    It is right for units that are independent given the hidden ones, which all visible units here are, one another's
+    label units aside: hold all of a label or none of it.
+
+    >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> completed = held(draw_visible(params, jnp.inf), np.array([True, False, False]))
+    >>> completed(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
+    [0.0, 1.0, 1.0]
+    """
+
+    def conditioned(key: Key[Array, ""], position: Position) -> Position:
+        visible, hidden = draw(key, position)
+        return jnp.where(mask, position[0], visible), hidden
+
+    return conditioned
+
+
+def _kernel(params: Any, draws: list[Draw], reals: bool = False, classes: int = 0) -> Kernel:
+    """`gibbs.alternate`, with what is known of the first position checked."""
+    kernel = gibbs.alternate(draws)
+
+    def init(position: Position) -> gibbs.State:
+        visible, hidden = position
+        check_shape("visible", visible, params.visible_bias.shape)
+        check_shape("hidden", hidden, params.hidden_bias.shape)
+        check_units("hidden", hidden, BITS)
+        if not reals:
+            check_units("visible", visible, BITS)
+        if classes and is_static(visible) and np.sum(np.asarray(visible)[-classes:]) != 1:
+            raise ValueError(f"visible: got a label of {np.asarray(visible)[-classes:].tolist()}, wanted one unit on")
+        return kernel.init((visible, hidden))
+
+    return Kernel(init, kernel.step)

@@ -1,0 +1,232 @@
+"""Classifiers of pictures trained with labels: linear ones on given features, and networks from scratch."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from ebmjax.energies.regularizers import elastic_net
+from ebmjax.learn.gradient import gradient
+from ebmjax.minimize.codes.proximal import fista_restarted
+from ebmjax.types import Solution
+
+CLASSES = 10
+STEPS = 300
+TOLERANCE = 3e-3
+
+
+class Scale(NamedTuple):
+    """How features are moved and scaled, all by one factor: their mean and 1 / their typical length."""
+
+    mean: Float[Array, " features"]
+    factor: Float[Array, ""]
+
+
+def scale_of(features: Float[Array, "n features"]) -> Scale:
+    """Such that features have the mean zero and the mean square length one.
+
+    >>> scale_of(jnp.array([[0.0, 4.0], [0.0, 0.0]])).factor.item()
+    0.5
+    """
+    mean = features.mean(axis=0)
+    power = jnp.mean(jnp.sum(jnp.square(features - mean[None]), axis=1))
+    return Scale(mean, 1 / jnp.sqrt(jnp.maximum(power, 1e-12)))
+
+
+def scaled(scale: Scale, features: Float[Array, "n features"], width: int) -> Float[Array, "n width"]:
+    """Features moved, scaled, with a constant 1 beside them, whose weights are the biases, and zeros up to a width.
+
+    Zeros change no classifier, and kinds of features of one width need no new compilation.
+    """
+    moved = (features - scale.mean[None]) * scale.factor
+    padding = jnp.zeros((len(moved), width - moved.shape[1] - 1), moved.dtype)
+    return jnp.concatenate([moved, jnp.ones((len(moved), 1), moved.dtype), padding], axis=1)
+
+
+def logistic(
+    inputs: Float[Array, "n inputs"],
+    labels: Int[Array, " n"],
+    shares: Float[Array, " n"],
+    ridge: Float[Array, ""],
+    start: Float[Array, "inputs classes"],
+) -> Solution:
+    """Multinomial logistic regression: the weights V of least Σ s (-log p(label)) + ½ρ‖V‖², by FISTA.
+
+    The shares s of the samples add up to one; those of zero are not there. Biases are held as the other weights are.
+    """
+    targets = jax.nn.one_hot(labels, start.shape[1], dtype=inputs.dtype)
+    # the curvature of the log-sum-exp is at most one half
+    curvature = _largest_eigenvalue(inputs.T @ (inputs * shares[:, None])) / 2
+
+    def loss(weights):
+        scores = inputs @ weights
+        return jnp.sum(shares * (jax.nn.logsumexp(scores, axis=1) - jnp.sum(scores * targets, axis=1)))
+
+    return fista_restarted(loss, elastic_net(0.0, ridge), start, curvature, max_steps=STEPS, tolerance=TOLERANCE)
+
+
+def ridge_path(
+    inputs: Float[Array, "n inputs"],
+    labels: Int[Array, " n"],
+    shares: Float[Array, " n"],
+    ridges: Float[Array, " ridges"],
+) -> tuple[Float[Array, "ridges inputs classes"], Float[Array, " ridges"]]:
+    """Weights for each ridge, from the first to the last, each begun from the one before; and the gap / energy."""
+    start = jnp.zeros((inputs.shape[1], CLASSES), inputs.dtype)
+
+    def next_one(weights, ridge):
+        solution = logistic(inputs, labels, shares, ridge, weights)
+        return solution.value, (solution.value, solution.gap / solution.energy)
+
+    return jax.lax.scan(next_one, start, ridges)[1]
+
+
+def _largest_eigenvalue(gram: Float[Array, "n n"]) -> Float[Array, ""]:
+    """From above: the largest sum of absolute values of a row bounds it, power iteration with a margin is sharper."""
+    vector = jnp.ones(len(gram), gram.dtype)
+    vector = jax.lax.fori_loop(0, 30, lambda _, v: gram @ v / jnp.linalg.norm(gram @ v), vector)
+    return jnp.minimum(1.1 * jnp.linalg.norm(gram @ vector), jnp.max(jnp.sum(jnp.abs(gram), axis=1)))
+
+
+def wrong(scores: Float[Array, "n classes"], labels: Int[Array, " n"]) -> Float[Array, ""]:
+    """The share of pictures whose largest score is not that of their label.
+
+    >>> float(wrong(jnp.array([[1.0, 0.0], [1.0, 0.0]]), jnp.array([0, 1])))
+    0.5
+    """
+    return jnp.mean(jnp.argmax(scores, axis=1) != labels, dtype=scores.dtype)
+
+
+class Dense(NamedTuple):
+    """A layer of all inputs to all outputs."""
+
+    kernel: Float[Array, "inputs outputs"]
+    bias: Float[Array, " outputs"]
+
+
+class Network(NamedTuple):
+    """Two convolutions with stride 2 and ReLU, then a linear layer."""
+
+    first: Float[Array, "height width 1 channels"]
+    first_bias: Float[Array, " channels"]
+    second: Float[Array, "height width channels more"]
+    second_bias: Float[Array, " more"]
+    last: Dense
+
+
+def dense(key: Key[Array, ""], inputs: int, outputs: int) -> Dense:
+    """He's initialization: normal weights of variance 2 / inputs."""
+    return Dense(jax.random.normal(key, (inputs, outputs)) * math.sqrt(2 / inputs), jnp.zeros(outputs))
+
+
+def perceptron(key: Key[Array, ""], pixels: int, hidden: int) -> tuple[Dense, Dense]:
+    """One hidden layer of ReLU units."""
+    first_key, last_key = jax.random.split(key)
+    return dense(first_key, pixels, hidden), dense(last_key, hidden, CLASSES)
+
+
+def perceptron_scores(layers: tuple[Dense, Dense], picture: Float[Array, "rows columns"]) -> Float[Array, " classes"]:
+    """Scores of one picture."""
+    first, last = layers
+    return jax.nn.relu(picture.ravel() @ first.kernel + first.bias) @ last.kernel + last.bias
+
+
+def network(key: Key[Array, ""], side: int, channels: int) -> Network:
+    """Kernels of 5 × 5 (3 × 3 for small pictures), then 3 × 3 with twice as many channels."""
+    first_key, second_key, last_key = jax.random.split(key, 3)
+    width = 5 if side > 12 else 3
+    left = (side + 3) // 4  # after two strides of 2, each rounded up
+    return Network(
+        jax.random.normal(first_key, (width, width, 1, channels)) * math.sqrt(2 / width**2),
+        jnp.zeros(channels),
+        jax.random.normal(second_key, (3, 3, channels, 2 * channels)) * math.sqrt(2 / (9 * channels)),
+        jnp.zeros(2 * channels),
+        dense(last_key, left * left * 2 * channels, CLASSES),
+    )
+
+
+def network_scores(params: Network, picture: Float[Array, "rows columns"]) -> Float[Array, " classes"]:
+    """Scores of one picture."""
+    values = picture[..., None]
+    for kernel, bias in ((params.first, params.first_bias), (params.second, params.second_bias)):
+        values = jax.nn.relu(_convolved(values, kernel) + bias[None, None])
+    return values.ravel() @ params.last.kernel + params.last.bias
+
+
+def _convolved(values: Float[Array, "rows columns in"], kernel: Float[Array, "width width in out"]) -> Array:
+    """Every other row and column of a convolution that keeps the size, as one product of matrices.
+
+    The gradient of a `lax.conv` with few channels is slow on a CPU.
+    """
+    width, half = kernel.shape[0], kernel.shape[0] // 2
+    padded = jnp.pad(values, ((half, half), (half, half), (0, 0)))
+    down, across = values.shape[0], values.shape[1]
+    parts = [padded[i : i + down : 2, j : j + across : 2] for i in range(width) for j in range(width)]
+    return jnp.concatenate(parts, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def train_from_scratch(
+    key: Key[Array, ""],
+    init: Callable[[Any], Any],
+    scores: Callable[[Any, Any], Any],
+    pictures: Float[Array, "n rows columns"],
+    labels: Int[Array, " n"],
+    rows: Int[Array, " padded"],
+    count: Int[Array, ""],
+    batch: int,
+    updates: Int[Array, ""],
+    decay: Float[Array, ""],
+) -> Any:
+    """Train a network by Adam at a rate that falls from 0.003 to zero, with decoupled weight decay.
+
+    Args:
+        key: typed random key.
+        init: `init(key) -> params`.
+        scores: `scores(params, picture)`, one number a class.
+        pictures: all there are.
+        labels: theirs.
+        rows: of the samples to train on; the first `count` of these count, which may be traced.
+        count: see rows.
+        batch: samples an update, drawn with replacement.
+        updates: how many, may be traced.
+        decay: of the weights.
+    """
+    init_key, train_key = jax.random.split(key)
+
+    def loss(params, samples):
+        pictures, labels = samples
+        logits = jax.vmap(lambda picture: scores(params, picture))(pictures)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    rate = lambda step: 3e-3 * (1 + jnp.cos(math.pi * step / updates)) / 2
+    learner = gradient(loss, optax.adamw(rate, weight_decay=decay))
+
+    def update(index, state):
+        draw_key, update_key = jax.random.split(jax.random.fold_in(train_key, index))
+        drawn = rows[jax.random.randint(draw_key, (batch,), 0, count)]
+        return learner.update(update_key, state, (pictures[drawn], labels[drawn]))[0]
+
+    return jax.lax.fori_loop(0, updates, update, learner.init(init_key, init(init_key))).params
+
+
+def balanced(key: Key[Array, ""], labels: Int[Array, " n"], count: int) -> Int[Array, " count"]:
+    """Rows of so many samples, as many of each class, in no order.
+
+    Raises:
+        ValueError: a count that is no multiple of the classes, too few samples of a class.
+    """
+    if count % CLASSES:
+        raise ValueError(f"count is {count}, expected a multiple of {CLASSES}")
+    each = count // CLASSES
+    order = jax.random.permutation(key, len(labels))
+    rows = []
+    for label in range(CLASSES):
+        found = order[labels[order] == label]
+        if len(found) < each:
+            raise ValueError(f"count is {count}, expected at most {CLASSES * len(found)}: class {label} has no more")
+        rows.append(found[:each])
+    return jnp.concatenate(rows)

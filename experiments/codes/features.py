@@ -1,0 +1,175 @@
+"""Features of pictures learned without labels: sparse codes, what foresees them, and maps of kernels, pooled.
+
+Each function learns from pictures alone and returns what turns pictures into rows of numbers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from ebmjax.energies import convolutional_sparse_coding as convolutional
+from ebmjax.energies import sparse_coding
+from ebmjax.energies.regularizers import l1
+from ebmjax.learn.dictionaries import convolutional_dictionary
+from ebmjax.learn.dictionaries import predictive_decomposition as predictive_learning
+from ebmjax.learn.gradient import gradient
+from ebmjax.learn.train import train
+from ebmjax.loops import map_chunks
+from ebmjax.losses.energy import energy_loss
+from ebmjax.minimize.codes import predictive
+from ebmjax.minimize.codes.convolutional import admm
+from ebmjax.minimize.codes.coordinate import encode
+from ebmjax.minimize.codes.proximal import fista_restarted
+from ebmjax.minimize.unrolled import lista as networks
+from ebmjax.minimize.unrolled.unroll import per_layer
+from experiments.application.report import Report
+from experiments.codes.learned_dictionaries import EXACT
+
+Features = Callable[[Array], Array]
+"""Pictures (n, rows, columns) to features (n, features)."""
+
+CHUNK = 1_000  # pictures at a time
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of everything that is learned without labels."""
+
+    weight: float
+    """λ of the codes, where a pixel goes from 0 to 1."""
+    kernels: int
+    """Of the convolutional code."""
+    width: int
+    """Of a kernel, in pixels each way."""
+    pools: int
+    """Fields each way in which maps are averaged."""
+    layers: int
+    """Of LISTA."""
+    updates: int
+    """Of LISTA and of predictive sparse decomposition."""
+    convolutional_updates: int
+    """Of the convolutional code."""
+    batch: int = 100
+    convolutional_batch: int = 20
+
+
+def epochs(samples: int, batch: int, updates: int) -> int:
+    """Passes over so many samples that hold at least so many updates.
+
+    >>> epochs(1000, 100, 25)
+    3
+    """
+    return -(-updates // max(1, samples // batch))
+
+
+def pixels(pictures: Float[Array, "n rows columns"]) -> Float[Array, "n pixels"]:
+    """The pictures themselves."""
+    return pictures.reshape(len(pictures), -1)
+
+
+def codes(params: sparse_coding.Params, weight: float) -> Features:
+    """Exact sparse codes, by coordinate descent."""
+    solve = jax.jit(lambda data: encode(params, l1(weight), data, tolerance=EXACT).value)
+    return lambda pictures: solve(pixels(pictures))
+
+
+def lista(
+    report: Report,
+    key: Key[Array, ""],
+    params: sparse_coding.Params,
+    size: Size,
+    pictures: Float[Array, "n rows columns"],
+) -> Features:
+    """A few layers of LISTA, which imitate the exact codes."""
+    data = pixels(pictures)
+    targets = codes(params, size.weight)(pictures)
+    start = per_layer(networks.init_lista(params, size.weight), size.layers)
+    infer = lambda weights, y: networks.lista(weights, y).last
+    learner = gradient(energy_loss(networks.supervised(infer)), optax.adam(1e-3))
+    found = _trained(report, learner, key, start, (data, targets), size.batch, size.updates)
+    return lambda pictures: map_chunks(lambda y: infer(found, y), pixels(pictures), CHUNK)
+
+
+def predicted(
+    report: Report,
+    key: Key[Array, ""],
+    params: sparse_coding.Params,
+    size: Size,
+    pictures: Float[Array, "n rows columns"],
+) -> Features:
+    """The encoder of predictive sparse decomposition, learned together with its dictionary."""
+    init_key, train_key = jax.random.split(key)
+    solve = lambda smooth, start, lipschitz: fista_restarted(
+        smooth, l1(size.weight), start, lipschitz, max_steps=30, tolerance=1e-2
+    )
+    learner = predictive_learning.decomposition(solve, 1.0, optax.adam(1e-3))
+    start = predictive_learning.Params(params, predictive.init(init_key, params))
+    found = _trained(report, learner, train_key, start, pixels(pictures), size.batch, size.updates)
+    return lambda pictures: map_chunks(partial(predictive.encode, found.encoder), pixels(pictures), CHUNK)
+
+
+def kernel_maps(
+    report: Report, key: Key[Array, ""], size: Size, pictures: Float[Array, "n rows columns"]
+) -> tuple[Features, Float[Array, "kernels width width"]]:
+    """Sizes of the maps that a convolutional encoder foresees, each averaged over fields; and its kernels."""
+    init_key, train_key = jax.random.split(key)
+    decoder = convolutional.init(init_key, size.kernels, (size.width, size.width))
+    solve = partial(admm, max_steps=30, tolerance=1e-2)
+    learner = convolutional_dictionary.predictive(solve, l1(size.weight), 1.0, optax.adam(3e-3))
+    start = convolutional_dictionary.init_coder(decoder)
+    batch, updates = size.convolutional_batch, size.convolutional_updates
+    found = _trained(report, learner, train_key, start, pictures, batch, updates)
+    return pooled(found.encoder, size.pools), found.encoder.kernels
+
+
+def random_maps(key: Key[Array, ""], size: Size) -> Features:
+    """The same with random kernels: what pooling does without learning."""
+    return pooled(
+        convolutional.init_encoder(convolutional.init(key, size.kernels, (size.width, size.width))), size.pools
+    )
+
+
+def pooled(encoder: convolutional.Encoder, pools: int) -> Features:
+    """Means over fields of |Enc(y)|, for each map."""
+    return lambda pictures: _pooled(encoder, pictures, pools)
+
+
+@partial(jax.jit, static_argnums=2)
+def _pooled(encoder: convolutional.Encoder, pictures: Array, pools: int) -> Array:
+    def one(y: Float[Array, "rows columns"]) -> Float[Array, " features"]:
+        return pool(jnp.abs(convolutional.encode(encoder, y)), pools).ravel()
+
+    return map_chunks(one, pictures, CHUNK // 4)
+
+
+def pool(maps: Float[Array, "maps rows columns"], pools: int) -> Float[Array, "maps pools pools"]:
+    """Means over fields, `pools` each way, alike but for a pixel.
+
+    >>> pool(jnp.arange(8.0).reshape(1, 2, 4), 2).tolist()
+    [[[0.5, 2.5], [4.5, 6.5]]]
+    """
+    down, across = (_averages(length, pools) for length in maps.shape[1:])
+    return jnp.einsum("pr,mrc,qc->mpq", down, maps, across)
+
+
+def _averages(length: int, pools: int) -> Float[Array, "pools length"]:
+    field = jnp.arange(length) * pools // length
+    inside = (field[None, :] == jnp.arange(pools)[:, None]).astype(jnp.float32)
+    return inside / jnp.maximum(inside.sum(axis=1, keepdims=True), 1)
+
+
+def _trained(report: Report, learner: Any, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int) -> Any:
+    samples = len(jax.tree.leaves(data)[0])
+    count = epochs(samples, batch, updates)
+    trained = report.compiled(
+        lambda key, start, data: train(learner, key, start, data, min(batch, samples), count), key, start, data
+    )
+    if not trained.metrics.finite.all():
+        raise FloatingPointError("training stopped at a number that is not finite")
+    return trained.params

@@ -1,0 +1,177 @@
+"""The phase transition of `ellipse_training`: which radii survive training at which inverse temperature.
+
+Every ellipse that differs in its temperature, in its data, or in which of its radii are trained, is trained in one
+vmapped and compiled call.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ebmjax.energies import ellipse
+from ebmjax.learn.train import Trained
+from ebmjax.losses.energy import Loss, SampleLoss, energy_loss
+from experiments.application.report import Report
+from experiments.drawing import plots
+
+Fit = Callable[[Loss, Array], Trained]
+"""`fit(loss, data)` trains an ellipse from its untrained radii."""
+
+AtBeta = Callable[[Array], SampleLoss]
+"""`free(beta)` is the free energy F_beta(params, y)."""
+
+SAMPLES, EVEN = 0, 1  # the lecture's 24 random points; 24 points of the true ellipse at equal angles, without noise
+TOGETHER, FIRST, SECOND = 0, 1, 2  # which radii are trained; the others are held at zero
+MASKS = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+LOW, HIGH = 0.15, 2.0  # the betas of the sweep
+
+REFERENCE = {  # where gradient descent from (1.5, 0.4) is known to end, by beta, on data of the same distribution
+    0.23: (0.0, 0.0),
+    0.26: (0.54, 0.0),
+    0.4: (1.41, 0.0),
+    0.5: (1.59, 0.86),
+    1.0: (1.83, 1.29),
+    10.0: (1.97, 1.48),
+    math.inf: (1.97, 1.50),
+}
+
+
+class Sweep(NamedTuple):
+    """Absolute trained radii, and the norm of the gradient that was left: axes data, mask, beta (, radius)."""
+
+    data: Float[np.ndarray, "2 samples 2"]
+    betas: Float[np.ndarray, " betas"]
+    radii: Float[np.ndarray, "2 3 betas 2"]
+    gradient_norm: Float[np.ndarray, "2 3 betas"]
+
+    def trained(self, beta: float, data: int = SAMPLES) -> Float[np.ndarray, "2"]:
+        """Radii at one of the betas, both trained."""
+        (index,) = np.flatnonzero(self.betas == beta)
+        return self.radii[data, TOGETHER, index]
+
+
+def sweep(
+    report: Report, fit: Fit, free: AtBeta, data: Array, even: Array, points: int, more: Sequence[float]
+) -> Sweep:
+    """Train at `points` betas, evenly spaced in the logarithm, at those of `REFERENCE`, and at `more`."""
+    betas = np.array(sorted({*np.geomspace(LOW, HIGH, points).tolist(), *REFERENCE, *more}))
+    both = jnp.stack([data, even])
+
+    def member(points, mask, beta):
+        only = lambda params: ellipse.Params(params.radii * mask)
+        trained = fit(energy_loss(lambda params, y: free(beta)(only(params), y)), points)
+        return jnp.abs(only(trained.params).radii), trained.metrics.learner.gradient_norm[-1, 0]
+
+    over_betas = jax.vmap(member, in_axes=(None, None, 0))
+    over_all = jax.vmap(jax.vmap(over_betas, in_axes=(None, 0, None)), in_axes=(0, None, None))
+    with report.stage(f"training {2 * len(MASKS) * len(betas)} ellipses at {len(betas)} temperatures"):
+        radii, norms = report.compiled(over_all, both, np.array(MASKS, np.float32), betas.astype(np.float32))
+    return Sweep(np.asarray(both), betas, np.asarray(radii), np.asarray(norms))
+
+
+def show(report: Report, free: AtBeta, swept: Sweep) -> None:
+    """Draw trained radii over beta, and put measured critical temperatures beside the formula's."""
+    inside = (swept.betas >= LOW) & (swept.betas <= HIGH)
+    betas = swept.betas[inside]
+    curvatures = _curvatures(free, swept)[:, :, inside]
+    names = (f"the {swept.data.shape[1]} samples", "the even ellipse")
+    colors = (plots.PALETTE["blue"], plots.PALETTE["vermillion"])
+    figure, axes = plots.panels(1, 2, width=5.6, height=4.4, share_y=True)
+    rows = []
+    for index, (panel, name) in enumerate(zip(axes[0], names, strict=True)):
+        formula = np.asarray(ellipse.critical_beta(jnp.asarray(np.mean(swept.data[index] ** 2, axis=0))))
+        radii = swept.radii[index][:, inside]
+        for k, color in enumerate(colors):
+            alone, together = radii[FIRST + k, :, k], radii[TOGETHER, :, k]
+            theory = _first_negative(betas, curvatures[index, k])
+            rows.append((name, f"w{'₁₂'[k]}", float(formula[k]), _onset(betas, alone), theory, _onset(betas, together)))
+            panel.plot(np.log10(betas), together, color=color, label=f"|w{'₁₂'[k]}|, both trained")
+            panel.plot(np.log10(betas), alone, color=color, linestyle="--", linewidth=1.2, label="trained alone")
+            panel.axvline(np.log10(formula[k]), color=color, linestyle=":", linewidth=1.4, label="βc = 1/(2 E[y²])")
+        plots.beta_axis(panel, betas)
+        panel.set_ylabel("radius after training")
+        panel.set_title(f"Trained on {name}")
+        panel.tick_params(labelleft=True)
+    axes[0, 1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    report.figure(
+        "collapse",
+        figure,
+        "The radii that training at inverse temperature β ends with; the even ellipse has its points at equal angles "
+        "and no noise. Each radius is lost below a critical β. Trained alone (dashed), it sets in where the formula "
+        "says (dotted). Trained together, the second to set in comes earlier: the one that has already grown sorts "
+        "the samples by angle, and those that are far out along the other axis count more.",
+    )
+    columns = ("data", "radius", "1/(2 E[y²])", "measured, alone", "theory, beside the other", "measured, together")
+    report.table("Critical inverse temperatures", columns, rows)
+    _ends(report, swept)
+    values = np.array([row[2:] for row in rows])
+    for index, name in ((SAMPLES, "samples"), (EVEN, "even")):
+        formula, alone, _, together = values[2 * index : 2 * index + 2].T
+        report.summary(
+            **{
+                f"critical_beta_formula_{name}": formula,
+                f"critical_beta_measured_{name}": alone,
+                f"critical_beta_together_{name}": together,
+            }
+        )
+    report.summary(
+        critical_beta_relative_error=np.abs(values[:, 1] / values[:, 0] - 1).max(),
+        largest_final_gradient=swept.gradient_norm[:, :, inside].max(),
+    )
+
+
+def _ends(report: Report, swept: Sweep) -> None:
+    rounded = lambda beta, data: [round(float(radius), 3) for radius in swept.trained(beta, data)]
+    report.table(
+        "Where training ends",
+        ("", "reference w₁", "w₂", "even ellipse w₁", "w₂", "samples w₁", "w₂"),
+        [
+            (plots.beta_label(beta), *end, *rounded(beta, EVEN), *rounded(beta, SAMPLES))
+            for beta, end in REFERENCE.items()
+        ],
+    )
+    report.text(
+        "The reference is where gradient descent from (1.5, 0.4) ends on another draw of the data, whose critical "
+        "temperatures are 0.248 and 0.448; the distribution's are 0.250 and 0.443. Radii are found up to their sign: "
+        "absolute values are shown."
+    )
+
+
+def _onset(betas: np.ndarray, radius: np.ndarray) -> float:
+    """The beta where a radius sets in: w² is linear just above it, so the first two grown ones point at its zero."""
+    first = int(np.argmax(radius > 0.1))
+    if radius[first] <= 0.1 or first + 1 >= len(betas):
+        return math.nan
+    (beta, after), (low, high) = betas[first : first + 2], radius[first : first + 2] ** 2
+    return float(beta - low * (after - beta) / (high - low))
+
+
+def _curvatures(free: AtBeta, swept: Sweep) -> Float[np.ndarray, "2 2 betas"]:
+    """∂²L/∂w_k² at w_k = 0, the other radius being what it is when trained alone: axes data, k, beta.
+
+    It turns negative where w_k sets in; were the other radius zero, that would be at 1/(2 E[y_k²]).
+    """
+
+    def curvature(points, k, beta, radii):
+        loss = lambda radii: energy_loss(free(beta))(ellipse.Params(radii), points)
+        return jax.hessian(loss)(radii)[k, k]
+
+    over_betas = jax.vmap(curvature, in_axes=(None, None, 0, 0))
+    over_radii = jax.vmap(over_betas, in_axes=(None, 0, None, 0))
+    over_all = jax.jit(jax.vmap(over_radii, in_axes=(0, None, None, 0)))
+    others = swept.radii[:, (SECOND, FIRST)]
+    return np.asarray(over_all(swept.data, np.arange(2), swept.betas.astype(np.float32), others))
+
+
+def _first_negative(betas: np.ndarray, curvature: np.ndarray) -> float:
+    """Where a curvature first turns negative, between the betas by interpolation."""
+    first = int(np.argmax(curvature < 0))
+    if first == 0:
+        return math.nan
+    (low, high), (before, after) = betas[first - 1 : first + 1], curvature[first - 1 : first + 1]
+    return float(low + (high - low) * before / (before - after))

@@ -1,0 +1,318 @@
+"""Cold, warm and hot: the free energy of an ellipse at every temperature.
+
+The energy E(y, z) is the squared distance of y from the point at angle z of an ellipse. Minimized over z it is the
+**cold** free energy F_∞, zero on the ellipse, with a sharp peak in the middle, where every point of the ellipse is as
+good as the opposite one. Marginalized at a finite inverse temperature β it is the **warm** F_β, which rounds the peak
+off; the hotter, the flatter, until only one bowl is left. In the **hot** limit β = 0 it is the average of the energy,
+‖y‖² and a constant: the mean squared error.
+
+The setting is that of Canziani & LeCun (NYU Deep Learning, week 15): radii 2 and 1.5, 48 latent angles.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+
+from ebmjax import circle, free_energy, posterior, problems
+from ebmjax.energies import ellipse
+from ebmjax.marginalize.free_energy import energies
+from ebmjax.minimize.descent import refined_search
+from experiments.application.report import Report
+from experiments.drawing import plots
+
+SAMPLES = 24  # the lecture's Y[0] … Y[23], of which it looks at two
+SHOWN = (23, 10)
+
+GOLDEN_Y2 = (0.0, 1.0, 1.5, 2.0)
+GOLDEN = {  # F_β at (0, y2) for radii (2, 1.5) and 48 angles, to three decimals
+    0.1: (3.106, 3.872, 4.835, 6.188),
+    0.3: (3.068, 3.348, 3.795, 4.552),
+    1.0: (2.942, 2.035, 1.916, 2.264),
+    10**0.5: (2.683, 1.013, 0.798, 1.076),
+    10.0: (2.449, 0.550, 0.311, 0.569),
+    math.inf: (2.25, 0.25, 0.0, 0.25),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    radii: tuple[float, float] = (2.0, 1.5)
+    """The two radii of the ellipse, in the units of y."""
+    latent_points: int = 48
+    """Angles z on the latent circle."""
+    step: float = 0.025
+    """Spacing of the grid over y in the maps and cross-sections (the lecture's is 0.25)."""
+    betas: tuple[float, ...] = (0.1, 0.3, 1.0, 10**0.5, 10.0, math.inf)
+    """Inverse temperatures of the cross-sections."""
+    map_betas: tuple[float, ...] = (10**0.5, 1.0, 0.1)
+    """Inverse temperatures of the warm maps."""
+
+    def __post_init__(self):
+        if not all(0 < radius < math.inf for radius in self.radii):
+            raise ValueError(f"--radii is {self.radii}, expected two finite numbers above 0")
+        if self.latent_points < 4:
+            raise ValueError(f"--latent-points is {self.latent_points}, expected at least 4")
+        if not 0.005 <= self.step <= 1:
+            raise ValueError(f"--step is {self.step}, expected 0.005 to 1")
+        for name, betas in (("--betas", self.betas), ("--map-betas", self.map_betas)):
+            if not (betas and all(beta >= 0 for beta in betas)):
+                raise ValueError(f"{name} is {betas}, expected inverse temperatures from 0 to inf")
+
+
+QUICK = Config(step=0.25)
+
+
+def run(config: Config, report: Report) -> None:
+    """Maps, cross-sections, weights and limits."""
+    params = ellipse.Params(jnp.array(config.radii))
+    data = problems.ellipse_data(report.key(), SAMPLES)
+    _maps(config, report, params, data)
+    _weights(config, report, params, data)
+    _warm_maps(config, report, params)
+    _cross_sections(config, report, params)
+    _golden_table(report)
+    _limits(config, report, params, data)
+
+
+def _free_energy(params: ellipse.Params, points: int, y: Float[Array, "2"], beta: Array | float) -> Array:
+    return free_energy(partial(ellipse.energy, params, y), circle(points), beta)
+
+
+def _plane(config: Config) -> tuple[np.ndarray, np.ndarray, Array]:
+    """The lecture's window, y1 in [-3, 3] and y2 in [-2, 2], or what a larger ellipse needs, as axes and points."""
+    half = [max(least, math.ceil(2 * radius + 1) / 2) for least, radius in zip((3.0, 2.0), config.radii, strict=True)]
+    y1, y2 = (np.linspace(-end, end, 2 * round(end / config.step) + 1) for end in half)
+    return y1, y2, jnp.asarray(np.stack(np.meshgrid(y1, y2, indexing="ij"), axis=-1), jnp.float32)
+
+
+def _over_plane(function, plane: Array) -> Array:
+    return jax.vmap(jax.vmap(function))(plane)
+
+
+def _maps(config: Config, report: Report, params: ellipse.Params, data: Array) -> None:
+    """F_inf over the plane, its cross-section, and what the grid of angles costs."""
+    y1, y2, plane = _plane(config)
+    space = circle(config.latent_points)
+
+    def cold_and_refined(plane):
+        cold = _over_plane(lambda y: _free_energy(params, config.latent_points, y, jnp.inf), plane)
+        refined = _over_plane(lambda y: refined_search(partial(ellipse.energy, params, y), space).energy, plane)
+        return cold, refined
+
+    cold, refined = report.compiled(cold_and_refined, plane)
+    excess = np.asarray(cold - refined)
+    manifold = jax.vmap(partial(ellipse.decode, params))(circle(240).points)
+
+    figure, axes = plots.panels(1, 2, width=5.4, height=3.6)
+    plots.cold_warm_map(axes[0, 0], y1, y2, refined, title="F∞(y): squared distance from the ellipse")
+    axes[0, 0].plot(*np.asarray(manifold).T, color="white", linewidth=0.8)
+    plots.scatter(axes[0, 0], data)
+    _grid_excess(axes[0, 1], y1, y2, excess, manifold, config)
+    report.figure(
+        "cold_map",
+        figure,
+        f"Left: the cold free energy, refined, with the {SAMPLES} samples. It is zero on the ellipse and grows with "
+        "the squared distance; in the middle it has a ridge. Right: by how much the minimum over "
+        f"{config.latent_points} angles alone is too high, most for those y that lie between two of its points.",
+    )
+
+    middle = len(y1) // 2
+    figure, axes = plots.one()
+    axes.plot(y2, np.asarray(refined)[middle], color=plots.PALETTE["blue"])
+    for radius in (-config.radii[1], config.radii[1]):
+        axes.axvline(radius, color="#777777", linestyle=":", linewidth=1.2)
+    plots.label(axes, "y₂", "free energy F∞", "Cross-section at y₁ = 0 (dotted: the ellipse)")
+    report.figure(
+        "cold_cross_section",
+        figure,
+        "The cold free energy along y₁ = 0: two parabolas, one for each side of the ellipse, that meet in a peak.",
+    )
+    report.summary(grid_excess_max=excess.max())
+    report.text(
+        f"On {config.latent_points} angles alone the cold free energy is at most {excess.max():.4f} above the refined "
+        "one. On a circle of radius r, n angles cost up to (π/n)² r R for a y at the distance R from its centre, "
+        "so that the grid has to be the finer the larger the manifold is."
+    )
+
+
+def _grid_excess(axes: Axes, y1: np.ndarray, y2: np.ndarray, excess: np.ndarray, manifold: Array, config: Config):
+    image = axes.pcolormesh(y1, y2, excess.T, cmap="cividis", shading="nearest", vmin=0)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8, label="F∞ on the grid − F∞ refined")
+    axes.grid(visible=False)
+    plots.curve(axes, manifold, color="white")
+    plots.label(axes, "y₁", "y₂", f"Too high by: {config.latent_points} angles alone")
+
+
+def _weights(config: Config, report: Report, params: ellipse.Params, data: Array) -> None:
+    """exp(-E(y', z)) at beta = 1: which points of the ellipse a given y' speaks to."""
+    space = circle(config.latent_points)
+    # Closed to a ring, so that the curves end where they began.
+    z = np.append(np.asarray(space.points), 2 * np.pi)
+    points = jax.vmap(partial(ellipse.decode, params))(space.points)
+    manifold = jax.vmap(partial(ellipse.decode, params))(circle(240).points)
+    shown = {f"Y[{index}]": data[index] for index in SHOWN} | {"the origin": jnp.zeros(2)}
+
+    figure, axes = plots.panels(2, len(shown), width=4.3, height=3.1)
+    rows = []
+    for (name, y), on_ellipse, over_z in zip(shown.items(), axes[0], axes[1], strict=True):
+        energy = partial(ellipse.energy, params, y)
+        unnormalized = np.exp(-np.asarray(energies(energy, space)))
+        share = np.asarray(posterior(energy, space, 1.0))
+        free = float(free_energy(energy, space, 1.0))
+        # As many angles as would do if all of them had the same weight.
+        rows.append((f"y' = {name}", float(y[0]), float(y[1]), unnormalized.max(), free, 1 / np.sum(share**2)))
+
+        plots.curve(on_ellipse, manifold, color="#bbbbbb")
+        image = on_ellipse.scatter(*np.asarray(points).T, c=unnormalized, cmap="viridis", s=34, zorder=3, vmin=0)
+        on_ellipse.plot(*np.asarray(y), "x", color=plots.PALETTE["vermillion"], markersize=9, markeredgewidth=2.4)
+        on_ellipse.figure.colorbar(image, ax=on_ellipse, shrink=0.8, label="exp(−E)")
+        plots.label(on_ellipse, "y₁", "y₂", f"y' = {name} (cross)")
+        over_z.plot(z, np.append(unnormalized, unnormalized[0]), color=plots.PALETTE["blue"], marker=".")
+        over_z.set_xticks(np.pi * np.arange(0, 2.5, 0.5), ["0", "π/2", "π", "3π/2", "2π"])
+        over_z.set_ylim(bottom=0)
+        plots.label(over_z, "latent angle z (radians)", "exp(−E(y', z))", f"F₁(y') = {free:.3f}")
+    report.figure(
+        "weights",
+        figure,
+        "exp(−βE(y', z)) at β = 1 on the ellipse (above) and over the angle (below). For a y' on the ellipse only the "
+        "points near it count; seen from the origin all of them do, those of the shorter axis most. Mind the scales: "
+        "they differ from panel to panel.",
+    )
+    report.table("Weights at β = 1", ("point", "y₁", "y₂", "largest exp(−E)", "F₁", "effective number of angles"), rows)
+
+
+def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
+    """F_beta over the plane: the valley fills up until a bowl is left."""
+    y1, y2, plane = _plane(config)
+    betas = jnp.array(config.map_betas)
+    evaluate = jax.vmap(lambda beta: _over_plane(lambda y: _free_energy(params, config.latent_points, y, beta), plane))
+    values = np.asarray(report.compiled(evaluate, betas))
+    figure, axes = plots.panels(1, len(betas), width=4.3, height=3.2)
+    for index, (panel, beta, value) in enumerate(zip(axes[0], config.map_betas, values, strict=True)):
+        least = value.min()
+        image = plots.cold_warm_map(
+            panel,
+            y1,
+            y2,
+            value - least,
+            title=f"{plots.beta_label(beta)}, least F = {least:.3f}",
+            contours=(0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0),
+            colorbar=index == len(betas) - 1,
+        )
+        if image.colorbar:
+            image.colorbar.set_label("F − least F")
+    report.figure(
+        "warm_maps",
+        figure,
+        "Warm free energies above their own least value. As β falls, the ridge in the middle sinks; below a critical "
+        "β the origin is the only minimum, and the map is a bowl. Contours at 0.1, 0.25, 0.5, 0.75, 1, 2, 4, 8.",
+    )
+    report.summary(single_bowl_below_beta=_bowl(config, params))
+
+
+def _bowl(config: Config, params: ellipse.Params) -> float:
+    """The beta at which the origin turns from a minimum of F_beta into a saddle: its lesser curvature is zero."""
+    curvatures = jax.jit(jax.hessian(partial(_free_energy, params, config.latent_points)))
+
+    def halve(_, ends):
+        low, high = ends
+        middle = jnp.sqrt(low * high)
+        bowl = jnp.linalg.eigvalsh(curvatures(jnp.zeros(2), middle))[0] > 0
+        return jnp.where(bowl, middle, low), jnp.where(bowl, high, middle)
+
+    # On the axes F'' = 2 - 4 beta w² <cos²>, so that the answer is of the order 1/w².
+    scale = 1 / max(config.radii) ** 2
+    low, _ = jax.jit(lambda ends: jax.lax.fori_loop(0, 40, halve, ends))((jnp.array(scale / 8), jnp.array(scale * 8)))
+    return float(low)
+
+
+def _cross_sections(config: Config, report: Report, params: ellipse.Params) -> None:
+    """F_beta along y1 = 0 at every beta of the configuration: one compiled call."""
+    _, y2, _ = _plane(config)
+    line = jnp.stack([jnp.zeros(len(y2)), jnp.asarray(y2, jnp.float32)], axis=1)
+    section = _sections(params, config.latent_points)
+    values = report.compiled(section, line, jnp.array(config.betas))
+    figure, axes = plots.one(width=7.4, height=4.6)
+    plots.lines(axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas))
+    # At the top, in the order of the curves; beside them, so that none is covered.
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    plots.label(axes, "y₂", "free energy Fβ", "Cross-sections at y₁ = 0, from hot to cold")
+    report.figure(
+        "cross_sections",
+        figure,
+        "The free energy along y₁ = 0. It never rises with β: the average (hot) is above the marginal (warm), which is "
+        "above the minimum (cold). The peak of the cold curve is rounded off and disappears.",
+    )
+
+
+def _sections(params: ellipse.Params, latent_points: int):
+    return jax.vmap(
+        jax.vmap(partial(_free_energy, params, latent_points), in_axes=(0, None)), in_axes=(None, 0)
+    )  # (line, betas) -> (betas, line)
+
+
+def _golden_table(report: Report) -> None:
+    """The published values beside ours, in the lecture's own setting whatever the options are."""
+    line = jnp.stack([jnp.zeros(len(GOLDEN_Y2)), jnp.array(GOLDEN_Y2)], axis=1)
+    section = jax.jit(_sections(ellipse.Params(jnp.array([2.0, 1.5])), 48))
+    measured = np.asarray(section(line, jnp.array(list(GOLDEN))))
+    rows = [
+        (plots.beta_label(beta), f"{y2:g}", expected, float(value))
+        for (beta, published), values in zip(GOLDEN.items(), measured, strict=True)
+        for y2, expected, value in zip(GOLDEN_Y2, published, values, strict=True)
+    ]
+    report.table(
+        "Fβ at (0, y₂) for radii (2, 1.5) and 48 angles: reference beside measured",
+        ("inverse temperature", "y₂", "reference", "measured"),
+        rows,
+    )
+    report.summary(golden_deviation=np.abs(measured - np.array(list(GOLDEN.values()))).max())
+
+
+def _limits(config: Config, report: Report, params: ellipse.Params, data: Array) -> None:
+    """F_beta at fixed y as a function of beta, between the average and the minimum of the energy."""
+    space = circle(config.latent_points)
+    betas = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 61), [np.inf]])
+    shown = {f"Y[{SHOWN[0]}]": data[SHOWN[0]], "the origin": jnp.zeros(2)}
+    sweep = jax.jit(jax.vmap(partial(_free_energy, params, config.latent_points), in_axes=(None, 0)))
+    colors = (plots.PALETTE["blue"], plots.PALETTE["vermillion"])
+
+    figure, axes = plots.one(width=7.4, height=4.4)
+    hot, warm, cold = 0.0, 0.0, 0.0
+    for (name, y), color in zip(shown.items(), colors, strict=True):
+        free = np.asarray(sweep(y, jnp.asarray(betas, jnp.float32)))
+        # The truth in double precision, straight from the definition.
+        heights = np.asarray(energies(partial(ellipse.energy, params, y), space), np.float64)
+        finite = betas[1:-1, None]
+        marginal = -np.log(np.mean(np.exp(-finite * (heights - heights.min())), axis=1)) / finite[:, 0] + heights.min()
+        hot = max(hot, abs(free[0] - heights.mean()))
+        warm = max(warm, np.abs(free[1:-1] - marginal).max())
+        cold = max(cold, abs(free[-1] - heights.min()))
+        places = plots.beta_positions(betas)
+        axes.plot(places[1:-1], free[1:-1], color=color, label=f"Fβ at y' = {name}")
+        axes.plot(places[[0, -1]], free[[0, -1]], "o", color=color)
+        for height, style in ((heights.mean(), "--"), (heights.min(), ":")):
+            axes.axhline(height, color=color, linestyle=style, linewidth=1.1)
+    plots.beta_axis(axes, betas)
+    axes.set_ylabel("free energy Fβ(y')")
+    axes.set_title("hot: the average (dashed)  ·  warm: the marginal  ·  cold: the minimum (dotted)")
+    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.75))  # between the lines
+    report.figure(
+        "limits",
+        figure,
+        "The free energy of one y' from β = 0 to β = ∞: it falls from the average of the energy over z to its minimum. "
+        "At the origin of this ellipse the minimum is not zero: no z explains the middle.",
+    )
+    report.summary(
+        hot_minus_average=float(hot),
+        warm_minus_marginal=float(warm),
+        cold_minus_minimum=float(cold),
+    )

@@ -1,0 +1,229 @@
+"""Too large a latent, and the energy is zero everywhere
+
+The generalized horn, E(x, y, z) = ‖y - g(f(x), z)‖², with a latent of 1, 2, 4 and 8 dimensions. From dim(z) = 2 on,
+the dimension of y, the code alone can name every y: the free energy is zero on the data, and just as zero on uniform
+noise, and the model has learned nothing. Three things hold the latent down, each measured here: its squared norm, its
+L1 norm, and noise,
+
+    E(y, z) = ‖y - g(f(x), z)‖² + λ‖z‖²,      … + λ Σ|zᵢ|,      mean over ε of ‖y - g(f(x), z + σε)‖² + spring.
+
+All sixteen kinds of model are trained in one compiled call: a mask decides how many of the eight dimensions a model may
+use, and regularizers differ by their weights alone.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from ebmjax import problems, train
+from ebmjax.energies import composition, horn
+from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.loops import map_chunks
+from ebmjax.losses.energy import energy_loss
+from ebmjax.minimize.descent import gradient_descent
+from experiments.application.report import Report
+from experiments.drawing import plots
+
+SCALE = 5.0  # y is trained in units of five, where the network's outputs are of order one
+LATENT = 8  # dimensions that the network has; a mask says how many a model may use
+DIMENSIONS = (1, 2, 4, 8)
+REGULARIZERS = ("none", "squared norm", "L1 norm", "noise")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    samples: int = 400
+    """Training samples."""
+    evaluated: int = 200
+    """Held-out samples, and as many points of uniform noise, on which the free energy is measured."""
+    seeds: int = 3
+    """Models of each kind; the one of least training loss counts, since a small network can get stuck."""
+    epochs: int = 300
+    """Passes over the data."""
+    batch_size: int = 32
+    """Samples an update."""
+    rate: float = 3e-3
+    """Adam's learning rate, with cosine decay."""
+    hidden: tuple[int, ...] = (24, 24)
+    """Hidden layers of the decoder g."""
+    starts: int = 16
+    """Codes tried before the descent in training; four times as many in measuring."""
+    steps: int = 10
+    """Steps of the descent over z in training; ten times as many in measuring."""
+    norm_weight: float = 0.5
+    """λ of the squared norm, in units of the scaled energy."""
+    l1_weight: float = 0.5
+    """λ of the L1 norm."""
+    noise: float = 0.8
+    """σ of the noise on the code."""
+    spring: float = 0.05
+    """λ of the weak squared norm beside the noise, without which codes grow until the noise does not matter."""
+    draws: int = 4
+    """Draws of the noise that are averaged, fresh at each update; four times as many, fixed, in measuring."""
+
+    def __post_init__(self):
+        for name in ("norm_weight", "l1_weight", "noise", "spring"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number that is not negative")
+
+
+QUICK = Config(seeds=1, samples=200, evaluated=40, epochs=20, hidden=(16,), starts=8, steps=5, draws=3)
+
+
+class Held(NamedTuple):
+    """What holds one model's latent: which dimensions exist, the weights of the regularizers, and σ of the noise."""
+
+    mask: Float[Array, " latent"]
+    norm_weight: Float[Array, ""]
+    l1_weight: Float[Array, ""]
+    noise: Float[Array, ""]
+
+
+def run(config: Config, report: Report) -> None:
+    """Train every dimension under every regularizer, and measure F on data and on uniform noise."""
+    data_key, held_out_key, uniform_key, noise_key, train_key, start_key = jax.random.split(report.key(), 6)
+    data = problems.horn_data(data_key, config.samples)
+    held_out = problems.horn_data(held_out_key, config.evaluated)
+    box = float(jnp.abs(data.y).max())
+    uniform = held_out._replace(y=jax.random.uniform(uniform_key, held_out.y.shape, minval=-box, maxval=box))
+    codes = jax.random.normal(start_key, (4 * config.starts, LATENT))
+
+    held = _what_holds(config)
+    draws = jax.random.normal(noise_key, (4 * config.draws, LATENT))
+    draws = draws - draws.mean(axis=0)
+    fit = lambda key, held: fit_one(key, held, data, codes[: config.starts], config)
+    with report.stage(f"training {config.seeds} × {len(held.mask)} models"):
+        keys = jax.random.split(train_key, config.seeds)
+        trained, losses = report.compiled(jax.vmap(jax.vmap(fit, (None, 0)), (0, None)), keys, held)
+    best = jnp.argmin(losses, axis=0)
+    models = jax.tree.map(lambda leaf: leaf[best, jnp.arange(len(best))], trained)
+    with report.stage("measuring"):
+        points = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), held_out, uniform)
+        free = partial(free_energies, points=points, codes=codes, draws=draws, steps=10 * config.steps)
+        measured = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), (models, held))
+    on_data, on_noise = np.asarray(measured).reshape(4, 4, 2, config.evaluated).mean(axis=3).transpose(2, 0, 1)
+
+    for row, regularizer in enumerate(REGULARIZERS):
+        for column, dimension in enumerate(DIMENSIONS):
+            report.metrics(
+                regularizer=regularizer,
+                dimension=dimension,
+                free_energy_on_data=on_data[row, column],
+                free_energy_on_noise=on_noise[row, column],
+            )
+    report.summary(
+        dimensions=DIMENSIONS,
+        free_energy_on_noise_unregularized=on_noise[0],
+        free_energy_on_data_unregularized=on_data[0],
+        free_energy_on_noise_squared_norm=on_noise[1],
+        free_energy_on_noise_l1_norm=on_noise[2],
+        free_energy_on_noise_noise=on_noise[3],
+        noise_to_data_ratio_unregularized_8=on_noise[0, 3] / on_data[0, 3],
+        noise_to_data_gap_unregularized_8=on_noise[0, 3] - on_data[0, 3],
+        noise_to_data_gap_squared_norm_8=on_noise[1, 3] - on_data[1, 3],
+    )
+    rows = [
+        (regularizer, *(f"{a:.3g} / {b:.3g}" for a, b in zip(on_data[row], on_noise[row], strict=True)))
+        for row, regularizer in enumerate(REGULARIZERS)
+    ]
+    columns = ("regularizer", *(f"dim(z) = {dimension}" for dimension in DIMENSIONS))
+    report.table("Mean free energy on held-out data / on uniform noise (squared units of y)", columns, rows)
+    _draw_means(report, on_data, on_noise)
+    _draw_maps(report, models, held, codes, draws, config, box)
+
+
+def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> tuple[horn.GeneralizedParams, Array]:
+    """Zero-temperature training of one model and its final loss; pure, so that it can be vmapped."""
+    init_key, train_key = jax.random.split(key)
+    params = horn.init_generalized(init_key, latent=LATENT, hidden=config.hidden)
+
+    def loss(key, params, batch):
+        draws = jax.random.normal(key, (config.draws, LATENT))
+        of_sample = lambda params, sample: _least(params, held, sample[0], sample[1], codes, draws, config.steps)
+        return energy_loss(of_sample)(params, batch)
+
+    updates = config.epochs * (config.samples // config.batch_size)
+    optimizer = optax.adam(optax.cosine_decay_schedule(config.rate, updates))
+    scaled = (data.x, data.y / SCALE)
+    learner = stochastic_gradient(loss, optimizer)
+    trained = train(learner, train_key, params, scaled, config.batch_size, config.epochs)
+    return trained.params, trained.metrics.learner.loss[-1].mean()
+
+
+def free_energies(params, held: Held, points: problems.HornData, codes, draws, steps: int) -> Float[Array, " points"]:
+    """F_inf of each point, in squared units of y, by descent from the best of the given codes."""
+    one = lambda point: _least(params, held, point[0], point[1] / SCALE, codes, draws, steps) * SCALE**2
+    return map_chunks(one, tuple(points), 50)
+
+
+def _least(params, held: Held, x, y, codes, draws, steps):
+    """min over z of the regularized energy: the best of the codes, then descent."""
+    energy = lambda z: horn.generalized_energy(params, x, y, held.mask * z)
+    energy = composition.noisy(energy, held.noise * draws)
+    energy = composition.regularized(energy, composition.squared_norm, held.norm_weight)
+    energy = composition.regularized(energy, composition.l1_norm, held.l1_weight)
+    start = codes[jnp.argmin(jax.vmap(energy)(codes))]
+    return gradient_descent(energy, start, optax.adam(0.1), max_steps=steps, tolerance=0.0).energy
+
+
+def _what_holds(config: Config) -> Held:
+    """All pairs of a regularizer and a dimension, the dimension changing fastest."""
+    masks = [jnp.where(jnp.arange(LATENT) < dimension, 1.0, 0.0) for dimension in DIMENSIONS]
+    weights = [
+        (0.0, 0.0, 0.0),
+        (config.norm_weight, 0.0, 0.0),
+        (0.0, config.l1_weight, 0.0),
+        (config.spring, 0.0, config.noise),
+    ]
+    pairs = [Held(mask, *(jnp.array(weight) for weight in row)) for row in weights for mask in masks]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
+
+
+def _draw_means(report, on_data, on_noise):
+    figure, axes = plots.panels(1, 4, width=3.0, height=3.2, share_y=True)
+    for panel, regularizer, data, noise in zip(axes[0], REGULARIZERS, on_data, on_noise, strict=True):
+        panel.plot(range(4), noise, "o-", color=plots.PALETTE["vermillion"], label="uniform noise")
+        panel.plot(range(4), data, "s-", color=plots.PALETTE["blue"], label="held-out data")
+        panel.set_yscale("log")
+        panel.set_xticks(range(4), [str(dimension) for dimension in DIMENSIONS])
+        title = "no regularizer" if regularizer == "none" else regularizer
+        plots.label(panel, "dim(z)", "mean F∞ (squared units of y)" if regularizer == "none" else "", title)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    report.figure(
+        "means",
+        figure,
+        "Mean free energy on held-out data and on uniform noise in the same box. A model that knows the data keeps the "
+        "two apart; without a regularizer both fall to zero as soon as the latent has the dimension of y.",
+    )
+
+
+def _draw_maps(report, models, held, codes, draws, config, box):
+    """F over y at x = 1 for the smallest and the largest latent, free and held."""
+    side = 25 if report.quick else 49
+    axis = jnp.linspace(-1.3 * box, 1.3 * box, side)
+    y = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    points = problems.HornData(jnp.full(len(y), 1.0), y)
+    chosen = {0: "dim 1, free", 3: "dim 8, free", 7: "dim 8, ‖z‖²", 15: "dim 8, noise"}
+    some = jax.tree.map(lambda leaf: leaf[jnp.array(list(chosen))], (models, held))
+    free = partial(free_energies, points=points, codes=codes, draws=draws, steps=5 * config.steps)
+    with report.stage("drawing maps"):
+        maps = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), some).reshape(4, side, side)
+    figure, axes = plots.panels(1, 4, width=3.3, height=3.3)
+    for panel, values, title in zip(axes[0], maps, chosen.values(), strict=True):
+        # The noise and the codes cost something everywhere: what tells y apart is what lies above the least F.
+        plots.cold_warm_map(panel, axis, axis, (values - values.min()) / 20, title=title, colorbar=False, contours=())
+    report.figure(
+        "maps",
+        figure,
+        "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red). One dimension "
+        "carves out the ellipse; eight free ones leave a plain. The norm makes what is far away dear; noise, which "
+        "limits how finely a code can say where, brings the ring back.",
+    )

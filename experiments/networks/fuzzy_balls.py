@@ -1,0 +1,340 @@
+"""Fuzzy balls on springs: what noise, a spring and a control of size make of a variational autoencoder's codes
+
+The encoder turns every picture into a **fuzzy ball**, a normal law of its code, of which the decoder sees one draw.
+Balls that overlap confuse the decoder; so, left alone, they fly apart and shrink until the noise is nothing. Two terms
+hold them: a **spring**, ½ μ², which pulls every ball to the origin, and a **control of size**, ½ (σ² - 1 - log σ²).
+
+Here one autoencoder with codes of two dimensions is trained under several weights of the two, in one compiled call from
+the same start. The **evidence bound** has weight 1 on both. Stretching all codes, which the decoder can undo, shows
+where each training must end: <pull · μ² + size · σ²> = size in every dimension.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.patches import Circle, Patch
+from numpy.typing import ArrayLike
+
+from ebmjax.energies import variational_autoencoder as vae
+from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.learn.train import advance, begin
+from ebmjax.losses.evidence_bound import evidence_bound
+from ebmjax.marginalize.importance_sampling import shifted
+from ebmjax.random_bits import unrolled
+from ebmjax.types import Gaussian, Scalar
+from experiments.application.report import Report
+from experiments.data.images import Images, load
+from experiments.drawing import plots
+from experiments.drawing.mosaics import flat
+from experiments.networks.autoencoders import misfit
+
+COLUMNS = 5  # moments of each training that are drawn
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    pulls: tuple[float, ...] = (0.0, 1.0, 0.0, 0.05, 1.0, 30.0)
+    """Weights of the spring."""
+    sizes: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0, 1.0, 30.0)
+    """Weights of the control of size, one for each weight of the spring."""
+    images: Images = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist or fashion-mnist. Their grey values are learned as means."""
+    pictures: int = 2000
+    """How many of the training set; all of them if there are fewer."""
+    shown: int = 150
+    """Pictures, not trained on, whose balls are measured and drawn."""
+    hidden: tuple[int, ...] = (64,)
+    """Sizes of the dense layers, encoder and decoder alike."""
+    epochs: int = 1000
+    """Passes over the pictures."""
+    batch_size: int = 100
+    """Pictures an update."""
+    rate: float = 2e-3
+    """Adam's learning rate, which falls to zero along a cosine."""
+
+    def __post_init__(self):
+        if len(self.pulls) != len(self.sizes) or not self.pulls:
+            raise ValueError(f"--sizes is {self.sizes}, expected one for each of the weights --pulls, {self.pulls}")
+        for name, values in (("pulls", self.pulls), ("sizes", self.sizes)):
+            if not all(0 <= value < math.inf for value in values):
+                raise ValueError(f"--{name} is {values}, expected finite numbers from 0")
+        for name, least in (("shown", 2), ("epochs", COLUMNS), ("pictures", 1), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least {least}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"--hidden is {self.hidden}, expected sizes of at least 1")
+        if not 0 < self.rate < math.inf:
+            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
+
+
+QUICK = Config(pictures=500, hidden=(32,), epochs=60, batch_size=50, rate=5e-3)
+
+
+class Balls(NamedTuple):
+    """The codes of the pictures that are shown, and what was measured of them; leading axes (settings, epochs + 1)."""
+
+    mean: Float[Array, "*when shown 2"]
+    deviation: Float[Array, "*when shown 2"]
+    radius: Float[Array, "*when"]
+    """Root mean square of |μ|."""
+    sigma: Float[Array, "*when"]
+    """Geometric mean of σ."""
+    separation: Float[Array, "*when"]
+    """Mean distance of two centres, in units of σ."""
+    overlap: Float[Array, "*when"]
+    """Mean overlap of two balls, from 0 to 1."""
+    cost: Float[Array, "*when"]
+    """-log p(y|z) in nats a picture, z drawn from the ball."""
+
+
+def run(config: Config, report: Report) -> None:
+    """Train under all weights at once, measure, draw."""
+    split = load(config.images)
+    data = jnp.asarray(flat(split.train)[: config.pictures])
+    if config.batch_size > len(data):
+        raise ValueError(f"--batch-size is {config.batch_size}, expected at most {len(data)}, the number of pictures")
+    shown = jnp.asarray(flat(split.test)[: config.shown])
+    labels = None if split.test_labels is None else split.test_labels[: config.shown]
+    weights = jnp.array(config.pulls), jnp.array(config.sizes)
+    with report.stage(f"training {len(config.pulls)} autoencoders, {config.epochs} epochs"):
+        one = lambda key, pull, size: watch(config, key, pull, size, data, shown)
+        trained = report.compiled(jax.vmap(one, in_axes=(None, 0, 0)), report.key(), *weights)
+        balls, second_moments = jax.tree.map(np.asarray, trained)
+    for epoch in np.unique(np.geomspace(1, config.epochs, 30).astype(int)):
+        report.metrics(
+            step=int(epoch), **{name: getattr(balls, name)[:, epoch] for name in ("radius", "sigma", "overlap", "cost")}
+        )
+    report.summary(
+        **{name: getattr(balls, name)[:, -1] for name in ("radius", "sigma", "separation", "overlap", "cost")}
+    )
+    _draw_balls(config, report, balls, labels)
+    _draw_curves(config, report, balls)
+    _tell(config, report, balls, second_moments)
+
+
+def watch(
+    config: Config,
+    key: Key[Array, ""],
+    pull: Scalar,
+    size: Scalar,
+    data: Float[Array, "n pixels"],
+    shown: Float[Array, "shown pixels"],
+) -> tuple[Balls, tuple[Float[Array, "2"], Float[Array, "2"]]]:
+    """Train under one pair of weights: the balls before and after every epoch; <μ²> and <σ²> of the data at the end."""
+    init_key, train_key, draw_key = jax.random.split(key, 3)
+    bound = evidence_bound(misfit, vae.encode, pull, size)
+    updates = config.epochs * (len(data) // config.batch_size)
+    learner = stochastic_gradient(
+        lambda key, params, batch: bound(unrolled(key), params, batch),
+        optax.adam(optax.cosine_decay_schedule(config.rate, updates)),
+    )
+    params = vae.init(init_key, data.shape[1], config.hidden, 2)
+    progress, keys = begin(learner, train_key, params, config.epochs)
+    encode_all = jax.vmap(vae.encode, in_axes=(None, 0))
+    noise = jax.random.normal(draw_key, (len(shown), 2))
+
+    def look(params):
+        codes = encode_all(params, shown)
+        costs = jax.vmap(misfit, in_axes=(None, 0, 0))(params, shown, shifted(codes, noise))
+        return measured(codes, jnp.asarray(costs).mean())
+
+    def epoch(progress, key):
+        progress, _ = advance(learner, progress, key[None], data, config.batch_size)
+        return progress, look(progress.state.params)
+
+    first = look(params)
+    progress, after = jax.lax.scan(epoch, progress, keys)
+    balls = jax.tree.map(lambda start, rest: jnp.concatenate([start[None], rest]), first, after)
+    codes = encode_all(progress.state.params, data)
+    return balls, ((codes.mean**2).mean(axis=0), jnp.exp(codes.log_variance).mean(axis=0))
+
+
+def measured(codes: Gaussian, cost: Scalar) -> Balls:
+    """What there is to say of some balls.
+
+    >>> two = Gaussian(jnp.array([[3.0, 0.0], [-3.0, 0.0]]), jnp.zeros((2, 2)))
+    >>> balls = measured(two, 0.0)
+    >>> [round(float(value), 3) for value in (balls.radius, balls.sigma, balls.separation, balls.overlap)]
+    [3.0, 1.0, 6.0, 0.011]
+    """
+    distances, overlaps = pairs(codes)
+    return Balls(
+        codes.mean,
+        jnp.exp(codes.log_variance / 2),
+        jnp.sqrt((codes.mean**2).sum(axis=1).mean()),
+        jnp.exp(codes.log_variance.mean() / 2),
+        distances.mean(),
+        overlaps.mean(),
+        jnp.asarray(cost),
+    )
+
+
+def pairs(codes: Gaussian) -> tuple[Float[Array, " pairs"], Float[Array, " pairs"]]:
+    """Of every two balls p and q, the distance of their centres in units of σ and their overlap.
+
+        distance² = Σ (μ - μ')² / σ̄²,   σ̄² = (σ² + σ'²)/2        overlap = ∫ √(p q) = Π √(σσ'/σ̄²) · exp(-distance²/8)
+
+    The overlap is Bhattacharyya's (1943) coefficient: 1 for balls that are one, 0 for those that never meet.
+
+    >>> distances, overlaps = pairs(Gaussian(jnp.array([[0.0], [2.0]]), jnp.zeros((2, 1))))
+    >>> distances.tolist(), round(float(overlaps[0]), 4)  # exp(-1/2)
+    ([2.0], 0.6065)
+    """
+    one, other = np.triu_indices(len(codes.mean), 1)
+    variance = jnp.exp(codes.log_variance)
+    shared = (variance[one] + variance[other]) / 2
+    squares = ((codes.mean[one] - codes.mean[other]) ** 2 / shared).sum(axis=1)
+    half_logs = (codes.log_variance[one] + codes.log_variance[other]) / 4 - jnp.log(shared) / 2
+    return jnp.sqrt(squares), jnp.exp(half_logs.sum(axis=1) - squares / 8)
+
+
+def moments(epochs: int, count: int) -> list[int]:
+    """Epochs from 0 to the last, evenly spaced in their logarithm.
+
+    >>> moments(1000, 5)
+    [0, 1, 10, 100, 1000]
+    """
+    return [0, *np.rint(np.geomspace(1, epochs, count - 1)).astype(int).tolist()]
+
+
+def _named(config: Config) -> list[str]:
+    return [f"spring {pull:g}, size {size:g}" for pull, size in zip(config.pulls, config.sizes, strict=True)]
+
+
+def _kind(pull: float, size: float) -> str:
+    if pull == size == 1:
+        return "evidence bound"
+    if pull and size:
+        return "both held"
+    return "spring alone" if pull else "size alone" if size else "no regularizer"
+
+
+def _draw_balls(config: Config, report: Report, balls: Balls, labels: np.ndarray | None) -> None:
+    epochs = moments(config.epochs, COLUMNS)
+    names = _named(config)
+    palette = colormaps["tab10"](np.arange(10))
+    colors = palette[labels] if labels is not None else np.tile(palette[:1], (balls.mean.shape[2], 1))
+    figure, axes = plots.panels(len(names), COLUMNS, width=2.3, height=2.35)
+    for row, name in enumerate(names):
+        for panel, epoch in zip(axes[row], epochs, strict=True):
+            _ball_panel(panel, balls.mean[row, epoch], balls.deviation[row, epoch], colors)
+            if row == 0:
+                panel.set_title("untrained" if epoch == 0 else f"epoch {epoch}")
+        axes[row, 0].set_ylabel(f"{_kind(config.pulls[row], config.sizes[row])}\n{name}")
+    if labels is not None:
+        marks = [Patch(color=tuple(palette[label]), alpha=0.6, label=str(label)) for label in np.unique(labels)]
+        figure.legend(handles=marks, loc="outside lower center", ncols=len(marks), title="class")
+    report.figure(
+        "balls",
+        figure,
+        f"{len(balls.mean[0, 0])} pictures that were not trained on, each as the ball of radius σ around its code μ; "
+        "dots only mark where the centres are. Every panel has its own scale: the number in the corner is half its "
+        "width, the dashed circle has radius 1, the size of the prior. With no regularizer the balls fly apart and "
+        "shrink; nothing but a spring knows where the origin is, so that they may drift from it as one. A spring alone "
+        "holds the centres, and the balls shrink all the more. With the size alone held, they keep σ near 1 and fly "
+        "apart. With both, the room near the origin is shared: balls overlap where pictures are alike. Where both are "
+        "too strong they merge, and the code says nothing.",
+    )
+
+
+def _ball_panel(axes: Axes, mean: ArrayLike, deviation: ArrayLike, colors: np.ndarray) -> None:
+    mean, deviation = np.asarray(mean), np.asarray(deviation)
+    # a handful of stragglers may lie outside
+    reach = float(np.quantile(np.abs(mean) + deviation, 0.99)) * 1.12
+    axes.add_collection(
+        EllipseCollection(
+            2 * deviation[:, 0],
+            2 * deviation[:, 1],
+            np.zeros(len(mean)),
+            units="xy",
+            offsets=mean,
+            offset_transform=axes.transData,
+            facecolors=np.concatenate([colors[:, :3], np.full((len(mean), 1), 0.2)], axis=1),
+            edgecolors=colors,
+            linewidths=0.5,
+        )
+    )
+    axes.scatter(*mean.T, s=4, c=colors, edgecolors="black", linewidths=0.25)
+    axes.add_patch(Circle((0, 0), 1, fill=False, linestyle="--", linewidth=0.9, color="#555555"))
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
+    axes.set_aspect("equal")
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(
+        0.97, 0.03, f"±{reach:.2g}", transform=axes.transAxes, ha="right", va="bottom", fontsize=8.5,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1},
+    )  # fmt: skip
+
+
+def _draw_curves(config: Config, report: Report, balls: Balls) -> None:
+    epochs = np.arange(1, config.epochs + 1)
+    figure, axes = plots.panels(2, 2, width=4.8, height=3.5, share_x=True)
+    drawn = (
+        ("radius: root mean square of |μ|", balls.radius),
+        ("σ, geometric mean", balls.sigma),
+        ("mean distance of two centres, in σ", balls.separation),
+        ("reconstruction: -log p(y|z) in nats", balls.cost),
+    )
+    for panel, (name, values) in zip(axes.ravel(), drawn, strict=True):
+        for row, label in enumerate(_named(config)):
+            panel.plot(epochs, values[row, 1:], label=label)
+        panel.set_xscale("log")
+        if name != drawn[-1][0]:
+            panel.set_yscale("log")
+        plots.label(panel, "", name)
+    for panel in axes[1]:
+        panel.set_xlabel("epoch")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3)
+    report.figure(
+        "curves",
+        figure,
+        "The same balls in numbers. What the decoder can tell apart is the distance in units of σ, which grows in two "
+        "ways: larger distances, or less noise. A spring without a control of size leaves the second way open, a "
+        "control of size without a spring the first. Only together do they limit what a code can say.",
+    )
+
+
+def _tell(config: Config, report: Report, balls: Balls, second_moments: tuple[np.ndarray, np.ndarray]) -> None:
+    squares, variances = second_moments
+    rows = []
+    for row, (pull, size) in enumerate(zip(config.pulls, config.sizes, strict=True)):
+        held = pull * squares[row] + size * variances[row]
+        rows.append(
+            (
+                _named(config)[row],
+                float(balls.radius[row, -1]),
+                float(balls.sigma[row, -1]),
+                float(balls.separation[row, -1]),
+                float(balls.overlap[row, -1]),
+                float(balls.cost[row, -1]),
+                " and ".join(f"{value:.3g}" for value in held),
+                f"{size:g}",
+            )
+        )
+    titles = ("weights", "radius", "σ", "distance in σ", "overlap", "-log p(y|z)", "<pull·μ² + size·σ²>", "its law")
+    report.table("After training", titles, rows)
+    report.text(
+        "**The law.** Multiply all codes of one dimension, centres and noise, by s: the decoder can divide by s, and "
+        "nothing changes but the price, `pull · s²<μ²>/2 + size · (s²<σ²> - 2 log s)/2`. Where training ends its slope "
+        "is zero: `<pull · μ² + size · σ²> = size` over the training set, in each of the two dimensions. So with "
+        "weights of 1 the balls together have the variance of the prior. With the size alone held σ has to come to 1, "
+        "and the centres are free, to fly ever on. With a spring alone nothing but zero satisfies the law: training "
+        "never ends, and everything shrinks, σ the fastest.\n\n"
+        "Balls of one size, in the root mean square ρσ away from the origin, then cost "
+        "`½ size · log(1 + pull · ρ²/size)` in each dimension: the price of information. As either weight goes to zero "
+        "so does the price, and the code says all it can."
+    )

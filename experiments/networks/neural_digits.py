@@ -1,0 +1,390 @@
+"""Digits from a neural energy: Langevin chains draw them, complete them, and tell them from clothes.
+
+A convolutional network of one number says how unlikely a picture is: p(y) = exp(-E(y))/Z. It learns by **contrast**:
+its energy goes down at pictures (with a little noise on each pixel) and up at what **persistent Langevin chains** make
+of the energy so far. At each update a few chains start anew from noise; those that diverge are replaced and counted.
+The steps are true Langevin steps, gradient and noise in the proportion that belongs to one temperature, so that the
+energy finds its own scale.
+
+One energy then answers three questions without being trained for any: what do digits look like (chains from noise),
+what goes with this upper half (chains with the known pixels **clamped**), and is this a digit at all (the energy
+itself, as a score)?
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+
+from ebmjax.energies import neural
+from ebmjax.learn.averaging import averaged
+from ebmjax.learn.checkpoint import all_finite, train_resumable
+from ebmjax.loops import map_chunks
+from ebmjax.random_bits import unrolled
+from ebmjax.types import DIVERGED
+from experiments.application.report import Report
+from experiments.data.images import Images, Split, load
+from experiments.drawing import plots
+from experiments.drawing.mosaics import show
+from experiments.networks.digit_energies import (
+    auroc,
+    chains_learner,
+    completed,
+    energy,
+    film,
+    gaussian_scores,
+    nearest,
+    uniform,
+)
+
+SHOWN = 8  # chains of the film, and completions of a digit
+FRACTIONS = (0, 0.004, 0.01, 0.02, 0.06, 0.2, 1)  # of a chain's steps, after which it is shown
+FILMED = 32  # chains whose energies are followed
+AMONG = 10_000  # training pictures among which the nearest is sought
+COLORS = ("blue", "vermillion", "green", "orange", "purple", "sky", "black")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    images: Images = Images.MNIST
+    """The pictures to learn: digits, mnist, binarized-mnist or fashion-mnist. The others are told from them."""
+    channels: tuple[int, ...] = (16, 32, 64)
+    """Output channels of the network's convolutions, each of which halves rows and columns."""
+    scale: float = 10.0
+    """E(y) = scale · network(y) + confinement · |y|²: the energy that an output of one means."""
+    confinement: float = 5.0
+    """Weight of |y|² in the energy, which makes Z finite."""
+    noise: float = 0.05
+    """Standard deviation of the noise on each pixel of a picture; paper is 0, ink is 1."""
+    step_size: float = 5e-4
+    """ε of the Langevin steps y - ε ∇E + √(2ε) ξ."""
+    chains: int = 64
+    """Persistent chains."""
+    steps: int = 20
+    """Langevin steps of each chain, an update."""
+    restart: float = 0.01
+    """Share of the chains that start anew from noise at an update."""
+    faintest: float = 0.0
+    """Strength of the faintest noise that chains start from: 1 is uniform from paper to ink, 0 is blank paper."""
+    penalty: float = 1e-4
+    """Weight of the mean squared energies in the loss."""
+    batch_size: int = 64
+    """Pictures an update."""
+    epochs: int = 2
+    """Passes over the training pictures."""
+    rate: float = 1e-3
+    """Adam's first learning rate; it falls to a tenth."""
+    average: float = 0.995
+    """Decay of the running mean of the parameters, which is the model that is judged."""
+    long_steps: int = 5000
+    """Langevin steps of the chains from noise that are judged."""
+    completion_steps: int = 1000
+    """Langevin steps of a completion."""
+    keep_checkpoints: bool = False
+    """Leave the checkpoints, with the parameters, in the output folder when all is done."""
+
+    def __post_init__(self):
+        for name in ("chains", "steps", "batch_size", "epochs", "long_steps", "completion_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
+        for name in ("scale", "confinement", "noise", "step_size", "rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected a number above 0")
+        for name in ("restart", "faintest", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"--{name} is {getattr(self, name)}, expected a number from 0 to 1")
+        if not 0 <= self.penalty < math.inf:
+            raise ValueError(f"--penalty is {self.penalty}, expected a number that is not negative")
+
+
+QUICK = Config(images=Images.DIGITS, channels=(16, 32), epochs=10, long_steps=500, completion_steps=200)
+
+
+class Model(NamedTuple):
+    """What was learned: the energy of one picture with the averaged parameters, and where the chains stand."""
+
+    energy: Callable[[Array], Any]
+    scores: Callable[[Array], Array]
+    """The energies of many pictures, compiled once for each number of them."""
+    chains: Float[Array, "chains rows columns"]
+
+
+def run(config: Config, report: Report) -> None:
+    """Learn, draw, complete, score."""
+    split = load(config.images)
+    train_key, film_key, completion_key, sets_key = jax.random.split(unrolled(report.key()), 4)
+    model = _learn(config, report, train_key, split)
+    _draw_samples(config, report, film_key, model, split)
+    _draw_completions(config, report, completion_key, model, split)
+    _tell_scores(config, report, model, split, outsiders(sets_key, config.images, split.test))
+
+
+def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) -> Model:
+    init_key, key = jax.random.split(key)
+    shape = split.train.shape[1:]
+    batches = len(split.train) // config.batch_size
+    rate = optax.cosine_decay_schedule(config.rate, max(1, batches * config.epochs), 0.1)
+    of_params = partial(energy, config.scale, config.confinement)
+    learner = chains_learner(
+        of_params,
+        shape,
+        config.noise,
+        config.step_size,
+        config.chains,
+        config.steps,
+        config.restart,
+        config.faintest,
+        config.penalty,
+        optax.adam(rate, b1=0.0, b2=0.99),
+    )
+    params = neural.init_convolutional(init_key, shape, config.channels)
+
+    def healthy(params: Any, metrics: Any) -> bool:
+        told = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
+        report.progress(f"contrast {told.loss:.1f}, norm of the gradient {told.gradient_norm:.1f}")
+        return all_finite(params, metrics)
+
+    with report.stage("learning"):
+        learned = train_resumable(
+            report.checkpoints / "network",
+            averaged(learner, config.average),
+            key,
+            params,
+            split.train,
+            config.batch_size,
+            config.epochs,
+            max(1, config.epochs // 10),
+            healthy,
+        )
+    metrics = jax.tree.map(lambda leaf: np.asarray(leaf).ravel(), learned.trained.metrics.learner)
+    if learned.result == DIVERGED:
+        report.diverged("network", len(metrics.loss))
+    _draw_learning(config, report, metrics)
+    state = learned.trained.state
+    learned_energy = partial(of_params, state.mean)
+    many = jax.jit(lambda pictures: map_chunks(learned_energy, pictures, 500))
+    return Model(learned_energy, many, state.inner.negative.positions)
+
+
+def outsiders(
+    key: Key[Array, ""], images: Images, inside: np.ndarray
+) -> dict[str, Float[np.ndarray, "n rows columns"]]:
+    """Sets of pictures that are not of the kind that was learned, each as large as the test set."""
+    noise_key, order_key = jax.random.split(key)
+    count, *shape = inside.shape
+    greys = np.linspace(0, 1, count, dtype=np.float32)[:, None, None]
+    order = np.asarray(jax.random.permutation(order_key, math.prod(shape)))
+    sets = {
+        "shuffled pixels": inside.reshape(count, -1)[:, order].reshape(inside.shape),
+        "inverted": 1 - inside,
+        "uniform noise": np.asarray(jax.random.uniform(noise_key, inside.shape)),
+        "one grey each": np.broadcast_to(greys, inside.shape),
+    }
+    if images is Images.DIGITS:
+        return sets
+    other = Images.MNIST if images is Images.FASHION_MNIST else Images.FASHION_MNIST
+    return {"clothes" if other is Images.FASHION_MNIST else "digits": load(other).test, **sets}
+
+
+def _draw_learning(config: Config, report: Report, metrics: Any) -> None:
+    window = max(1, len(metrics.loss) // 200)
+    whole = len(metrics.loss) // window * window
+    smooth = lambda values: values[:whole].reshape(-1, window).mean(axis=1)
+    updates = smooth(np.arange(1, len(metrics.loss) + 1, dtype=float))
+    restarted, diverged = metrics.negative.restarted, metrics.negative.diverged
+    figure, panels = plots.panels(1, 3, width=4.0, height=3.4)
+    drawn = (
+        (panels[0, 0], metrics.loss, "E(pictures) - E(chains), with penalty", "Contrast"),
+        (panels[0, 1], metrics.gradient_norm, "norm", "Gradient of the contrast"),
+    )
+    for axes, values, unit, title in drawn:
+        axes.plot(updates, smooth(values), color=plots.PALETTE["blue"])
+        plots.label(axes, "updates", unit, title)
+    panels[0, 2].plot(np.cumsum(restarted), color=plots.PALETTE["blue"], label="started anew from noise")
+    panels[0, 2].plot(np.cumsum(diverged), color=plots.PALETTE["vermillion"], label="diverged and replaced")
+    plots.label(panels[0, 2], "updates", "chains so far", "Chains")
+    panels[0, 2].legend()
+    report.figure(
+        "learning",
+        figure,
+        f"Stability: means over {window} updates. The contrast is the gap between the mean energies of pictures and "
+        "chains; it is negative as long as some of the chains are on their way from noise. All chains together began "
+        f"anew {restarted.sum():,} times and diverged {diverged.sum():,} times in {len(metrics.loss):,} updates.",
+    )
+    for step in range(window - 1, whole, window):
+        report.metrics(step=step + 1, loss=metrics.loss[step], gradient_norm=metrics.gradient_norm[step])
+    report.summary(updates=len(metrics.loss), chains_diverged=diverged.sum(), chains_restarted=restarted.sum())
+
+
+def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Model, split: Split) -> None:
+    shape = split.train.shape[1:]
+    start_key, run_key, blur_key = jax.random.split(key, 3)
+    side = math.isqrt(min(64, config.chains))
+    figure, panels = plots.panels(1, 2, width=5.0, height=5.2)
+    show(panels[0, 0], _grid(split.train[: side**2], side), "training pictures")
+    show(panels[0, 1], _grid(model.chains[: side**2], side), "chains at the end of learning")
+    report.figure(
+        "chains",
+        figure,
+        "Left: training pictures, without the noise that is put on them. Right: where the persistent chains stand "
+        "after the last update, the youngest of them still noise; nothing has been selected or smoothed.",
+    )
+    moments = tuple(sorted({round(fraction * config.long_steps) for fraction in FRACTIONS}))
+    starts = jax.vmap(partial(uniform, shape))(jax.random.split(start_key, FILMED))
+    with report.stage(f"{len(starts)} chains of {config.long_steps} steps from noise"):
+        pictures, energies = report.compiled(
+            partial(film, model.energy, config.step_size, moments=moments), run_key, starts
+        )
+    noisy = jnp.asarray(split.test) + config.noise * jax.random.normal(blur_key, split.test.shape)
+    held_out = np.asarray(model.scores(noisy))
+    figure, panels = plots.panels(1, 2, width=4.6, height=4.9)
+    show(panels[0, 0], np.asarray(pictures).swapaxes(0, 1)[:SHOWN], across=[f"{moment:,}" for moment in moments])
+    axes = panels[0, 1]
+    low, high = np.percentile(held_out, [5, 95])
+    axes.axhspan(low, high, color=plots.PALETTE["sky"], alpha=0.35, label="held-out pictures with noise, 90% of them")
+    spread = np.percentile(np.asarray(energies)[1:], [5, 50, 95], axis=1)
+    axes.errorbar(
+        moments[1:],
+        spread[1],
+        [spread[1] - spread[0], spread[2] - spread[1]],
+        color=plots.PALETTE["vermillion"],
+        marker="o",
+        capsize=3,
+        label=f"{len(starts)} chains, median and 90%",
+    )
+    axes.set_xscale("log")
+    # the first steps are far above
+    axes.set_ylim(min(low, spread.min()) - 0.2 * (high - low), high + 3 * (high - low))
+    axes.legend(loc="upper right")
+    plots.label(axes, "Langevin steps from noise", "energy E")
+    report.figure(
+        "film",
+        figure,
+        "Fresh chains, which learning has never seen, from uniform noise (0) and after so many steps, and the energies "
+        f"of {FILMED} of them (early ones lie above the panel). If the model is right and its chains have reached its "
+        "law, their energies are those of held-out pictures. Chains that stay above have not found the way down; those "
+        "that go below have found what is likelier to the model than digits are.",
+    )
+    names, distances = nearest(np.asarray(pictures[-1]), split.train[:AMONG])
+    reference = nearest(np.asarray(noisy[: len(starts)]), split.train[:AMONG])[1]
+    told = {
+        "energy_of_chains": np.median(energies[-1]),
+        "energy_of_held_out": np.median(held_out),
+        "distance_of_chains": np.median(distances),
+        "distance_of_held_out": np.median(reference),
+    }
+    if split.train_labels is not None:
+        counts = np.bincount(split.train_labels[:AMONG][names], minlength=10)
+        report.table(
+            f"Labels of the nearest training pictures of {len(starts)} chains from noise",
+            [str(label) for label in range(len(counts))],
+            [counts.tolist()],
+        )
+        told["labels_in_chains"] = int((counts > 0).sum())
+    report.summary(**told)
+
+
+def _draw_completions(config: Config, report: Report, key: Key[Array, ""], model: Model, split: Split) -> None:
+    count, shape = 10, split.test.shape[1:]
+    chosen = np.arange(count)
+    if split.test_labels is not None:
+        chosen = np.array([np.argmax(split.test_labels == label) for label in np.unique(split.test_labels)])
+    known = np.broadcast_to((np.arange(shape[0]) < shape[0] // 2)[:, None], shape)
+    blur_key, draw_key = jax.random.split(key)
+    pictures = jnp.asarray(split.test[chosen])
+    noisy = pictures + config.noise * jax.random.normal(blur_key, pictures.shape)
+    with report.stage("completing upper halves"):
+        drawn = report.compiled(
+            lambda key, pictures: completed(
+                model.energy, config.step_size, key, known, pictures, SHOWN, config.completion_steps
+            ),
+            draw_key,
+            noisy,
+        )
+    given = jnp.where(jnp.asarray(known)[None], noisy, jnp.nan)
+    rows = jnp.concatenate([pictures[:, None], given[:, None], drawn], axis=1)
+    figure, axes = plots.one(6.4, 6.6)
+    show(axes, rows, across=["held out", "given", *([""] * SHOWN)])
+    report.figure(
+        "completions",
+        figure,
+        f"The upper half of held-out pictures is clamped, noise included; the lower half starts from uniform noise and "
+        f"takes {config.completion_steps:,} Langevin steps, {SHOWN} times each. No network was trained to complete: it "
+        "is the same energy with some of its pixels held.",
+    )
+
+
+def _tell_scores(
+    config: Config, report: Report, model: Model, split: Split, outside: dict[str, Float[np.ndarray, "n rows columns"]]
+) -> None:
+    with report.stage("scoring"):
+        inside = np.asarray(model.scores(jnp.asarray(split.test)))
+        ours = {name: np.asarray(model.scores(jnp.asarray(pictures))) for name, pictures in outside.items()}
+        gauss = gaussian_scores(split.train, config.noise, [split.test, *outside.values()])
+    ink = lambda pictures: pictures.reshape(len(pictures), -1).sum(axis=1)
+    rows, areas = [], {}
+    for index, (name, pictures) in enumerate(outside.items()):
+        areas[name] = auroc(inside, ours[name])
+        rows.append(
+            (
+                name,
+                len(pictures),
+                *(f"{x:.4f}" for x in (areas[name], auroc(gauss[0], gauss[index + 1]))),
+                f"{auroc(ink(split.test), ink(pictures)):.4f}",
+                ours[name].mean(),
+            )
+        )
+    blank = float(model.energy(jnp.zeros(split.test.shape[1:])))
+    report.table(
+        f"Area under the ROC curve, {len(inside):,} held-out pictures (mean energy {inside.mean():.0f}) against others",
+        ("others", "how many", "learned energy", "energy of a normal law", "amount of ink", "mean energy"),
+        rows,
+    )
+    report.text(
+        "The normal law has the mean and the covariance of the training pictures and their noise, in closed form. "
+        "Where it does as well, the area says little about what has been learned. Pictures are scored without noise. "
+        f"The energy of blank paper is {blank:.0f}, below that of {np.mean(inside > blank):.0%} of the held-out "
+        "pictures."
+    )
+    report.summary(**{f"auroc_{name.replace(' ', '_')}": area for name, area in areas.items()}, energy_of_blank=blank)
+    _draw_scores(report, {"held-out pictures": inside, **ours})
+
+
+def _draw_scores(report: Report, sets: dict[str, Float[np.ndarray, " n"]]) -> None:
+    figure, panels = plots.panels(1, 2, width=5.4, height=3.8)
+    inside, outside = list(sets.items())[:2]
+    bins = np.linspace(min(inside[1].min(), outside[1].min()), np.percentile(outside[1], 99.5), 80)
+    for (name, values), color in zip((inside, outside), COLORS, strict=False):
+        panels[0, 0].hist(values, bins, density=True, color=plots.PALETTE[color], alpha=0.55, label=name)
+    panels[0, 0].legend()
+    panels[0, 0].set_yticks([])
+    plots.label(panels[0, 0], "energy E", "density")
+    for row, (values, color) in enumerate(zip(sets.values(), COLORS, strict=False)):
+        least, low, middle, high, most = np.percentile(values, [1, 25, 50, 75, 99])
+        panels[0, 1].plot([least, most], [row, row], color=plots.PALETTE[color], linewidth=1.4)
+        panels[0, 1].plot([low, high], [row, row], color=plots.PALETTE[color], linewidth=7, solid_capstyle="butt")
+        panels[0, 1].plot(middle, row, "o", color="white", markersize=4, markeredgecolor=plots.PALETTE[color])
+    panels[0, 1].axvline(np.percentile(inside[1], 99), color="#777777", linestyle=":", linewidth=1.4)
+    panels[0, 1].set_yticks(range(len(sets)), list(sets))
+    panels[0, 1].invert_yaxis()
+    panels[0, 1].set_xlabel("energy E")
+    report.figure(
+        "scores",
+        figure,
+        f"Energies of held-out pictures and of others, which the energy has never seen. Left: {inside[0]} and "
+        f"{outside[0]}. Right: all kinds; the median, half of the pictures (bar) and 98% of them (line). Dotted: 99% "
+        "of the held-out pictures lie below.",
+    )
+
+
+def _grid(pictures: Any, side: int) -> Float[np.ndarray, "side side rows columns"]:
+    return np.asarray(pictures).reshape(side, side, *pictures.shape[1:])

@@ -1,0 +1,261 @@
+"""How many patterns a Hopfield network holds
+
+Random patterns are stored, recall starts at a stored pattern or near it, and the overlap m = y·s/N with the state where
+evolution stops says whether it was found. Under Hebb's rule the crosstalk of P patterns acts like noise of variance
+P/N; beyond **P/N = 0.138** (Amit, Gutfreund & Sompolinsky, 1985) the state runs away, and the larger the network the
+more abruptly. Storkey's rule, the projection on the patterns and learning with evolved negatives hold more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from ebmjax import train
+from ebmjax.energies.hopfield import Params, hebbian, pseudo_inverse, storkey
+from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.loops import map_chunks
+from ebmjax.losses.evolved_negatives import evolved_loss
+from ebmjax.minimize.evolution import asynchronous, evolve
+from experiments.application.report import Report
+from experiments.drawing import plots
+
+CRITICAL = 0.138
+LEARNED = ("learned", "learned, spins turned")
+FOUND = 0.7  # between the overlap of a memory, 0.97 or more, and of what is left of it, 0.35
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    sizes: tuple[int, ...] = (200, 500, 1000, 2000)
+    """Numbers of units N under Hebb's rule."""
+    seeds: tuple[int, ...] = (32, 16, 8, 4)
+    """Networks at each load, for each size."""
+    loads: tuple[float, ...] = (0.06, 0.08, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.2, 0.22, 0.25)
+    """Loads P/N under Hebb's rule."""
+    compared_units: int = 300
+    """Units where the rules are compared."""
+    compared_seeds: int = 6
+    """Networks at each load where the rules are compared."""
+    compared_loads: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+    """Loads where the rules are compared."""
+    recalled: int = 8
+    """Patterns whose recall is tried in each network."""
+    flipped: float = 0.1
+    """Share of the spins turned at the start of the harder recall."""
+    learned_units: int = 100
+    """Units of the networks that learn: training takes too long for large ones."""
+    learned_seeds: int = 4
+    """Networks that learn at each load."""
+    updates: int = 300
+    """Updates of learning, all patterns in each."""
+    rate: float = 0.1
+    """Learning rate: the weight of a pattern in an update, against its weight 1 in Hebb's rule."""
+
+    def __post_init__(self):
+        if len(self.sizes) != len(self.seeds):
+            raise ValueError(f"--seeds is {self.seeds}, expected one number for each of --sizes")
+        if min(*self.sizes, self.compared_units, self.learned_units) < 20:
+            raise ValueError(f"--sizes is {self.sizes}, expected at least 20 units everywhere")
+        for name, value in (("--loads", self.loads), ("--compared-loads", self.compared_loads)):
+            if len(value) < 2 or not all(0 < load <= 2 for load in value) or list(value) != sorted(value):
+                raise ValueError(f"{name} is {value}, expected two or more rising numbers above 0, up to 2")
+        if min(*self.seeds, self.compared_seeds, self.learned_seeds, self.recalled, self.updates) < 1:
+            raise ValueError("seeds, recalled patterns and updates: expected at least 1 of each")
+        if not 0 <= self.flipped <= 1:
+            raise ValueError(f"--flipped is {self.flipped}, expected a share from 0 to 1")
+
+
+QUICK = Config(
+    sizes=(200,),
+    seeds=(8,),
+    loads=(0.08, 0.12, 0.14, 0.16, 0.2, 0.25),
+    compared_units=60,
+    compared_seeds=3,
+    compared_loads=(0.1, 0.2, 0.4, 0.6, 0.9),
+    learned_units=40,
+    learned_seeds=2,
+    updates=100,
+)
+
+Store = Callable[[Key[Array, ""], Float[Array, "patterns units"], Float[Array, " patterns"], Float[Array, ""]], Params]
+"""`store(key, patterns, used, flipped)`; the share of turned spins matters to learning alone."""
+
+
+def run(config: Config, report: Report) -> None:
+    """Hebb's rule at every size, then all rules at one."""
+    sizes_key, rules_key = jax.random.split(report.key())
+    crossings, curves = {}, {}
+    for units, seeds, key in zip(
+        config.sizes, config.seeds, jax.random.split(sizes_key, len(config.sizes)), strict=True
+    ):
+        with report.stage(f"Hebb, {units} units: {len(config.loads)} loads × {seeds} networks"):
+            overlaps = _measure(config, report, key, _plain(hebbian), units, seeds, config.loads)
+        curves[units] = overlaps[0, :, :, 0]
+        crossings[units] = _crossing(config.loads, curves[units].mean(axis=1), FOUND)
+        for load, values in zip(config.loads, curves[units], strict=True):
+            report.metrics(rule="Hebb", units=units, load=load, overlap=values.mean(), spread=values.std())
+    _draw_sizes(config, report, curves, crossings)
+
+    stores = {
+        ("Hebb",): _plain(hebbian),
+        ("Storkey",): _plain(storkey),
+        ("pseudo-inverse",): _plain(pseudo_inverse),
+        LEARNED: partial(_learned, config),
+    }
+    compared = {}
+    for (names, store), key in zip(stores.items(), jax.random.split(rules_key, len(stores)), strict=True):
+        units, seeds = config.compared_units, config.compared_seeds
+        if names == LEARNED:
+            units, seeds = config.learned_units, config.learned_seeds
+        with report.stage(f"{' and '.join(names)}, {units} units"):
+            flips = (0.0, config.flipped)[: len(names)]
+            overlaps = _measure(config, report, key, store, units, seeds, config.compared_loads, flips)
+        for name, curve in zip(names, overlaps.mean(axis=2), strict=True):
+            compared[name] = curve
+            for load, (from_it, from_near) in zip(config.compared_loads, curve, strict=True):
+                report.metrics(rule=name, units=units, load=load, overlap=from_it, overlap_from_flipped=from_near)
+    _draw_rules(config, report, compared)
+    report.summary(
+        load_where_hebb_loses_its_patterns={str(units): crossing for units, crossing in crossings.items()},
+        steepest_fall_between_loads={str(units): _fall(config.loads, curve) for units, curve in curves.items()},
+        load_where_half_of_the_turned_spins_come_back={
+            name: _crossing(config.compared_loads, curve[:, 1], 1 - config.flipped) for name, curve in compared.items()
+        },
+    )
+
+
+def _plain(rule) -> Store:
+    return lambda key, patterns, used, flipped: rule(patterns, used)
+
+
+def _learned(config: Config, key, patterns, used, flipped) -> Params:
+    """From Hebb's rule by evolved negatives: a sweep from the pattern, some of whose spins may be turned first."""
+    masked = patterns * used[:, None]
+
+    def loss(key, params, batch):
+        turned = jax.random.bernoulli(key, flipped, batch.shape[1:])
+
+        def negative(params, y):
+            # A pattern that is left out is all zeros, and stays so.
+            return jnp.where(y == 0, y, evolve(params, jnp.where(turned, -y, y), 2))
+
+        return evolved_loss(negative)(params, batch)
+
+    # The gradient is the mean of ½(yyᵀ - y'y'ᵀ): this makes the weight of one pattern that of Hebb's rule, times rate.
+    rate = optax.cosine_decay_schedule(2 * config.rate * len(patterns) / patterns.shape[1], config.updates, 0.1)
+    learner = stochastic_gradient(loss, optax.sgd(rate))
+    return train(learner, key, hebbian(patterns, used), masked, batch_size=len(masked), epochs=config.updates).params
+
+
+def _measure(
+    config: Config,
+    report: Report,
+    key: Key[Array, ""],
+    store: Store,
+    units: int,
+    seeds: int,
+    loads: tuple[float, ...],
+    flips: tuple[float, ...] = (0.0,),
+) -> Float[np.ndarray, "flips loads seeds 2"]:
+    """Mean overlap after evolution from stored patterns, and from near them: all networks in one compiled call."""
+    counts = np.maximum(1, np.round(np.array(loads) * units)).astype(np.int32)
+    shape = (len(flips), len(loads), seeds)
+    networks = (
+        jax.random.split(key, shape).reshape(-1),
+        jnp.broadcast_to(jnp.asarray(counts)[None, :, None], shape).reshape(-1),
+        jnp.broadcast_to(jnp.array(flips)[:, None, None], shape).reshape(-1),
+    )
+    trial = partial(_trial, config, store, units, int(counts.max()))
+    # As many networks together as fit into a cache: a matrix of 2,000 units takes 16 MB.
+    function = lambda networks: map_chunks(lambda one: trial(*one), networks, max(1, 800 // units))
+    return np.asarray(report.compiled(function, networks)).reshape(*shape, 2)
+
+
+def _trial(
+    config: Config, store: Store, units: int, most: int, key: Key[Array, ""], count: Int[Array, ""], flipped: Array
+) -> Float[Array, "2"]:
+    """One network: store `count` of `most` random patterns, evolve from some of them, and compare."""
+    pattern_key, store_key, flip_key, order_key = jax.random.split(key, 4)
+    patterns = jax.random.rademacher(pattern_key, (most, units), dtype=jnp.float32)
+    used = jnp.where(jnp.arange(most) < count, 1.0, 0.0)
+    params = store(store_key, patterns, used, flipped)
+    asked = patterns[: config.recalled]
+    turned = jax.random.bernoulli(flip_key, config.flipped, asked.shape)
+    starts = jnp.stack([asked, jnp.where(turned, -asked, asked)])
+    order = jax.random.permutation(order_key, units)
+    solve = jax.vmap(jax.vmap(lambda spins: asynchronous(params, spins, order, max_sweeps=100).value))
+    overlaps = (solve(starts) * asked[None]).mean(axis=2)
+    weights = used[: config.recalled]
+    return (overlaps * weights[None]).sum(axis=1) / weights.sum()
+
+
+def _crossing(loads: tuple[float, ...], overlaps: Float[np.ndarray, " loads"], level: float) -> float:
+    """The load at which the overlap falls through a level, between two measured ones; infinity where it never does."""
+    below = np.flatnonzero(overlaps < level)
+    if len(below) == 0:
+        return float("inf")
+    last = below[0]
+    if last == 0:
+        return float(loads[0])
+    share = (overlaps[last - 1] - level) / (overlaps[last - 1] - overlaps[last])
+    return float(loads[last - 1] + share * (loads[last] - loads[last - 1]))
+
+
+def _fall(loads: tuple[float, ...], overlaps: Float[np.ndarray, "loads seeds"]) -> float:
+    """How steep the mean overlap falls with the load, at most."""
+    return float(np.max(-np.diff(overlaps.mean(axis=1)) / np.diff(loads)))
+
+
+def _draw_sizes(config: Config, report: Report, curves, crossings) -> None:
+    figure, axes = plots.one(7.2, 4.6)
+    colors = plots.beta_colors(list(curves))
+    for color, (units, overlaps) in zip(colors, curves.items(), strict=True):
+        mean, error = overlaps.mean(axis=1), overlaps.std(axis=1) / np.sqrt(overlaps.shape[1])
+        axes.errorbar(
+            config.loads, mean, error, fmt="o-", color=color, capsize=2, markersize=4,
+            label=f"N = {units}, m = {FOUND} at {crossings[units]:.3f}",
+        )  # fmt: skip
+    axes.axvline(CRITICAL, color=plots.PALETTE["black"], linestyle="--", linewidth=1.2, label="theory, N → ∞: 0.138")
+    axes.set_ylim(0, 1.03)
+    plots.label(axes, "load P/N", "overlap m after evolution from a stored pattern", "Hebb's rule")
+    axes.legend()
+    report.figure(
+        "sizes",
+        figure,
+        "Mean overlap and its standard error over networks. Below 0.138 a memory has a few wrong spins; above it, "
+        "it is lost, and the more abruptly the larger the network.",
+    )
+
+
+def _draw_rules(config: Config, report: Report, compared) -> None:
+    figure, axes = plots.panels(1, 2, width=5.2, height=4.4, share_y=True)
+    colors = ("vermillion", "orange", "blue", "green", "purple")
+    starts = (1.0, 1 - 2 * config.flipped)
+    titles = ("from a stored pattern", f"from one with {config.flipped:.0%} of the spins turned")
+    for column, (panel, start, title) in enumerate(zip(axes[0], starts, titles, strict=True)):
+        for color, (name, curve) in zip(colors, compared.items(), strict=True):
+            units = config.learned_units if name in LEARNED else config.compared_units
+            panel.plot(
+                config.compared_loads, curve[:, column], "o-", markersize=4, color=plots.PALETTE[color],
+                label=f"{name}, N = {units}",
+            )  # fmt: skip
+        panel.axhline(start, color="#777777", linestyle=":", linewidth=1.4, label="at the start")
+        panel.axvline(CRITICAL, color=plots.PALETTE["black"], linestyle="--", linewidth=1.2, label="0.138")
+        panel.set_ylim(0, 1.03)
+        plots.label(panel, "load P/N", "overlap m after evolution" if column == 0 else "", title)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    report.figure(
+        "rules",
+        figure,
+        "A pattern that stays where it is (left) is not yet one that is found from nearby (right): as the load goes to "
+        "1 the projection becomes the identity, and every state a fixed point. Learning from turned spins makes "
+        "basins, learning from the patterns alone no more than fixed points.",
+    )

@@ -1,0 +1,340 @@
+"""Checkpoints: states come back bit for bit, and a run that was killed ends as one that was not."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ebmjax import gradient, train
+from ebmjax.learn.checkpoint import restore, save, train_resumable
+from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.random_bits import THREEFRY
+from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
+
+STATE = {
+    "key": jax.random.key(1),
+    "keys": (jax.random.split(jax.random.key(2, impl=THREEFRY), 3), jax.random.key(4, impl="rbg")),
+    "half": jnp.array([1.0, jnp.nan], jnp.bfloat16),
+    "float": jnp.array([[0.1, -0.0, jnp.inf]]),
+    "empty": [jnp.zeros((0, 3)), jax.random.split(jax.random.key(0, impl=THREEFRY), 0)],
+    "numpy": np.array([2**40, -1]),
+    "flag": jnp.array(True),
+}
+
+
+def same(a, b):
+    """Whether two pytrees have the same structure, dtypes and bytes."""
+
+    def content(leaf):
+        is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        words = np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+        return (str(leaf.dtype) if is_key else words.dtype, words.shape, words.tobytes())
+
+    return jax.tree.structure(a) == jax.tree.structure(b) and all(
+        content(x) == content(y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def steps(folder):
+    return sorted(int(path.name) for path in Path(folder).iterdir() if path.name.isdigit())
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_every_kind_of_array_comes_back(tmp_path, abstract):
+    save(tmp_path, 5, STATE)
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), STATE) if abstract else STATE
+    if abstract:
+        like["numpy"] = STATE["numpy"]  # 64 bits stand in a JAX array only where x64 is on
+    step, state = restore(tmp_path, like)
+    assert step == 5
+    assert same(state, STATE)
+    assert isinstance(state["numpy"], np.ndarray)
+    assert isinstance(state["flag"], jax.Array)
+    draw = lambda keys: np.asarray(jax.vmap(jax.random.normal)(keys))
+    np.testing.assert_array_equal(draw(state["keys"][0]), draw(STATE["keys"][0]))
+
+
+def test_the_last_two_are_kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    for step in (0, 1, 2, 7):
+        save("run", step, {"w": jnp.full(3, float(step))})
+    save(tmp_path, 1, jnp.zeros(2))
+    assert steps("run") == [2, 7]
+    assert restore("run", {"w": jnp.zeros(3)})[1]["w"].tolist() == [7.0] * 3
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for step in (7, 3, -1):
+        with pytest.raises(ValueError, match=f"step: got {step}, wanted at least 8"):
+            save("run", step, {"w": jnp.zeros(3)})
+    with pytest.raises(ValueError, match="step: got -1, wanted at least 0"):
+        save("new", -1, {"w": jnp.zeros(3)})
+
+
+def test_nothing_saved_is_none(tmp_path):
+    assert restore(tmp_path / "missing", STATE) is None
+    assert not (tmp_path / "missing").exists()
+    assert restore(tmp_path, STATE) is None
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
+    (tmp_path / "2.orbax-checkpoint-tmp").mkdir()
+    (tmp_path / "2.orbax-checkpoint-tmp" / "piece").write_text("half")
+    assert restore(tmp_path, jnp.zeros(2)) is None
+    save(tmp_path, 3, jnp.ones(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["3"]
+
+
+def test_half_a_checkpoint_is_not_one(tmp_path, monkeypatch):
+    """Saving that ends between its last byte and the rename which gives the folder its name."""
+    save(tmp_path, 1, {"w": jnp.ones(3)})
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            patch.setattr(os, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, 2, {"w": jnp.zeros(3)})
+    assert any("tmp" in path.name for path in tmp_path.iterdir())
+    step, state = restore(tmp_path, {"w": jnp.zeros(3)})
+    assert (step, state["w"].tolist()) == (1, [1.0] * 3)
+    save(tmp_path, 3, {"w": jnp.zeros(3)})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3"]  # what was left of 2 is gone
+
+
+@pytest.mark.parametrize(
+    ("like", "message"),
+    [
+        ({"w": jnp.zeros(3)}, r"like: got float32\[3\] at \['w'\], wanted float32\[2\] at \['w'\]"),
+        ({"w": jnp.zeros(2, int)}, r"like: got int32\[2\]"),
+        ({"v": jnp.zeros(2)}, r"like: got float32\[2\] at \['v'\], wanted"),
+        (jnp.zeros(2), r"like: got float32\[2\] at \., wanted"),
+        ({"w": jnp.zeros(2)}, "like: got 1 arrays, wanted 2"),
+        (
+            {"w": jnp.zeros(2), "x": jax.random.key(0, impl=THREEFRY)},
+            r"like: got key<eft>\[\] at \['x'\], wanted key<fry>\[\] at \['x'\], as in checkpoint 0",
+        ),
+    ],
+    ids=range(6),
+)
+def test_another_structure_is_named(tmp_path, like, message):
+    save(tmp_path, 0, {"w": jnp.zeros(2), "x": jax.random.key(0)})
+    with pytest.raises(ValueError, match=message):
+        restore(tmp_path, like)
+
+
+@pytest.mark.parametrize("damage", ["empty", "foreign", "truncated", "missing"])
+def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path, damage):
+    folder = tmp_path / "run"
+    save(folder, 3, jnp.ones(1000))
+    if damage == "empty":
+        shutil.rmtree(folder / "3")
+        (folder / "3").mkdir()
+    elif damage == "foreign":
+        (folder / "3/about/metadata").write_text('{"format": "another", "leaves": []}')
+    elif damage == "truncated":
+        for path in folder.rglob("d/*"):
+            path.write_bytes(path.read_bytes()[:-5])
+    else:
+        shutil.rmtree(folder / "3/arrays")
+    with pytest.raises(ValueError, match=r"folder: got .*run, whose checkpoint 3 is .*not one of ours"):
+        restore(folder, jnp.ones(1000))
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ValueError, match="file, which is a file, wanted a folder"):
+        save(tmp_path / "file", 0, STATE)
+    with pytest.raises(ValueError, match="file, which is a file, wanted a folder"):
+        restore(tmp_path / "file", STATE)
+
+
+# A loss that draws, so that the keys matter, and an optimizer that remembers.
+LEARNER = stochastic_gradient(
+    lambda key, w, y: jnp.mean((w + 0.1 * jax.random.normal(key) - y) ** 2), optax.sgd(0.05, momentum=0.9)
+)
+ARGUMENTS = {
+    "learner": LEARNER,
+    "key": jax.random.key(0),
+    "params": jnp.array(0.0),
+    "data": jnp.linspace(0.0, 1.0, 10),
+    "batch_size": 3,
+    "epochs": 11,
+    "every": 4,
+}
+
+
+def stop_at(segment):
+    """A predicate that breaks the run off, after the segment, as an interruption would."""
+    seen = []
+
+    def healthy(params, metrics):
+        seen.append(metrics)
+        if len(seen) == segment:
+            raise KeyboardInterrupt
+        return True
+
+    return healthy
+
+
+def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
+    whole = train_resumable(tmp_path / "whole", **ARGUMENTS)
+    assert whole.result == STEP_LIMIT
+    assert steps(tmp_path / "whole") == [8, 11]
+    for segment in (1, 2, 2):  # before any, in the second, in the last
+        with pytest.raises(KeyboardInterrupt):
+            train_resumable(tmp_path / "broken", **ARGUMENTS, healthy=stop_at(segment))
+        assert not (tmp_path / "broken/11").exists()
+    assert same(train_resumable(tmp_path / "broken", **ARGUMENTS), whole)
+    assert same(train_resumable(tmp_path / "broken", **ARGUMENTS, healthy=stop_at(1)), whole)  # nothing left to do
+
+    arguments = [value for name, value in ARGUMENTS.items() if name != "every"]
+    at_once = train(*arguments)
+    assert jax.tree.structure(at_once) == jax.tree.structure(whole.trained)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, whole.trained)
+
+
+def test_all_full_segments_share_one_compilation(tmp_path):
+    traces = []
+
+    def update(key, state, batch):
+        traces.append(batch)
+        return LEARNER.update(key, state, batch)
+
+    arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, update), "every": 3}
+    train_resumable(tmp_path, **arguments)
+    assert len(traces) == 2  # for 3 epochs, three times, and for 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": jax.random.key(1)},
+        {"params": jnp.array(1.0)},
+        {"data": jnp.linspace(0.0, 2.0, 10)},
+        {"batch_size": 5, "epochs": 11},
+        {"every": 5},
+        {"epochs": 12},
+        {"params": jnp.zeros(1), "learner": gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_folder_of_another_run_is_refused(tmp_path, change):
+    train_resumable(tmp_path, **(ARGUMENTS | {"epochs": 11}))
+    with pytest.raises(ValueError, match=r"folder: got .*|like: got .*"):
+        train_resumable(tmp_path, **(ARGUMENTS | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"every": 0}, "every: got 0"), ({"batch_size": 11}, "batch_size: got 11"), ({"epochs": 0}, "epochs: got 0")],
+)
+def test_bad_arguments_are_named(tmp_path, change, message):
+    with pytest.raises(ValueError, match=message):
+        train_resumable(tmp_path / "run", **(ARGUMENTS | change))
+    assert not (tmp_path / "run").exists()
+
+
+def exploding(rate):
+    """Every update multiplies w, from 1 on, by 1 - 2 rate mean(y²): infinite after some epochs."""
+    learner = gradient(lambda w, y: jnp.mean((w * y) ** 2), optax.sgd(rate))
+    data = jnp.linspace(0.5, 1.0, 10)
+    return ARGUMENTS | {"learner": learner, "params": jnp.array(1.0), "data": data, "epochs": 40, "every": 2}
+
+
+@pytest.mark.parametrize("loss_counts", [True, False])
+def test_divergence_stops_and_leaves_the_last_good_parameters(tmp_path, loss_counts):
+    """The loss overflows first, being the square; who accepts that is stopped by the weights."""
+    arguments = exploding(10.0) | ({} if loss_counts else {"healthy": lambda params, metrics: True})
+    ended = train_resumable(tmp_path / "run", **arguments)
+    assert ended.result == DIVERGED
+    told = ended.trained.metrics
+    bad = ~np.isfinite(told.learner.loss) if loss_counts else ~np.asarray(told.finite)
+    assert bad[-2:].any()  # in the last segment,
+    assert not bad[:-2].any()  # and in none before
+    latest = steps(tmp_path / "run")[-1]
+    assert 2 <= latest == len(bad) - 2 < 38
+    assert jnp.isfinite(ended.trained.params)
+    shorter = train_resumable(tmp_path / "shorter", **(arguments | {"healthy": stop_after(latest // 2)}))
+    assert same(shorter.trained.state, ended.trained.state)
+    assert same(train_resumable(tmp_path / "run", **arguments), ended)  # called again, the same end
+
+
+def stop_after(segments):
+    """Healthy for so many segments."""
+    seen = []
+    return lambda params, metrics: len(seen) < segments and not seen.append(params)
+
+
+def test_one_may_say_what_is_healthy(tmp_path):
+    ended = train_resumable(tmp_path, **exploding(5.0), healthy=lambda w, told: abs(w) < 1e5 and told.loss.max() < 1e9)
+    assert ended.result == DIVERGED
+    assert 1 < abs(ended.trained.params) < 1e5
+    assert ended.trained.metrics.finite.all()
+
+
+def test_parameters_that_start_bad_are_not_saved(tmp_path):
+    ended = train_resumable(tmp_path / "run", **(ARGUMENTS | {"params": jnp.array(jnp.nan)}))
+    assert ended.result == DIVERGED
+    assert not (tmp_path / "run").exists() or steps(tmp_path / "run") == []
+
+
+SCRIPT = """
+import sys, time
+import jax, jax.numpy as jnp, numpy as np, optax
+from ebmjax.learn.checkpoint import train_resumable
+from ebmjax.learn.gradient import stochastic_gradient
+
+def loss(key, w, y):
+    return jnp.mean((jnp.tanh(y @ w) - y + 0.1 * jax.random.normal(key, y.shape)) ** 2)
+
+def slowly(params, metrics):
+    time.sleep(float(sys.argv[1]))
+    return True
+
+key = jax.random.key(0)
+for folder in sys.argv[2:]:
+    learner = stochastic_gradient(loss, optax.adam(1e-2))
+    data, w = jax.random.normal(key, (64, 8)), jax.random.normal(key, (8, 8))
+    run = train_resumable(folder, learner, key, w, data, 16, epochs=10, every=2, healthy=slowly)
+    np.savez(folder + ".npz", *jax.tree.leaves(run))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    running = subprocess.Popen([sys.executable, script, "0.3", broken], env=environment)
+    try:
+        patience = time.monotonic() + 300
+        while not (broken / "2").exists():
+            assert running.poll() is None, "it ended by itself"
+            assert time.monotonic() < patience
+            time.sleep(0.02)
+    finally:
+        running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL
+    assert steps(broken)[-1] in (2, 4)
+    subprocess.run([sys.executable, script, "0", broken, whole], env=environment, check=True, timeout=300)
+    assert steps(broken) == steps(whole) == [8, 10]
+    with np.load(f"{broken}.npz") as ended, np.load(f"{whole}.npz") as unbroken:
+        assert len(ended.files) == len(unbroken.files) > 5
+        for name in ended.files:
+            assert ended[name].tobytes() == unbroken[name].tobytes()

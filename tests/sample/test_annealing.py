@@ -1,0 +1,68 @@
+"""Annealing: a schedule of temperatures, at the end of which the ground state is found."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmjax import spin_cube
+from ebmjax.energies import hopfield
+from ebmjax.sample.annealing import annealing, geometric_schedule
+from ebmjax.sample.gibbs import systematic
+from ebmjax.sample.metropolis import flip_one, metropolis
+from tests.kernels import LAYERED, UNITS
+
+# its second lowest minimum lies 0.8 above the ground state: colder than that, annealing tells them apart
+ENERGY = partial(hopfield.energy, LAYERED)
+
+
+@pytest.mark.parametrize(
+    "make_kernel",
+    [lambda beta: systematic(ENERGY, beta), lambda beta: metropolis(ENERGY, beta, flip_one)],
+    ids=["gibbs", "metropolis"],
+)
+def test_slow_annealing_finds_the_enumerated_ground_state(make_kernel):
+    ground = jax.vmap(ENERGY)(spin_cube(UNITS).points).min()
+    start = jax.random.rademacher(jax.random.key(0), (64, UNITS), jnp.float32)
+    anneal = jax.vmap(lambda key, s: annealing(make_kernel, geometric_schedule(5.0, 0.9, 60), key, s, 10)[0])
+    quench = jax.vmap(lambda key, s: annealing(make_kernel, jnp.full(60, jnp.inf), key, s, 10)[0])
+    keys = jax.random.split(jax.random.key(1), 64)
+    found = lambda run: float((jax.jit(lambda: jax.vmap(ENERGY)(run(keys, start)))() < ground + 1e-4).mean())
+    assert found(anneal) > 0.95
+    assert found(quench) < found(anneal)
+
+
+def test_schedules_are_inverse_temperatures_that_multiply():
+    np.testing.assert_allclose(1 / geometric_schedule(4.0, 0.5, 4), [4, 2, 1, 0.5])
+    traced = jax.jit(lambda ratio: geometric_schedule(4.0, ratio, 4))(0.5)
+    np.testing.assert_allclose(traced, geometric_schedule(4.0, 0.5, 4))
+
+
+def test_infos_come_one_a_temperature():
+    _, infos = annealing(lambda beta: systematic(ENERGY, beta), jnp.ones(7), jax.random.key(0), jnp.ones(UNITS), 2)
+    assert infos.changed.shape == (7,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: geometric_schedule(0.0, 0.5, 3), "temperature: got 0"),
+        (lambda: geometric_schedule(1.0, 1.5, 3), "ratio: got 1.5"),
+        (lambda: geometric_schedule(1.0, 0.5, 0), "rounds: got 0"),
+        (
+            lambda: annealing(
+                lambda b: systematic(ENERGY, b), jnp.array([-1.0]), jax.random.key(0), jnp.ones(UNITS), 1
+            ),
+            "-1",
+        ),
+        (
+            lambda: annealing(lambda b: systematic(ENERGY, b), jnp.ones(2), jax.random.key(0), jnp.ones(UNITS), 0),
+            "steps",
+        ),
+    ],
+)
+def test_bad_schedules_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

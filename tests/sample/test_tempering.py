@@ -1,0 +1,122 @@
+"""Parallel tempering: every rung its own law, replicas that travel, and a ladder that is tuned."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ebmjax import posterior, spin_cube
+from ebmjax.diagnostics import exact_mean, law_moments, z_scores
+from ebmjax.energies import hopfield
+from ebmjax.loops import trajectory
+from ebmjax.sample.gibbs import State, systematic
+from ebmjax.sample.tempering import tempering, tune_ladder
+from ebmjax.types import Kernel
+from tests.kernels import ALL, UNITS
+
+ENERGY = partial(hopfield.energy, ALL)
+BETAS = jnp.array([0.0, 0.3, 0.9, 1.7])
+
+
+def ladder(betas):
+    return tempering(ENERGY, lambda beta: systematic(ENERGY, beta), betas)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """64 ladders of four rungs: positions (chains, draws, rungs, units), and infos."""
+    start = jax.random.rademacher(jax.random.key(0), (64, len(BETAS), UNITS), jnp.float32)
+    keys = jax.random.split(jax.random.key(1), 64)
+    go = jax.jit(jax.vmap(lambda key, position: trajectory(ladder(BETAS), key, position, 550)))
+    state, (positions, infos) = go(keys, start)
+    return state, positions[:, 50:], jax.tree.map(lambda x: x[:, 50:], infos)
+
+
+@pytest.mark.parametrize("rung", range(len(BETAS)))
+def test_each_rung_has_its_own_law(run, rung):
+    space = spin_cube(UNITS)
+    edges = jnp.array([-jnp.inf, -3.0, -1.0, 0.0, jnp.inf])
+    moments = lambda units: law_moments(units, ENERGY(units), edges)
+    law = posterior(ENERGY, space, BETAS[rung])
+    truth = jax.jit(lambda points: exact_mean(jax.vmap(moments)(points), law))(space.points)
+    z = np.asarray(jax.jit(lambda draws: z_scores(jax.vmap(jax.vmap(moments))(draws), truth))(run[1][:, :, rung]))
+    # 59 moments of four rungs: one beyond 5 by chance once in 7,000
+    assert np.abs(z).max() < 5
+
+
+def test_infos_tell_the_energy_and_the_chance_of_a_swap(run):
+    _, positions, infos = run
+    np.testing.assert_allclose(infos.energy, jax.vmap(jax.vmap(jax.vmap(ENERGY)))(positions), atol=1e-5)
+    # <min(1, exp((b - b')(E - E')))> under the product of the exact laws
+    space = spin_cube(UNITS)
+    energies = jax.vmap(ENERGY)(space.points)
+    order = jnp.argsort(energies)
+    for pair in range(3):
+        laws = [np.asarray(posterior(ENERGY, space, BETAS[pair + i]), np.float64)[order] for i in (0, 1)]
+        gaps = np.subtract.outer(np.asarray(energies)[order], np.asarray(energies)[order])
+        step = float(BETAS[pair] - BETAS[pair + 1])
+        exact = laws[0] @ np.exp(np.minimum(step * gaps, 0)) @ laws[1]
+        of_chain = np.asarray(infos.acceptance[:, :, pair].mean(axis=1), np.float64)
+        assert abs(of_chain.mean() - exact) < 5 * of_chain.std(ddof=1) / 8
+
+
+def test_replicas_travel_and_none_is_lost(run):
+    replica = np.asarray(run[0].replica)
+    assert (np.sort(replica, axis=1) == np.arange(len(BETAS))).all()
+    assert (replica != np.arange(len(BETAS))).any()
+
+
+def test_equal_energies_always_swap_and_pairs_take_turns():
+    flat = lambda spins: 0 * spins.sum()
+    kernel = tempering(flat, lambda beta: systematic(flat, beta), jnp.array([0.1, 0.2, 0.3, 0.4]))
+    state = kernel.init(jnp.ones((4, 3)))
+    state, info = kernel.step(jax.random.key(0), state)
+    assert state.replica.tolist() == [1, 0, 3, 2]
+    assert info.acceptance.tolist() == [1, 1, 1]
+    state, _ = kernel.step(jax.random.key(1), state)
+    assert state.replica.tolist() == [1, 3, 0, 2]
+
+
+def test_a_coldest_rung_may_be_at_zero_temperature():
+    """It takes what is lower and what is level, and nothing else; no NaN where energies are equal."""
+    energy = lambda position: position[0]
+    stay = lambda beta: Kernel(State, lambda key, state: (state, None))
+    kernel = tempering(energy, stay, jnp.array([1.0, jnp.inf]))
+    for hot, cold, swapped in ((0.0, 1.0, True), (1.0, 1.0, True), (1.0, 0.0, False)):
+        state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array([[hot], [cold]])))
+        assert state.replica.tolist() == ([1, 0] if swapped else [0, 1])
+        assert info.acceptance.tolist() == [float(swapped)]
+
+
+def test_a_tuned_ladder_is_refused_equally_everywhere():
+    def acceptance(betas):
+        start = jax.random.rademacher(jax.random.key(0), (32, len(BETAS), UNITS), jnp.float32)
+        go = jax.vmap(lambda key, position: trajectory(ladder(betas), key, position, 300)[1][1].acceptance)
+        return go(jax.random.split(jax.random.key(1), 32), start)[:, 50:].mean(axis=(0, 1))
+
+    acceptance = jax.jit(acceptance)
+    betas = jnp.array([0.0, 0.05, 0.1, 3.0])
+    before = acceptance(betas)
+    for _ in range(4):
+        betas = tune_ladder(betas, acceptance(betas))
+    after = acceptance(betas)
+    assert float(betas[0]) == 0
+    np.testing.assert_allclose(betas[-1], 3.0, rtol=1e-6)
+    assert (jnp.diff(betas) > 0).all()
+    assert np.ptp(after) < 0.1 < np.ptp(before)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ladder(jnp.array([1.0])), "betas: got 1 rung"),
+        (lambda: ladder(jnp.array([1.0, -1.0])), "betas: got -1"),
+        (lambda: ladder(BETAS).init(jnp.ones((3, UNITS))), r"position: got shape \(3, 10\)"),
+        (lambda: tune_ladder(BETAS, jnp.ones(4)), r"acceptance: got shape \(4,\)"),
+    ],
+)
+def test_bad_ladders_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -61,7 +61,7 @@ def case(quick: bool) -> Case:
         learner = online(
             lambda params, batch: coordinate.encode(params, l1(patches.WEIGHT), batch, tolerance=TOLERANCE)
         )
-        learned = lambda key, params, data: train(learner, key, params, data, OURS, 1).params.dictionary
+        learned = lambda key, params, data: train(key, learner, params, data, OURS, 1).params.dictionary
         arguments = random_bits.unrolled(jax.random.key(2)), Params(jnp.asarray(first())), jnp.asarray(data())
         options = WIDE if jax.default_backend() == "cpu" else None
         executable = jax.jit(learned, compiler_options=options).lower(*arguments).compile()

@@ -112,7 +112,7 @@ def _training(quick, models, name):
     def fit(key):
         init_key, train_key = jax.random.split(key)
         learner = gradient(loss, optax.adam(1e-2))
-        trained = train(learner, train_key, horn.init(init_key), tuple(data), batch_size, epochs)
+        trained = train(train_key, learner, horn.init(init_key), tuple(data), batch_size, epochs)
         return loss(trained.params, tuple(data))
 
     keys = random_bits.unrolled(jax.random.split(jax.random.key(0), models))

@@ -13,6 +13,7 @@ import optax
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax import gradient
 from ebmjax.energies import sparse_coding
+from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.unrolled import lista
 from ebmjax.minimize.unrolled.unroll import per_layer
@@ -37,7 +38,7 @@ def _case(quick: bool, own: bool) -> Case:
     first = lista.init_lista(sparse_coding.Params(jnp.asarray(dictionary)), 0.1, bound)
     first = per_layer(first, layers) if own else first
 
-    loss = energy_loss(lista.supervised(lambda weights, y: lista.lista(weights, y, layers).last))
+    loss = energy_loss(inferred_codes.supervised(lambda weights, y: lista.lista(weights, y, layers).last))
     learner = gradient(loss, optax.adam(RATE))
 
     @partial(jax.jit, compiler_options=WIDE)

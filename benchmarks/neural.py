@@ -40,7 +40,7 @@ def _autoencoder(quick: bool) -> Case:
     @partial(jax.jit, compiler_options=WIDE)
     def epoch(key, params, moments, images):
         resumed = learner._replace(init=lambda key, params: learner.init(key, params)._replace(optimizer=moments))
-        trained = train(resumed, key, params, images, BATCH, 1)
+        trained = train(key, resumed, params, images, BATCH, 1)
         return trained.params, trained.state.optimizer, trained.metrics.learner.loss.mean()
 
     def side(trainer, made="", name=""):
@@ -114,7 +114,7 @@ def _walk(quick: bool, size: int) -> Case:
 
     def ours(key, start):
         kernel = random_walk(energy, 1.0, scale)
-        return repeat(kernel.step, key, kernel.init(start), steps)[0].position
+        return repeat(key, kernel, kernel.init(start), steps).positions
 
     peers, missing = {}, ("blackjax",)
     if importlib.util.find_spec("blackjax"):

@@ -1,7 +1,7 @@
 """Whitened patches of natural pictures, and a dictionary for them: what the sparse coders are compared on."""
 
 import importlib.util
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def dictionary(atoms: int) -> np.ndarray:
     data = jnp.asarray(patches(BATCH * UPDATES + 10_000)[10_000:])
     first_key, key = jax.random.split(random_bits.unrolled(jax.random.key(1)))
     learner = online(lambda params, batch: coordinate.encode(params, l1(WEIGHT), batch, tolerance=0.05))
-    learned = jax.jit(partial(train, learner, batch_size=BATCH, epochs=1))
+    learned = jax.jit(lambda key, params, data: train(key, learner, params, data, BATCH, 1))
     params: Params = learned(key, from_data(first_key, data, atoms), data).params
     found = np.array(params.dictionary)
     found.flags.writeable = False

@@ -50,7 +50,9 @@ def case(quick: bool) -> Case:
 
         return Side(prepare, made, timed // batch, name)
 
-    negative = phases.from_data(lambda params: binary(params, 1.0), lambda key, v: (v, jnp.zeros(hidden)), steps=1)
+    negative = phases.contrastive_divergence(
+        lambda params: binary(params, 1.0), lambda key, v: (v, jnp.zeros(hidden)), steps=1
+    )
     # hidden units enter as their means, as they do in the peers
     learner = contrastive(
         lambda params, position: rbm.energy(params, *position),
@@ -61,7 +63,7 @@ def case(quick: bool) -> Case:
 
     @partial(jax.jit, static_argnums=3, compiler_options=WIDE)
     def learned(key, first, images, epochs):
-        return train(learner, key, first, images, batch, epochs).params
+        return train(key, learner, first, images, batch, epochs).params
 
     ours = lambda images, epochs: jax.block_until_ready(
         learned(random_bits.unrolled(jax.random.key(9)), first, images, epochs)

@@ -122,7 +122,7 @@ def _running(run, energy, key, state) -> Sampler:
 
 def _kernel(kernel, energy, seed, position, sweeps) -> Sampler:
     """Our side: sweeps of a kernel, the state carried on."""
-    run = lambda key, state: repeat(kernel.step, key, state, sweeps)[0]
+    run = lambda key, state: repeat(key, kernel, state, sweeps).state
     return _running(run, lambda state: energy(state.position), _key(seed), kernel.init(position))
 
 
@@ -293,7 +293,7 @@ def _betas(quick, sweeps):
 
     def ours_at(beta, key, spins):
         kernel = checkerboard(UNIFORM, beta, (side, side), random_bits.hashed)
-        return ising.join(repeat(kernel.step, key, kernel.init(ising.split(spins)), sweeps)[0].position)
+        return ising.join(repeat(key, kernel, kernel.init(ising.split(spins)), sweeps).positions)
 
     def plain_at(beta, key, spins):
         return naive_boltzmann.ising_sweeps(jnp.ones((2, side, side)), beta, key, spins, sweeps)
@@ -351,7 +351,7 @@ def _million(quick):
     side, sweeps = (64, 10) if quick else (1024, 10)
     kernel = multispin.chains(1.0, BETA, **FAST)
     position = ising.split(jax.random.bits(jax.random.key(0), (side, side, 1)))
-    run = lambda key, state: repeat(kernel.step, key, state, sweeps)[0]
+    run = lambda key, state: repeat(key, kernel, state, sweeps).state
     energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_chains(words))
 
     @cache

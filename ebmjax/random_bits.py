@@ -17,6 +17,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Key, UInt32
 
+from ebmjax.checks import ArgumentError
+
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
 
@@ -132,7 +134,7 @@ def _key_words(key):
 def _counters(shape):
     size = math.prod(shape)
     if size >= 2**32:
-        raise ValueError(f"shape: got {shape}, which is {size} draws, wanted fewer than 2^32 from one key")
+        raise ArgumentError(f"shape: got {shape}, which is {size} draws, wanted fewer than 2^32 from one key")
     low = jax.lax.iota(jnp.uint32, size).reshape(shape)
     return jnp.zeros_like(low), low
 

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from ebmjax.types import Beta, is_static
+from ebmjax.checks import ArgumentError, check_beta, is_coldest
+from ebmjax.types import Beta
 
 Values = Num[Array | np.ndarray, "..."]
 LogWeights = Num[Array | np.ndarray, "..."]
@@ -25,41 +26,6 @@ LogWeights = Num[Array | np.ndarray, "..."]
 LINEAR_BELOW = 0.2  # below this, 1 - exp(-x) comes from its series, above it from the subtraction
 TAIL = -60.0  # weights below exp(-60) can vanish in float32: then the sum is shifted by its largest term
 VANISHED = 128.0  # (1 + x) exp(-x) is nothing beside 1 from here on, in float64 too
-
-
-def check_beta(beta: Beta) -> None:
-    """Raise ValueError for a static `beta` that is negative, NaN or not a scalar; a traced one passes.
-
-    >>> check_beta(float("inf"))
-    >>> check_beta(-1.0)
-    Traceback (most recent call last):
-    ValueError: beta: got -1.0, wanted an inverse temperature in [0, inf]
-    """
-    if np.shape(beta) != ():
-        raise ValueError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
-    if is_static(beta) and not float(beta) >= 0:
-        raise ValueError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
-
-
-def check_finite_beta(beta: Beta) -> None:
-    """The same where the law must have a temperature: raises ValueError for a static infinite `beta` too.
-
-    >>> check_finite_beta(float("inf"))
-    Traceback (most recent call last):
-    ValueError: beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely
-    """
-    check_beta(beta)
-    if is_coldest(beta):
-        raise ValueError("beta: got inf, wanted a finite inverse temperature: at inf nothing but the minimum is likely")
-
-
-def is_coldest(beta: Beta) -> bool:
-    """Whether beta is known to be inf, which is worth a path of its own: a minimum costs no exponential.
-
-    >>> is_coldest(float("inf")), is_coldest(1e9)
-    (True, False)
-    """
-    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
 
 
 def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
@@ -146,16 +112,16 @@ def _prepare(values, log_weights, beta, axis):
     if not jnp.issubdtype(values.dtype, jnp.floating):
         values = values.astype(jnp.result_type(float))
     if not -values.ndim <= axis < values.ndim:
-        raise ValueError(f"axis: got {axis}, wanted an axis of values, whose shape is {values.shape}")
+        raise ArgumentError(f"axis: got {axis}, wanted an axis of values, whose shape is {values.shape}")
     size = values.shape[axis]
     if size == 0:
-        raise ValueError(f"values: got shape {values.shape}, wanted at least one value along axis {axis}")
+        raise ArgumentError(f"values: got shape {values.shape}, wanted at least one value along axis {axis}")
     if log_weights is None:
         log_weights = jnp.zeros(size, values.dtype)
     else:
         log_weights = jnp.asarray(log_weights).astype(values.dtype)
         if log_weights.shape != (size,):
-            raise ValueError(f"log_weights: got shape {log_weights.shape}, wanted ({size},), one for each value")
+            raise ArgumentError(f"log_weights: got shape {log_weights.shape}, wanted ({size},), one for each value")
         log_weights = log_weights - jax.lax.stop_gradient(jnp.max(log_weights))
     beta = jnp.asarray(beta).astype(values.dtype)
     return jnp.moveaxis(values, axis, -1), log_weights, jnp.where(beta >= 0, beta, jnp.nan)

@@ -1,15 +1,12 @@
-"""The few records that every part of the library shares, and what can be checked before tracing.
+"""The few records and protocols that every part of the library shares.
 
 Data are NamedTuples, so that they are pytrees: they pass through `jit`, `vmap` and `scan` as they are.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
-import jax.core
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
@@ -17,7 +14,7 @@ Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 """One real number: a zero-dimensional array or a plain number."""
 
 Beta = Array | np.ndarray | np.floating | float | int
-"""An inverse temperature in [0, inf], a scalar; `ebmjax.temperature.check_beta` says what is wrong with another."""
+"""An inverse temperature in [0, inf], a scalar; `ebmjax.checks.check_beta` says what is wrong with another."""
 
 Energy = Callable[[Any], Any]
 """A scalar function of the one thing that is not known."""
@@ -57,14 +54,62 @@ class Space(NamedTuple):
     log_volume: Float[Array, ""]
 
 
-class Kernel(NamedTuple):
-    """A Markov step: `init(position) -> state`, `step(key, state) -> (state, info)`.
+class InitKernel(Protocol):
+    """How a chain begins: what the first step needs to know of a position."""
 
-    `state` is what the next step needs and has a field `position`; `info` is what a person wants to know.
+    def __call__(self, position: Any, rng_key: Key[Array, ""] | None = None) -> Any:
+        """The state at a position.
+
+        Args:
+            position: any pytree of arrays.
+            rng_key: for kernels that draw at the start; those of this library do not use it.
+
+        Returns:
+            A state with a field `position`.
+        """
+        ...
+
+
+class StepKernel(Protocol):
+    """One step of a chain."""
+
+    def __call__(self, rng_key: Key[Array, ""], state: Any) -> tuple[Any, Any]:
+        """The next state.
+
+        Args:
+            rng_key: typed random key, used for this step alone.
+            state: as of `init`, or of the step before.
+
+        Returns:
+            `(state, info)`, where info is what a person wants to know of the step.
+        """
+        ...
+
+
+class Kernel(NamedTuple):
+    """A Markov step: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
+
+    `state` is what the next step needs and has a field `position`; `info` is what a person wants to know. The names of
+    the arguments are BlackJAX's, so that its loops run these kernels, and its algorithms run in ours.
     """
 
-    init: Callable[[Any], Any]
-    step: Callable[[Key[Array, ""], Any], tuple[Any, Any]]
+    init: InitKernel
+    step: StepKernel
+
+
+@runtime_checkable
+class AnyKernel(Protocol):
+    """A pair of functions `init` and `step` of the protocol of `Kernel`, such as BlackJAX's `SamplingAlgorithm`."""
+
+    @property
+    def init(self) -> Callable[..., Any]:
+        """As `InitKernel`."""
+        ...
+
+    @property
+    def step(self) -> Callable[..., tuple[Any, Any]]:
+        """As `StepKernel`."""
+        ...
 
 
 class Learner(NamedTuple):
@@ -97,100 +142,3 @@ class Marginal(NamedTuple):
     free_energy: Float[Array, ""]
     error: Float[Array, ""]
     result: Int[Array, ""]
-
-
-class Gaussian(NamedTuple):
-    """A normal law of one vector with a diagonal covariance, such as what an encoder says of a code.
-
-    The logarithm of the variance may be any number, so a network can put it out.
-    """
-
-    mean: Float[Array, "*batch size"]
-    log_variance: Float[Array, "*batch size"]
-
-
-def is_static(value: Any) -> bool:
-    """Whether a number is known before tracing, so that a bad one can be refused by name.
-
-    >>> is_static(1.0), jax.jit(lambda x: x if is_static(x) else -x)(1.0).item()
-    (True, -1.0)
-    """
-    return not isinstance(value, jax.core.Tracer)
-
-
-def as_scalar(name: str, value: Any) -> Float[Array, ""]:
-    """The value of a user's function as a float; raise ValueError, naming the function, where it is not one number.
-
-    >>> as_scalar("energy", 2).item()
-    2.0
-    >>> as_scalar("energy", np.ones(2))
-    Traceback (most recent call last):
-    ValueError: energy: got a value of shape (2,), wanted a scalar
-    """
-    if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
-        raise ValueError(f"{name}: got a value of shape {jax.tree.map(np.shape, value)}, wanted a scalar")
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
-
-
-def check_not_negative(name: str, value: Scalar) -> None:
-    """Raise ValueError, naming the argument, for a static number that is negative or NaN.
-
-    >>> check_not_negative("weight", -1.0)
-    Traceback (most recent call last):
-    ValueError: weight: got -1.0, wanted a number that is not negative
-    """
-    if is_static(value) and not float(value) >= 0:
-        raise ValueError(f"{name}: got {float(value)}, wanted a number that is not negative")
-
-
-def check_positive(name: str, value: Scalar) -> None:
-    """Raise ValueError, naming the argument, for a static number that is not positive and finite.
-
-    >>> check_positive("step_size", 0.0)
-    Traceback (most recent call last):
-    ValueError: step_size: got 0.0, wanted a positive finite number
-    """
-    if is_static(value) and not 0 < float(value) < math.inf:
-        raise ValueError(f"{name}: got {float(value)}, wanted a positive finite number")
-
-
-def check_count(name: str, count: int) -> None:
-    """Raise ValueError, naming the argument, for a number of things or steps that is below 1, or is not an integer.
-
-    >>> check_count("steps", 0)
-    Traceback (most recent call last):
-    ValueError: steps: got 0, wanted at least 1
-    """
-    if not isinstance(count, (int, np.integer)):
-        raise ValueError(f"{name}: got {count!r}, wanted an integer of at least 1")
-    if count < 1:
-        raise ValueError(f"{name}: got {count}, wanted at least 1")
-
-
-def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
-    """Raise ValueError, naming the argument, for static units that hold anything but the alphabet's two values.
-
-    >>> check_units("spins", np.array([1.0, 0.0]), SPINS)
-    Traceback (most recent call last):
-    ValueError: spins: got a unit of 0.0, wanted -1 or 1
-    """
-    for leaf in jax.tree.leaves(units):
-        if is_static(leaf):
-            values = np.asarray(leaf)
-            foreign = values[(values != alphabet.low) & (values != alphabet.high)]
-            if foreign.size:
-                raise ValueError(
-                    f"{name}: got a unit of {foreign.flat[0]}, wanted {alphabet.low:g} or {alphabet.high:g}"
-                )
-
-
-def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
-    """Raise ValueError, naming the argument, where an array would otherwise broadcast into nonsense.
-
-    >>> check_shape("y", np.ones(3), (2,))
-    Traceback (most recent call last):
-    ValueError: y: got shape (3,), wanted (2,)
-    """
-    if np.shape(array) != shape:
-        raise ValueError(f"{name}: got shape {np.shape(array)}, wanted {shape}")

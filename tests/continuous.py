@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ebmjax.loops import repeat, trajectory
+from ebmjax.loops import thinned, trajectory
 from ebmjax.sample import hamiltonian, langevin, metropolis, tempering
 from ebmjax.sample.special import many_walks
 from ebmjax.types import Energy, Kernel
@@ -70,18 +70,13 @@ CONTINUOUS = {
 }
 
 
-def thinned(kernel: Kernel, steps: int) -> Kernel:
-    """A kernel whose step is several."""
-    return Kernel(kernel.init, lambda key, state: repeat(kernel.step, key, state, steps))
-
-
 def draws(example: ContinuousExample, energy: Energy, beta: Any, key: Any, points: Any, count: int) -> Any:
     """Points (chains, count, 2), from points (chains, 2)."""
     kernel = thinned(example.make(energy, beta), example.thin)
     if example.together:
-        return jnp.transpose(trajectory(kernel, key, points.T, count)[1][0], (2, 0, 1))
+        return jnp.transpose(trajectory(key, kernel, points.T, count).positions, (2, 0, 1))
 
     def run(key, point):
-        return jax.vmap(example.point)(trajectory(kernel, key, example.position(point), count)[1][0])
+        return jax.vmap(example.point)(trajectory(key, kernel, example.position(point), count).positions)
 
     return jax.vmap(run)(jax.random.split(key, len(points)), points)

@@ -23,12 +23,11 @@ from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negati
 from ebmjax.losses.margin import hinge_loss, log_loss
 from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
-from ebmjax.losses.ratio import log_ratio
 from ebmjax.losses.score_matching import denoising_score_matching, score_matching, sliced_score_matching
 from ebmjax.marginalize import importance_sampling
-from ebmjax.marginalize.free_energy import marginal
+from ebmjax.marginalize.free_energy import log_ratio, marginal
 from ebmjax.marginalize.mean_field import mean_field
-from ebmjax.minimize import descent, evolution
+from ebmjax.minimize import descent, evolution, search
 from ebmjax.minimize.codes import convolutional, coordinate, predictive, proximal
 from ebmjax.minimize.codes.admm import admm
 from ebmjax.minimize.codes.implicit import implicit
@@ -73,7 +72,7 @@ _lattice = ising.Params(jnp.array(1.0), jnp.array(0.0))
 
 
 def _steps(kernel, position):
-    return lambda key: repeat(kernel.step, key, kernel.init(position), 2)[0].position
+    return lambda key: repeat(key, kernel, kernel.init(position), 2).positions
 
 
 def _contrastive(key):
@@ -102,7 +101,7 @@ def _log_likelihood(key):
     y = jnp.ones(6)
     proposal = vae.encode(_autoencoder_params, y)
     energy = partial(_autoencoder_energy, _autoencoder_params, y)
-    return importance_sampling.log_partition(key, energy, proposal, 0.7, samples=7, chunk=3)
+    return importance_sampling.estimate_log_partition(key, energy, proposal, 0.7, samples=7, chunk=3)
 
 
 _kernels = coding.init(jax.random.key(0), 2, (3, 3, 3))
@@ -116,7 +115,7 @@ def _convolutional_update(key):
 
 def _train_some(key):
     example = LEARNERS["gradient, horn"]
-    return train(example.learner, key, example.init(key), example.data, 8, 2).params
+    return train(key, example.learner, example.init(key), example.data, 8, 2).params
 
 
 _lista = lista.init_lista(_dictionary, 0.3)
@@ -140,7 +139,7 @@ ENTRY_POINTS = {
     ),
     "newton": (lambda z: descent.newton(partial(ellipse.energy, _params, Y), z), (Z,)),
     "newton, vector": (lambda z: descent.newton(lambda z: jnp.sum((z - 1) ** 4), z), (jnp.zeros(3),)),
-    "refined_search": (lambda y: descent.refined_search(partial(ellipse.energy, _params, y), circle(24)), (Y,)),
+    "refined_search": (lambda y: search.refined_search(partial(ellipse.energy, _params, y), circle(24)), (Y,)),
     "hinge_loss": (hinge_loss(ellipse_free_energy(1.0), 0.5), (_params, (_data, 0.5 * _data))),
     "log_loss": (log_loss(ellipse_free_energy(1.0)), (_params, (_data, 0.5 * _data))),
     "negative_log_likelihood": (
@@ -218,9 +217,9 @@ ENTRY_POINTS = {
     ),
     "annealing": (
         lambda key: annealing.annealing(
+            key,
             lambda beta: gibbs.systematic(_spin_energy, beta),
             annealing.geometric_schedule(2.0, 0.9, 5),
-            key,
             SPINS[0],
             1,
         ),

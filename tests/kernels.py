@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmjax.energies import hopfield
-from ebmjax.loops import repeat
 from ebmjax.sample import gibbs, metropolis, tempering
 from ebmjax.sample.special import dense
 from ebmjax.types import BITS, Alphabet, Kernel
@@ -108,11 +107,6 @@ KERNELS = {
         "tempering", ALL, _ladder, lambda units: jnp.stack([units] * 3), lambda position: position[1], thin=10
     ),
 }
-
-
-def thinned(kernel: Kernel, steps: int) -> Kernel:
-    """A kernel whose step is several."""
-    return Kernel(kernel.init, lambda key, state: repeat(kernel.step, key, state, steps))
 
 
 def start(key: jax.Array, chains: int, alphabet: Alphabet) -> jax.Array:

@@ -18,12 +18,15 @@ from ebmjax.energies import (
     composition,
     deep_boltzmann,
     ellipse,
+    generalized_horn,
     hopfield,
     horn,
     ising,
     latent,
     modern_hopfield,
     neural,
+    penalties,
+    placed_ellipse,
     regularizers,
     sparse_coding,
 )
@@ -32,7 +35,7 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast import phases, replay
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.dictionaries import dictionary
 from ebmjax.learn.gradient import stochastic_gradient
@@ -41,7 +44,7 @@ from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.evidence_bound import evidence_bound
 from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.score_matching import sliced_score_matching
-from ebmjax.minimize import descent
+from ebmjax.minimize import descent, search
 from ebmjax.minimize.codes import coordinate
 from ebmjax.sample import langevin
 
@@ -65,7 +68,7 @@ class LearnerExample(NamedTuple):
 Y, X, Z = jnp.array([1.2, -0.7]), jnp.array(0.3), jnp.array(0.8)
 SPARSE_CODE = jnp.array([0.8, 0.3, 0.5, 0.2])
 SPINS = jnp.array([[1.0, -1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0, 1.0]])
-PLACED = ellipse.PlacedParams(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
+PLACED = placed_ellipse.Params(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
 
 
 def _horn(key):
@@ -74,8 +77,8 @@ def _horn(key):
 
 def _generalized(latent):
     def make(key):
-        params = horn.init_generalized(key, latent=latent)
-        return params, lambda params, z: horn.generalized_energy(params, X, Y, z), jnp.linspace(-1, 1, latent)
+        params = generalized_horn.init(key, latent=latent)
+        return params, lambda params, z: generalized_horn.energy(params, X, Y, z), jnp.linspace(-1, 1, latent)
 
     return make
 
@@ -83,7 +86,7 @@ def _generalized(latent):
 def _regularized(regularizer):
     def make(key):
         params, energy, z = _generalized(2)(key)
-        held = lambda params, z: composition.regularized(partial(energy, params), regularizer, 0.3)(z)
+        held = lambda params, z: penalties.regularized(partial(energy, params), regularizer, 0.3)(z)
         return params, held, z
 
     return make
@@ -133,7 +136,7 @@ def _convolutional(reconstruction):
 def _noisy(key):
     params, energy, z = _generalized(2)(key)
     noise = 0.1 * jax.random.normal(key, (5, 2))
-    return params, lambda params, z: composition.noisy(partial(energy, params), noise)(z), z
+    return params, lambda params, z: penalties.noisy(partial(energy, params), noise)(z), z
 
 
 def _sparse(regularizer):
@@ -165,7 +168,7 @@ def neural_of_pictures(key):
 def _latent(key):
     decoder = lambda params, features, z: params @ z + features
     energy = latent.latent_energy(
-        latent.half_squared_error, decoder, lambda scale, x: scale * x, composition.squared_norm, 0.3
+        latent.half_squared_error, decoder, lambda scale, x: scale * x, penalties.squared_norm, 0.3
     )
     params = latent.Params(jnp.array(0.7), jax.random.normal(key, (2, 3)))
     return params, lambda params, z: energy(params, X, Y, z), jnp.array([0.4, -0.2, 0.9])
@@ -176,13 +179,13 @@ ENERGIES = {
         "ellipse", lambda key: (ellipse.init(key), lambda params, z: ellipse.energy(params, Y, z), Z)
     ),
     "ellipse, placed": EnergyExample(
-        "ellipse", lambda key: (PLACED, lambda params, z: ellipse.placed_energy(params, Y, z), Z)
+        "ellipse", lambda key: (PLACED, lambda params, z: placed_ellipse.energy(params, Y, z), Z)
     ),
     "horn": EnergyExample("horn", _horn),
     "horn, generalized": EnergyExample("horn", _generalized(1)),
     "horn, four latents": EnergyExample("horn", _generalized(4)),
-    "squared norm": EnergyExample("composition", _regularized(composition.squared_norm)),
-    "l1 norm": EnergyExample("composition", _regularized(composition.l1_norm)),
+    "squared norm": EnergyExample("composition", _regularized(penalties.squared_norm)),
+    "l1 norm": EnergyExample("composition", _regularized(penalties.l1_norm)),
     "noise": EnergyExample("composition", _noisy),
     "product": EnergyExample("composition", _composed(composition.product_of_experts)),
     "and not": EnergyExample("composition", _composed(lambda both: composition.weighted_sum(both, [1.0, -0.3]))),
@@ -220,11 +223,9 @@ ENERGIES = {
 MINIMIZERS = {
     "gradient_descent": lambda energy, start: descent.gradient_descent(energy, start, optax.adam(0.05), 200),
     "newton": descent.newton,
-    "multi_start": lambda energy, start: descent.multi_start(
-        partial(descent.newton, energy), start + jnp.linspace(0, 1, 3, dtype=start.dtype)
-    ),
-    "grid_search": lambda energy, start: descent.grid_search(energy, _ring_through(start)),
-    "refined_search": lambda energy, start: descent.refined_search(energy, _ring_through(start)),
+    "multi_start": lambda energy, start: search.multi_start(energy, start + jnp.linspace(0, 1, 3, dtype=start.dtype)),
+    "grid_search": lambda energy, start: search.grid_search(energy, _ring_through(start)),
+    "refined_search": lambda energy, start: search.refined_search(energy, _ring_through(start)),
 }
 
 
@@ -257,7 +258,7 @@ AROUND_TWO = 2 + 0.5 * jax.random.normal(jax.random.key(0), (32,))
 def replay_learner():
     """A persistent buffer of Langevin chains, the energies' size held down."""
     kernel = lambda params: langevin.mala(partial(_well, params), 0.7, 0.3)
-    negative = phases.replay(kernel, lambda key: 2 * jax.random.normal(key), 16, 4, 0.05)
+    negative = replay.replay(kernel, lambda key: 2 * jax.random.normal(key), 16, 4, 0.05)
     return contrastive(
         _well, phases.observed(), negative, optax.sgd(0.02), loss=partial(penalized_contrast, weight=0.01)
     )

@@ -36,7 +36,7 @@ def test_training_traces_once_for_all_seeds_temperatures_and_rates():
     def run(key, beta, rate):
         free = lambda params, sample: free_energy(partial(horn.energy, params, *sample), circle(24), beta)
         learner = gradient(energy_loss(free), optax.adam(rate))
-        return train(learner, key, horn.init(key), data, batch_size=8, epochs=2).metrics.learner.loss
+        return train(key, learner, horn.init(key), data, batch_size=8, epochs=2).metrics.learner.loss
 
     sweep = jax.jit(jax.vmap(jax.vmap(jax.vmap(run, (None, None, 0)), (None, 0, None)), (0, None, None)))
     for seed in range(2):
@@ -54,12 +54,13 @@ def test_a_sweep_of_samplers_and_of_contrastive_learning_traces_once():
     def run(key, beta, rate):
         make_kernel = lambda params: rbm_sampler.binary(params, beta)
         cd = phases.viewed(
-            phases.from_data(make_kernel, lambda key, v: (v, jnp.zeros(2)), steps=2), lambda params, pair: pair[0]
+            phases.contrastive_divergence(make_kernel, lambda key, v: (v, jnp.zeros(2)), steps=2),
+            lambda params, pair: pair[0],
         )
         free = lambda params, visible: rbm.free_energy(params, visible, beta)
         learner = contrastive(free, phases.observed(), cd, optax.sgd(rate))
         params = rbm.init(key, data.mean(axis=0), 2)
-        return train(learner, key, params, data, batch_size=4, epochs=2).metrics.learner.loss
+        return train(key, learner, params, data, batch_size=4, epochs=2).metrics.learner.loss
 
     sweep = jax.jit(jax.vmap(jax.vmap(jax.vmap(run, (None, None, 0)), (None, 0, None)), (0, None, None)))
     for seed in range(2):

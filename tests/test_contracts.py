@@ -102,7 +102,7 @@ def test_minimizers_differentiate_by_the_envelope_theorem(name):
 @pytest.mark.parametrize("name", registry.LEARNERS)
 def test_learners_train_under_jit_and_vmap(name):
     example = registry.LEARNERS[name]
-    run = lambda key: train(example.learner, key, example.init(key), example.data, batch_size=8, epochs=30)
+    run = lambda key: train(key, example.learner, example.init(key), example.data, batch_size=8, epochs=30)
     trained = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 3))
     assert trained.metrics.finite.all()
     loss = getattr(trained.metrics.learner, example.lowered).reshape(3, -1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax.loops import iterate_until, map_chunks, repeat, trajectory
+from ebmjax.loops import iterate, iterate_until, map_chunks, repeat, thinned, trajectory
 from ebmjax.types import Kernel
 
 
@@ -36,18 +36,52 @@ def _by_hand(key, steps):
 def test_trajectory_and_repeat_are_python_loops(steps):
     key = jax.random.key(3)
     state, path, infos = _by_hand(key, steps)
-    got, (got_path, got_infos) = jax.jit(lambda key: trajectory(WALK, key, jnp.array(1.0), steps))(key)
+    got, got_path, got_infos = jax.jit(lambda key: trajectory(key, WALK, jnp.array(1.0), steps))(key)
     np.testing.assert_allclose(got_path, path, rtol=1e-6)
     np.testing.assert_allclose(got_infos, infos, rtol=1e-6)
     np.testing.assert_allclose(got.position, state.position, rtol=1e-6)
-    last, info = jax.jit(lambda key: repeat(WALK.step, key, State(jnp.array(1.0)), steps))(key)
+    last, position, info = jax.jit(lambda key: repeat(key, WALK, State(jnp.array(1.0)), steps))(key)
     np.testing.assert_allclose(last.position, state.position, rtol=1e-6)
+    np.testing.assert_allclose(position, state.position, rtol=1e-6)
     np.testing.assert_allclose(info, infos[-1], rtol=1e-6)
+
+
+def test_a_run_keeps_what_is_observed():
+    key = jax.random.key(3)
+    _, path, infos = _by_hand(key, 7)
+    run = trajectory(key, WALK, jnp.array(1.0), 7, observe=lambda state: {"twice": 2 * state.position})
+    np.testing.assert_allclose(run.positions["twice"], 2 * path, rtol=1e-6)
+    np.testing.assert_allclose(run.infos, infos, rtol=1e-6)
+    last = repeat(key, WALK, State(jnp.array(1.0)), 7, observe=lambda state: -state.position)
+    np.testing.assert_allclose(last.positions, -path[-1], rtol=1e-6)
+
+
+def test_a_million_observed_steps_keep_no_positions():
+    wide = Kernel(lambda position: State(position), lambda key, state: (State(state.position + 1), None))
+    run = lambda key: trajectory(key, wide, jnp.zeros(1000), 10**6, observe=lambda state: state.position[0]).positions
+    memory = jax.jit(run).lower(jax.random.key(0)).compile().memory_analysis()
+    assert memory.output_size_in_bytes < 2**23  # 4 MB of means; the positions would take 4 GB
+    assert memory.temp_size_in_bytes < 2**26
+
+
+def test_a_thinned_kernel_is_every_so_many_steps():
+    key = jax.random.key(3)
+    run = trajectory(key, thinned(WALK, 4), jnp.array(1.0), 3)
+    state, expected = State(jnp.array(1.0)), []
+    for outer in jax.random.split(key, 3):
+        for inner in jax.random.split(outer, 4):
+            state, _ = WALK.step(inner, state)
+        expected.append(state.position)
+    np.testing.assert_allclose(run.positions, jnp.stack(expected), rtol=1e-6)
+
+
+def test_iterate_takes_a_traced_number_of_steps():
+    assert [int(jax.jit(lambda n: iterate(lambda x: 2 * x, 1, n))(steps)) for steps in (0, 1, 5)] == [1, 2, 32]
 
 
 def test_trajectory_of_many_chains():
     keys = jax.random.split(jax.random.key(0), 3)
-    _, (together, _) = jax.vmap(lambda key: trajectory(WALK, key, jnp.array(1.0), 5))(keys)
+    _, together, _ = jax.vmap(lambda key: trajectory(key, WALK, jnp.array(1.0), 5))(keys)
     np.testing.assert_allclose(together[1], _by_hand(keys[1], 5)[1], rtol=1e-6)
 
 
@@ -69,8 +103,8 @@ def test_map_chunks_is_vmap(chunk):
 
 def test_counts_below_one_are_refused():
     for run in (
-        lambda: trajectory(WALK, jax.random.key(0), jnp.array(0.0), 0),
-        lambda: repeat(WALK.step, jax.random.key(0), State(jnp.array(0.0)), 0),
+        lambda: trajectory(jax.random.key(0), WALK, jnp.array(0.0), 0),
+        lambda: repeat(jax.random.key(0), WALK, State(jnp.array(0.0)), 0),
         lambda: iterate_until(lambda x: x, 1.0, lambda x: x < 0, -1),
         lambda: map_chunks(lambda x: x, jnp.ones(3), 0),
     ):

@@ -1,0 +1,64 @@
+"""Energies: scalar functions of one example, one file a model.
+
+A model is a module with a NamedTuple `Params`, `init(key, ...)` and `energy(params, [x,] y, [z])`, the latent last, and
+its own closed-form conditionals and free energies.
+
+Latent variables    `ellipse`, `placed_ellipse`, `horn`, `generalized_horn`, `variational_autoencoder`; `latent` builds
+                    an energy from a cost, a decoder, a predictor and a regularizer of your own
+Spins and bits      `hopfield`, `modern_hopfield`, `ising`, `boltzmann`, `deep_boltzmann`, `restricted_boltzmann`,
+                    `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`
+Sparse codes        `sparse_coding`, `convolutional_sparse_coding`, `convolutional_encoder`; `regularizers` of codes
+Networks            `neural`: dense and convolutional energies
+Energies of energies   `composition`: sums, products, mixtures, negation, temperature, interpolation; `penalties` and
+                    noise for a latent variable; `clamp`: some units fixed at known values
+"""
+
+from ebmjax.energies import (
+    boltzmann,
+    clamp,
+    composition,
+    convolutional_encoder,
+    convolutional_sparse_coding,
+    deep_boltzmann,
+    ellipse,
+    generalized_horn,
+    hopfield,
+    horn,
+    ising,
+    latent,
+    modern_hopfield,
+    neural,
+    penalties,
+    placed_ellipse,
+    regularizers,
+    restricted_boltzmann,
+    restricted_boltzmann_gaussian,
+    restricted_boltzmann_labels,
+    sparse_coding,
+    variational_autoencoder,
+)
+
+__all__ = [
+    "boltzmann",
+    "clamp",
+    "composition",
+    "convolutional_encoder",
+    "convolutional_sparse_coding",
+    "deep_boltzmann",
+    "ellipse",
+    "generalized_horn",
+    "hopfield",
+    "horn",
+    "ising",
+    "latent",
+    "modern_hopfield",
+    "neural",
+    "penalties",
+    "placed_ellipse",
+    "regularizers",
+    "restricted_boltzmann",
+    "restricted_boltzmann_gaussian",
+    "restricted_boltzmann_labels",
+    "sparse_coding",
+    "variational_autoencoder",
+]

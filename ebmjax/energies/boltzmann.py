@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ebmjax.checks import ArgumentError, is_static
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
-from ebmjax.types import Scalar, is_static
+from ebmjax.types import Scalar
 
 
 class Units(NamedTuple):
@@ -59,9 +60,9 @@ def partition(visible: int, hidden: int = 0, label: int = 0) -> Units:
     counts = {"visible": visible, "hidden": hidden, "label": label}
     for name, count in counts.items():
         if count < 0:
-            raise ValueError(f"{name}: got {count}, wanted a number of units that is not negative")
+            raise ArgumentError(f"{name}: got {count}, wanted a number of units that is not negative")
     if sum(counts.values()) == 0:
-        raise ValueError("visible: got 0 units in all, wanted at least one")
+        raise ArgumentError("visible: got 0 units in all, wanted at least one")
     ends = np.cumsum([0, *counts.values()])
     return Units(*(np.arange(start, end) for start, end in zip(ends[:-1], ends[1:], strict=True)))
 
@@ -71,12 +72,12 @@ def check_units(units: Units, params: Params) -> None:
 
     >>> check_units(Units(np.array([0]), np.array([0]), np.array([], int)), init(jax.random.key(0), 2))
     Traceback (most recent call last):
-    ValueError: units: got the spins [0, 0], wanted each of 0 to 1 once
+    ebmjax.checks.ArgumentError: units: got the spins [0, 0], wanted each of 0 to 1 once
     """
     counted = sorted(int(unit) for part in units for unit in part)
     size = params.bias.shape[0]
     if counted != list(range(size)):
-        raise ValueError(f"units: got the spins {counted}, wanted each of 0 to {size - 1} once")
+        raise ArgumentError(f"units: got the spins {counted}, wanted each of 0 to {size - 1} once")
 
 
 def join(
@@ -106,7 +107,7 @@ def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*
     if is_static(labels):
         outside = np.asarray(labels)[(np.asarray(labels) < 0) | (np.asarray(labels) >= classes)]
         if outside.size:
-            raise ValueError(f"labels: got {outside.flat[0]}, wanted 0 to {classes - 1}")
+            raise ArgumentError(f"labels: got {outside.flat[0]}, wanted 0 to {classes - 1}")
     return 2 * jax.nn.one_hot(labels, classes) - 1
 
 
@@ -123,9 +124,9 @@ def conditioned(params: Params, known: Bool[np.ndarray, " units"], values: Float
     """
     known = np.asarray(known)
     if known.shape != params.bias.shape:
-        raise ValueError(f"known: got shape {known.shape}, wanted {params.bias.shape}, one entry a unit")
+        raise ArgumentError(f"known: got shape {known.shape}, wanted {params.bias.shape}, one entry a unit")
     if known.all():
-        raise ValueError("known: got every unit held, wanted at least one that is free")
+        raise ArgumentError("known: got every unit held, wanted at least one that is free")
     free, held = np.nonzero(~known)[0], np.nonzero(known)[0]
     between = params.weights[free][:, held]
     return Params(params.weights[free][:, free], params.bias[free] + between @ values[held])

@@ -18,16 +18,25 @@ Hinton (2002), "Training products of experts by minimizing contrastive divergenc
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
-from ebmjax.temperature import check_beta, check_finite_beta, is_coldest, softmin
-from ebmjax.types import Beta, Energy, Scalar, as_scalar, check_not_negative, check_shape, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_scalar,
+    check_beta,
+    check_finite_beta,
+    check_not_negative,
+    is_coldest,
+    is_static,
+)
+from ebmjax.temperature import softmin
+from ebmjax.types import Beta, Energy, Scalar
 
 Weights = Sequence[Scalar] | Float[Array | np.ndarray, "..."]
 """One number an energy, shape (energies,)."""
@@ -104,7 +113,7 @@ def mixture(
     for weight in shares:
         check_not_negative("weights", weight)
     if all(map(is_static, shares)) and not any(shares):
-        raise ValueError("weights: got nothing but zeros, wanted a component that has a share")
+        raise ArgumentError("weights: got nothing but zeros, wanted a component that has a share")
     ignored = log_partitions is None or is_coldest(beta)
     logs = _one_each("log_partitions", [0.0] * len(energies) if ignored else log_partitions, energies)
 
@@ -171,88 +180,10 @@ def interpolated(first: Energy, second: Energy, t: Scalar) -> Energy:
     7.75
     """
     if np.shape(t) != ():
-        raise ValueError(f"t: got shape {np.shape(t)}, wanted a scalar")
+        raise ArgumentError(f"t: got shape {np.shape(t)}, wanted a scalar")
     if is_static(t) and not 0 <= float(t) <= 1:
-        raise ValueError(f"t: got {float(t)}, wanted a number in [0, 1]")
+        raise ArgumentError(f"t: got {float(t)}, wanted a number in [0, 1]")
     return weighted_sum((first, second), (1 - t, t))
-
-
-def regularized(energy: Energy, regularizer: Callable[[Any], Any], weight: Scalar) -> Energy:
-    """E(z) + λ R(z), with λ = `weight`, in units of energy.
-
-    Raises ValueError for a static negative weight.
-
-    >>> held = regularized(lambda z: jnp.sum((3 - z) ** 2), squared_norm, 2.0)
-    >>> float(held(jnp.array([1.0])))
-    6.0
-    """
-    check_not_negative("weight", weight)
-    return lambda z: energy(z) + weight * regularizer(z)
-
-
-def squared_norm(z: Float[Array, "*latent"]) -> Scalar:
-    """R(z) = ‖z‖², which keeps the latent small.
-
-    >>> float(squared_norm(jnp.array([3.0, 4.0])))
-    25.0
-    """
-    return jnp.sum(jnp.square(z))
-
-
-def l1_norm(z: Float[Array, "*latent"]) -> Scalar:
-    """R(z) = Σ|zᵢ|, which keeps the latent sparse.
-
-    >>> float(l1_norm(jnp.array([3.0, -4.0])))
-    7.0
-    """
-    return jnp.sum(jnp.abs(z))
-
-
-def noisy(energy: Energy, noise: Float[Array, "draws *latent"]) -> Energy:
-    """Mean over the rows ε of `noise` of E(z + ε): a latent that is blurred can carry only so much information.
-
-    Raises ValueError without a row.
-
-    >>> blurred = noisy(lambda z: jnp.sum(z**2), jnp.array([[1.0], [-1.0]]))
-    >>> float(blurred(jnp.array([2.0])))
-    5.0
-    """
-    if noise.shape[0] == 0:
-        raise ValueError(f"noise: got shape {noise.shape}, wanted at least one row")
-    return lambda z: jax.vmap(lambda shift: energy(z + shift))(noise).mean()
-
-
-def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Float[Array, "*shape"]) -> Energy:
-    """The energy of the free units alone, the others held at what is known: E(free | known).
-
-    Args:
-        energy: a function of one array.
-        known: which of its entries are held, static: the free ones are as many as are False, in their order.
-        values: the entries; those that are free do not matter.
-
-    Returns:
-        `energy(free)`, for free of shape (number free,). exp(-beta E)/Z of it is the conditional law.
-
-    Raises:
-        ValueError: shapes that differ, or nothing free; at a call, another number of free units.
-
-    >>> energy = lambda s: s[0] + 10 * s[1] + 100 * s[2]
-    >>> held = clamp(energy, np.array([True, False, True]), jnp.array([1.0, 0.0, 3.0]))
-    >>> float(held(jnp.array([2.0])))
-    321.0
-    """
-    known = np.asarray(known)
-    if known.shape != jnp.shape(values):
-        raise ValueError(f"known: got shape {known.shape}, wanted that of values, {jnp.shape(values)}")
-    free = np.nonzero(~known)
-    if len(free[0]) == 0:
-        raise ValueError("known: got every unit held, wanted at least one that is free")
-
-    def conditional(unknown: Any) -> Any:
-        check_shape("free", unknown, (len(free[0]),))
-        return energy(jnp.asarray(values).at[free].set(unknown))
-
-    return conditional
 
 
 ORDINALS = "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"
@@ -261,7 +192,7 @@ ORDINALS = "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "e
 def _checked(energies):
     energies = tuple(energies)
     if not energies:
-        raise ValueError("energies: got none, wanted at least one")
+        raise ArgumentError("energies: got none, wanted at least one")
     return energies
 
 
@@ -269,12 +200,12 @@ def _one_each(name, numbers, energies):
     """The numbers as a tuple of scalars, as many as energies; finite, where that is known."""
     numbers = tuple(numbers)
     if len(numbers) != len(energies):
-        raise ValueError(f"{name}: got {len(numbers)}, wanted {len(energies)}, one for each of the energies")
+        raise ArgumentError(f"{name}: got {len(numbers)}, wanted {len(energies)}, one for each of the energies")
     for number in numbers:
         if np.shape(number) != ():
-            raise ValueError(f"{name}: got one of shape {np.shape(number)}, wanted scalars")
+            raise ArgumentError(f"{name}: got one of shape {np.shape(number)}, wanted scalars")
         if is_static(number) and not math.isfinite(float(number)):
-            raise ValueError(f"{name}: got {float(number)}, wanted finite numbers")
+            raise ArgumentError(f"{name}: got {float(number)}, wanted finite numbers")
     return numbers
 
 
@@ -287,7 +218,7 @@ def _values(energies, unknown):
             value = energy(unknown)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             shapes = jax.tree.map(np.shape, unknown)
-            raise ValueError(f"energies: {which} cannot take an unknown of shape {shapes}: {error}") from error
+            raise ArgumentError(f"energies: {which} cannot take an unknown of shape {shapes}: {error}") from error
         values.append(as_scalar(f"energies: {which}", value))
     return values
 

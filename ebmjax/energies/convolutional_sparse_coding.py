@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Key
 
+from ebmjax.checks import ArgumentError, check_count, check_shape, is_static
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Scalar, check_count, check_not_negative, check_shape, is_static
+from ebmjax.types import Scalar
 
 Kernels = Float[Array, "filters rows columns"] | Float[Array, "filters rows columns channels"]
 Maps = Float[Array, "filters map_rows map_columns"]
@@ -31,13 +32,6 @@ class Params(NamedTuple):
     """Kernels of unit norm, grey or with a last axis of channels."""
 
     kernels: Kernels
-
-
-class Encoder(NamedTuple):
-    """A guess at the maps without a search: kernels as the decoder's, and a gain for each map, in units of the code."""
-
-    kernels: Kernels
-    gain: Float[Array, " filters"]
 
 
 Reconstruction = Callable[[Any, Any], Any]
@@ -54,7 +48,7 @@ def init(key: Key[Array, ""], filters: int, shape: tuple[int, ...]) -> Params:
     """
     check_count("filters", filters)
     if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ValueError(f"shape: got {shape}, wanted (rows, columns) or (rows, columns, channels), each at least 1")
+        raise ArgumentError(f"shape: got {shape}, wanted (rows, columns) or (rows, columns, channels), each at least 1")
     return normalized(Params(jax.random.normal(key, (filters, *shape))))
 
 
@@ -73,7 +67,7 @@ def from_data(
     """
     check_count("filters", filters)
     if jnp.ndim(pictures) not in (3, 4) or min(size) < 1 or any(np.less(pictures.shape[1:3], size)):
-        raise ValueError(f"size: got {size}, wanted at least 1 and at most the pictures' {jnp.shape(pictures)[1:3]}")
+        raise ArgumentError(f"size: got {size}, wanted at least 1 and at most the pictures' {jnp.shape(pictures)[1:3]}")
     corners = [
         jax.random.randint(part, (filters,), 0, room)
         for part, room in zip(
@@ -91,15 +85,6 @@ def from_data(
     return normalized(Params(jax.vmap(piece)(*corners)))
 
 
-def init_encoder(params: Params) -> Encoder:
-    """The encoder whose kernels are the decoder's, with a gain of 1: K * Z seen backwards.
-
-    >>> init_encoder(init(jax.random.key(0), 4, (9, 9))).gain.tolist()
-    [1.0, 1.0, 1.0, 1.0]
-    """
-    return Encoder(params.kernels, jnp.ones(len(params.kernels), params.kernels.dtype))
-
-
 def check(params: Params, y: Picture | None = None) -> None:
     """Raise ValueError for static parameters that are no kernels: of zeros, or not finite.
 
@@ -108,25 +93,25 @@ def check(params: Params, y: Picture | None = None) -> None:
 
     >>> check(Params(jnp.zeros((1, 3, 3))))
     Traceback (most recent call last):
-    ValueError: kernels: got a kernel of zeros (0), wanted kernels of unit norm
+    ebmjax.checks.ArgumentError: kernels: got a kernel of zeros (0), wanted kernels of unit norm
     """
     shape = jnp.shape(params.kernels)
     if len(shape) not in (3, 4) or 0 in shape:
-        raise ValueError(
+        raise ArgumentError(
             f"kernels: got shape {shape}, wanted (filters, rows, columns) or (filters, rows, columns, channels)"
         )
     if is_static(params.kernels):
         for index, kernel in enumerate(np.asarray(params.kernels)):
             if not np.isfinite(kernel).all():
-                raise ValueError(
+                raise ArgumentError(
                     f"kernels: got a kernel with {kernel[~np.isfinite(kernel)][0]} ({index}), wanted finite numbers"
                 )
             if not kernel.any():
-                raise ValueError(f"kernels: got a kernel of zeros ({index}), wanted kernels of unit norm")
+                raise ArgumentError(f"kernels: got a kernel of zeros ({index}), wanted kernels of unit norm")
     if y is not None:
         _check_picture(params, y)
         if is_static(y) and not np.isfinite(np.asarray(y)).all():
-            raise ValueError("y: got a number that is not finite")
+            raise ArgumentError("y: got a number that is not finite")
 
 
 def normalized(params: Params) -> Params:
@@ -251,53 +236,6 @@ def lipschitz(params: Params, map_shape: tuple[int, ...]) -> Scalar:
     return jnp.max(trace * jnp.maximum(sixteenth, 0) ** (1 / 16))
 
 
-def encode(
-    encoder: Encoder,
-    y: Picture,
-    nonlinearity: Callable[[Any], Any] = jnp.tanh,
-    reconstruction: Reconstruction = periodic,
-) -> Maps:
-    """Enc(y)_i = g_i φ(K_i ⋆ y): convolution, non-linearity, gain; K ⋆ y is the transpose of K * z.
-
-    Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visual recognition".
-
-    >>> encoder = Encoder(jnp.ones((1, 1, 1)), jnp.array([2.0]))
-    >>> encode(encoder, jnp.array([[0.0, 9.0]])).round(3).tolist()
-    [[[0.0, 2.0]]]
-    """
-    response = nonlinearity(analysis(Params(encoder.kernels), y, reconstruction))
-    return encoder.gain[:, None, None] * response
-
-
-def predicted(regularizer: Regularizer, prediction: Maps, weight: Scalar) -> Regularizer:
-    """R(z) + ½α‖z - Enc(y)‖², α = `weight`: a code that has to stay near an encoder's guess.
-
-    Any proximal solver takes it, for it stays convex and its proximal operator is R's own at a point between. Raises
-    ValueError for a static weight that is not above 0. Kavukcuoglu et al. (2008), predictive sparse decomposition.
-
-    >>> from ebmjax.energies.regularizers import l1
-    >>> near = predicted(l1(1.0), jnp.array([[[4.0]]]), 1.0)
-    >>> near.prox(jnp.array([[[2.0]]]), 1.0).tolist()
-    [[[2.5]]]
-    """
-    check_not_negative("weight", weight)
-    if is_static(weight) and float(weight) == 0:
-        raise ValueError("weight: got 0.0, wanted a number above 0")
-
-    def value(z):
-        return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
-
-    def prox(z, step):
-        return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
-
-    def conjugate(slope, bound):
-        # the maximum over all codes is no smaller than that within the bound
-        best = regularizer.prox(prediction + slope / weight, 1 / weight)
-        return jnp.sum(slope * best) - value(best)
-
-    return Regularizer(value, prox, conjugate)
-
-
 def spectra(params: Params, map_shape: tuple[int, ...]) -> Complex[Array, "channels filters rows frequencies"]:
     """The kernels' real Fourier transforms on a grid of `map_shape`, channels first, one channel for grey.
 
@@ -324,19 +262,21 @@ def _check_picture(params, y):
     channels = params.kernels.shape[3:]
     if jnp.ndim(y) != 2 + len(channels) or jnp.shape(y)[2:] != channels:
         wanted = f"(rows, columns, {channels[0]})" if channels else "(rows, columns), as the kernels are grey"
-        raise ValueError(f"y: got shape {jnp.shape(y)}, wanted {wanted}")
+        raise ArgumentError(f"y: got shape {jnp.shape(y)}, wanted {wanted}")
     rows, columns = params.kernels.shape[1:3]
     if y.shape[0] < rows or y.shape[1] < columns:
-        raise ValueError(f"y: got shape {jnp.shape(y)}, wanted at least {rows} by {columns}, the size of the kernels")
+        raise ArgumentError(
+            f"y: got shape {jnp.shape(y)}, wanted at least {rows} by {columns}, the size of the kernels"
+        )
 
 
 def _check_maps(params, z):
     if jnp.ndim(z) != 3 or len(z) != len(params.kernels):
-        raise ValueError(f"z: got shape {jnp.shape(z)}, wanted ({len(params.kernels)}, rows, columns)")
+        raise ArgumentError(f"z: got shape {jnp.shape(z)}, wanted ({len(params.kernels)}, rows, columns)")
     _check_size(params, z.shape[1:])
 
 
 def _check_size(params, map_shape):
     rows, columns = params.kernels.shape[1:3]
     if len(map_shape) != 2 or map_shape[0] < rows or map_shape[1] < columns:
-        raise ValueError(f"maps: got shape {tuple(map_shape)}, wanted at least {rows} by {columns}, as the kernels")
+        raise ArgumentError(f"maps: got shape {tuple(map_shape)}, wanted at least {rows} by {columns}, as the kernels")

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import ArgumentError
+
 Layers = tuple[Float[Array, " _"], ...]
 """One vector of units a layer, from the visible one up."""
 
@@ -47,7 +49,7 @@ def init(
     [(3,), (4,), (2,)]
     """
     if not sizes or min(sizes) < 1:
-        raise ValueError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
+        raise ArgumentError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
     mean = jnp.clip(visible_mean, 0.01, 0.99)
     widths = (len(mean), *sizes)
     weights = [
@@ -98,7 +100,7 @@ def odd_even(layers: int) -> Blocks:
     ((1, 3), (0, 2))
     """
     if layers < 2:
-        raise ValueError(f"layers: got {layers}, wanted at least 2: the visible one and a hidden one")
+        raise ArgumentError(f"layers: got {layers}, wanted at least 2: the visible one and a hidden one")
     return tuple(range(1, layers, 2)), tuple(range(0, layers, 2))
 
 
@@ -119,20 +121,20 @@ def check(params: Params) -> None:
 
     >>> check(Params((jnp.ones((3, 2)),), (jnp.zeros(3), jnp.zeros(3))))
     Traceback (most recent call last):
-    ValueError: weights[0]: got shape (3, 2), wanted (3, 3): the units of layers 0 and 1
+    ebmjax.checks.ArgumentError: weights[0]: got shape (3, 2), wanted (3, 3): the units of layers 0 and 1
     """
     if not params.weights:
-        raise ValueError("weights: got none, wanted at least one, between two layers")
+        raise ArgumentError("weights: got none, wanted at least one, between two layers")
     if len(params.biases) != len(params.weights) + 1:
         wanted = len(params.weights) + 1
-        raise ValueError(f"biases: got {len(params.biases)}, wanted {wanted}, one more than there are weights")
+        raise ArgumentError(f"biases: got {len(params.biases)}, wanted {wanted}, one more than there are weights")
     for level, bias in enumerate(params.biases):
         if bias.ndim != 1 or not bias.size:
-            raise ValueError(f"biases[{level}]: got shape {bias.shape}, wanted (units,) with at least one unit")
+            raise ArgumentError(f"biases[{level}]: got shape {bias.shape}, wanted (units,) with at least one unit")
     for level, weights in enumerate(params.weights):
         wanted = (len(params.biases[level]), len(params.biases[level + 1]))
         if weights.shape != wanted:
-            raise ValueError(
+            raise ArgumentError(
                 f"weights[{level}]: got shape {weights.shape}, wanted {wanted}: "
                 f"the units of layers {level} and {level + 1}"
             )
@@ -140,4 +142,4 @@ def check(params: Params) -> None:
 
 def _check_count(params, layers):
     if len(layers) != len(params.biases):
-        raise ValueError(f"layers: got {len(layers)}, wanted {len(params.biases)}, one a bias")
+        raise ArgumentError(f"layers: got {len(layers)}, wanted {len(params.biases)}, one a bias")

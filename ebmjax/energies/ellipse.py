@@ -2,7 +2,7 @@
 
     E(y, z) = (y₁ - w₁ cos z)² + (y₂ - w₂ sin z)²
 
-The placed form turns the ellipse by an angle and moves its centre. Radii are found up to their sign.
+`placed_ellipse` is the form with any centre and direction of the axes. Radii are determined up to their sign.
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.types import Scalar, check_shape
+from ebmjax.checks import check_shape
+from ebmjax.types import Scalar
 
 Point = Float[Array | np.ndarray, "..."]
 """An observed y, shape (2,)."""
@@ -25,14 +26,6 @@ class Params(NamedTuple):
     radii: Float[Array, "2"]
 
 
-class PlacedParams(NamedTuple):
-    """Radii and centre in the units of y; the angle of the first axis in radians."""
-
-    radii: Float[Array, "2"]
-    centre: Float[Array, "2"]
-    angle: Float[Array, ""]
-
-
 def init(key: Key[Array, ""]) -> Params:
     """Random radii in [0.4, 1.6).
 
@@ -40,26 +33,6 @@ def init(key: Key[Array, ""]) -> Params:
     (2,)
     """
     return Params(jax.random.uniform(key, (2,), minval=0.4, maxval=1.6))
-
-
-def init_placed(points: Float[Array, "samples 2"]) -> PlacedParams:
-    """The ellipse of the points' own mean and covariance, exact if they are spread evenly in z.
-
-    Mean of y = centre; covariance = R diag(w²)/2 Rᵀ. Raises ValueError unless `points` is (N, 2) with N at least 3.
-
-    >>> z = jnp.linspace(0, 6.283185, 64, endpoint=False)
-    >>> params = init_placed(jnp.stack([3 * jnp.cos(z) + 1, 2 * jnp.sin(z)], axis=1))
-    >>> [round(float(w), 3) for w in sorted(params.radii)]
-    [2.0, 3.0]
-    """
-    if points.ndim != 2 or points.shape[0] < 3 or points.shape[1] != 2:
-        raise ValueError(f"points: got shape {points.shape}, wanted (N, 2) with N at least 3")
-    centre = points.mean(axis=0)
-    (a, b), (_, d) = jnp.cov(points.T, bias=True)
-    angle = 0.5 * jnp.arctan2(2 * b, a - d)
-    spread = jnp.hypot((a - d) / 2, b)
-    variances = jnp.maximum(jnp.stack([(a + d) / 2 + spread, (a + d) / 2 - spread]), 0)
-    return PlacedParams(jnp.sqrt(2 * variances), centre, angle)
 
 
 def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
@@ -82,32 +55,6 @@ def energy(params: Params, y: Point, z: Scalar) -> Scalar:
     check_shape("y", y, (2,))
     check_shape("z", z, ())
     return (y[0] - params.radii[0] * jnp.cos(z)) ** 2 + (y[1] - params.radii[1] * jnp.sin(z)) ** 2
-
-
-def decode_placed(params: PlacedParams, z: Scalar) -> Float[Array, "2"]:
-    """The point at angle z of the turned and moved ellipse: centre + R(angle) [w₁ cos z, w₂ sin z].
-
-    >>> params = PlacedParams(jnp.array([2.0, 1.5]), jnp.array([1.0, 1.0]), jnp.array(0.0))
-    >>> decode_placed(params, 0.0).tolist()
-    [3.0, 1.0]
-    """
-    along, across = decode(Params(params.radii), z)
-    cos, sin = jnp.cos(params.angle), jnp.sin(params.angle)
-    return params.centre + jnp.stack([cos * along - sin * across, sin * along + cos * across])
-
-
-def placed_energy(params: PlacedParams, y: Point, z: Scalar) -> Scalar:
-    """Squared distance of y from the placed manifold's point at z.
-
-    Raises ValueError unless y has shape (2,) and z is a scalar.
-
-    >>> params = PlacedParams(jnp.array([2.0, 1.5]), jnp.array([1.0, 1.0]), jnp.array(0.0))
-    >>> float(placed_energy(params, jnp.array([3.0, 2.0]), 0.0))
-    1.0
-    """
-    check_shape("y", y, (2,))
-    check_shape("z", z, ())
-    return jnp.sum((y - decode_placed(params, z)) ** 2)
 
 
 def critical_beta(mean_square: Float[Array, "..."]) -> Float[Array, "..."]:

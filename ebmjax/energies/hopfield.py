@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.types import SPINS, Scalar, check_shape, check_units, is_static
+from ebmjax.checks import ArgumentError, check_shape, check_units, is_static
+from ebmjax.types import SPINS, Scalar
 
 
 class Params(NamedTuple):
@@ -31,11 +32,11 @@ def check(params: Params) -> None:
 
     >>> check(Params(jnp.eye(2), jnp.zeros(2)))
     Traceback (most recent call last):
-    ValueError: weights: got a diagonal with 1.0 in it, wanted zeros: no unit is coupled to itself
+    ebmjax.checks.ArgumentError: weights: got a diagonal with 1.0 in it, wanted zeros: no unit is coupled to itself
     """
     shape = jnp.shape(params.weights)
     if len(shape) != 2 or shape[0] != shape[1]:
-        raise ValueError(f"weights: got shape {shape}, wanted a square matrix")
+        raise ArgumentError(f"weights: got shape {shape}, wanted a square matrix")
     check_shape("bias", params.bias, shape[:1])
     if not is_static(params.weights):
         return
@@ -43,11 +44,13 @@ def check(params: Params) -> None:
     # a product of matrices is symmetric up to rounding only
     gap = np.abs(weights - weights.T).max(initial=0)
     if not gap <= 1e-5 * np.abs(weights).max(initial=0):
-        raise ValueError(f"weights: got a matrix that differs from its transpose by {gap:.3g}, wanted a symmetric one")
+        raise ArgumentError(
+            f"weights: got a matrix that differs from its transpose by {gap:.3g}, wanted a symmetric one"
+        )
     diagonal = np.diagonal(weights)
     if diagonal.any():
         worst = diagonal[np.argmax(np.abs(diagonal))]
-        raise ValueError(f"weights: got a diagonal with {worst} in it, wanted zeros: no unit is coupled to itself")
+        raise ArgumentError(f"weights: got a diagonal with {worst} in it, wanted zeros: no unit is coupled to itself")
 
 
 def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
@@ -163,7 +166,9 @@ def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
 def _stored(patterns, used):
     """The patterns, with zeros for those that are left out."""
     if jnp.ndim(patterns) != 2 or jnp.shape(patterns)[1] == 0:
-        raise ValueError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units) with at least one unit")
+        raise ArgumentError(
+            f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units) with at least one unit"
+        )
     check_units("patterns", patterns, SPINS)
     if used is None:
         return patterns

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import hopfield
 from ebmjax.types import Scalar
 
@@ -39,16 +40,18 @@ def check(params: Params, lattice: tuple[int, ...]) -> None:
 
     >>> check(Params(jnp.ones((2, 4, 4)), jnp.zeros(())), (4, 6))
     Traceback (most recent call last):
-    ValueError: coupling: got shape (2, 4, 4), wanted () or (2, 4, 6)
+    ebmjax.checks.ArgumentError: coupling: got shape (2, 4, 4), wanted () or (2, 4, 6)
     """
     if len(lattice) not in (1, 2) or min(lattice) < 2:
-        raise ValueError(f"spins: got a lattice of shape {lattice}, wanted one or two dimensions of at least 2 sites")
+        raise ArgumentError(
+            f"spins: got a lattice of shape {lattice}, wanted one or two dimensions of at least 2 sites"
+        )
     for name, array, full in (
         ("coupling", params.coupling, (len(lattice), *lattice)),
         ("field", params.field, lattice),
     ):
         if jnp.shape(array) not in ((), full):
-            raise ValueError(f"{name}: got shape {jnp.shape(array)}, wanted () or {full}")
+            raise ArgumentError(f"{name}: got shape {jnp.shape(array)}, wanted () or {full}")
 
 
 def energy(params: Params, spins: Float[Array, "*lattice"]) -> Scalar:
@@ -85,7 +88,7 @@ def checkerboard(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]:
     [0, 1, 0, 1]
     """
     if any(side % 2 for side in lattice):
-        raise ValueError(f"lattice: got shape {lattice}, wanted even sides: around an odd one two colours must meet")
+        raise ArgumentError(f"lattice: got shape {lattice}, wanted even sides: around an odd one two colours must meet")
     return np.indices(lattice).sum(axis=0) % 2
 
 
@@ -100,7 +103,7 @@ def split(spins: Shaped[Array, "rows columns *rest"]) -> Sublattices:
     """
     rows, columns = spins.shape[:2]
     if rows % 2 or columns % 2:
-        raise ValueError(f"spins: got a lattice of {rows} by {columns}, wanted even sides for a checkerboard")
+        raise ArgumentError(f"spins: got a lattice of {rows} by {columns}, wanted even sides for a checkerboard")
     return spins[::2, ::2], spins[::2, 1::2], spins[1::2, ::2], spins[1::2, 1::2]
 
 

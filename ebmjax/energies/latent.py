@@ -25,7 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.types import Scalar, as_scalar, check_not_negative, check_shape
+from ebmjax.checks import as_scalar, check_not_negative, check_shape
+from ebmjax.types import Scalar
 
 
 class Params(NamedTuple):

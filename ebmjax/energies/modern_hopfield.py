@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_shape
 from ebmjax.temperature import softargmin, softmin
-from ebmjax.types import Beta, Scalar, check_shape
+from ebmjax.types import Beta, Scalar
 
 
 def energy(state: Float[Array, " units"], pattern: Float[Array, " units"]) -> Scalar:
@@ -67,5 +68,5 @@ def retrieve(
 
 def _energies(patterns, state):
     if jnp.ndim(patterns) != 2:
-        raise ValueError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units)")
+        raise ArgumentError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units)")
     return jnp.asarray(jax.vmap(energy, (None, 0))(state, patterns))

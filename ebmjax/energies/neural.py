@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.types import Scalar, check_shape
+from ebmjax.checks import check_shape
+from ebmjax.types import Scalar
 
 Params = networks.MLP
 """A dense network of one output."""

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.types import Scalar, check_count, check_not_negative
+from ebmjax.checks import ArgumentError, check_count, check_not_negative
+from ebmjax.types import Scalar
 
 
 class Regularizer(NamedTuple):
@@ -106,9 +107,9 @@ def group(weight: Scalar, size: int) -> Regularizer:
 
     def norms(z):
         if z.ndim == 0:
-            raise ValueError("z: got a single number, wanted a code with an axis of groups")
+            raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
         if z.shape[-1] % size:
-            raise ValueError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
+            raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
         square = jnp.sum(jnp.square(z.reshape(*z.shape[:-1], -1, size)), axis=-1)
         # the gradient of a norm at zero is NaN, of this one it is zero
         return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.temperature import check_beta, reduced, softmin
-from ebmjax.types import BITS, Beta, Scalar, check_units
+from ebmjax.checks import ArgumentError, check_beta, check_units
+from ebmjax.temperature import reduced, softmin
+from ebmjax.types import BITS, Beta, Scalar
 
 
 class Params(NamedTuple):
@@ -51,11 +52,11 @@ def check(params: Params, visible: Float[Array | np.ndarray, "*batch visible"]) 
 
     >>> check(Params(jnp.ones((2, 1)), jnp.zeros(2), jnp.zeros(1)), np.array([[0.0, 0.5]]))
     Traceback (most recent call last):
-    ValueError: visible: got a unit of 0.5, wanted 0 or 1
+    ebmjax.checks.ArgumentError: visible: got a unit of 0.5, wanted 0 or 1
     """
     units = params.visible_bias.shape[0]
     if np.shape(visible)[-1:] != (units,):
-        raise ValueError(f"visible: got shape {np.shape(visible)}, wanted a last axis of {units} visible units")
+        raise ArgumentError(f"visible: got shape {np.shape(visible)}, wanted a last axis of {units} visible units")
     check_units("visible", visible, BITS)
 
 

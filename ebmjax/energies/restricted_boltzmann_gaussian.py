@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.temperature import check_beta, softmin
+from ebmjax.checks import check_beta
+from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Scalar
 
 

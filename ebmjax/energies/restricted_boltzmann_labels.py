@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ebmjax.checks import ArgumentError, check_beta, is_static
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params
-from ebmjax.temperature import check_beta, softargmin, softmin
-from ebmjax.types import Beta, Scalar, is_static
+from ebmjax.temperature import softargmin, softmin
+from ebmjax.types import Beta, Scalar
 
 Label = Int[Array | np.ndarray, ""] | int
 """A class, 0 … C - 1."""
@@ -33,7 +34,7 @@ def with_label(image: Float[Array | np.ndarray, " pixels"], label: Label, classe
     [0.0, 1.0, 0.0, 0.0, 1.0]
     """
     if is_static(label) and not 0 <= int(label) < classes:
-        raise ValueError(f"label: got {int(label)}, wanted 0 to {classes - 1}")
+        raise ArgumentError(f"label: got {int(label)}, wanted 0 to {classes - 1}")
     image = jnp.asarray(image)
     return jnp.concatenate([image, jax.nn.one_hot(label, classes, dtype=image.dtype)])
 
@@ -116,15 +117,19 @@ def check_classes(params: Params, classes: int) -> None:
 
     >>> check_classes(Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1)), 4)
     Traceback (most recent call last):
-    ValueError: classes: got 4, wanted 2 to 3, as the machine has 4 visible units
+    ebmjax.checks.ArgumentError: classes: got 4, wanted 2 to 3, as the machine has 4 visible units
     """
     units = params.visible_bias.shape[0]
     if not 2 <= classes < units:
-        raise ValueError(f"classes: got {classes}, wanted 2 to {units - 1}, as the machine has {units} visible units")
+        raise ArgumentError(
+            f"classes: got {classes}, wanted 2 to {units - 1}, as the machine has {units} visible units"
+        )
 
 
 def _check_sizes(params, pixels, classes):
     check_classes(params, classes)
     units = params.visible_bias.shape[0]
     if pixels != units - classes:
-        raise ValueError(f"image: got {pixels} pixels, wanted {units - classes}: {units} visible units less {classes}")
+        raise ArgumentError(
+            f"image: got {pixels} pixels, wanted {units - classes}: {units} visible units less {classes}"
+        )

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import ArgumentError, check_count, check_shape, is_static
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Scalar, check_count, check_shape, is_static
+from ebmjax.types import Scalar
 
 
 class Params(NamedTuple):
@@ -48,7 +49,7 @@ def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms
     """
     check_count("atoms", atoms)
     if len(data) < atoms:
-        raise ValueError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
+        raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
     return normalized(Params(data[jax.random.permutation(key, len(data))[:atoms]].T))
 
 
@@ -59,28 +60,28 @@ def check(params: Params, data: Float[Array, "samples observed"] | None = None) 
 
     >>> check(Params(jnp.array([[1.0, 0.0], [0.0, 0.0]])))
     Traceback (most recent call last):
-    ValueError: dictionary: got a column of zeros (1), wanted atoms of unit length
+    ebmjax.checks.ArgumentError: dictionary: got a column of zeros (1), wanted atoms of unit length
     """
     shape = jnp.shape(params.dictionary)
     if len(shape) != 2 or 0 in shape:
-        raise ValueError(f"dictionary: got shape {shape}, wanted (observed, atoms), neither of them zero")
+        raise ArgumentError(f"dictionary: got shape {shape}, wanted (observed, atoms), neither of them zero")
     if is_static(params.dictionary):
         columns = np.asarray(params.dictionary).T
         for index, column in enumerate(columns):
             if not np.isfinite(column).all():
-                raise ValueError(
+                raise ArgumentError(
                     f"dictionary: got a column with {column[~np.isfinite(column)][0]} ({index}), wanted finite numbers"
                 )
             if not column.any():
-                raise ValueError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
+                raise ArgumentError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
     if data is None:
         return
     if jnp.ndim(data) != 2 or data.shape[1] != shape[0]:
-        raise ValueError(f"data: got shape {jnp.shape(data)}, wanted (samples, {shape[0]})")
+        raise ArgumentError(f"data: got shape {jnp.shape(data)}, wanted (samples, {shape[0]})")
     if len(data) < shape[1]:
-        raise ValueError(f"data: got {len(data)} samples, wanted at least {shape[1]}, the number of atoms")
+        raise ArgumentError(f"data: got {len(data)} samples, wanted at least {shape[1]}, the number of atoms")
     if is_static(data) and not np.isfinite(np.asarray(data)).all():
-        raise ValueError("data: got a number that is not finite")
+        raise ArgumentError("data: got a number that is not finite")
 
 
 def normalized(params: Params) -> Params:

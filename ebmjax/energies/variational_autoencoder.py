@@ -19,7 +19,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.types import Gaussian, Scalar, check_positive, check_shape, is_static
+from ebmjax.checks import ArgumentError, check_positive, check_shape, is_static
+from ebmjax.gaussian import Gaussian
+from ebmjax.types import Scalar
 
 Code = Float[Array, " latent"]
 
@@ -81,13 +83,13 @@ def check_unit_interval(y: Any) -> None:
 
     >>> check_unit_interval(np.array([0.5, 2.0]))
     Traceback (most recent call last):
-    ValueError: y: got values from 0.5 to 2.0, wanted them in [0, 1]
+    ebmjax.checks.ArgumentError: y: got values from 0.5 to 2.0, wanted them in [0, 1]
     """
     if is_static(y):
         values = np.asarray(y)
         low, high = values.min(), values.max()
         if not (low >= 0 and high <= 1):
-            raise ValueError(f"y: got values from {low} to {high}, wanted them in [0, 1]")
+            raise ArgumentError(f"y: got values from {low} to {high}, wanted them in [0, 1]")
 
 
 def init(

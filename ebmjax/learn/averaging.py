@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from ebmjax.types import Learner, Scalar, is_static
+from ebmjax.checks import ArgumentError, is_static
+from ebmjax.types import Learner, Scalar
 
 
 class AveragedState(NamedTuple):
@@ -42,7 +43,7 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
     (2.0, 0.5)
     """
     if is_static(decay) and not 0 <= float(decay) < 1:
-        raise ValueError(f"decay: got {float(decay)}, wanted a number in [0, 1[")
+        raise ArgumentError(f"decay: got {float(decay)}, wanted a number in [0, 1[")
 
     def init(key: Key[Array, ""], params: Any) -> AveragedState:
         return AveragedState(params, learner.init(key, params), params)

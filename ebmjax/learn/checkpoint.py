@@ -8,16 +8,19 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from jaxtyping import Array, Key
 
+from ebmjax.checks import ArgumentError, check_count
 from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check
-from ebmjax.types import DIVERGED, STEP_LIMIT, Learner, check_count
+from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
+
+if TYPE_CHECKING:
+    from orbax.checkpoint import CheckpointManager
 
 _FORMAT = "ebmjax checkpoint 1"
 
@@ -59,6 +62,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
     >>> step, state["w"].tolist(), bool(state["key"] == jax.random.key(0))
     (3, [0.0, 1.0], True)
     """
+    ocp = _orbax()
     described = _described(state)
     stored = {str(index): _stored(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
     # Orbax saves neither arrays of no elements nor a tree of no arrays.
@@ -68,7 +72,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
         latest = manager.latest_step()
         least = 0 if latest is None else latest + 1
         if step < least:
-            raise ValueError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
+            raise ArgumentError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
         about = ocp.args.JsonSave({"format": _FORMAT, "leaves": described})
         manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
 
@@ -90,6 +94,7 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
     """
     if not Path(folder).exists():
         return None
+    ocp = _orbax()
     with _manager(folder) as manager:
         step = manager.latest_step()
         if step is None:
@@ -101,12 +106,12 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
             )
             ours, saved = found.about["format"] == _FORMAT, found.about["leaves"]
         except Exception as error:
-            raise ValueError(
+            raise ArgumentError(
                 f"folder: got {folder}, whose checkpoint {step} is damaged or not one of ours"
                 f" ({type(error).__name__}), wanted one that `save` made"
             ) from error
     if not ours:
-        raise ValueError(f"folder: got {folder}, whose checkpoint {step} is not one of ours")
+        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} is not one of ours")
     _check_like(like, saved, f"as in checkpoint {step} of {folder}")
     leaves, structure = jax.tree.flatten(like)
     rebuilt = [_rebuilt(found.arrays.get(str(index)), leaf) for index, leaf in enumerate(leaves)]
@@ -124,13 +129,13 @@ def all_finite(params: Any, metrics: Any) -> bool:
 
 
 def train_resumable(
-    folder: Path | str,
-    learner: Learner,
     key: Key[Array, ""],
+    learner: Learner,
     params: Any,
     data: Any,
     batch_size: int,
     epochs: int,
+    folder: Path | str,
     every: int,
     healthy: Callable[[Any, Any], bool] = all_finite,
 ) -> Checkpointed:
@@ -143,13 +148,13 @@ def train_resumable(
     it, so that the last good parameters stay on disk as well.
 
     Args:
-        folder: this run's own. The initial state is checkpoint 0, the state after n epochs is checkpoint n.
-        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         key: typed random key.
+        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         params: initial parameters.
         data: arrays with the leading axis N, such as y or (x, y).
         batch_size: samples an update, 1 … N.
         epochs: passes over the data, at least 1.
+        folder: this run's own. The initial state is checkpoint 0, the state after n epochs is checkpoint n.
         every: epochs in a segment, at least 1.
         healthy: `healthy(params, metrics)` of the parameters after a segment and the learner's metrics in it, which
             have the axes (every, N // batch_size): False stops the run. Called outside of jit.
@@ -165,7 +170,7 @@ def train_resumable(
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     run = (folder, learner, jax.random.key(0), jnp.array(0.0), jnp.full(8, 3.0), 4, 20, 8)
+    ...     run = (jax.random.key(0), learner, jnp.array(0.0), jnp.full(8, 3.0), 4, 20, folder, 8)
     ...     first, again = train_resumable(*run), train_resumable(*run)
     >>> round(float(first.trained.params), 2), bool(again.trained.params == first.trained.params)
     (3.0, True)
@@ -173,7 +178,7 @@ def train_resumable(
     check(data, batch_size, epochs)
     check_count("every", every)
     data = jax.tree.map(jnp.asarray, data)
-    progress, keys = begin(learner, key, params, epochs)
+    progress, keys = begin(key, learner, params, epochs)
     segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size))
 
     # Without weak types, which no file keeps: the first segment would compile for them alone.
@@ -186,7 +191,7 @@ def train_resumable(
         save(folder, 0, start)
     done, saved = found or (0, start)
     if not np.array_equal(saved.arguments, start.arguments):
-        raise ValueError(f"folder: got {folder}, which holds a run with other arguments, wanted a folder of its own")
+        raise ArgumentError(f"folder: got {folder}, which holds a run with other arguments, wanted a folder of its own")
 
     progress, metrics = saved.progress, jax.tree.map(np.array, saved.metrics)
     while done < epochs:
@@ -214,9 +219,19 @@ def _digest(arrays: Any, numbers: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def _manager(folder: Path | str) -> ocp.CheckpointManager:
+def _orbax() -> Any:
+    """The optional package, imported where it is first used: `import ebmjax` does not need it."""
+    try:
+        import orbax.checkpoint
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError('checkpoints need the extra: python -m pip install "ebmjax[checkpoint]"') from error
+    return orbax.checkpoint
+
+
+def _manager(folder: Path | str) -> "CheckpointManager":
     if Path(folder).exists() and not Path(folder).is_dir():
-        raise ValueError(f"folder: got {folder}, which is a file, wanted a folder")
+        raise ArgumentError(f"folder: got {folder}, which is a file, wanted a folder")
+    ocp = _orbax()
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
     return ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
@@ -263,6 +278,8 @@ def _check_like(like: Any, saved: list[list[str]], where: str) -> None:
     asked = _described(like)
     for (path, kind), (saved_path, saved_kind) in zip(asked, saved, strict=False):
         if (path, kind) != (saved_path, saved_kind):
-            raise ValueError(f"like: got {kind} at {path or '.'}, wanted {saved_kind} at {saved_path or '.'}, {where}")
+            raise ArgumentError(
+                f"like: got {kind} at {path or '.'}, wanted {saved_kind} at {saved_path or '.'}, {where}"
+            )
     if len(asked) != len(saved):
-        raise ValueError(f"like: got {len(asked)} arrays, wanted {len(saved)}, {where}")
+        raise ArgumentError(f"like: got {len(asked)} arrays, wanted {len(saved)}, {where}")

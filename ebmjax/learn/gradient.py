@@ -6,7 +6,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ebmjax.losses.energy import Loss, StochasticLoss
+from ebmjax.losses.functional import Loss, StochasticLoss
 from ebmjax.types import Learner
 
 

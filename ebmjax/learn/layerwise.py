@@ -13,18 +13,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import ArgumentError
 from ebmjax.learn.gradient import gradient
 from ebmjax.learn.train import train
-from ebmjax.losses.energy import Loss
+from ebmjax.losses.functional import Loss
 
 JOINT_RATES = (0.2, 0.02)
 """The rates at which all layers are trained together, as parts of that of the new layer alone: the published ones."""
 
 
 def layerwise(
+    key: Key[Array, ""],
     loss: Loss,
     optimizer: Callable[[Any], optax.GradientTransformation],
-    key: Key[Array, ""],
     weights: Any,
     data: Any,
     batch_size: int,
@@ -36,10 +37,10 @@ def layerwise(
     """Train K layers in K stages of 1 + len(joint) phases.
 
     Args:
+        key: typed random key.
         loss: `loss(weights, batch)` for weights of any number of layers.
         optimizer: `optimizer(scale)`, with rates that are `scale` times those of a new layer: `lambda scale:
             optax.adam(1e-3 * scale)`.
-        key: typed random key.
         weights: a pytree whose every array has the leading axis K.
         data: arrays with a leading axis of samples.
         batch_size: samples an update.
@@ -56,31 +57,31 @@ def layerwise(
         ValueError: arrays without a common leading axis, depths that do not rise to K; what `train` raises.
 
     >>> loss = lambda weights, y: jnp.mean((weights.sum() - y) ** 2)
-    >>> weights, losses = layerwise(loss, optax.sgd, jax.random.key(0), jnp.zeros(2), jnp.ones(4), 2, 3)
+    >>> weights, losses = layerwise(jax.random.key(0), loss, optax.sgd, jnp.zeros(2), jnp.ones(4), 2, 3)
     >>> losses.shape, bool(losses[-1, -1] < 0.1)
     ((2, 3), True)
     """
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(weights)}
     if len(sizes) != 1 or sizes in ({()}, {(0,)}):
-        raise ValueError(f"weights: got leading axes {sorted(sizes)}, wanted one number of layers for every array")
+        raise ArgumentError(f"weights: got leading axes {sorted(sizes)}, wanted one number of layers for every array")
     ((layers,),) = sizes
     depths = tuple(range(1, layers + 1) if depths is None else depths)
     steps = [after - before for before, after in zip((0, *depths), depths, strict=False)]
     if not depths or min(steps) < 1 or depths[-1] != layers:
-        raise ValueError(f"depths: got {depths}, wanted rising numbers from 1 or more to {layers}")
+        raise ArgumentError(f"depths: got {depths}, wanted rising numbers from 1 or more to {layers}")
 
     @jax.jit
     def phase(key: Any, weights: Any, data: Any, scale: Any, gates: Any) -> Any:
         # gates and scales are data, so that all phases of a depth are one compilation
         gated = lambda leaf: leaf * gates.astype(leaf.dtype).reshape(-1, *(1,) * (leaf.ndim - 1))
         mask = optax.stateless(lambda updates, params: jax.tree.map(gated, updates))
-        trained = train(gradient(loss, optax.chain(optimizer(scale), mask)), key, weights, data, batch_size, epochs)
+        trained = train(key, gradient(loss, optax.chain(optimizer(scale), mask)), weights, data, batch_size, epochs)
         return trained.params, trained.metrics.learner.loss[-1].mean()
 
     losses = []
     for depth, new in zip(depths, steps, strict=True):
         for layer in range(depth - new, depth):
-            weights = weights if begin is None else begin(weights, layer)
+            weights = weights if begin is None else begin(layer, weights)
         so_far = jax.tree.map(lambda leaf: leaf[:depth], weights)
         key, *phase_keys = jax.random.split(key, 2 + len(joint))
         alone, together = jnp.arange(depth) >= depth - new, jnp.ones(depth, bool)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.types import Learner, check_count
+from ebmjax.checks import ArgumentError, check_count
+from ebmjax.types import Learner
 
 
 class Metrics(NamedTuple):
@@ -34,7 +35,7 @@ class Trained(NamedTuple):
     metrics: Metrics
 
 
-def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_size: int, epochs: int) -> Trained:
+def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_size: int, epochs: int) -> Trained:
     """Train for some epochs of shuffled mini-batches, all in one scan.
 
     Every epoch permutes the samples anew and drops the remainder that does not fill a batch. An update whose parameters
@@ -42,8 +43,8 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
     False from there on, for this member of a vmap alone.
 
     Args:
-        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         key: typed random key.
+        learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         params: initial parameters.
         data: arrays with the leading axis N, such as y or (x, y).
         batch_size: samples an update, 1 … N.
@@ -58,23 +59,23 @@ def train(learner: Learner, key: Key[Array, ""], params: Any, data: Any, batch_s
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
-    >>> trained = train(learner, jax.random.key(0), jnp.array(0.0), jnp.full(8, 3.0), batch_size=4, epochs=20)
+    >>> trained = train(jax.random.key(0), learner, jnp.array(0.0), jnp.full(8, 3.0), batch_size=4, epochs=20)
     >>> round(float(trained.params), 2), trained.metrics.finite.shape
     (3.0, (20, 2))
     """
     check(data, batch_size, epochs)
-    progress, keys = begin(learner, key, params, epochs)
+    progress, keys = begin(key, learner, params, epochs)
     progress, metrics = advance(learner, progress, keys, data, batch_size)
     return Trained(progress.state.params, progress.state, metrics)
 
 
-def begin(learner: Learner, key: Key[Array, ""], params: Any, epochs: int) -> tuple[Progress, Key[Array, " epochs"]]:
+def begin(key: Key[Array, ""], learner: Learner, params: Any, epochs: int) -> tuple[Progress, Key[Array, " epochs"]]:
     """Where `train` stands before its first epoch, and the key of every epoch.
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
-    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> progress, keys = begin(jax.random.key(0), learner, jnp.array(0.0), epochs=20)
     >>> bool(progress.alive), keys.shape
     (True, (20,))
     """
@@ -92,7 +93,7 @@ def advance(
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
     >>> data = jnp.full(8, 3.0)
-    >>> progress, keys = begin(learner, jax.random.key(0), jnp.array(0.0), epochs=20)
+    >>> progress, keys = begin(jax.random.key(0), learner, jnp.array(0.0), epochs=20)
     >>> progress, first = advance(learner, progress, keys[:5], data, batch_size=4)
     >>> progress, rest = advance(learner, progress, keys[5:], data, batch_size=4)
     >>> round(float(progress.state.params), 2), rest.finite.shape
@@ -124,15 +125,15 @@ def check(data: Any, batch_size: int, epochs: int) -> None:
 
     >>> check(jnp.ones(4), batch_size=5, epochs=1)
     Traceback (most recent call last):
-    ValueError: batch_size: got 5, wanted 1 to 4, the number of samples
+    ebmjax.checks.ArgumentError: batch_size: got 5, wanted 1 to 4, the number of samples
     """
     sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
     if len(sizes) != 1 or sizes in ({()}, {(0,)}):
         shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
-        raise ValueError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
+        raise ArgumentError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
     ((samples,),) = sizes
     if not 1 <= batch_size <= samples:
-        raise ValueError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
+        raise ArgumentError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
     check_count("epochs", epochs)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from ebmjax.losses.energy import Loss, mean_over_samples
-from ebmjax.types import Scalar, check_not_negative
+from ebmjax.checks import check_not_negative
+from ebmjax.losses.functional import Loss, mean_over_samples
+from ebmjax.types import Scalar
 
 
 def contrast(energy: Callable[[Any, Any], Any]) -> Loss:

@@ -20,10 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import ArgumentError, check_count, check_not_negative
+from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.loops import map_chunks
-from ebmjax.losses.energy import StochasticLoss
-from ebmjax.marginalize.importance_sampling import log_density, shifted
-from ebmjax.types import Gaussian, Scalar, check_count, check_not_negative
+from ebmjax.losses.functional import StochasticLoss
+from ebmjax.types import Scalar
 
 Encode = Callable[[Any, Any], Gaussian]
 """`encode(params, y) -> Gaussian`, the law of one code."""
@@ -87,7 +88,7 @@ def evidence_bound(
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         codes = jax.vmap(lambda y: encode(params, y))(batch)
-        z = shifted(codes, jax.random.normal(key, codes.mean.shape, codes.mean.dtype))
+        z = reparameterize(codes, jax.random.normal(key, codes.mean.shape, codes.mean.dtype))
         costs = jax.vmap(lambda y, z: misfit(params, y, z))(batch, z)
         prices = (pull * spring(codes) + size * size_control(codes)).mean(axis=0)
         return costs.mean() + jnp.maximum(prices, free_bits).sum()
@@ -159,7 +160,7 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
     """
     check_count("samples", samples)
     if not 1 <= kept <= samples:
-        raise ValueError(f"kept: got {kept}, wanted 1 to {samples}, the number of samples")
+        raise ArgumentError(f"kept: got {kept}, wanted 1 to {samples}, the number of samples")
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         noise_key, choice_key = jax.random.split(key)
@@ -181,7 +182,7 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
             passed = jnp.cumsum(shares)[None] < places[:, None]
             chosen = passed.sum(axis=1).clip(max=samples - 1)  # rounded shares may add up to less than the last place
             share = shares[chosen][:, None]
-            z = shifted(Gaussian(code.mean[None], code.log_variance[None]), noise[chosen])
+            z = reparameterize(Gaussian(code.mean[None], code.log_variance[None]), noise[chosen])
             z = share * z + jax.lax.stop_gradient((1 - share) * z)  # the value of z, its gradient times its share
             law = Gaussian(law.mean[None], law.log_variance[None])
             log_proposal = log_density(law, (z - law.mean) * jnp.exp(-law.log_variance / 2))
@@ -201,7 +202,7 @@ def _noise(key, codes, samples):
 def _log_weights(energy, params, y, code, noise):
     """log exp(-E(y, z)) / q(z|y) of every draw z = μ + σ ε for one y."""
     code = Gaussian(code.mean[None], code.log_variance[None])
-    return -_energies(energy, params, y, shifted(code, noise)) - log_density(code, noise)
+    return -_energies(energy, params, y, reparameterize(code, noise)) - log_density(code, noise)
 
 
 def _energies(energy, params, y, z):

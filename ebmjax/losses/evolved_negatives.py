@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
-from ebmjax.losses.energy import Loss, mean_over_samples
+from ebmjax.losses.functional import Loss, mean_over_samples
 
 
 def evolved_loss(evolve: Callable[[Params, Array], Array]) -> Loss:
@@ -47,7 +48,7 @@ def evolved_loss(evolve: Callable[[Params, Array], Array]) -> Loss:
         params = _symmetric(params)
         evolved = jax.lax.stop_gradient(evolve(jax.lax.stop_gradient(params), y))
         if evolved.shape != y.shape:
-            raise ValueError(f"evolve: got a state of shape {evolved.shape}, wanted {y.shape}, that of the pattern")
+            raise ArgumentError(f"evolve: got a state of shape {evolved.shape}, wanted {y.shape}, that of the pattern")
         return hopfield.energy(params, y) - hopfield.energy(params, evolved)
 
     return mean_over_samples(sample_loss)

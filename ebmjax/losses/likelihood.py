@@ -8,9 +8,9 @@ from typing import Any
 
 from jaxtyping import Array
 
-from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
+from ebmjax.checks import check_finite_beta
+from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
 from ebmjax.marginalize.free_energy import log_partition
-from ebmjax.temperature import check_finite_beta
 from ebmjax.types import Beta, Space
 
 

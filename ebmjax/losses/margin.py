@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
-from ebmjax.types import Scalar, check_not_negative
+from ebmjax.checks import check_not_negative
+from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
+from ebmjax.types import Scalar
 
 
 def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array, ""]:

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.losses.energy import StochasticLoss
-from ebmjax.temperature import check_finite_beta
-from ebmjax.types import Beta, check_count
+from ebmjax.checks import check_count, check_finite_beta
+from ebmjax.losses.functional import StochasticLoss
+from ebmjax.types import Beta
 
 
 def noise_contrastive(

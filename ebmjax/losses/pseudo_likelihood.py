@@ -19,10 +19,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.losses.energy import Loss, SampleLoss, mean_over_samples
+from ebmjax.checks import check_finite_beta, check_units
+from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
 from ebmjax.sample import gibbs
-from ebmjax.temperature import check_finite_beta, reduced
-from ebmjax.types import SPINS, Alphabet, Beta, check_units
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Alphabet, Beta
 
 
 def pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
@@ -64,8 +65,8 @@ def multilinear_pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alph
     """`pseudo_likelihood` of an energy that is linear in each unit while the others are held, from one gradient.
 
     Arguments, result and errors are those of `pseudo_likelihood`. The couplings of a Boltzmann machine must have zeros
-    on their diagonal and keep them (`ebmjax.learn.contrast.boltzmann_phases.symmetric`): with s_i² the energy is not
-    linear.
+    on their diagonal and keep them (`boltzmann_phases.symmetric_updates`): with s_i² the energy is
+    not linear.
 
     >>> energy = lambda w, s: -w * s[0] * s[1]
     >>> data = jnp.array([[1.0, 1.0], [1.0, -1.0]])

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.losses.energy import Loss, StochasticLoss, mean_over_samples
-from ebmjax.temperature import check_finite_beta
-from ebmjax.types import Beta, Scalar, check_count, check_positive
+from ebmjax.checks import check_count, check_finite_beta, check_positive
+from ebmjax.losses.functional import Loss, StochasticLoss, mean_over_samples
+from ebmjax.types import Beta, Scalar
 
 
 def score_matching(energy: Callable[[Any, Any], Any], beta: Beta) -> Loss:

@@ -1,11 +1,14 @@
 """The free energy of an energy over a space, at any temperature: the one primitive that everything else uses."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.temperature import check_beta, softargmin, softmin
-from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space, check_not_negative
+from ebmjax.checks import ArgumentError, check_beta, check_not_negative
+from ebmjax.temperature import reduced, softargmin, softmin
+from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space
 
 
 def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
@@ -31,7 +34,7 @@ def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
     [4.5, 2.3256, 1.0]
     """
     check_beta(beta)
-    return softmin(energies(energy, space), beta, space.log_weights)
+    return softmin(energies_of_points(energy, space), beta, space.log_weights)
 
 
 def posterior(energy: Energy, space: Space, beta: Beta) -> Float[Array, " points"]:
@@ -42,7 +45,7 @@ def posterior(energy: Energy, space: Space, beta: Beta) -> Float[Array, " points
     [1.0, 0.0]
     """
     check_beta(beta)
-    return softargmin(energies(energy, space), beta, space.log_weights)
+    return softargmin(energies_of_points(energy, space), beta, space.log_weights)
 
 
 def log_partition(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
@@ -84,9 +87,9 @@ def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) 
     """
     check_beta(beta)
     check_not_negative("tolerance", tolerance)
-    values = energies(energy, space)
+    values = energies_of_points(energy, space)
     if len(values) < 4:
-        raise ValueError(f"space: got {len(values)} points, wanted at least 4 to compare two halves")
+        raise ArgumentError(f"space: got {len(values)} points, wanted at least 4 to compare two halves")
     value = softmin(values, beta, space.log_weights)
     halves = [softmin(values[start::2], beta, space.log_weights[start::2]) for start in (0, 1)]
     error = jnp.abs(halves[0] - halves[1])
@@ -95,19 +98,41 @@ def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) 
     return Marginal(value, error, jnp.where(error <= tolerance * scale, CONVERGED, TOO_COARSE))
 
 
-def energies(energy: Energy, space: Space) -> Float[Array, " points"]:
+def energies_of_points(energy: Energy, space: Space) -> Float[Array, " points"]:
     """The energy of every point of a space: `jax.vmap(energy)(space.points)`, checked to be one scalar each.
 
     Raises ValueError where the energy is not a scalar or the space is empty.
 
     >>> from ebmjax.marginalize.spaces import spin_cube
-    >>> energies(lambda spins: spins.sum(), spin_cube(1)).tolist()
+    >>> energies_of_points(lambda spins: spins.sum(), spin_cube(1)).tolist()
     [-1.0, 1.0]
     """
     size = space.log_weights.shape[0]
     if size == 0:
-        raise ValueError("space: got no points, wanted at least one")
+        raise ArgumentError("space: got no points, wanted at least one")
     values = jax.vmap(energy)(space.points)
     if getattr(values, "shape", None) != (size,):
-        raise ValueError(f"energy: got {jax.tree.map(jnp.shape, values)} for {size} points, wanted one scalar a point")
+        raise ArgumentError(
+            f"energy: got {jax.tree.map(jnp.shape, values)} for {size} points, wanted one scalar a point"
+        )
     return values
+
+
+def log_ratio(energy: Energy, x: Any, other: Any, beta: Beta) -> Float[Array, ""]:
+    """log p(x) / p(other) = beta (E(other) - E(x)), in nats: positive where x is likelier. Z cancels.
+
+    Args:
+        energy: `energy(unknown) -> scalar`.
+        x, other: two states of one form.
+        beta: inverse temperature in [0, inf]; at inf the ratio is inf, -inf, or 0 for a tie.
+
+    Raises:
+        ValueError: a bad beta.
+
+    LeCun et al. (2006), "A tutorial on energy-based learning", eq. 2.
+
+    >>> float(log_ratio(lambda x: x**2, 1.0, 3.0, beta=0.5))
+    4.0
+    """
+    check_beta(beta)
+    return reduced(jnp.asarray(energy(other)) - jnp.asarray(energy(x)), beta)

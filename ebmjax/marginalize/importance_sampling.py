@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.temperature import check_finite_beta, reduced
-from ebmjax.types import Beta, Energy, Gaussian, check_count
+from ebmjax.checks import check_count, check_finite_beta
+from ebmjax.gaussian import Gaussian, log_density, reparameterize
+from ebmjax.temperature import reduced
+from ebmjax.types import Beta, Energy
 
 
 class Estimate(NamedTuple):
@@ -32,7 +34,7 @@ class _Sums(NamedTuple):
     second: Float[Array, ""]
 
 
-def log_partition(
+def estimate_log_partition(
     key: Key[Array, ""], energy: Energy, proposal: Gaussian, beta: Beta, samples: int, chunk: int
 ) -> Estimate:
     """Estimate log ∫ exp(-beta E(z)) dz over all real vectors z, in memory for `chunk` of them.
@@ -53,7 +55,7 @@ def log_partition(
 
     >>> bowl = lambda z: jnp.sum(z**2) / 2  # Z = 2π/beta in two dimensions
     >>> wide = Gaussian(jnp.zeros(2), jnp.full(2, 0.5))
-    >>> estimate = log_partition(jax.random.key(0), bowl, wide, 0.8, samples=4000, chunk=1000)
+    >>> estimate = estimate_log_partition(jax.random.key(0), bowl, wide, 0.8, samples=4000, chunk=1000)
     >>> bool(abs(estimate.log_partition - jnp.log(2 * jnp.pi / 0.8)) < 0.03)
     True
     """
@@ -62,7 +64,7 @@ def log_partition(
     check_count("chunk", chunk)
 
     def log_weight(noise):
-        z = shifted(proposal, noise)
+        z = reparameterize(proposal, noise)
         return -reduced(energy(z), beta) - log_density(proposal, noise)
 
     def add(sums, key, count):
@@ -84,23 +86,3 @@ def log_partition(
     unit = jnp.where(jnp.isfinite(sums.largest), sums.largest, 0)
     effective = jnp.where(sums.second > 0, sums.first**2 / jnp.where(sums.second > 0, sums.second, 1), 0)
     return Estimate(jnp.log(sums.first) + unit - math.log(samples), effective)
-
-
-def shifted(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
-    """The vector z = μ + σ ε of the law that standard normal noise ε stands for: differentiable by the law.
-
-    Kingma and Welling (2014), section 2.4.
-
-    >>> shifted(Gaussian(jnp.array([1.0]), jnp.array([0.0])), jnp.array([0.5])).tolist()
-    [1.5]
-    """
-    return law.mean + jnp.exp(law.log_variance / 2) * noise
-
-
-def log_density(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch"]:
-    """log q(μ + σ ε) in nats, of the vector that the noise ε stands for: -½ Σ (ε² + log σ² + log 2π).
-
-    >>> round(float(log_density(Gaussian(jnp.zeros(1), jnp.zeros(1)), jnp.zeros(1))), 4)
-    -0.9189
-    """
-    return -jnp.sum(noise**2 + law.log_variance + math.log(2 * math.pi), axis=-1) / 2

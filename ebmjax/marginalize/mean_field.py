@@ -22,20 +22,10 @@ import numpy as np
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_beta, check_not_negative, is_static
 from ebmjax.loops import iterate_until
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import (
-    BITS,
-    CONVERGED,
-    DIVERGED,
-    STEP_LIMIT,
-    Alphabet,
-    Beta,
-    Energy,
-    Solution,
-    check_not_negative,
-    is_static,
-)
+from ebmjax.temperature import reduced
+from ebmjax.types import BITS, CONVERGED, DIVERGED, STEP_LIMIT, Alphabet, Beta, Energy, Solution
 
 Layers = tuple[Float[Array, "..."], ...]
 
@@ -51,7 +41,7 @@ def mean_field(
     beta: Beta,
     blocks: Sequence[Sequence[int]],
     alphabet: Alphabet = BITS,
-    max_steps: int = 100,
+    max_sweeps: int = 100,
     tolerance: float = 1e-5,
 ) -> Solution:
     """The means of independent units whose law is close to exp(-beta E)/Z, by sweeps over blocks of layers.
@@ -68,7 +58,7 @@ def mean_field(
         blocks: static; each names the layers that are set together, whose units must not meet in the energy. A layer
             in no block is held at its start, and counts as known.
         alphabet: the two values of a unit.
-        max_steps: sweeps at most, at least 1.
+        max_sweeps: limit, at least 1.
         tolerance: converged when no mean changes by more than this share of high - low in a sweep.
 
     Returns:
@@ -79,7 +69,7 @@ def mean_field(
 
     Raises:
         ValueError: a bad beta; blocks without a layer, with one that does not exist or stands in two; a static start
-            outside of the alphabet's range; max_steps below 1; a negative tolerance.
+            outside of the alphabet's range; max_sweeps below 1; a negative tolerance.
 
     Salakhutdinov and Hinton (2009), "Deep Boltzmann machines", eq. 9.
 
@@ -110,7 +100,7 @@ def mean_field(
     done = lambda state: state.change <= tolerance * (alphabet.high - alphabet.low)
     first = jax.lax.stop_gradient(start)
     state = _Sweep(first, jnp.full((), jnp.inf, jnp.result_type(*(start[layer] for layer in free))))
-    state, steps, settled = iterate_until(sweep, state, done, max_steps)
+    state, steps, settled = iterate_until(sweep, state, done, max_sweeps)
 
     means = jax.lax.stop_gradient(state.means)
     units = lambda layers: [layers[layer] for layer in free]
@@ -165,7 +155,7 @@ def _merged(layers, members, values):
 def _check_blocks(blocks, count):
     named = [layer for members in blocks for layer in members]
     if not named or len(set(named)) != len(named) or min(named) < 0 or max(named) >= count:
-        raise ValueError(
+        raise ArgumentError(
             f"blocks: got {tuple(blocks)}, wanted at least one layer, each below {count} and in one block at most"
         )
 
@@ -176,6 +166,6 @@ def _check_range(start, alphabet):
             values = np.asarray(layer)
             outside = values[~((values >= alphabet.low) & (values <= alphabet.high))]
             if outside.size:
-                raise ValueError(
+                raise ArgumentError(
                     f"start: got a mean of {outside.flat[0]}, wanted {alphabet.low:g} to {alphabet.high:g}"
                 )

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.marginalize.free_energy import energies
+from ebmjax.checks import ArgumentError, check_beta
+from ebmjax.marginalize.free_energy import energies_of_points
 from ebmjax.minimize.descent import newton
-from ebmjax.temperature import check_beta
 from ebmjax.types import Beta, Energy, Space
 
 CELL_NODES, PEAK_NODES = 8, 24
@@ -53,9 +53,9 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     check_beta(beta)
     points, size = space.points, space.log_weights.shape[0]
     if not hasattr(points, "ndim") or points.ndim != 1 or size < 4:
-        raise ValueError(f"space: got points {jax.tree.map(jnp.shape, points)}, wanted at least 4 scalars in order")
+        raise ArgumentError(f"space: got points {jax.tree.map(jnp.shape, points)}, wanted at least 4 scalars in order")
     if not 1 <= peaks <= size // 2:
-        raise ValueError(f"peaks: got {peaks}, wanted 1 to {size // 2}, half the points of the space")
+        raise ArgumentError(f"peaks: got {peaks}, wanted 1 to {size // 2}, half the points of the space")
     beta = jnp.minimum(jnp.asarray(beta).astype(points.dtype), jnp.finfo(points.dtype).max)
     points, beta, log_volume = jax.lax.stop_gradient((points, beta, space.log_volume))
     volume = jnp.exp(log_volume).astype(points.dtype)
@@ -63,7 +63,7 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     closed = wrap > 0.1 * volume / size
     widths = jnp.append(jnp.diff(points), jnp.where(closed, wrap, 0))
 
-    heights = jax.lax.stop_gradient(energies(energy, space))
+    heights = jax.lax.stop_gradient(energies_of_points(energy, space))
     valley = _valleys(heights, closed)
     chosen = jnp.lexsort((heights, ~valley))[:peaks]
     deep = valley[chosen]

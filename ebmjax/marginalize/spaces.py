@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.types import Space, is_static
+from ebmjax.checks import ArgumentError, is_static
+from ebmjax.types import Space
 
 __all__ = ["Space", "binary_cube", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
 
@@ -45,7 +46,7 @@ def interval(low: float, high: float, n: int) -> Space:
     """
     _check_size("n", n, 2)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
+        raise ArgumentError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
     weights = np.full(n, 1 / (n - 1))
     weights[[0, -1]] /= 2
     return _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
@@ -63,7 +64,7 @@ def gauss_hermite(n: int) -> Space:
     """
     _check_size("n", n)
     if n > 180:
-        raise ValueError(f"n: got {n}, wanted at most 180 nodes")
+        raise ArgumentError(f"n: got {n}, wanted at most 180 nodes")
     nodes, weights = np.polynomial.hermite_e.hermegauss(n)
     return _space(nodes, np.log(weights) - 0.5 * math.log(2 * math.pi), 0.0)
 
@@ -78,7 +79,7 @@ def binary_cube(n: int) -> Space:
     """
     _check_size("n", n)
     if n > MOST_UNITS:
-        raise ValueError(f"n: got {n}, wanted at most {MOST_UNITS} units (2^n states are enumerated)")
+        raise ArgumentError(f"n: got {n}, wanted at most {MOST_UNITS} units (2^n states are enumerated)")
     units = (np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1
     return _uniform(units, 2**n)
 
@@ -103,7 +104,7 @@ def product(*spaces: Space) -> Space:
     [(8,), (8, 1)]
     """
     if not spaces:
-        raise ValueError("spaces: got none, wanted at least one")
+        raise ArgumentError("spaces: got none, wanted at least one")
     sizes = [len(space.log_weights) for space in spaces]
     indices = [jnp.asarray(index.ravel()) for index in np.indices(sizes)]
     points = tuple(
@@ -132,15 +133,17 @@ def weighted(points: Any, log_weights: Float[Array, " points"]) -> Space:
     log_weights = jnp.asarray(log_weights)
     points = jax.tree.map(jnp.asarray, points)
     if log_weights.ndim != 1 or log_weights.size == 0:
-        raise ValueError(f"log_weights: got shape {log_weights.shape}, wanted (N,) with N at least 1")
+        raise ArgumentError(f"log_weights: got shape {log_weights.shape}, wanted (N,) with N at least 1")
     for leaf in jax.tree.leaves(points):
         if leaf.ndim == 0 or len(leaf) != len(log_weights):
-            raise ValueError(
+            raise ArgumentError(
                 f"points: got shape {leaf.shape}, wanted the leading axis {len(log_weights)} of log_weights"
             )
     log_volume = jax.nn.logsumexp(log_weights)
     if is_static(log_volume) and not math.isfinite(float(log_volume)):
-        raise ValueError(f"log_weights: got a total weight of exp({float(log_volume)}), wanted a finite, positive one")
+        raise ArgumentError(
+            f"log_weights: got a total weight of exp({float(log_volume)}), wanted a finite, positive one"
+        )
     return Space(points, log_weights - log_volume, log_volume)
 
 
@@ -156,4 +159,4 @@ def _space(points, log_weights, log_volume):
 
 def _check_size(name, size, least=1):
     if size < least:
-        raise ValueError(f"{name}: got {size}, wanted at least {least}")
+        raise ArgumentError(f"{name}: got {size}, wanted at least {least}")

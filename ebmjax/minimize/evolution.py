@@ -16,21 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ebmjax.checks import ArgumentError, check_count, check_shape, check_units, is_static
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
-from ebmjax.loops import iterate_until, repeat
-from ebmjax.types import (
-    CONVERGED,
-    DIVERGED,
-    SPINS,
-    STEP_LIMIT,
-    TWO_CYCLE,
-    Solution,
-    check_count,
-    check_shape,
-    check_units,
-    is_static,
-)
+from ebmjax.loops import iterate, iterate_until
+from ebmjax.types import CONVERGED, DIVERGED, SPINS, STEP_LIMIT, TWO_CYCLE, Solution
 
 
 class Trace(NamedTuple):
@@ -145,7 +135,7 @@ def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[
     check_count("sweeps", sweeps)
     sweep = _sweeper(params)
     order = jnp.arange(len(spins))
-    return repeat(lambda key, spins: (sweep(spins, order)[0], None), jax.random.key(0), spins, sweeps)[0]
+    return iterate(lambda spins: sweep(spins, order)[0], spins, sweeps)
 
 
 def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], sweeps: int) -> Trace:
@@ -244,4 +234,4 @@ def _check(params, spins):
 def _check_order(order, spins):
     check_shape("order", order, jnp.shape(spins))
     if is_static(order) and (np.sort(np.asarray(order)) != np.arange(len(spins))).any():
-        raise ValueError(f"order: got {np.asarray(order).tolist()}, wanted each of 0 to {len(spins) - 1} once")
+        raise ArgumentError(f"order: got {np.asarray(order).tolist()}, wanted each of 0 to {len(spins) - 1} once")

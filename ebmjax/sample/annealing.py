@@ -10,45 +10,56 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.loops import repeat
-from ebmjax.types import Kernel, Scalar, check_count, is_static
+from ebmjax.checks import ArgumentError, check_betas, check_count, is_static
+from ebmjax.loops import Run, position_of, repeat
+from ebmjax.types import AnyKernel, Scalar
 
 
 def annealing(
-    make_kernel: Callable[[Any], Kernel], betas: Float[Array, " rounds"], key: Key[Array, ""], position: Any, steps: int
-) -> tuple[Any, Any]:
+    key: Key[Array, ""],
+    make_kernel: Callable[[Any], AnyKernel],
+    betas: Float[Array, " rounds"],
+    position: Any,
+    steps: int,
+    observe: Callable[[Any], Any] = position_of,
+) -> Run:
     """Run `steps` steps of `make_kernel(beta)` at each beta in turn, from where the last one stopped.
 
     Args:
+        key: typed random key.
         make_kernel: `beta -> Kernel`, built inside a scan with a traced beta.
         betas: the schedule, (rounds,); it may rise, fall or repeat.
-        key: typed random key.
         position: where to start.
         steps: steps at each beta, static, at least 1.
+        observe: `observe(state)` is kept at the end of each beta: the position by default.
 
     Returns:
-        `(position, infos)`: the last position, and the info of the last step at each beta, leading axis rounds.
+        `Run(state, positions, infos)`: the last state; positions and infos of the last step at each beta, with the
+        leading axis rounds.
 
     Raises:
         ValueError: betas that are not one axis of at least one, static ones that are negative or NaN; steps below 1.
 
     >>> from ebmjax.sample.gibbs import systematic
     >>> kernel = lambda beta: systematic(lambda s: -s.sum(), beta)
-    >>> annealing(kernel, geometric_schedule(2.0, 0.5, 8), jax.random.key(0), -jnp.ones(4), 1)[0].tolist()
+    >>> run = annealing(jax.random.key(0), kernel, geometric_schedule(2.0, 0.5, 8), -jnp.ones(4), 1)
+    >>> run.state.position.tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
     check_betas(betas)
 
-    def at(position, beta_and_key):
+    def at(state, beta_and_key):
         beta, round_key = beta_and_key
         kernel = make_kernel(beta)
-        state, info = repeat(kernel.step, round_key, kernel.init(position), steps)
-        return state.position, info
+        run = repeat(round_key, kernel, kernel.init(state.position), steps, observe)
+        return run.state, (run.positions, run.infos)
 
-    return jax.lax.scan(at, position, (jnp.asarray(betas), jax.random.split(key, len(betas))))
+    keys = jax.random.split(key, len(betas))
+    betas = jnp.asarray(betas)
+    state, (positions, infos) = jax.lax.scan(at, make_kernel(betas[0]).init(position), (betas, keys))
+    return Run(state, positions, infos)
 
 
 def geometric_schedule(temperature: Scalar, ratio: Scalar, rounds: int) -> Float[Array, " rounds"]:
@@ -66,25 +77,10 @@ def geometric_schedule(temperature: Scalar, ratio: Scalar, rounds: int) -> Float
     [0.5, 1.0, 2.0]
     """
     if is_static(temperature) and not float(temperature) > 0:
-        raise ValueError(f"temperature: got {float(temperature)}, wanted a number above 0")
+        raise ArgumentError(f"temperature: got {float(temperature)}, wanted a number above 0")
     if is_static(ratio) and not 0 < float(ratio) <= 1:
-        raise ValueError(f"ratio: got {float(ratio)}, wanted a number above 0 and at most 1")
+        raise ArgumentError(f"ratio: got {float(ratio)}, wanted a number above 0 and at most 1")
     check_count("rounds", rounds)
     return 1 / (
         jnp.asarray(temperature) * jnp.asarray(ratio, jnp.result_type(float)) ** jnp.arange(rounds, dtype=float)
     )
-
-
-def check_betas(betas: Float[Array | np.ndarray, "..."]) -> None:
-    """Raise ValueError for a schedule that is not one axis of inverse temperatures in [0, inf].
-
-    >>> check_betas(np.array([1.0, -2.0]))
-    Traceback (most recent call last):
-    ValueError: betas: got -2.0, wanted inverse temperatures in [0, inf]
-    """
-    if np.ndim(betas) != 1 or np.size(betas) == 0:
-        raise ValueError(f"betas: got shape {np.shape(betas)}, wanted one axis of at least one inverse temperature")
-    if is_static(betas):
-        wrong = np.asarray(betas)[~(np.asarray(betas) >= 0)]
-        if wrong.size:
-            raise ValueError(f"betas: got {wrong[0]}, wanted inverse temperatures in [0, inf]")

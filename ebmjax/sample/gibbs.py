@@ -20,8 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Alphabet, Beta, Energy, Kernel, check_units, is_static
+from ebmjax.checks import ArgumentError, check_beta, check_units, is_static
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Alphabet, Beta, Energy, Kernel
 
 
 class State(NamedTuple):
@@ -89,18 +90,18 @@ def chromatic(
     colors = np.asarray(colors)
     masks = [colors == color for color in np.unique(colors)]
 
-    def init(position: Float[Array, "*shape"]) -> State:
+    def init(position: Float[Array, "*shape"], rng_key: Key[Array, ""] | None = None) -> State:
         check_units("position", position, alphabet)
         if position.shape != colors.shape:
-            raise ValueError(f"colors: got shape {colors.shape}, wanted that of the position, {position.shape}")
+            raise ArgumentError(f"colors: got shape {colors.shape}, wanted that of the position, {position.shape}")
         for mask in masks:
             got = f"colors: got two units of colour {colors[mask][0]} that meet"
             _check_independent(got, energy, position, mask, alphabet)
         return State(position)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         position = state.position
-        for mask, color_key in zip(masks, jax.random.split(key, len(masks)), strict=True):
+        for mask, color_key in zip(masks, jax.random.split(rng_key, len(masks)), strict=True):
             drawn = draw(color_key, gaps(energy, position, alphabet), beta, alphabet)
             position = jnp.where(mask, drawn, position)
         return State(position), Info((position != state.position).mean())
@@ -131,21 +132,21 @@ def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet:
     check_beta(beta)
     drawn_layers = [layer for members in blocks for layer in members]
     if len(set(drawn_layers)) != len(drawn_layers) or min(drawn_layers, default=-1) < 0:
-        raise ValueError(f"blocks: got {tuple(blocks)}, wanted at least one layer, each in one block at most")
+        raise ArgumentError(f"blocks: got {tuple(blocks)}, wanted at least one layer, each in one block at most")
 
-    def init(position: tuple[Array, ...]) -> State:
+    def init(position: tuple[Array, ...], rng_key: Key[Array, ""] | None = None) -> State:
         check_units("position", [position[layer] for layer in drawn_layers if layer < len(position)], alphabet)
         if max(drawn_layers) >= len(position):
-            raise ValueError(f"blocks: got {tuple(blocks)}, wanted layers below {len(position)}")
+            raise ArgumentError(f"blocks: got {tuple(blocks)}, wanted layers below {len(position)}")
         for members in blocks:
             masks = tuple(np.full(layer.shape, index in members) for index, layer in enumerate(position))
             got = f"blocks: got layers {tuple(members)} with units that meet"
             _check_independent(got, energy, tuple(position), masks, alphabet)
         return State(tuple(position))
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         position = list(state.position)
-        for members, block_key in zip(blocks, jax.random.split(key, len(blocks)), strict=True):
+        for members, block_key in zip(blocks, jax.random.split(rng_key, len(blocks)), strict=True):
             slopes = jax.grad(lambda some, rest: energy(_merged(rest, members, some)))(
                 [position[layer] for layer in members], position
             )
@@ -167,13 +168,13 @@ def alternate(draws: Sequence[Callable[[Key[Array, ""], Any], Any]]) -> Kernel:
     (4, 2)
     """
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, None]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, None]:
         position = state.position
-        for part, part_key in zip(draws, jax.random.split(key, len(draws)), strict=True):
+        for part, part_key in zip(draws, jax.random.split(rng_key, len(draws)), strict=True):
             position = part(part_key, position)
         return State(position), None
 
-    return Kernel(State, step)
+    return Kernel(lambda position, rng_key=None: State(position), step)
 
 
 def gaps(energy: Energy, position: PyTree[Array], alphabet: Alphabet) -> PyTree[Array]:
@@ -203,13 +204,13 @@ def draw(key: Key[Array, ""], gap: Float[Array, "*shape"], beta: Beta, alphabet:
 def _single_site(energy, beta, alphabet, order):
     check_beta(beta)
 
-    def init(position: Float[Array, "*shape"]) -> State:
+    def init(position: Float[Array, "*shape"], rng_key: Key[Array, ""] | None = None) -> State:
         check_units("position", position, alphabet)
         return State(position)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         shape, size = state.position.shape, state.position.size
-        order_key, draws_key = jax.random.split(key)
+        order_key, draws_key = jax.random.split(rng_key)
         flat_energy = lambda units: energy(units.reshape(shape))
 
         def update(units, site_and_key):
@@ -252,4 +253,4 @@ def _check_independent(name, energy, like, masks, alphabet):
     for leaves, mask in zip(zip(*map(jax.tree.leaves, values), strict=True), jax.tree.leaves(masks), strict=True):
         stacked = np.stack([np.asarray(leaf)[np.broadcast_to(mask, leaf.shape)] for leaf in leaves])
         if (np.ptp(stacked, axis=0) > 1e-4 * (1 + np.abs(stacked).max(initial=0))).any():
-            raise ValueError(f"{name}, wanted only units that do not meet in the energy")
+            raise ArgumentError(f"{name}, wanted only units that do not meet in the energy")

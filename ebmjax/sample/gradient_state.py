@@ -1,14 +1,12 @@
 """What samplers that follow a gradient share: a position with its slope, the decision, and arithmetic on trees."""
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.types import Energy, Scalar
+from ebmjax.types import Energy
 
 
 class State(NamedTuple):
@@ -65,45 +63,3 @@ def decide(key: Key[Array, ""], old: State, new: State, energy_error: Float[Arra
     accepted = finite & (jax.random.exponential(key, dtype=energy_error.dtype) >= energy_error)
     state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new, old)
     return state, Info(accepted, energy_error, ~finite)
-
-
-def normal_like(key: Key[Array, ""], position: PyTree[Array]) -> PyTree[Array]:
-    """Standard normal noise of the shapes and dtypes of a position.
-
-    >>> normal_like(jax.random.key(0), {"a": jnp.zeros(2)})["a"].shape
-    (2,)
-    """
-    leaves, structure = jax.tree.flatten(position)
-    keys = jax.random.split(key, len(leaves))
-    noise = [jax.random.normal(key, leaf.shape, leaf.dtype) for key, leaf in zip(keys, leaves, strict=True)]
-    return jax.tree.unflatten(structure, noise)
-
-
-def moved(position: PyTree[Array], direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
-    """position + the product of the factors · direction, in the dtypes of the position.
-
-    >>> moved(jnp.array(1.0), jnp.array(2.0), 3, 0.5).item()
-    4.0
-    """
-    return jax.tree.map(lambda x, y: x + y, position, scaled(direction, *factors))
-
-
-def scaled(direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
-    """The product of the factors · direction, in the dtypes of the direction.
-
-    >>> scaled(jnp.array(2.0), 3, 0.5).item()
-    3.0
-    """
-    return jax.tree.map(
-        lambda leaf: leaf * math.prod(jnp.asarray(factor).astype(leaf.dtype) for factor in factors), direction
-    )
-
-
-def inner(first: PyTree[Array], second: PyTree[Array], dtype: DTypeLike) -> Float[Array, ""]:
-    """The inner product of two trees.
-
-    >>> inner((jnp.ones(2), jnp.array(3.0)), (jnp.ones(2), jnp.array(2.0)), float).item()
-    8.0
-    """
-    products = jax.tree.map(lambda x, y: jnp.sum(x * y).astype(dtype), first, second)
-    return jax.tree.reduce(jnp.add, products, jnp.zeros((), dtype))

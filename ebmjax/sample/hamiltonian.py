@@ -12,9 +12,11 @@ Duane, Kennedy, Pendleton and Roweth (1987), "Hybrid Monte Carlo"; Neal (2011), 
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from ebmjax.sample.gradient_state import Info, State, decide, inner, locate, moved, normal_like
-from ebmjax.temperature import check_finite_beta, reduced
-from ebmjax.types import Beta, Energy, Kernel, Scalar, check_count, check_positive
+from ebmjax.checks import check_count, check_finite_beta, check_positive
+from ebmjax.sample.gradient_state import Info, State, decide, locate
+from ebmjax.sample.trees import add_scaled, inner_product, normal_like
+from ebmjax.temperature import reduced
+from ebmjax.types import Beta, Energy, Kernel, Scalar
 
 
 def hamiltonian(energy: Energy, beta: Beta, step_size: Scalar, steps: int) -> Kernel:
@@ -48,16 +50,16 @@ def hamiltonian(energy: Energy, beta: Beta, step_size: Scalar, steps: int) -> Ke
     check_positive("step_size", step_size)
     check_count("steps", steps)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        momentum_key, accept_key = jax.random.split(key)
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        momentum_key, accept_key = jax.random.split(rng_key)
         momentum = normal_like(momentum_key, state.position)
         new, final = leapfrog(energy, beta, step_size, steps, state, momentum)
         dtype = new.energy.dtype
         # (p' - p)ᵀ(p' + p) / 2 instead of the difference of two squares
-        kinetic = inner(moved(final, momentum, -1), moved(final, momentum, 1), dtype) / 2
+        kinetic = inner_product(add_scaled(final, momentum, -1), add_scaled(final, momentum, 1), dtype) / 2
         return decide(accept_key, state, new, reduced(new.energy - state.energy, beta) + kinetic)
 
-    return Kernel(lambda position: locate(energy, position), step)
+    return Kernel(lambda position, rng_key=None: locate(energy, position), step)
 
 
 def leapfrog(
@@ -90,11 +92,11 @@ def leapfrog(
     check_count("steps", steps)
 
     def kick(momentum, state, share):
-        return moved(momentum, state.gradient, -share, beta, step_size)
+        return add_scaled(momentum, state.gradient, -share, beta, step_size)
 
     def move(_, walker):
         state, momentum = walker
-        state = locate(energy, moved(state.position, momentum, step_size))
+        state = locate(energy, add_scaled(state.position, momentum, step_size))
         return state, kick(momentum, state, 1)
 
     state, momentum = jax.lax.fori_loop(0, steps, move, (state, kick(momentum, state, 0.5)))

@@ -22,9 +22,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.sample.gradient_state import Info, State, decide, inner, is_finite, locate, moved, normal_like, scaled
-from ebmjax.temperature import check_finite_beta, reduced
-from ebmjax.types import Beta, Energy, Kernel, Scalar, check_not_negative, check_positive
+from ebmjax.checks import check_finite_beta, check_not_negative, check_positive
+from ebmjax.sample.gradient_state import Info, State, decide, is_finite, locate
+from ebmjax.sample.trees import add_scaled, inner_product, normal_like, scaled
+from ebmjax.temperature import reduced
+from ebmjax.types import Beta, Energy, Kernel, Scalar
 
 
 class MovingState(NamedTuple):
@@ -74,11 +76,11 @@ def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     check_finite_beta(beta)
     check_positive("step_size", step_size)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, UnadjustedInfo]:
-        new = locate(energy, _langevin_move(state, normal_like(key, state.position), beta, step_size))
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, UnadjustedInfo]:
+        new = locate(energy, _langevin_move(state, normal_like(rng_key, state.position), beta, step_size))
         return new, UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
 
-    return Kernel(lambda position: locate(energy, position), step)
+    return Kernel(lambda position, rng_key=None: locate(energy, position), step)
 
 
 def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
@@ -114,17 +116,19 @@ def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     check_finite_beta(beta)
     check_positive("step_size", step_size)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        noise_key, accept_key = jax.random.split(key)
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        noise_key, accept_key = jax.random.split(rng_key)
         noise = normal_like(noise_key, state.position)
         new = locate(energy, _langevin_move(state, noise, beta, step_size))
         dtype = new.energy.dtype
         epsilon = jnp.asarray(step_size).astype(dtype)
-        slopes = scaled(moved(state.gradient, new.gradient, 1), beta)
-        hastings = epsilon / 4 * inner(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner(noise, slopes, dtype)
+        slopes = scaled(add_scaled(state.gradient, new.gradient, 1), beta)
+        hastings = epsilon / 4 * inner_product(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner_product(
+            noise, slopes, dtype
+        )
         return decide(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
 
-    return Kernel(lambda position: locate(energy, position), step)
+    return Kernel(lambda position, rng_key=None: locate(energy, position), step)
 
 
 def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar) -> Kernel:
@@ -160,19 +164,19 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
     check_positive("step_size", step_size)
     check_not_negative("friction", friction)
 
-    def init(position: PyTree[Array]) -> MovingState:
+    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> MovingState:
         start = locate(energy, position)
         return MovingState(*start, momentum=scaled(start.position, 0), moving=jnp.array(False))
 
-    def step(key: Key[Array, ""], state: MovingState) -> tuple[MovingState, UnadjustedInfo]:
-        noise = normal_like(key, state.position)
+    def step(rng_key: Key[Array, ""], state: MovingState) -> tuple[MovingState, UnadjustedInfo]:
+        noise = normal_like(rng_key, state.position)
         forgotten = jnp.where(state.moving, jnp.asarray(friction, float) * jnp.asarray(step_size, float), 0)
         momentum = jax.tree.map(lambda old, fresh: jnp.where(state.moving, old, fresh), state.momentum, noise)
-        momentum = moved(momentum, state.gradient, -0.5, beta, step_size)
-        position = moved(state.position, momentum, 0.5, step_size)
-        momentum = moved(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
-        new = locate(energy, moved(position, momentum, 0.5, step_size))
-        momentum = moved(momentum, new.gradient, -0.5, beta, step_size)
+        momentum = add_scaled(momentum, state.gradient, -0.5, beta, step_size)
+        position = add_scaled(state.position, momentum, 0.5, step_size)
+        momentum = add_scaled(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
+        new = locate(energy, add_scaled(position, momentum, 0.5, step_size))
+        momentum = add_scaled(momentum, new.gradient, -0.5, beta, step_size)
         info = UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
         return MovingState(*new, momentum=momentum, moving=jnp.array(True)), info
 
@@ -180,5 +184,5 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
 
 
 def _langevin_move(state, noise, beta, step_size):
-    drifted = moved(state.position, state.gradient, -1, beta, step_size)
-    return moved(drifted, noise, jnp.sqrt(2 * jnp.asarray(step_size, float)))
+    drifted = add_scaled(state.position, state.gradient, -1, beta, step_size)
+    return add_scaled(drifted, noise, jnp.sqrt(2 * jnp.asarray(step_size, float)))

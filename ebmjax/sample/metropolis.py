@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import Beta, Energy, Kernel, Proposal, Scalar, check_not_negative
+from ebmjax.checks import check_beta, check_not_negative
+from ebmjax.temperature import reduced
+from ebmjax.types import Beta, Energy, Kernel, Proposal, Scalar
 
 
 class State(NamedTuple):
@@ -50,11 +51,11 @@ def metropolis(energy: Energy, beta: Beta, propose: Proposal) -> Kernel:
     """
     check_beta(beta)
 
-    def init(position: PyTree[Array]) -> State:
+    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> State:
         return State(position, jnp.asarray(energy(position)))
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        propose_key, accept_key = jax.random.split(key)
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        propose_key, accept_key = jax.random.split(rng_key)
         proposed = init(propose(propose_key, state.position))
         change = proposed.energy - state.energy
         # an exponential draw instead of exp(-beta change), which would underflow

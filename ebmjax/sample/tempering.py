@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ebmjax.sample.annealing import check_betas
+from ebmjax.checks import ArgumentError, check_betas
 from ebmjax.temperature import reduced
 from ebmjax.types import Energy, Kernel
 
@@ -69,17 +69,19 @@ def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float
     check_betas(betas)
     betas = jnp.asarray(betas)
     if len(betas) < 2:
-        raise ValueError(f"betas: got {len(betas)} rung, wanted at least 2")
+        raise ArgumentError(f"betas: got {len(betas)} rung, wanted at least 2")
     rungs = np.arange(len(betas), dtype=np.int32)
 
-    def init(position: PyTree[Array]) -> State:
+    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> State:
         for leaf in jax.tree.leaves(position):
             if leaf.shape[:1] != betas.shape:
-                raise ValueError(f"position: got shape {leaf.shape}, wanted the leading axis {len(betas)}, one a rung")
+                raise ArgumentError(
+                    f"position: got shape {leaf.shape}, wanted the leading axis {len(betas)}, one a rung"
+                )
         return State(position, jnp.asarray(rungs, jnp.int32), jnp.int32(0))
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        steps_key, swaps_key = jax.random.split(key)
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        steps_key, swaps_key = jax.random.split(rng_key)
 
         def walk(beta, key, position):
             kernel = make_kernel(beta)
@@ -122,7 +124,7 @@ def tune_ladder(betas: Float[Array, " rungs"], acceptance: Float[Array, " pairs"
     """
     betas = jnp.asarray(betas)
     if acceptance.shape != (len(betas) - 1,):
-        raise ValueError(f"acceptance: got shape {acceptance.shape}, wanted {(len(betas) - 1,)}, one a pair")
+        raise ArgumentError(f"acceptance: got shape {acceptance.shape}, wanted {(len(betas) - 1,)}, one a pair")
     refused = jnp.maximum(1 - acceptance, 1e-6)  # a pair that never is refused must still keep its order
     barrier = jnp.concatenate([jnp.zeros(1, refused.dtype), jnp.cumsum(refused)])
     return jnp.interp(jnp.linspace(0, barrier[-1], len(betas)), barrier, betas)

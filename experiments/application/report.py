@@ -111,7 +111,7 @@ class Report:
     def checkpoints(self) -> Path:
         """A folder for what a run must not lose when it is broken off; one folder in it for each training.
 
-            train_resumable(report.checkpoints / "cold", learner, ...)
+            train_resumable(..., folder=report.checkpoints / "cold", ...)
 
         A run with --resume finds there what an earlier one saved, all others find it empty. `finish` removes it, unless
         the configuration has a field `keep_checkpoints` that is true.

@@ -57,7 +57,7 @@ def train_watched(
         measure: `measure(params)`, numbers of fixed shapes.
     """
     folder = report.checkpoints / name
-    progress, keys = begin(learner, key, params, epochs_a_segment * segments)
+    progress, keys = begin(key, learner, params, epochs_a_segment * segments)
     segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size)[0])
     first = jax.tree.map(np.asarray, measure(params))
     table = jax.tree.map(lambda value: np.zeros((segments + 1, *value.shape), value.dtype), first)

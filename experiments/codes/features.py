@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from ebmjax.energies import convolutional_encoder, sparse_coding
 from ebmjax.energies import convolutional_sparse_coding as convolutional
-from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.learn.dictionaries import convolutional_dictionary
 from ebmjax.learn.dictionaries import predictive_decomposition as predictive_learning
 from ebmjax.learn.gradient import gradient
 from ebmjax.learn.train import train
 from ebmjax.loops import map_chunks
+from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.convolutional import admm
@@ -91,7 +92,7 @@ def lista(
     targets = codes(params, size.weight)(pictures)
     start = per_layer(networks.init_lista(params, size.weight), size.layers)
     infer = lambda weights, y: networks.lista(weights, y).last
-    learner = gradient(energy_loss(networks.supervised(infer)), optax.adam(1e-3))
+    learner = gradient(energy_loss(inferred_codes.supervised(infer)), optax.adam(1e-3))
     found = _trained(report, learner, key, start, (data, targets), size.batch, size.updates)
     return lambda pictures: map_chunks(lambda y: infer(found, y), pixels(pictures), CHUNK)
 
@@ -131,19 +132,19 @@ def kernel_maps(
 def random_maps(key: Key[Array, ""], size: Size) -> Features:
     """The same with random kernels: what pooling does without learning."""
     return pooled(
-        convolutional.init_encoder(convolutional.init(key, size.kernels, (size.width, size.width))), size.pools
+        convolutional_encoder.init_encoder(convolutional.init(key, size.kernels, (size.width, size.width))), size.pools
     )
 
 
-def pooled(encoder: convolutional.Encoder, pools: int) -> Features:
+def pooled(encoder: convolutional_encoder.Encoder, pools: int) -> Features:
     """Means over fields of |Enc(y)|, for each map."""
     return lambda pictures: _pooled(encoder, pictures, pools)
 
 
 @partial(jax.jit, static_argnums=2)
-def _pooled(encoder: convolutional.Encoder, pictures: Array, pools: int) -> Array:
+def _pooled(encoder: convolutional_encoder.Encoder, pictures: Array, pools: int) -> Array:
     def one(y: Float[Array, "rows columns"]) -> Float[Array, " features"]:
-        return pool(jnp.abs(convolutional.encode(encoder, y)), pools).ravel()
+        return pool(jnp.abs(convolutional_encoder.encode(encoder, y)), pools).ravel()
 
     return map_chunks(one, pictures, CHUNK // 4)
 
@@ -168,7 +169,7 @@ def _trained(report: Report, learner: Any, key: Key[Array, ""], start: Any, data
     samples = len(jax.tree.leaves(data)[0])
     count = epochs(samples, batch, updates)
     trained = report.compiled(
-        lambda key, start, data: train(learner, key, start, data, min(batch, samples), count), key, start, data
+        lambda key, start, data: train(key, learner, start, data, min(batch, samples), count), key, start, data
     )
     if not trained.metrics.finite.all():
         raise FloatingPointError("training stopped at a number that is not finite")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.loops import repeat
+from ebmjax.loops import iterate
 from ebmjax.types import Scalar
 
 DIRECTIONS, FREQUENCIES, CENTRES = 8, 6, 7  # of the grid; centres each way
@@ -180,7 +180,7 @@ def _descend(atom: Float[Array, "rows columns"], start: _Shape, steps: int) -> t
     difference = lambda values: (atom - _projected(atom, _Shape(*values))[0]).ravel()
     cost = lambda values: jnp.sum(jnp.square(difference(values)))
 
-    def step(_, state):
+    def step(state):
         values, now, damping = state
         residual, jacobian = difference(values), jax.jacfwd(difference)(values)
         hessian, slope = jacobian.T @ jacobian, jacobian.T @ residual
@@ -190,11 +190,11 @@ def _descend(atom: Float[Array, "rows columns"], start: _Shape, steps: int) -> t
         after = cost(tried)
         better = after < now
         damping = jnp.clip(jnp.where(better, damping / 3, damping * 4), 1e-6, 1e6)
-        return (jnp.where(better, tried, values), jnp.where(better, after, now), damping), None
+        return jnp.where(better, tried, values), jnp.where(better, after, now), damping
 
     values = jnp.clip(jnp.stack(start), low, high)
     state = (values, cost(values), jnp.array(0.01))
-    (values, least, _), _ = repeat(step, jax.random.key(0), state, steps)
+    values, least, _ = iterate(step, state, steps)
     return _Shape(*values), least
 
 

@@ -76,7 +76,7 @@ def learn(
     params = sparse_coding.from_data(start_key, data, atoms) if start is None else sparse_coding.normalized(start)
     learner = constrain(online(lambda params, batch: encode(params, regularizer, batch, tolerance=LEARNING)))
     trained = report.compiled(
-        lambda key, params, data: train(learner, key, params, data, batch_size, epochs), train_key, params, data
+        lambda key, params, data: train(key, learner, params, data, batch_size, epochs), train_key, params, data
     )
     metrics = trained.metrics.learner
     return Learned(

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter
 
 from ebmjax import train
+from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import Regularizer, l1
 from ebmjax.learn.dictionaries import convolutional_dictionary as dictionary
@@ -87,7 +88,7 @@ def beginning(key: Key[Array, ""], filters: int, size: int, channels: tuple[int,
     window = (across[:, None] * across[None, :]).reshape(1, size, size, *(1,) * len(channels))
     noise = coding.init(key, filters, (size, size, *channels)).kernels
     decoder = coding.normalized(coding.Params(noise * window.astype(np.float32)))
-    return dictionary.Coder(decoder, coding.Encoder(decoder.kernels / 10, jax.numpy.ones(filters)))
+    return dictionary.Coder(decoder, convolutional_encoder.Encoder(decoder.kernels / 10, jax.numpy.ones(filters)))
 
 
 def learn(key: Key[Array, ""], crops: Float[Array, "samples rows columns *channels"], plan: Plan) -> Trained:
@@ -99,9 +100,9 @@ def learn(key: Key[Array, ""], crops: Float[Array, "samples rows columns *channe
     code = solve(plan.max_steps)
     if plan.pull is None:
         learner = dictionary.convolutional(code, l1(plan.weight), descent, coding.valid)
-        return train(learner, train_key, start.decoder, crops, plan.batch, plan.epochs)
+        return train(train_key, learner, start.decoder, crops, plan.batch, plan.epochs)
     learner = dictionary.predictive(code, l1(plan.weight), plan.pull, descent, reconstruction=coding.valid)
-    return train(learner, train_key, start, crops, plan.batch, plan.epochs)
+    return train(train_key, learner, start, crops, plan.batch, plan.epochs)
 
 
 def tiles(axes: Axes, kernels: Float[np.ndarray, "filters rows columns *channels"], columns: int, title: str) -> None:

@@ -27,7 +27,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.losses.energy import SampleLoss
+from ebmjax.losses import inferred_codes
+from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import analytic_weights, coherence
 from ebmjax.minimize.unrolled.unroll import per_layer
@@ -319,7 +320,7 @@ def _patches(config: Config, report: Report, key: Array) -> None:
         "coordinate descent": training.coordinates(params, config.weight, config.layers),
     }
     energy = partial(sparse_coding.energy, params, l1(config.weight))
-    loss = lambda infer: lista.unsupervised(lambda weights, y: infer(weights, y).last, energy)
+    loss = lambda infer: inferred_codes.unsupervised(lambda weights, y: infer(weights, y).last, energy)
     methods |= _matrices(config, report, matrices_key, params, loss, train)
     codes = _infer_all(methods, test)
     with report.stage("exact codes of patches"):

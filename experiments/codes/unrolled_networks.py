@@ -16,7 +16,9 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1, shrink
 from ebmjax.learn.layerwise import from_layer_before, layerwise
-from ebmjax.losses.energy import SampleLoss, energy_loss
+from ebmjax.losses import inferred_codes
+from ebmjax.losses.energy import energy_loss
+from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import Alista, alista
@@ -151,9 +153,9 @@ def fit(
     batches = min(len(jax.tree.leaves(data)[0]) // size, schedule.updates)
     used = jax.tree.map(lambda leaf: leaf[: batches * size], data)
     return layerwise(
+        key,
         loss,
         lambda scale: optax.adam(schedule.rate * scale),
-        key,
         weights,
         used,
         size,
@@ -165,7 +167,7 @@ def fit(
 
 def on_codes(infer: Infer) -> SampleLoss:
     """The loss of samples (y, code): half the squared distance from the code."""
-    return lista.supervised(lambda weights, y: infer(weights, y).last)
+    return inferred_codes.supervised(lambda weights, y: infer(weights, y).last)
 
 
 def geometric(start: Any, ratio: Any, layers: int) -> Alista:

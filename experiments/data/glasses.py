@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax import free_energy, softargmin, spin_cube
 from ebmjax.energies import hopfield, ising
-from ebmjax.marginalize.free_energy import energies
+from ebmjax.marginalize.free_energy import energies_of_points
 
 TILE = (-1.0, 1.0, 2.0, 2.0)
 """Bonds of a tile before they are shuffled: with all spins up, only the weakest is violated."""
@@ -26,7 +26,7 @@ def least_energy(params: hopfield.Params) -> Float[Array, ""]:
 
 def mean_energies(params: hopfield.Params, betas: Float[Array, " betas"]) -> Float[Array, " betas"]:
     """<E> in equilibrium at each inverse temperature, over all states, as in `least_energy`."""
-    heights = energies(_halved(params), spin_cube(params.bias.shape[0] - 1))
+    heights = energies_of_points(_halved(params), spin_cube(params.bias.shape[0] - 1))
     return jax.lax.map(lambda beta: softargmin(heights, beta) @ heights, betas)
 
 

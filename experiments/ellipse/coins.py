@@ -24,9 +24,9 @@ from matplotlib.figure import Figure
 from skimage.measure import EllipseModel
 
 from ebmjax import circle, gradient, train
-from ebmjax.energies import ellipse
+from ebmjax.energies import placed_ellipse
 from ebmjax.losses.energy import energy_loss
-from ebmjax.minimize.descent import refined_search
+from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
 from experiments.data import datasets
 from experiments.drawing import plots
@@ -63,7 +63,7 @@ QUICK = Config(points=48, latent_points=16, updates=200)
 class Fits(NamedTuple):
     """Fitted ellipses and their root mean squared orthogonal distances, in pixels; leading axis the coins."""
 
-    params: ellipse.PlacedParams
+    params: placed_ellipse.Params
     rms: Float[np.ndarray, " coins"]
 
 
@@ -129,12 +129,12 @@ def run(config: Config, report: Report) -> None:
     )
 
 
-def _free_energy(config: Config, params: ellipse.PlacedParams, y: Array) -> Array:
+def _free_energy(config: Config, params: placed_ellipse.Params, y: Array) -> Array:
     """F_inf: the squared distance of y from the ellipse."""
-    return refined_search(partial(ellipse.placed_energy, params, y), circle(config.latent_points), starts=2).energy
+    return refined_search(partial(placed_ellipse.energy, params, y), circle(config.latent_points), starts=2).energy
 
 
-def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tuple[ellipse.PlacedParams, Array]:
+def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tuple[placed_ellipse.Params, Array]:
     """Trained ellipses in pixels, and the loss at each update in units of each coin's size: (coins, updates)."""
 
     def train_one(contour):
@@ -146,17 +146,17 @@ def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tupl
             energy_loss(partial(_free_energy, config)),
             optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)),
         )
-        start = ellipse.init_placed(points)
-        trained = train(learner, jax.random.key(0), start, points, batch_size=len(points), epochs=config.updates)
+        start = placed_ellipse.init(points)
+        trained = train(jax.random.key(0), learner, start, points, batch_size=len(points), epochs=config.updates)
         radii, offset, angle = trained.params
-        return ellipse.PlacedParams(scale * radii, centre[0] + scale * offset, angle), trained.metrics.learner.loss[
+        return placed_ellipse.Params(scale * radii, centre[0] + scale * offset, angle), trained.metrics.learner.loss[
             :, 0
         ]
 
     return jax.vmap(train_one)(contours)
 
 
-def _distances(config: Config, params: ellipse.PlacedParams, contours: Array) -> Float[Array, "coins points"]:
+def _distances(config: Config, params: placed_ellipse.Params, contours: Array) -> Float[Array, "coins points"]:
     """Orthogonal distances in pixels."""
     # Around the ellipse's centre: far from the origin float32 would round the distances off.
     moved = params._replace(centre=jnp.zeros_like(params.centre))
@@ -180,7 +180,7 @@ def _eig(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (values, vectors) if np.imag(values).any() else (np.real(values), np.real(vectors))
 
 
-def _fit_with_skimage(contours: np.ndarray) -> tuple[ellipse.PlacedParams, np.ndarray]:
+def _fit_with_skimage(contours: np.ndarray) -> tuple[placed_ellipse.Params, np.ndarray]:
     """Its ellipses in our parameters, and the rms of the residuals that it reports itself."""
     with patch.object(np.linalg, "eig", _eig):
         models = [EllipseModel.from_estimate(contour.astype(np.float64)) for contour in contours]
@@ -192,14 +192,14 @@ def _fit_with_skimage(contours: np.ndarray) -> tuple[ellipse.PlacedParams, np.nd
         for model, contour in zip(models, contours, strict=True)
     ]
     parts = ([getattr(model, name) for model in models] for name in ("axis_lengths", "center", "theta"))
-    return ellipse.PlacedParams(*(jnp.asarray(np.array(part, np.float32)) for part in parts)), np.array(residuals)
+    return placed_ellipse.Params(*(jnp.asarray(np.array(part, np.float32)) for part in parts)), np.array(residuals)
 
 
-def _outline(params: ellipse.PlacedParams, coin: int) -> np.ndarray:
+def _outline(params: placed_ellipse.Params, coin: int) -> np.ndarray:
     return np.asarray(_decode(jax.tree.map(lambda leaf: leaf[coin], params), circle(180).points))
 
 
-_decode = jax.jit(jax.vmap(ellipse.decode_placed, in_axes=(None, 0)))
+_decode = jax.jit(jax.vmap(placed_ellipse.decode, in_axes=(None, 0)))
 """Points of the manifold at many angles."""
 
 

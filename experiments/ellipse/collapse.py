@@ -15,7 +15,8 @@ from jaxtyping import Array, Float
 
 from ebmjax.energies import ellipse
 from ebmjax.learn.train import Trained
-from ebmjax.losses.energy import Loss, SampleLoss, energy_loss
+from ebmjax.losses.energy import energy_loss
+from ebmjax.losses.functional import Loss, SampleLoss
 from experiments.application.report import Report
 from experiments.drawing import plots
 

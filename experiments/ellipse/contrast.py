@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ebmjax import circle
 from ebmjax.energies import ellipse
-from ebmjax.losses.energy import SampleLoss
+from ebmjax.losses.functional import SampleLoss
 from ebmjax.losses.margin import hinge_loss, log_loss
 from ebmjax.minimize.descent import gradient_descent
 from ebmjax.types import Scalar

@@ -21,8 +21,8 @@ from matplotlib.axes import Axes
 
 from ebmjax import circle, free_energy, posterior, problems
 from ebmjax.energies import ellipse
-from ebmjax.marginalize.free_energy import energies
-from ebmjax.minimize.descent import refined_search
+from ebmjax.marginalize.free_energy import energies_of_points
+from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
 from experiments.drawing import plots
 
@@ -164,7 +164,7 @@ def _weights(config: Config, report: Report, params: ellipse.Params, data: Array
     rows = []
     for (name, y), on_ellipse, over_z in zip(shown.items(), axes[0], axes[1], strict=True):
         energy = partial(ellipse.energy, params, y)
-        unnormalized = np.exp(-np.asarray(energies(energy, space)))
+        unnormalized = np.exp(-np.asarray(energies_of_points(energy, space)))
         share = np.asarray(posterior(energy, space, 1.0))
         free = float(free_energy(energy, space, 1.0))
         # As many angles as would do if all of them had the same weight.
@@ -290,7 +290,7 @@ def _limits(config: Config, report: Report, params: ellipse.Params, data: Array)
     for (name, y), color in zip(shown.items(), colors, strict=True):
         free = np.asarray(sweep(y, jnp.asarray(betas, jnp.float32)))
         # The truth in double precision, straight from the definition.
-        heights = np.asarray(energies(partial(ellipse.energy, params, y), space), np.float64)
+        heights = np.asarray(energies_of_points(partial(ellipse.energy, params, y), space), np.float64)
         finite = betas[1:-1, None]
         marginal = -np.log(np.mean(np.exp(-finite * (heights - heights.min())), axis=1)) / finite[:, 0] + heights.min()
         hot = max(hot, abs(free[0] - heights.mean()))

@@ -24,8 +24,9 @@ from matplotlib.axes import Axes
 from ebmjax import circle, free_energy, gradient, posterior, problems, train
 from ebmjax.energies import ellipse
 from ebmjax.learn.train import Trained
-from ebmjax.losses.energy import Loss, SampleLoss, energy_loss
-from ebmjax.minimize.descent import refined_search
+from ebmjax.losses.energy import energy_loss
+from ebmjax.losses.functional import Loss, SampleLoss
+from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta
 from experiments.application.report import Report
 from experiments.drawing import plots
@@ -119,7 +120,7 @@ def _fit(config: Config, loss: Loss, data: Array) -> Trained:
     """From the untrained radii to the end: full batches, so that nothing but the loss decides where that is."""
     learner = gradient(loss, optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)))
     start = ellipse.Params(jnp.array(config.start))
-    return train(learner, jax.random.key(0), start, data, batch_size=len(data), epochs=config.updates)
+    return train(jax.random.key(0), learner, start, data, batch_size=len(data), epochs=config.updates)
 
 
 def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.ndarray, "2"]) -> None:

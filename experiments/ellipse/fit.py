@@ -22,10 +22,12 @@ from jaxtyping import Array, Float, Key
 from matplotlib.figure import Figure
 
 from ebmjax import circle, gradient, train
-from ebmjax.energies import ellipse, horn
+from ebmjax.energies import ellipse, horn, placed_ellipse
 from ebmjax.loops import map_chunks
-from ebmjax.losses.energy import SampleLoss, energy_loss
-from ebmjax.minimize.descent import newton, refined_search
+from ebmjax.losses.energy import energy_loss
+from ebmjax.losses.functional import SampleLoss
+from ebmjax.minimize.descent import newton
+from ebmjax.minimize.search import refined_search
 from ebmjax.types import Energy
 from experiments.application.report import Report
 from experiments.data import datasets
@@ -167,7 +169,7 @@ def _train_best(
 
     def train_one(start, samples):
         learner = gradient(energy_loss(free(False)), optax.adam(schedule))
-        trained = train(learner, jax.random.key(report.seed), start, samples, batch_size=batch, epochs=epochs)
+        trained = train(jax.random.key(report.seed), learner, start, samples, batch_size=batch, epochs=epochs)
         return (
             trained.params,
             trained.metrics.learner.loss.mean(axis=1),
@@ -205,7 +207,7 @@ def _summarize(report: Report, rows: dict[str, np.ndarray], trained: float, held
 
 def _fit_ellipse(config: Config, report: Report, key: Key[Array, ""], rows: dict[str, np.ndarray], units: Units):
     def free(exact):
-        return lambda params, y: _nearest(config, partial(ellipse.placed_energy, params, y), exact)
+        return lambda params, y: _nearest(config, partial(placed_ellipse.energy, params, y), exact)
 
     samples = units.inward(rows["training"])
     with report.stage("training from five starts"):
@@ -227,23 +229,23 @@ def _fit_ellipse(config: Config, report: Report, key: Key[Array, ""], rows: dict
     )
 
 
-def _starts(points: Float[Array, "samples 2"]) -> ellipse.PlacedParams:
+def _starts(points: Float[Array, "samples 2"]) -> placed_ellipse.Params:
     """The points' own moments; and circles on all sides of them, for points on a short arc.
 
     Points have mean zero and size one.
     """
-    moments = ellipse.init_placed(points)
+    moments = placed_ellipse.init(points)
     along = jnp.stack([jnp.cos(moments.angle), jnp.sin(moments.angle)])
     across = jnp.stack([-along[1], along[0]])
     centres = jnp.stack([moments.centre, across, -across, 2 * across, -2 * across])
     radii = jnp.stack([moments.radii, *(jnp.full(2, radius) for radius in (1.0, 1.0, 2.0, 2.0))])
     # No radius of a start is zero, where its gradient is zero too.
-    return ellipse.PlacedParams(jnp.maximum(radii, 1e-3), centres, jnp.full(len(radii), moments.angle))
+    return placed_ellipse.Params(jnp.maximum(radii, 1e-3), centres, jnp.full(len(radii), moments.angle))
 
 
-def _ellipse_figure(free: SampleLoss, params: ellipse.PlacedParams, units: Units, rows: dict) -> Figure:
+def _ellipse_figure(free: SampleLoss, params: placed_ellipse.Params, units: Units, rows: dict) -> Figure:
     angles = jnp.linspace(0, 2 * jnp.pi, 361)
-    manifold = units.outward(jax.jit(jax.vmap(partial(ellipse.decode_placed, params)))(angles))
+    manifold = units.outward(jax.jit(jax.vmap(partial(placed_ellipse.decode, params)))(angles))
     everything = np.concatenate([manifold, *rows.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     # A margin all round, and no window narrower than two thirds of its other side.

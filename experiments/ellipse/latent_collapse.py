@@ -22,7 +22,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ebmjax import problems, train
-from ebmjax.energies import composition, horn
+from ebmjax.energies import generalized_horn, penalties
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
@@ -140,10 +140,10 @@ def run(config: Config, report: Report) -> None:
     _draw_maps(report, models, held, codes, draws, config, box)
 
 
-def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> tuple[horn.GeneralizedParams, Array]:
+def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> tuple[generalized_horn.Params, Array]:
     """Zero-temperature training of one model and its final loss; pure, so that it can be vmapped."""
     init_key, train_key = jax.random.split(key)
-    params = horn.init_generalized(init_key, latent=LATENT, hidden=config.hidden)
+    params = generalized_horn.init(init_key, latent=LATENT, hidden=config.hidden)
 
     def loss(key, params, batch):
         draws = jax.random.normal(key, (config.draws, LATENT))
@@ -154,7 +154,7 @@ def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> 
     optimizer = optax.adam(optax.cosine_decay_schedule(config.rate, updates))
     scaled = (data.x, data.y / SCALE)
     learner = stochastic_gradient(loss, optimizer)
-    trained = train(learner, train_key, params, scaled, config.batch_size, config.epochs)
+    trained = train(train_key, learner, params, scaled, config.batch_size, config.epochs)
     return trained.params, trained.metrics.learner.loss[-1].mean()
 
 
@@ -166,10 +166,10 @@ def free_energies(params, held: Held, points: problems.HornData, codes, draws, s
 
 def _least(params, held: Held, x, y, codes, draws, steps):
     """min over z of the regularized energy: the best of the codes, then descent."""
-    energy = lambda z: horn.generalized_energy(params, x, y, held.mask * z)
-    energy = composition.noisy(energy, held.noise * draws)
-    energy = composition.regularized(energy, composition.squared_norm, held.norm_weight)
-    energy = composition.regularized(energy, composition.l1_norm, held.l1_weight)
+    energy = lambda z: generalized_horn.energy(params, x, y, held.mask * z)
+    energy = penalties.noisy(energy, held.noise * draws)
+    energy = penalties.regularized(energy, penalties.squared_norm, held.norm_weight)
+    energy = penalties.regularized(energy, penalties.l1_norm, held.l1_weight)
     start = codes[jnp.argmin(jax.vmap(energy)(codes))]
     return gradient_descent(energy, start, optax.adam(0.1), max_steps=steps, tolerance=0.0).energy
 

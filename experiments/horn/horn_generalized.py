@@ -20,10 +20,10 @@ import optax
 from jaxtyping import Array, Float
 
 from ebmjax import circle, free_energy, gradient, interval, problems, train
-from ebmjax.energies import ellipse, horn
+from ebmjax.energies import ellipse, generalized_horn
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
-from ebmjax.minimize.descent import refined_search
+from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
 from experiments.drawing import plots
 
@@ -66,7 +66,7 @@ QUICK = Config(held_out=100, seeds=2, stages=7, epochs=15, hidden=(16,), codes=3
 class Annealed(NamedTuple):
     """A trained model and its mean loss at the end of each stage, in squared units of y."""
 
-    params: horn.GeneralizedParams
+    params: generalized_horn.Params
     losses: Float[Array, " stages"]
 
 
@@ -95,7 +95,7 @@ def run(config: Config, report: Report) -> None:
     z = jnp.linspace(-1, 1, 200)
     manifold = jax.jit(lambda params: decode_grid(params, x, z))
     found = manifold(params)
-    untrained = manifold(horn.init_generalized(train_key, hidden=config.hidden))
+    untrained = manifold(generalized_horn.init(train_key, hidden=config.hidden))
     distance = float(
         jnp.sqrt(true_free_energies(problems.HornData(jnp.repeat(x, len(z)), found.reshape(-1, 2))).mean())
     )
@@ -120,27 +120,27 @@ def run(config: Config, report: Report) -> None:
 def anneal(key, data: problems.HornData, space, betas: Float[Array, " stages"], config: Config) -> Annealed:
     """Train one model through all temperatures; pure, so that it can be vmapped over keys."""
     init_key, train_key = jax.random.split(key)
-    params = horn.init_generalized(init_key, hidden=config.hidden)
+    params = generalized_horn.init(init_key, hidden=config.hidden)
     scaled = (data.x, data.y / SCALE)
     rates = config.rate * jnp.append(jnp.ones(config.stages - 3), 10.0 ** -jnp.array([0.5, 1.0, 1.5]))
 
     def stage(params, key_beta_rate):
         key, beta, rate = key_beta_rate
-        free = lambda params, sample: free_energy(partial(horn.generalized_energy, params, *sample), space, beta)
+        free = lambda params, sample: free_energy(partial(generalized_horn.energy, params, *sample), space, beta)
         learner = gradient(energy_loss(free), optax.adam(rate))
-        trained = train(learner, key, params, scaled, config.batch_size, config.epochs)
+        trained = train(key, learner, params, scaled, config.batch_size, config.epochs)
         return trained.params, trained.metrics.learner.loss[-1].mean() * SCALE**2
 
     keys = jax.random.split(train_key, config.stages)
     return Annealed(*jax.lax.scan(stage, params, (keys, betas, rates)))
 
 
-def free_energies(params: horn.GeneralizedParams, data: problems.HornData, space) -> Float[Array, " samples"]:
+def free_energies(params: generalized_horn.Params, data: problems.HornData, space) -> Float[Array, " samples"]:
     """F_inf of each sample with z refined, in squared units of y."""
 
     def one(sample):
         x, y = sample
-        return refined_search(partial(horn.generalized_energy, params, x, y / SCALE), space).energy * SCALE**2
+        return refined_search(partial(generalized_horn.energy, params, x, y / SCALE), space).energy * SCALE**2
 
     return map_chunks(one, tuple(data), 100)
 
@@ -155,9 +155,9 @@ def true_free_energies(data: problems.HornData) -> Float[Array, " samples"]:
     return jax.jit(lambda data: map_chunks(one, data, 1000))(tuple(data))
 
 
-def decode_grid(params: horn.GeneralizedParams, x: Float[Array, " a"], z: Float[Array, " b"]) -> Float[Array, "a b 2"]:
+def decode_grid(params: generalized_horn.Params, x: Float[Array, " a"], z: Float[Array, " b"]) -> Float[Array, "a b 2"]:
     """The manifold in the units of y."""
-    row = lambda x: jax.vmap(lambda z: horn.decode_generalized(params, x, z))(z)
+    row = lambda x: jax.vmap(lambda z: generalized_horn.decode(params, x, z))(z)
     return jax.vmap(row)(x) * SCALE
 
 

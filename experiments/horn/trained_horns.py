@@ -11,7 +11,8 @@ from ebmjax import circle, free_energy, gradient, problems, train
 from ebmjax.energies import ellipse, horn
 from ebmjax.learn.train import Trained
 from ebmjax.losses.energy import energy_loss
-from ebmjax.minimize.descent import newton, refined_search
+from ebmjax.minimize.descent import newton
+from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta, Energy, Space
 
 ANGLES = circle(48)  # the lecture's latent grid
@@ -69,7 +70,7 @@ def train_horn(key, free, data: problems.HornData, batch_size: int, epochs: int,
         return mean_free_energy(params, batch) + WEIGHT_PENALTY * optax.tree.norm(params, squared=True)
 
     learner = gradient(loss, optax.adam(optax.cosine_decay_schedule(rate, updates)))
-    return train(learner, train_key, horn.init(init_key), tuple(data), batch_size, epochs)
+    return train(train_key, learner, horn.init(init_key), tuple(data), batch_size, epochs)
 
 
 def free_energies(params: horn.Params, data: problems.HornData) -> Float[Array, " samples"]:

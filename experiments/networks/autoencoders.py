@@ -13,8 +13,8 @@ from optax.contrib import muon
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
-from ebmjax.losses.energy import StochasticLoss
 from ebmjax.losses.evidence_bound import doubly_reparameterized_bound, evidence_bound, importance_weighted_bound
+from ebmjax.losses.functional import StochasticLoss
 from ebmjax.marginalize import importance_sampling
 from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
@@ -164,7 +164,7 @@ def log_likelihoods(
         def one(pair):
             key, y = pair
             proposal = vae.encode(params, y)
-            return importance_sampling.log_partition(
+            return importance_sampling.estimate_log_partition(
                 unrolled(key), partial(energy, params, y), proposal, 1.0, samples, min(samples, 500)
             ).log_partition
 

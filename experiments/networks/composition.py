@@ -160,7 +160,7 @@ def draw(key: Array, energy: Energy, beta: float, chains: int, steps: int) -> Ar
     def chain(key):
         start_key, walk_key = jax.random.split(key)
         start = jax.random.uniform(start_key, (len(LADDER), 2), minval=-SIDE, maxval=SIDE)
-        return repeat(kernel.step, walk_key, kernel.init(start), steps)[0].position[0]
+        return repeat(walk_key, kernel, kernel.init(start), steps).positions[0]
 
     return jax.vmap(chain)(jax.random.split(key, chains))
 
@@ -249,7 +249,7 @@ def learn(config: Config, keys: Array, data: Array) -> tuple[Any, Array]:
     def one(key, samples):
         init_key, train_key = jax.random.split(key)
         params = neural.init(init_key, (2, config.units, config.units))
-        trained = train(learner, train_key, params, samples, 500, config.epochs)
+        trained = train(train_key, learner, params, samples, 500, config.epochs)
         return trained.params, trained.metrics.learner.loss[-1].mean()
 
     return jax.vmap(one)(keys, data)

@@ -9,10 +9,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Key
 
-from ebmjax.energies.composition import clamp, regularized, squared_norm
+from ebmjax.energies.clamp import clamp
 from ebmjax.energies.neural import ConvolutionalParams, convolutional_energy
+from ebmjax.energies.penalties import regularized, squared_norm
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.phases import Phase, observed, replay
+from ebmjax.learn.contrast.phases import Phase, observed
+from ebmjax.learn.contrast.replay import replay
 from ebmjax.loops import repeat
 from ebmjax.losses.contrast import penalized_contrast
 from ebmjax.sample.langevin import unadjusted
@@ -113,7 +115,7 @@ def completed(
         start_key, key = jax.random.split(key)
         kernel = unadjusted(clamp(energy, known, picture), BETA, step_size)
         start = uniform((int((~known).sum()),), start_key)
-        free = repeat(kernel.step, key, kernel.init(start), steps)[0].position
+        free = repeat(key, kernel, kernel.init(start), steps).positions
         return picture.at[np.nonzero(~known)].set(free)
 
     keys = jax.random.split(key, (len(pictures), draws))

@@ -25,12 +25,12 @@ from matplotlib.patches import Circle, Patch
 from numpy.typing import ArrayLike
 
 from ebmjax.energies import variational_autoencoder as vae
+from ebmjax.gaussian import Gaussian, reparameterize
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.learn.train import advance, begin
 from ebmjax.losses.evidence_bound import evidence_bound
-from ebmjax.marginalize.importance_sampling import shifted
 from ebmjax.random_bits import unrolled
-from ebmjax.types import Gaussian, Scalar
+from ebmjax.types import Scalar
 from experiments.application.report import Report
 from experiments.data.images import Images, load
 from experiments.drawing import plots
@@ -140,13 +140,13 @@ def watch(
         optax.adam(optax.cosine_decay_schedule(config.rate, updates)),
     )
     params = vae.init(init_key, data.shape[1], config.hidden, 2)
-    progress, keys = begin(learner, train_key, params, config.epochs)
+    progress, keys = begin(train_key, learner, params, config.epochs)
     encode_all = jax.vmap(vae.encode, in_axes=(None, 0))
     noise = jax.random.normal(draw_key, (len(shown), 2))
 
     def look(params):
         codes = encode_all(params, shown)
-        costs = jax.vmap(misfit, in_axes=(None, 0, 0))(params, shown, shifted(codes, noise))
+        costs = jax.vmap(misfit, in_axes=(None, 0, 0))(params, shown, reparameterize(codes, noise))
         return measured(codes, jnp.asarray(costs).mean())
 
     def epoch(progress, key):

@@ -18,9 +18,10 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import neural
-from ebmjax.energies.composition import regularized, squared_norm
+from ebmjax.energies.penalties import regularized, squared_norm
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.phases import from_data, observed, replay
+from ebmjax.learn.contrast.phases import contrastive_divergence, observed
+from ebmjax.learn.contrast.replay import replay
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.learn.train import train
 from ebmjax.loops import map_chunks
@@ -107,7 +108,7 @@ def learn(loss: Losses, training: Training, key: Key[Array, ""], data: Float[Arr
     epochs = max(1, training.updates * training.batch_size // len(data))
     updates = epochs * (len(data) // training.batch_size)
     learner = learner_by(loss, training, updates)
-    trained = train(learner, train_key, start, data, training.batch_size, epochs)
+    trained = train(train_key, learner, start, data, training.batch_size, epochs)
     params = trained.params[0] if loss is Losses.NOISE_CONTRASTIVE else trained.params
     metrics = trained.metrics.learner
     negative = getattr(metrics, "negative", None)
@@ -121,7 +122,7 @@ def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
     energy, beta = model_energy(training.confinement), training.beta
     kernel = lambda params: mala(partial(energy, params), beta, training.step_size)
     if loss is Losses.CONTRASTIVE_DIVERGENCE:
-        negative = from_data(kernel, lambda key, y: y, training.steps)
+        negative = contrastive_divergence(kernel, lambda key, y: y, training.steps)
         return contrastive(energy, observed(), negative, optimizer)
     if loss is Losses.PERSISTENT_CHAINS:
         start = lambda key: jax.random.uniform(key, (2,), minval=-BOX, maxval=BOX)

@@ -155,13 +155,13 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
 
     with report.stage("learning"):
         learned = train_resumable(
-            report.checkpoints / "network",
-            averaged(learner, config.average),
             key,
+            averaged(learner, config.average),
             params,
             split.train,
             config.batch_size,
             config.epochs,
+            report.checkpoints / "network",
             max(1, config.epochs // 10),
             healthy,
         )

@@ -163,7 +163,7 @@ def walk(config: Config, key: Array, sampler: Sampler) -> Walk:
     """Run all chains, once to warm up and then against the clock."""
 
     def chain(key):
-        _, (positions, infos) = trajectory(sampler.kernel, key, sampler.start, config.steps)
+        _, positions, infos = trajectory(key, sampler.kernel, sampler.start, config.steps)
         return jax.vmap(sampler.point)(positions), jax.vmap(sampler.accepted)(infos)
 
     keys = jax.random.split(key, config.chains)

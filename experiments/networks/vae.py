@@ -22,9 +22,9 @@ from scipy.special import ndtri
 
 from ebmjax import free_energy, interval, product
 from ebmjax.energies import variational_autoencoder as vae
+from ebmjax.gaussian import reparameterize
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import evidence_bound, importance_weighted_bound
-from ebmjax.marginalize.importance_sampling import shifted
 from ebmjax.random_bits import unrolled
 from experiments.application.report import Report
 from experiments.application.watched import Watched
@@ -207,7 +207,7 @@ def _draw_pictures(
     chosen = test[:SHOWN]
     code_key, prior_key = jax.random.split(key)
     codes = jax.vmap(lambda y: vae.encode(params, y))(chosen)
-    drawn = shifted(codes, jax.random.normal(code_key, codes.mean.shape))
+    drawn = reparameterize(codes, jax.random.normal(code_key, codes.mean.shape))
     rows = [chosen, *(mean(jax.vmap(lambda z: vae.decode(params, z))(z)) for z in (codes.mean, drawn))]
     figure, axes = plots.one(8.4, 2.5)
     show(axes, np.stack(rows).reshape(3, SHOWN, *shape), down=["held out", "centre of q", "drawn from q"])

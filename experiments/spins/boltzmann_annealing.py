@@ -206,18 +206,8 @@ def _temperatures(config: Config) -> Float[np.ndarray, " temperatures"]:
 
 def _cooled(glass: Glass, betas: np.ndarray, key: Key[Array, ""], params: Any) -> Float[Array, " rounds"]:
     """One chain, one sweep at each beta, the first of which is 0, so that any start will do: the energy after each."""
-    energy = partial(glass.energy, params)
-
-    def watched(beta):
-        kernel = glass.make_kernel(params, beta)
-
-        def step(key, state):
-            state, _ = kernel.step(key, state)
-            return state, energy(state.position)
-
-        return Kernel(kernel.init, step)
-
-    return annealing(watched, jnp.asarray(betas), key, jnp.ones(glass.shape), steps=1)[1]
+    make_kernel, energy = partial(glass.make_kernel, params), lambda state: glass.energy(params, state.position)
+    return annealing(key, make_kernel, jnp.asarray(betas), jnp.ones(glass.shape), steps=1, observe=energy).positions
 
 
 def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: Any) -> Float[Array, "steps rungs"]:
@@ -226,7 +216,7 @@ def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: Any) ->
     start = jax.random.rademacher(start_key, (config.rungs, *glass.shape), jnp.float32)
     ladder = _schedule(config, config.rungs)
     kernel = tempering(partial(glass.energy, params), partial(glass.make_kernel, params), ladder)
-    return trajectory(kernel, run_key, start, config.sweeps[-1] // config.rungs)[1][1].energy
+    return trajectory(run_key, kernel, start, config.sweeps[-1] // config.rungs).infos.energy
 
 
 def _found(runs: Runs) -> np.ndarray:

@@ -25,7 +25,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ebmjax import gradient, posterior, spin_cube
 from ebmjax.energies import boltzmann
-from ebmjax.learn.contrast.boltzmann_phases import clamped, free, seen_free_energy, short, symmetric
+from ebmjax.learn.contrast.boltzmann_phases import (
+    clamped,
+    contrastive_divergence,
+    free_running,
+    observed_free_energy,
+    symmetric_updates,
+)
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.train import advance, begin
 from ebmjax.losses.likelihood import negative_log_likelihood
@@ -148,16 +154,16 @@ def true_law(noise: float) -> Float[Array, " states"]:
 def _ways(config: Config) -> list[Way]:
     latent, plain = boltzmann.partition(PIXELS, config.hidden, 1), boltzmann.partition(PIXELS, 0, 1)
     updates = config.epochs * (config.samples // config.batch_size)
-    optimizer = symmetric(optax.adam(optax.linear_schedule(config.rate, 0.0, updates)))
+    optimizer = symmetric_updates(optax.adam(optax.linear_schedule(config.rate, 0.0, updates)))
     exact = lambda units: gradient(
-        negative_log_likelihood(seen_free_energy(units, 1.0), spin_cube(SEEN), 1.0), optimizer
+        negative_log_likelihood(observed_free_energy(units, 1.0), spin_cube(SEEN), 1.0), optimizer
     )
     sampled = lambda negative: contrastive(boltzmann.energy, clamped(latent, 1.0, 5), negative, optimizer)
-    pseudo = multilinear_pseudo_likelihood(seen_free_energy(plain, 1.0), 1.0)
+    pseudo = multilinear_pseudo_likelihood(observed_free_energy(plain, 1.0), 1.0)
     return [
         Way("exact gradient", "exact", latent, exact(latent)),
-        Way("persistent chains", "persistent", latent, sampled(free(latent, 1.0, config.chains, 1))),
-        Way("CD-1", "cd_1", latent, sampled(short(latent, 1.0, 1))),
+        Way("persistent chains", "persistent", latent, sampled(free_running(latent, 1.0, config.chains, 1))),
+        Way("CD-1", "cd_1", latent, sampled(contrastive_divergence(latent, 1.0, 1))),
         Way("no hidden units, exact gradient", "plain_exact", plain, exact(plain)),
         Way("no hidden units, pseudo-likelihood", "plain_pseudo", plain, gradient(pseudo, optimizer)),
     ]
@@ -171,7 +177,7 @@ def _train(config: Config, report: Report, way: Way, keys: Key[Array, " seeds"],
     def one(key, data):
         init_key, train_key = jax.random.split(key)
         start = boltzmann.init(init_key, size)
-        progress, keys = begin(way.learner, train_key, start, each * config.measured)
+        progress, keys = begin(train_key, way.learner, start, each * config.measured)
 
         def segment(progress, keys):
             progress = advance(way.learner, progress, keys, data, config.batch_size)[0]
@@ -185,7 +191,7 @@ def _train(config: Config, report: Report, way: Way, keys: Key[Array, " seeds"],
 
 def _measure(way: Way, path: Path, law: Array, data: Array) -> Curves:
     """Divergence and likelihood along the path of every seed."""
-    free = seen_free_energy(way.units, 1.0)
+    free = observed_free_energy(way.units, 1.0)
 
     def at(params, data):
         energies = jax.vmap(partial(free, params))(spin_cube(SEEN).points)
@@ -249,7 +255,7 @@ def _draw_divergences(report: Report, curves: dict[str, Curves]) -> None:
 
 def conditional(way: Way, params: boltzmann.Params) -> Float[Array, "labels pictures"]:
     """P(pixels | label) of every picture, for both labels."""
-    free, space = seen_free_energy(way.units, 1.0), spin_cube(PIXELS)
+    free, space = observed_free_energy(way.units, 1.0), spin_cube(PIXELS)
     given = lambda label: posterior(lambda pixels: free(params, jnp.append(pixels, label)), space, 1.0)
     return jax.vmap(given)(jnp.array([-1.0, 1.0]))
 

@@ -32,9 +32,8 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import deep_boltzmann as dbm
 from ebmjax.learn import checkpoint
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.greedy import contrastive_divergence, pretrain
-from ebmjax.learn.contrast.mean_field_phase import mean_field_phase
-from ebmjax.learn.contrast.phases import persistent
+from ebmjax.learn.contrast.greedy import copied_machine, pretrain
+from ebmjax.learn.contrast.phases import persistent, variational
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.marginalize.spaces import binary_cube
@@ -156,12 +155,12 @@ def learner(config: Config, mean: Float[Array, " visible"], hidden: tuple[int, i
             for layer_key, layer in zip(keys, (mean, *fair), strict=True)
         )
 
-    positive = mean_field_phase(
+    positive = variational(
         dbm.energy,
         lambda key, visible: _middle(hidden, visible),
         1.0,
         dbm.odd_even_hidden(LAYERS),
-        config.mean_field_steps,
+        max_sweeps=config.mean_field_steps,
     )
     negative = persistent(kernel, start, config.chains, config.sweeps)
     return contrastive(dbm.energy, positive, negative, optax.sgd(optax.linear_schedule(config.rate, 0.0, updates)))
@@ -174,7 +173,7 @@ def _train(
     batches = len(data) // config.batch_size
     first_epochs = math.ceil(config.pretraining_updates / batches)
     epochs_a_segment = math.ceil(config.updates / (batches * config.measured))
-    learner_of_layer = partial(contrastive_divergence, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
+    learner_of_layer = partial(copied_machine, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
     grow = lambda key, data: pretrain(key, data, hidden, learner_of_layer, config.batch_size, first_epochs)
     folder = report.checkpoints / f"{name}_pretrained"
     with report.stage(f"pretraining the {name} machine"):
@@ -204,11 +203,11 @@ def _middle(hidden: tuple[int, int], visible: Array) -> tuple[Array, ...]:
     return (visible, *(jnp.full(size, 0.5, visible.dtype) for size in hidden))
 
 
-def infer(params: dbm.Params, visible: Float[Array, " visible"], max_steps: int = 50) -> Solution:
+def infer(params: dbm.Params, visible: Float[Array, " visible"], max_sweeps: int = 50) -> Solution:
     """Mean fields of the hidden layers, given a picture."""
     sizes = (params.weights[0].shape[1], params.weights[1].shape[1])
     energy = partial(dbm.energy, params)
-    return mean_field(energy, _middle(sizes, visible), 1.0, dbm.odd_even_hidden(LAYERS), BITS, max_steps, 1e-4)
+    return mean_field(energy, _middle(sizes, visible), 1.0, dbm.odd_even_hidden(LAYERS), BITS, max_sweeps, 1e-4)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -296,7 +295,7 @@ def _fantasies(key: Key[Array, ""], params: dbm.Params, mean: Array, count: int)
         start_key, run_key = jax.random.split(key)
         visible = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
         start = (visible, *(jnp.zeros_like(bias) for bias in params.biases[1:]))
-        state, _ = repeat(kernel.step, run_key, kernel.init(start), SWEEPS)
+        state = repeat(run_key, kernel, kernel.init(start), SWEEPS).state
         return jax.nn.sigmoid(dbm.fields(params, state.position)[0])
 
     return jax.vmap(chain)(jax.random.split(key, count))

@@ -152,7 +152,7 @@ def _learned(config: Config, key, patterns, used, flipped) -> Params:
     # The gradient is the mean of ½(yyᵀ - y'y'ᵀ): this makes the weight of one pattern that of Hebb's rule, times rate.
     rate = optax.cosine_decay_schedule(2 * config.rate * len(patterns) / patterns.shape[1], config.updates, 0.1)
     learner = stochastic_gradient(loss, optax.sgd(rate))
-    return train(learner, key, hebbian(patterns, used), masked, batch_size=len(masked), epochs=config.updates).params
+    return train(key, learner, hebbian(patterns, used), masked, batch_size=len(masked), epochs=config.updates).params
 
 
 def _measure(

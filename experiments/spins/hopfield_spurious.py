@@ -145,7 +145,7 @@ def _learned(config: Config, flipped: float, key, patterns, used) -> Params:
 
     rate = optax.cosine_decay_schedule(2 * config.rate * len(patterns) / patterns.shape[1], config.updates)
     learner = stochastic_gradient(loss, optax.sgd(rate))
-    return train(learner, key, hebbian(patterns, used), masked, batch_size=len(masked), epochs=config.updates).params
+    return train(key, learner, hebbian(patterns, used), masked, batch_size=len(masked), epochs=config.updates).params
 
 
 def _census(states, params: Params, patterns, used) -> Census:

@@ -228,7 +228,7 @@ def _draw_pictures(
         noise = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
         kernel = sweeps.label_held(params, CLASSES, 1.0)
         start = (labels_rbm.with_label(noise, label, CLASSES), jnp.zeros(config.hidden))
-        state, _ = repeat(kernel.step, run_key, kernel.init(start), config.sweeps)
+        state = repeat(run_key, kernel, kernel.init(start), config.sweeps).state
         return jax.nn.sigmoid(rbm.visible_field(params, state.position[1])[:-CLASSES])
 
     drawn = jax.jit(jax.vmap(draw))(jax.random.split(key, len(labels)), labels)
@@ -265,7 +265,7 @@ def _draw_completions(
         mask = np.concatenate([upper, np.full(CLASSES, label_known)])
         draws = [sweeps.draw_hidden(params, 1.0), sweeps.held(sweeps.draw_labelled(params, CLASSES, 1.0), mask)]
         kernel = gibbs.alternate(draws)
-        state, _ = repeat(kernel.step, run_key, kernel.init((start, jnp.zeros(config.hidden))), config.sweeps)
+        state = repeat(run_key, kernel, kernel.init((start, jnp.zeros(config.hidden))), config.sweeps).state
         visible, hidden = state.position
         lower = jax.nn.sigmoid(rbm.visible_field(params, hidden)[:-CLASSES])
         return jnp.where(upper, image, lower), visible[-CLASSES:].argmax()

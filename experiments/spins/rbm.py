@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
-from ebmjax.learn.contrast.phases import Phase, from_data, persistent
+from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persistent
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.random_bits import unrolled
 from ebmjax.sample.special import restricted as sweeps
@@ -118,7 +118,7 @@ def _ways(config: Config, data: Array) -> list[Way]:
     kernel = lambda params: sweeps.binary(params, 1.0)
 
     def from_pictures(hidden, steps):
-        return from_data(kernel, lambda key, visible: (visible, jnp.zeros(hidden)), steps)
+        return contrastive_divergence(kernel, lambda key, visible: (visible, jnp.zeros(hidden)), steps)
 
     def from_chains(hidden):
         start = lambda key: (jax.random.bernoulli(key, mean).astype(data.dtype), jnp.zeros(hidden))
@@ -332,7 +332,7 @@ def _chains(key: Key[Array, ""], params: rbm.Params, visible: Array) -> Float[Ar
     def run(key, visible):
         state, seen = kernel.init((visible, jnp.zeros_like(params.hidden_bias))), [visible]
         for (before, after), part in zip(itertools.pairwise(SHOWN), jax.random.split(key, len(SHOWN) - 1), strict=True):
-            state, _ = repeat(kernel.step, part, state, after - before)
+            state = repeat(part, kernel, state, after - before).state
             seen.append(jax.nn.sigmoid(rbm.visible_field(params, state.position[1])))
         return jnp.stack(seen)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ebmjax import posterior, spin_cube
-from ebmjax.energies import boltzmann, composition, hopfield
+from ebmjax.energies import boltzmann, clamp, hopfield
 from ebmjax.energies.boltzmann import Units
 
 KNOWN = np.array([True, False, False, True, False, False])
@@ -40,7 +40,7 @@ def test_a_held_machine_has_the_conditional_law(beta, x64):
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), machine())
     values = jnp.array([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
     free = spin_cube(4)
-    clamped = composition.clamp(partial(boltzmann.energy, params), KNOWN, values)
+    clamped = clamp.clamp(partial(boltzmann.energy, params), KNOWN, values)
     conditioned = partial(boltzmann.energy, boltzmann.conditioned(params, KNOWN, values))
     cube = spin_cube(6)
     law = np.asarray(posterior(partial(boltzmann.energy, params), cube, beta))
@@ -63,7 +63,7 @@ def test_labels_as_spins():
         (lambda: boltzmann.partition(0), "visible: got 0 units"),
         (lambda: boltzmann.check_units(boltzmann.partition(3), machine()), "units: got the spins"),
         (lambda: boltzmann.conditioned(machine(), np.ones(6, bool), jnp.ones(6)), "known: got every unit"),
-        (lambda: composition.clamp(jnp.sum, np.ones(3, bool), jnp.ones(3)), "known: got every unit"),
+        (lambda: clamp.clamp(jnp.sum, np.ones(3, bool), jnp.ones(3)), "known: got every unit"),
     ],
 )
 def test_partitions_and_clamps_that_do_not_fit_are_refused(call, message):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebmjax import binary_cube, interval, log_partition, posterior, product, spin_cube
-from ebmjax.energies import composition
+from ebmjax.energies import clamp, composition, penalties
 from ebmjax.minimize.descent import newton
 
 BETAS = (0.0, 0.7, 3.0)
@@ -249,7 +249,7 @@ def test_a_clamped_energy_has_the_conditional_law(x64):
     known, values = np.array([True, False, True, False, False]), jnp.array([1.0, 0.0, -1.0, 0.0, 0.0])
     agree = (np.asarray(cube.points)[:, known] == np.asarray(values)[known]).all(axis=1)
     joint = np.asarray(posterior(energy, cube, beta))[agree]
-    held = composition.clamp(energy, known, values)
+    held = clamp.clamp(energy, known, values)
     np.testing.assert_allclose(posterior(held, spin_cube(3), beta), joint / joint.sum(), rtol=1e-12)
     for shape in ((), (1,), (5,), (3, 1)):  # some of these would be spread over all that is free
         with pytest.raises(ValueError, match=r"free: got shape .*, wanted \(3,\)"):
@@ -258,15 +258,15 @@ def test_a_clamped_energy_has_the_conditional_law(x64):
 
 def test_values():
     z = jnp.array([1.0, -2.0])
-    assert float(composition.regularized(free, composition.squared_norm, 0.5)(z)) == 8 + 0.5 * 5
-    assert float(composition.regularized(free, composition.l1_norm, 2.0)(z)) == 8 + 2 * 3
-    assert float(composition.squared_norm(jnp.array(3.0))) == 9
+    assert float(penalties.regularized(free, penalties.squared_norm, 0.5)(z)) == 8 + 0.5 * 5
+    assert float(penalties.regularized(free, penalties.l1_norm, 2.0)(z)) == 8 + 2 * 3
+    assert float(penalties.squared_norm(jnp.array(3.0))) == 9
 
 
 def test_a_free_latent_explains_everything_and_a_held_one_does_not():
     """min ‖y - z‖² + λ‖z‖² = λ/(1 + λ) ‖y‖²."""
     np.testing.assert_allclose(newton(free, jnp.zeros(2)).energy, 0, atol=1e-10)
-    held = newton(composition.regularized(free, composition.squared_norm, 0.25), jnp.zeros(2))
+    held = newton(penalties.regularized(free, penalties.squared_norm, 0.25), jnp.zeros(2))
     np.testing.assert_allclose(held.energy, 0.25 / 1.25 * 25, rtol=1e-6)
 
 
@@ -274,15 +274,15 @@ def test_noise_adds_its_variance(x64):
     noise = 0.3 * jax.random.normal(jax.random.key(0), (50_000, 2))
     z = jnp.array([1.0, 0.0])
     shift = 2 * noise.mean(axis=0) @ (z - jnp.array([3.0, -4.0]))
-    np.testing.assert_allclose(composition.noisy(free, noise)(z), free(z) + (noise**2).sum(axis=1).mean() + shift)
+    np.testing.assert_allclose(penalties.noisy(free, noise)(z), free(z) + (noise**2).sum(axis=1).mean() + shift)
 
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="weight: got -1"):
-        composition.regularized(free, composition.l1_norm, -1.0)
+        penalties.regularized(free, penalties.l1_norm, -1.0)
     with pytest.raises(ValueError, match="noise: got shape"):
-        composition.noisy(free, jnp.ones((0, 2)))
-    assert jnp.isfinite(jax.jit(lambda w: composition.regularized(free, composition.l1_norm, w)(jnp.ones(2)))(0.1))
+        penalties.noisy(free, jnp.ones((0, 2)))
+    assert jnp.isfinite(jax.jit(lambda w: penalties.regularized(free, penalties.l1_norm, w)(jnp.ones(2)))(0.1))
 
 
 two = [bowl, hill]

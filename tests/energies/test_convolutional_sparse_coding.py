@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
+from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
 
@@ -90,8 +91,8 @@ def test_valid_is_scipys(picture, kernel):
 @BORDERS
 def test_the_encoder_turns_what_the_decoder_adds(reconstruction):
     params, y, _ = example(reconstruction, (3,))
-    encoder = coding.init_encoder(params)._replace(gain=jnp.array([1.0, 2.0, -1.0]))
-    code = coding.encode(encoder, y, jnp.tanh, reconstruction)
+    encoder = convolutional_encoder.init_encoder(params)._replace(gain=jnp.array([1.0, 2.0, -1.0]))
+    code = convolutional_encoder.encode(encoder, y, jnp.tanh, reconstruction)
     analysis = coding.analysis(params, y, reconstruction)
     np.testing.assert_allclose(code, np.array([1.0, 2.0, -1.0])[:, None, None] * np.tanh(analysis), atol=1e-6)
 
@@ -99,7 +100,7 @@ def test_the_encoder_turns_what_the_decoder_adds(reconstruction):
 def test_a_predicted_code_is_the_proximal_point(x64):
     """The operator against a fine grid; the conjugate against the grid's maximum, which it may not fall short of."""
     guess, weight, step = jnp.array([[[0.7]]]), 0.8, 0.6
-    near = coding.predicted(l1(0.3), guess, weight)
+    near = convolutional_encoder.predicted(l1(0.3), guess, weight)
     grid = np.linspace(-4, 4, 800_001)
     values = 0.3 * np.abs(grid) + weight * (grid - 0.7) ** 2 / 2
     for z in (-2.0, 0.1, 1.5):
@@ -155,8 +156,8 @@ GREY, COLOUR = coding.Params(jnp.ones((2, 3, 3))), coding.Params(jnp.ones((2, 3,
         (lambda: coding.valid(GREY, jnp.ones((2, 2, 8))), r"maps: got shape \(2, 8\)"),
         (lambda: coding.lipschitz(GREY, (2, 8)), r"maps: got shape \(2, 8\)"),
         (lambda: coding.misfit(GREY, jnp.ones((8, 8)), jnp.ones((2, 9, 8))), r"y: got shape \(8, 8\), wanted \(9, 8\)"),
-        (lambda: coding.predicted(l1(1.0), jnp.ones((1, 1, 1)), 0.0), "weight: got 0.0"),
-        (lambda: coding.predicted(l1(1.0), jnp.ones((1, 1, 1)), -1.0), "weight: got -1.0"),
+        (lambda: convolutional_encoder.predicted(l1(1.0), jnp.ones((1, 1, 1)), 0.0), "weight: got 0.0"),
+        (lambda: convolutional_encoder.predicted(l1(1.0), jnp.ones((1, 1, 1)), -1.0), "weight: got -1.0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax.energies import ellipse
+from ebmjax.energies import ellipse, placed_ellipse
 from ebmjax.marginalize.free_energy import free_energy
 from ebmjax.marginalize.spaces import circle
-from ebmjax.minimize.descent import refined_search
+from ebmjax.minimize.search import refined_search
 
 LECTURE = ellipse.Params(jnp.array([2.0, 1.5]))
 
@@ -42,7 +42,7 @@ def moved(points, angle, shift):
 @partial(jax.vmap, in_axes=(None, 0))
 def squared_distance(params, y):
     """F_inf of a placed ellipse, with the angle refined."""
-    return refined_search(partial(ellipse.placed_energy, params, y), circle(48)).energy
+    return refined_search(partial(placed_ellipse.energy, params, y), circle(48)).energy
 
 
 def mean_free_energy(radii, data, beta):
@@ -60,10 +60,10 @@ def test_energy_by_hand(y, z, expected):
 
 def test_placed_energy_by_hand():
     """Turned by a quarter, the first axis points along y2: the point at angle 0 is the centre + (0, 2)."""
-    params = ellipse.PlacedParams(LECTURE.radii, jnp.array([10.0, 20.0]), jnp.array(np.pi / 2))
-    np.testing.assert_allclose(ellipse.decode_placed(params, 0.0), [10, 22], rtol=1e-6)
-    np.testing.assert_allclose(ellipse.decode_placed(params, np.pi / 2), [8.5, 20], rtol=1e-6)
-    np.testing.assert_allclose(ellipse.placed_energy(params, jnp.array([13.0, 26.0]), 0.0), 9 + 16, rtol=1e-5)
+    params = placed_ellipse.Params(LECTURE.radii, jnp.array([10.0, 20.0]), jnp.array(np.pi / 2))
+    np.testing.assert_allclose(placed_ellipse.decode(params, 0.0), [10, 22], rtol=1e-6)
+    np.testing.assert_allclose(placed_ellipse.decode(params, np.pi / 2), [8.5, 20], rtol=1e-6)
+    np.testing.assert_allclose(placed_ellipse.energy(params, jnp.array([13.0, 26.0]), 0.0), 9 + 16, rtol=1e-5)
 
 
 def test_free_energies_match_the_published_table():
@@ -86,7 +86,7 @@ def test_the_sign_of_a_radius_does_not_matter(signs):
 @pytest.mark.parametrize("radii", [(3.0, 1.0), (2.0, 1.9), (0.5, 0.01)])
 def test_init_placed_is_exact_on_an_evenly_sampled_ellipse(x64, angle, radii):
     points = jnp.asarray(even(radii, angle, (7.0, -2.0)))
-    params = ellipse.init_placed(points)
+    params = placed_ellipse.init(points)
     np.testing.assert_allclose(params.centre, (7, -2), rtol=1e-12)
     np.testing.assert_allclose(params.radii, radii, rtol=1e-9)
     np.testing.assert_allclose(np.sin(params.angle - angle), 0, atol=1e-9)
@@ -94,24 +94,24 @@ def test_init_placed_is_exact_on_an_evenly_sampled_ellipse(x64, angle, radii):
 
 
 def test_init_placed_of_points_on_a_line_is_flat_and_finite():
-    params = ellipse.init_placed(jnp.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))
+    params = placed_ellipse.init(jnp.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]))
     assert all(jnp.isfinite(leaf).all() for leaf in params)
     np.testing.assert_allclose(params.radii[1], 0, atol=1e-3)
 
 
 def test_too_few_points_are_refused():
     with pytest.raises(ValueError, match=r"points: got shape \(2, 2\), wanted \(N, 2\) with N at least 3"):
-        ellipse.init_placed(jnp.ones((2, 2)))
+        placed_ellipse.init(jnp.ones((2, 2)))
 
 
 def test_placed_energy_does_not_change_when_everything_is_moved(x64):
     """E depends on the distance alone: turn and shift both the point and the ellipse."""
-    params = ellipse.PlacedParams(jnp.array([2.0, 0.7]), jnp.array([1.0, -3.0]), jnp.array(0.3))
+    params = placed_ellipse.Params(jnp.array([2.0, 0.7]), jnp.array([1.0, -3.0]), jnp.array(0.3))
     y, z = jax.random.normal(jax.random.key(0), (20, 2)), jnp.linspace(-4.0, 4.0, 20)
-    energies = jax.vmap(ellipse.placed_energy, in_axes=(None, 0, 0))
+    energies = jax.vmap(placed_ellipse.energy, in_axes=(None, 0, 0))
     for angle, shift in ((0.0, (5.0, 1.0)), (1.1, (0.0, 0.0)), (-2.3, (-4.0, 100.0))):
         centre = jnp.asarray(moved(params.centre, angle, shift))
-        there = ellipse.PlacedParams(params.radii, centre, params.angle + angle)
+        there = placed_ellipse.Params(params.radii, centre, params.angle + angle)
         after = energies(there, jnp.asarray(moved(y, angle, shift)), z)
         np.testing.assert_allclose(after, energies(params, y, z), rtol=1e-10, atol=1e-12)
 
@@ -119,13 +119,13 @@ def test_placed_energy_does_not_change_when_everything_is_moved(x64):
 def test_unplaced_and_placed_agree_at_the_origin(x64):
     y, z = jnp.array([0.3, -1.2]), jnp.array(2.2)
     plain = ellipse.Params(jnp.array([2.0, 1.5]))
-    placed = ellipse.PlacedParams(plain.radii, jnp.zeros(2), jnp.array(0.0))
-    np.testing.assert_allclose(ellipse.placed_energy(placed, y, z), ellipse.energy(plain, y, z), rtol=1e-14)
+    placed = placed_ellipse.Params(plain.radii, jnp.zeros(2), jnp.array(0.0))
+    np.testing.assert_allclose(placed_ellipse.energy(placed, y, z), ellipse.energy(plain, y, z), rtol=1e-14)
 
 
 def test_the_cold_free_energy_of_a_circle_is_the_squared_distance(x64):
     """(‖y - c‖ - r)²."""
-    params = ellipse.PlacedParams(jnp.array([3.0, 3.0]), jnp.array([1.0, 2.0]), jnp.array(0.8))
+    params = placed_ellipse.Params(jnp.array([3.0, 3.0]), jnp.array([1.0, 2.0]), jnp.array(0.8))
     y = 5 * jax.random.normal(jax.random.key(1), (50, 2))
     distance = np.linalg.norm(np.asarray(y) - np.asarray(params.centre), axis=1) - 3
     np.testing.assert_allclose(squared_distance(params, y), distance**2, rtol=1e-8, atol=1e-14)
@@ -161,11 +161,11 @@ def test_radii_collapse_below_their_critical_betas():
     np.testing.assert_allclose(ellipse.critical_beta((data**2).mean(axis=0)), critical, rtol=1e-5)
 
 
-@pytest.mark.parametrize("energy", [ellipse.energy, ellipse.placed_energy])
+@pytest.mark.parametrize("energy", [ellipse.energy, placed_ellipse.energy])
 def test_energies_compile_batch_and_differentiate(energy):
     params = LECTURE
-    if energy is ellipse.placed_energy:
-        params = ellipse.PlacedParams(LECTURE.radii, jnp.array([1.0, 2.0]), jnp.array(0.5))
+    if energy is placed_ellipse.energy:
+        params = placed_ellipse.Params(LECTURE.radii, jnp.array([1.0, 2.0]), jnp.array(0.5))
     y, z = jnp.zeros((7, 2)), jnp.linspace(0.0, 6.0, 7)
     value, slopes = jax.jit(jax.vmap(jax.value_and_grad(energy, argnums=(0, 1, 2)), in_axes=(None, 0, 0)))(params, y, z)
     assert value.shape == (7,)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax.energies import horn
+from ebmjax.energies import generalized_horn, horn
 
 X = jnp.linspace(0, 1, 101)
 
@@ -35,13 +35,13 @@ def test_no_unit_of_256_seeds_is_dead():
 
 def test_generalized_form_takes_scalars_and_vectors():
     for latent in (1, 3):
-        params = horn.init_generalized(jax.random.key(1), latent=latent)
+        params = generalized_horn.init(jax.random.key(1), latent=latent)
         z = jnp.full(latent, 0.4)
-        y = horn.decode_generalized(params, 0.2, z)
-        np.testing.assert_allclose(horn.generalized_energy(params, 0.2, y + 1, z), 2, rtol=1e-5)
-    scalar = horn.init_generalized(jax.random.key(1))
+        y = generalized_horn.decode(params, 0.2, z)
+        np.testing.assert_allclose(generalized_horn.energy(params, 0.2, y + 1, z), 2, rtol=1e-5)
+    scalar = generalized_horn.init(jax.random.key(1))
     np.testing.assert_allclose(
-        horn.decode_generalized(scalar, 0.2, 0.4), horn.decode_generalized(scalar, 0.2, jnp.array([0.4])), rtol=1e-6
+        generalized_horn.decode(scalar, 0.2, 0.4), generalized_horn.decode(scalar, 0.2, jnp.array([0.4])), rtol=1e-6
     )
 
 
@@ -50,4 +50,4 @@ def test_bad_shapes_are_named():
     with pytest.raises(ValueError, match=r"y: got shape \(3,\), wanted \(2,\)"):
         horn.energy(params, 0.3, jnp.ones(3), 0.0)
     with pytest.raises(ValueError, match="y: got shape"):
-        horn.generalized_energy(horn.init_generalized(jax.random.key(0)), 0.3, jnp.ones(()), 0.0)
+        generalized_horn.energy(generalized_horn.init(jax.random.key(0)), 0.3, jnp.ones(()), 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebmjax import circle, free_energy
-from ebmjax.energies import composition, ellipse, horn, latent, sparse_coding
+from ebmjax.energies import ellipse, generalized_horn, horn, latent, penalties, placed_ellipse, sparse_coding
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.energies.latent import Params, half_squared_error, latent_energy, squared_error, unchanged, unregularized
 from ebmjax.energies.regularizers import l1
@@ -46,10 +46,10 @@ def test_the_ellipse(x64):
 
 
 def test_the_placed_ellipse(x64):
-    decoder = lambda params, _, z: ellipse.decode_placed(params, z)
+    decoder = lambda params, _, z: placed_ellipse.decode(params, z)
     energy = latent_energy(squared_error, decoder, unchanged, unregularized, 0.0)
-    params = ellipse.PlacedParams(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
-    agree(unconditional(energy), ellipse.placed_energy, params, (jnp.array([1.2, -0.7]), jnp.array(0.8)))
+    params = placed_ellipse.Params(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
+    agree(unconditional(energy), placed_ellipse.energy, params, (jnp.array([1.2, -0.7]), jnp.array(0.8)))
 
 
 def test_the_horn(x64):
@@ -66,7 +66,7 @@ def test_the_horn(x64):
     agree(general, horn.energy, params, (jnp.array(0.3), jnp.array([1.2, -0.7]), jnp.array(0.8)))
 
 
-@pytest.mark.parametrize("regularizer", [composition.squared_norm, composition.l1_norm])
+@pytest.mark.parametrize("regularizer", [penalties.squared_norm, penalties.l1_norm])
 def test_the_generalized_horn(regularizer, x64):
     energy = latent_energy(
         squared_error,
@@ -75,12 +75,12 @@ def test_the_generalized_horn(regularizer, x64):
         regularizer,
         0.3,
     )
-    params = doubled(horn.init_generalized(jax.random.key(0), latent=3))
+    params = doubled(generalized_horn.init(jax.random.key(0), latent=3))
     general = lambda params, *unknowns: energy(Params(params.predictor, params.decoder), *unknowns)
 
     def special(params, x, y, z):
-        held = lambda z: horn.generalized_energy(params, x, y, z)
-        return composition.regularized(held, regularizer, 0.3)(z)
+        held = lambda z: generalized_horn.energy(params, x, y, z)
+        return penalties.regularized(held, regularizer, 0.3)(z)
 
     agree(general, special, params, (jnp.array(0.3), jnp.array([1.2, -0.7]), jnp.array([0.8, -0.1, 0.4])))
 
@@ -90,7 +90,7 @@ def test_sparse_coding(x64):
     params = sparse_coding.init(jax.random.key(0), 3, 4)
     unknowns = jnp.array([1.0, -0.5, 2.0]), jnp.array([0.8, 0.3, -0.5, 0.2])
     special = lambda params, y, z: sparse_coding.energy(params, l1(0.3), y, z)
-    for regularizer, weight in ((composition.l1_norm, 0.3), (l1(0.3).value, 1.0)):
+    for regularizer, weight in ((penalties.l1_norm, 0.3), (l1(0.3).value, 1.0)):
         energy = latent_energy(half_squared_error, decoder, unchanged, regularizer, weight)
         agree(unconditional(energy), special, params, unknowns)
 
@@ -105,7 +105,7 @@ def test_the_decoder_of_a_variational_autoencoder(name, x64):
         jnp.array([0.3, -1]),
     )
     cost = lambda y, decoded: observation.cost(decoded, y)
-    energy = latent_energy(cost, lambda decoder, _, z: decoder(z), unchanged, composition.squared_norm, 0.5)
+    energy = latent_energy(cost, lambda decoder, _, z: decoder(z), unchanged, penalties.squared_norm, 0.5)
     general = lambda decoder, y, z: unconditional(energy)(decoder, y, z) + jnp.log(2 * jnp.pi)  # d/2 log 2π, d = 2
     special = lambda decoder, y, z: vae.energy(vae.Params(params.encoder, decoder), observation, y, z)
     agree(general, special, params.decoder, (y, z))
@@ -115,7 +115,7 @@ def test_an_unknown_that_is_a_record_and_a_cost_of_its_own(x64):
     """-log p(y|ỹ) of bits as C, and a latent in two parts."""
     cost = lambda y, logits: jnp.sum(jax.nn.softplus(logits) - y * logits)
     decoder = lambda params, shift, z: params @ z["place"] + shift + z["height"]
-    size = lambda z: composition.squared_norm(z["place"]) + jnp.abs(z["height"])
+    size = lambda z: penalties.squared_norm(z["place"]) + jnp.abs(z["height"])
     energy = latent_energy(cost, decoder, lambda scale, x: scale * x, size, 0.5)
     weights, y = jnp.array([[1.0, -1.0], [0.5, 2.0]]), jnp.array([1.0, 0.0])
     z = {"place": jnp.array([0.2, -0.4]), "height": jnp.array(-0.3)}
@@ -131,7 +131,7 @@ def test_an_unknown_that_is_a_record_and_a_cost_of_its_own(x64):
 
 def test_a_weight_may_be_traced_and_differentiated():
     decoder = lambda scale, _, z: scale * z
-    make = lambda weight: latent_energy(half_squared_error, decoder, unchanged, composition.squared_norm, weight)
+    make = lambda weight: latent_energy(half_squared_error, decoder, unchanged, penalties.squared_norm, weight)
     params, y, z = Params(None, jnp.array(2.0)), jnp.array([1.0, 2.0]), jnp.array([0.5, 0.5])
     value, slope = jax.jit(jax.value_and_grad(lambda weight: make(weight)(params, None, y, z)))(3.0)
     assert float(value) == 0.5 + 3 * 0.5

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ebmjax.energies import neural
-from ebmjax.energies.composition import regularized, squared_norm
+from ebmjax.energies.penalties import regularized, squared_norm
 from ebmjax.networks import spectrally_normalized
 
 BETA = 0.7

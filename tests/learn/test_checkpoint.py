@@ -164,8 +164,8 @@ LEARNER = stochastic_gradient(
     lambda key, w, y: jnp.mean((w + 0.1 * jax.random.normal(key) - y) ** 2), optax.sgd(0.05, momentum=0.9)
 )
 ARGUMENTS = {
-    "learner": LEARNER,
     "key": jax.random.key(0),
+    "learner": LEARNER,
     "params": jnp.array(0.0),
     "data": jnp.linspace(0.0, 1.0, 10),
     "batch_size": 3,
@@ -188,15 +188,17 @@ def stop_at(segment):
 
 
 def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
-    whole = train_resumable(tmp_path / "whole", **ARGUMENTS)
+    whole = train_resumable(folder=tmp_path / "whole", **ARGUMENTS)
     assert whole.result == STEP_LIMIT
     assert steps(tmp_path / "whole") == [8, 11]
     for segment in (1, 2, 2):  # before any, in the second, in the last
         with pytest.raises(KeyboardInterrupt):
-            train_resumable(tmp_path / "broken", **ARGUMENTS, healthy=stop_at(segment))
+            train_resumable(folder=tmp_path / "broken", **ARGUMENTS, healthy=stop_at(segment))
         assert not (tmp_path / "broken/11").exists()
-    assert same(train_resumable(tmp_path / "broken", **ARGUMENTS), whole)
-    assert same(train_resumable(tmp_path / "broken", **ARGUMENTS, healthy=stop_at(1)), whole)  # nothing left to do
+    assert same(train_resumable(folder=tmp_path / "broken", **ARGUMENTS), whole)
+    assert same(
+        train_resumable(folder=tmp_path / "broken", **ARGUMENTS, healthy=stop_at(1)), whole
+    )  # nothing left to do
 
     arguments = [value for name, value in ARGUMENTS.items() if name != "every"]
     at_once = train(*arguments)
@@ -212,7 +214,7 @@ def test_all_full_segments_share_one_compilation(tmp_path):
         return LEARNER.update(key, state, batch)
 
     arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, update), "every": 3}
-    train_resumable(tmp_path, **arguments)
+    train_resumable(folder=tmp_path, **arguments)
     assert len(traces) == 2  # for 3 epochs, three times, and for 2
 
 
@@ -230,9 +232,9 @@ def test_all_full_segments_share_one_compilation(tmp_path):
     ids=lambda change: next(iter(change)),
 )
 def test_a_folder_of_another_run_is_refused(tmp_path, change):
-    train_resumable(tmp_path, **(ARGUMENTS | {"epochs": 11}))
+    train_resumable(folder=tmp_path, **(ARGUMENTS | {"epochs": 11}))
     with pytest.raises(ValueError, match=r"folder: got .*|like: got .*"):
-        train_resumable(tmp_path, **(ARGUMENTS | change))
+        train_resumable(folder=tmp_path, **(ARGUMENTS | change))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path, change):
 )
 def test_bad_arguments_are_named(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        train_resumable(tmp_path / "run", **(ARGUMENTS | change))
+        train_resumable(folder=tmp_path / "run", **(ARGUMENTS | change))
     assert not (tmp_path / "run").exists()
 
 
@@ -256,7 +258,7 @@ def exploding(rate):
 def test_divergence_stops_and_leaves_the_last_good_parameters(tmp_path, loss_counts):
     """The loss overflows first, being the square; who accepts that is stopped by the weights."""
     arguments = exploding(10.0) | ({} if loss_counts else {"healthy": lambda params, metrics: True})
-    ended = train_resumable(tmp_path / "run", **arguments)
+    ended = train_resumable(folder=tmp_path / "run", **arguments)
     assert ended.result == DIVERGED
     told = ended.trained.metrics
     bad = ~np.isfinite(told.learner.loss) if loss_counts else ~np.asarray(told.finite)
@@ -265,9 +267,9 @@ def test_divergence_stops_and_leaves_the_last_good_parameters(tmp_path, loss_cou
     latest = steps(tmp_path / "run")[-1]
     assert 2 <= latest == len(bad) - 2 < 38
     assert jnp.isfinite(ended.trained.params)
-    shorter = train_resumable(tmp_path / "shorter", **(arguments | {"healthy": stop_after(latest // 2)}))
+    shorter = train_resumable(folder=tmp_path / "shorter", **(arguments | {"healthy": stop_after(latest // 2)}))
     assert same(shorter.trained.state, ended.trained.state)
-    assert same(train_resumable(tmp_path / "run", **arguments), ended)  # called again, the same end
+    assert same(train_resumable(folder=tmp_path / "run", **arguments), ended)  # called again, the same end
 
 
 def stop_after(segments):
@@ -277,14 +279,16 @@ def stop_after(segments):
 
 
 def test_one_may_say_what_is_healthy(tmp_path):
-    ended = train_resumable(tmp_path, **exploding(5.0), healthy=lambda w, told: abs(w) < 1e5 and told.loss.max() < 1e9)
+    ended = train_resumable(
+        folder=tmp_path, **exploding(5.0), healthy=lambda w, told: abs(w) < 1e5 and told.loss.max() < 1e9
+    )
     assert ended.result == DIVERGED
     assert 1 < abs(ended.trained.params) < 1e5
     assert ended.trained.metrics.finite.all()
 
 
 def test_parameters_that_start_bad_are_not_saved(tmp_path):
-    ended = train_resumable(tmp_path / "run", **(ARGUMENTS | {"params": jnp.array(jnp.nan)}))
+    ended = train_resumable(folder=tmp_path / "run", **(ARGUMENTS | {"params": jnp.array(jnp.nan)}))
     assert ended.result == DIVERGED
     assert not (tmp_path / "run").exists() or steps(tmp_path / "run") == []
 
@@ -306,7 +310,7 @@ key = jax.random.key(0)
 for folder in sys.argv[2:]:
     learner = stochastic_gradient(loss, optax.adam(1e-2))
     data, w = jax.random.normal(key, (64, 8)), jax.random.normal(key, (8, 8))
-    run = train_resumable(folder, learner, key, w, data, 16, epochs=10, every=2, healthy=slowly)
+    run = train_resumable(key, learner, w, data, 16, 10, folder, every=2, healthy=slowly)
     np.savez(folder + ".npz", *jax.tree.leaves(run))
 """
 

@@ -8,8 +8,8 @@ import pytest
 
 from ebmjax.energies import sparse_coding
 from ebmjax.learn.layerwise import from_layer_before, layerwise
+from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
-from ebmjax.minimize.unrolled import lista
 from ebmjax.minimize.unrolled.alista import Alista, alista, analytic_weights
 from ebmjax.minimize.unrolled.unroll import per_layer
 
@@ -25,7 +25,7 @@ def test_first_the_new_layer_moves_alone_then_all():
     """One update a phase, by hand: sgd(0.25 · scale) takes w to w - 0.5 · scale · (w - 1)."""
     start = {"w": jnp.array([0.0, -1.0])}
     run = lambda joint: layerwise(
-        _sum_of_squares, lambda scale: optax.sgd(0.25 * scale), KEY, start, jnp.ones(2), 2, 1, joint
+        KEY, _sum_of_squares, lambda scale: optax.sgd(0.25 * scale), start, jnp.ones(2), 2, 1, joint
     )
     weights, losses = run(())
     np.testing.assert_allclose(weights["w"], [0.5, 0.0])  # layer 1 did not move at stage 2
@@ -39,14 +39,14 @@ def test_first_the_new_layer_moves_alone_then_all():
 def test_adam_leaves_the_layers_at_rest_where_they_are():
     start = {"w": jnp.array([0.0, -1.0, -3.0])}
     with jax.numpy_dtype_promotion("standard"):
-        first, _ = layerwise(_sum_of_squares, lambda s: optax.adam(0.1 * s), KEY, start, jnp.ones(2), 2, 1, ())
+        first, _ = layerwise(KEY, _sum_of_squares, lambda s: optax.adam(0.1 * s), start, jnp.ones(2), 2, 1, ())
     np.testing.assert_allclose(first["w"], [0.1, -0.9, -2.9], rtol=1e-5)
 
 
 def test_a_layer_may_start_from_the_one_before():
     start = {"w": jnp.array([0.0, -1.0, 5.0])}
     weights, _ = layerwise(
-        _sum_of_squares, lambda s: optax.sgd(0.25 * s), KEY, start, jnp.ones(2), 2, 1, (), begin=from_layer_before
+        KEY, _sum_of_squares, lambda s: optax.sgd(0.25 * s), start, jnp.ones(2), 2, 1, (), begin=from_layer_before
     )
     np.testing.assert_allclose(weights["w"], [0.5, 0.75, 0.875])
 
@@ -54,7 +54,7 @@ def test_a_layer_may_start_from_the_one_before():
 def test_stages_may_add_several_layers():
     start = {"w": jnp.array([0.0, -1.0, 5.0])}
     weights, losses = layerwise(
-        _sum_of_squares, lambda s: optax.sgd(0.25 * s), KEY, start, jnp.ones(2), 2, 1, (), depths=(1, 3)
+        KEY, _sum_of_squares, lambda s: optax.sgd(0.25 * s), start, jnp.ones(2), 2, 1, (), depths=(1, 3)
     )
     np.testing.assert_allclose(weights["w"], [0.5, 0.0, 3.0])
     assert losses.shape == (2, 1)
@@ -68,10 +68,10 @@ def test_alista_learns_its_numbers():
     codes = jnp.where(jax.random.bernoulli(support_key, 0.06, shape), jax.random.normal(value_key, shape), 0.0)
     data = (codes @ params.dictionary.T, codes)
     analytic = analytic_weights(params)
-    loss = energy_loss(lista.supervised(lambda weights, y: alista(params, analytic, weights, y).last))
+    loss = energy_loss(inferred_codes.supervised(lambda weights, y: alista(params, analytic, weights, y).last))
     start = per_layer(Alista(jnp.array(0.8), jnp.array(0.5)), 4)
     weights, losses = layerwise(
-        loss, lambda scale: optax.adam(3e-2 * scale), KEY, start, data, 64, 5, begin=from_layer_before, depths=(2, 4)
+        KEY, loss, lambda scale: optax.adam(3e-2 * scale), start, data, 64, 5, begin=from_layer_before, depths=(2, 4)
     )
     assert (np.diff(losses[:, -1]) < 0).all()  # every layer helps
     assert float(loss(weights, data)) < 0.3 * float(loss(start, data))
@@ -79,7 +79,7 @@ def test_alista_learns_its_numbers():
 
 def test_bad_input_is_refused_by_name():
     call = lambda weights, **rest: layerwise(
-        _sum_of_squares, lambda s: optax.sgd(s), KEY, weights, jnp.ones(2), 2, 1, **rest
+        KEY, _sum_of_squares, lambda s: optax.sgd(s), weights, jnp.ones(2), 2, 1, **rest
     )
     for match, weights, rest in (
         ("weights: got", {"w": jnp.zeros(2), "v": jnp.zeros(3)}, {}),

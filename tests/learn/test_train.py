@@ -17,7 +17,7 @@ mean_square = lambda w, y: jnp.mean((w - y) ** 2)
 def test_the_scan_is_the_python_loop():
     key, data = jax.random.key(1), jnp.arange(7.0)
     learner = gradient(mean_square, optax.sgd(0.1, momentum=0.5))
-    trained = jax.jit(lambda key: train(learner, key, jnp.array(0.0), data, batch_size=3, epochs=4))(key)
+    trained = jax.jit(lambda key: train(key, learner, jnp.array(0.0), data, batch_size=3, epochs=4))(key)
 
     init_key, epochs_key = jax.random.split(key)
     state, losses = learner.init(init_key, jnp.array(0.0)), []
@@ -57,7 +57,7 @@ def test_every_sample_is_seen_once_an_epoch():
         lambda key, params: Counter(params, params), lambda key, state, batch: update(key, state.params, batch)
     )
     data = {"row": jnp.arange(12), "weight": jnp.ones(12)}
-    trained = train(learner, jax.random.key(0), jnp.zeros(12), data, batch_size=4, epochs=5)
+    trained = train(jax.random.key(0), learner, jnp.zeros(12), data, batch_size=4, epochs=5)
     np.testing.assert_array_equal(trained.params, 5)
     assert trained.metrics.learner.shape == (5, 3)
 
@@ -81,7 +81,7 @@ jax.tree_util.register_pytree_node(Counter, lambda c: (tuple(c), None), lambda _
 def test_a_member_that_blows_up_stops_alone_and_says_so():
     data = jnp.full(8, 2.0)
     run = lambda rate: train(
-        gradient(lambda w, y: jnp.mean((w - y) ** 4), optax.sgd(rate)), jax.random.key(0), jnp.array(0.0), data, 4, 40
+        jax.random.key(0), gradient(lambda w, y: jnp.mean((w - y) ** 4), optax.sgd(rate)), jnp.array(0.0), data, 4, 40
     )
     trained = jax.jit(jax.vmap(run))(jnp.array([1e-2, 10.0, 2e-2]))
     assert jnp.isfinite(trained.params).all()
@@ -95,13 +95,13 @@ def test_a_member_that_blows_up_stops_alone_and_says_so():
 
 
 def test_parameters_that_start_non_finite_are_reported():
-    trained = train(gradient(mean_square, optax.sgd(0.1)), jax.random.key(0), jnp.array(jnp.nan), jnp.ones(4), 2, 2)
+    trained = train(jax.random.key(0), gradient(mean_square, optax.sgd(0.1)), jnp.array(jnp.nan), jnp.ones(4), 2, 2)
     assert not trained.metrics.finite.any()
 
 
 def test_stochastic_losses_get_a_fresh_key_each_update():
     draws = stochastic_gradient(lambda key, w, y: 0 * w * y.sum() + jax.random.normal(key), optax.sgd(0.1))
-    trained = train(draws, jax.random.key(0), jnp.array(0.0), jnp.ones(6), 2, 5)
+    trained = train(jax.random.key(0), draws, jnp.array(0.0), jnp.ones(6), 2, 5)
     assert len(np.unique(trained.metrics.learner.loss)) == 15
 
 
@@ -118,4 +118,4 @@ def test_stochastic_losses_get_a_fresh_key_each_update():
 )
 def test_bad_arguments_are_named(data, batch_size, epochs, message):
     with pytest.raises(ValueError, match=message):
-        train(gradient(mean_square, optax.sgd(0.1)), jax.random.key(0), jnp.array(0.0), data, batch_size, epochs)
+        train(jax.random.key(0), gradient(mean_square, optax.sgd(0.1)), jnp.array(0.0), data, batch_size, epochs)

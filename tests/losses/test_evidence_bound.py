@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 
 from ebmjax import interval, log_partition, posterior, product, train
 from ebmjax.energies import variational_autoencoder as vae
+from ebmjax.gaussian import Gaussian, log_density
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import (
@@ -29,8 +30,6 @@ from ebmjax.losses.evidence_bound import (
     size_control,
     spring,
 )
-from ebmjax.marginalize.importance_sampling import log_density
-from ebmjax.types import Gaussian
 
 BERNOULLI, NORMAL = vae.bernoulli(), vae.gaussian(0.6)
 PICTURE = np.array([1.0, 0.0, 1.0, 1.0])
@@ -250,7 +249,7 @@ def test_training_lowers_the_bound_of_digits_it_has_not_seen():
     loss = evidence_bound(misfit_of(BERNOULLI), vae.encode)
     params = vae.init(jax.random.key(0), 64, (32,), 2)
     learner = stochastic_gradient(loss, optax.adam(1e-2))
-    trained = jax.jit(lambda key: train(learner, key, params, seen, 50, 20))(jax.random.key(1))
+    trained = jax.jit(lambda key: train(key, learner, params, seen, 50, 20))(jax.random.key(1))
     judge = jax.jit(lambda params: loss(jax.random.key(2), params, unseen))
     # a picture of independent pixels, each with its mean over all digits, costs this
     mean, wanted = np.asarray(seen).mean(axis=0).clip(1e-3, 1 - 1e-3), np.asarray(unseen)
@@ -265,7 +264,7 @@ def test_seeds_and_weights_compile_once():
     def one(key, pull, size):
         loss = evidence_bound(misfit_of(BERNOULLI), vae.encode, pull, size)
         learner = stochastic_gradient(loss, optax.adam(1e-2))
-        return train(learner, key, vae.init(key, 6, (5,), 2), data, 8, 2)
+        return train(key, learner, vae.init(key, 6, (5,), 2), data, 8, 2)
 
     @jax.jit
     @chex.assert_max_traces(n=1)

@@ -54,7 +54,7 @@ def test_training_stores_what_hebb_cannot_and_keeps_the_form(patterns, optimizer
     start = hopfield.hebbian(patterns)
     assert (negatives(start, patterns) != patterns).any(axis=1).sum() >= 6
     learner = ebmjax.gradient(evolved_loss(lambda params, y: evolve(params, y, 3)), optimizer)
-    trained = jax.jit(lambda key: ebmjax.train(learner, key, start, patterns, batch_size=5, epochs=150))(
+    trained = jax.jit(lambda key: ebmjax.train(key, learner, start, patterns, batch_size=5, epochs=150))(
         jax.random.key(1)
     )
     np.testing.assert_array_equal(negatives(trained.params, patterns), patterns)
@@ -76,7 +76,7 @@ def test_evolution_from_corrupted_patterns_widens_the_basins(patterns):
 
     learner = stochastic_gradient(loss, optax.sgd(0.02))
     start = hopfield.hebbian(patterns)
-    trained = jax.jit(lambda key: ebmjax.train(learner, key, start, patterns, batch_size=6, epochs=300))(
+    trained = jax.jit(lambda key: ebmjax.train(key, learner, start, patterns, batch_size=6, epochs=300))(
         jax.random.key(2)
     )
     keys = jax.random.split(jax.random.key(3), 200)

@@ -8,7 +8,8 @@ import pytest
 from ebmjax import circle, free_energy, interval, log_partition, product
 from ebmjax.energies import ellipse
 from ebmjax.losses import margin
-from ebmjax.losses.energy import energy_loss, mean_over_samples
+from ebmjax.losses.energy import energy_loss
+from ebmjax.losses.functional import mean_over_samples
 from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negative_log_likelihood
 
 squared = lambda centre, y: (y - centre) ** 2

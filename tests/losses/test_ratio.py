@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebmjax import posterior, spin_cube
-from ebmjax.losses.ratio import log_ratio
+from ebmjax.marginalize.free_energy import log_ratio
 
 BETA = 0.7
 

@@ -17,8 +17,8 @@ from scipy import stats
 from ebmjax import interval, product
 from ebmjax import log_partition as on_a_grid
 from ebmjax.energies import variational_autoencoder as vae
-from ebmjax.marginalize.importance_sampling import log_density, log_partition, shifted
-from ebmjax.types import Gaussian
+from ebmjax.gaussian import Gaussian, log_density, reparameterize
+from ebmjax.marginalize.importance_sampling import estimate_log_partition
 
 STIFFNESS, CENTRE, DEPTH = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([0.4, -0.7]), 0.9
 
@@ -52,7 +52,7 @@ def assert_mean(values, wanted):
 
 @pytest.mark.parametrize("beta", [0.3, 2.5])
 def test_a_quadratic_energy_at_every_temperature(x64, beta):
-    run = lambda key: log_partition(key, bowl, wide(beta), beta, 103, 10)
+    run = lambda key: estimate_log_partition(key, bowl, wide(beta), beta, 103, 10)
     assert_mean(ratios(run, of_the_bowl(beta), jax.random.split(jax.random.key(0), 1000)), 1.0)
 
 
@@ -86,7 +86,7 @@ def effective_by_hand(beta, samples, count):
 def test_every_draw_counts_once_whatever_the_chunk(x64, chunk):
     """The variance of the mean of K independent weights is theirs over K: a draw used twice, or left out, shows."""
     beta, samples = 0.7, 20
-    run = lambda key: log_partition(key, bowl, wide(beta), beta, samples, chunk)
+    run = lambda key: estimate_log_partition(key, bowl, wide(beta), beta, samples, chunk)
     estimates = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(1), 8000))
     squares = np.expm1(np.asarray(estimates.log_partition) - of_the_bowl(beta)) ** 2 * samples
     assert_mean(squares, second_moment(beta) - 1)
@@ -98,7 +98,7 @@ def test_every_draw_counts_once_whatever_the_chunk(x64, chunk):
 def test_effective_samples_say_how_far_the_proposal_is_off(x64):
     """(Σw)²/Σw² of K draws is about K / <(w/Z)²>."""
     beta, samples = 0.7, 200_000
-    estimate = log_partition(jax.random.key(2), bowl, wide(beta), beta, samples, 10_000)
+    estimate = estimate_log_partition(jax.random.key(2), bowl, wide(beta), beta, samples, 10_000)
     np.testing.assert_allclose(estimate.effective_samples, samples / second_moment(beta), rtol=0.02)
     assert 0.2 < float(estimate.effective_samples) / samples < 0.95
 
@@ -108,7 +108,7 @@ def test_nothing_is_left_to_chance_where_the_proposal_is_the_law(x64, samples, c
     beta = 2.5
     energy = lambda z: jnp.sum(jnp.array([2.0, 0.5, 1.0]) * (z - 0.3) ** 2) / 2 + DEPTH
     law = Gaussian(jnp.full(3, 0.3), -jnp.log(beta * jnp.array([2.0, 0.5, 1.0])))
-    estimate = log_partition(jax.random.key(3), energy, law, beta, samples, chunk)
+    estimate = estimate_log_partition(jax.random.key(3), energy, law, beta, samples, chunk)
     truth = 1.5 * math.log(2 * math.pi / beta) - beta * DEPTH  # the stiffnesses multiply to 1
     np.testing.assert_allclose(estimate.log_partition, truth, rtol=1e-12)
     np.testing.assert_allclose(estimate.effective_samples, samples, rtol=1e-12)
@@ -127,7 +127,9 @@ def test_the_likelihood_of_a_linear_decoder(x64):
     def one(key, y):
         mean = jnp.asarray(covariance @ loading.T) @ (y - jnp.asarray(bias)) / scale**2
         proposal = Gaussian(mean + 0.1, jnp.log(1.6 * jnp.asarray(np.diag(covariance))))
-        return log_partition(key, lambda z: vae.energy(params, vae.gaussian(scale), y, z), proposal, 1.0, 5000, 300)
+        return estimate_log_partition(
+            key, lambda z: vae.energy(params, vae.gaussian(scale), y, z), proposal, 1.0, 5000, 300
+        )
 
     estimates = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(4), 4), jnp.asarray(pictures))
     errors = np.sqrt(1 / np.asarray(estimates.effective_samples) - 1 / 5000)
@@ -142,7 +144,7 @@ def test_a_binary_decoder_against_a_grid(x64):
     beta = 0.8
     truth = on_a_grid(lambda point: energy(jnp.stack(point)), product(*[interval(-12.0, 12.0, 301)] * 2), beta)
     prior = Gaussian(jnp.zeros(2), jnp.full(2, 0.5))
-    run = lambda key: log_partition(key, energy, prior, beta, 500, 120)
+    run = lambda key: estimate_log_partition(key, energy, prior, beta, 500, 120)
     assert_mean(ratios(run, float(truth), jax.random.split(jax.random.key(5), 1000)), 1.0)
 
 
@@ -150,7 +152,9 @@ def test_memory_is_that_of_a_chunk():
     """A hundred times the draws, the same memory but for their keys."""
 
     def temporary(samples):
-        run = lambda key: log_partition(key, lambda z: jnp.sum(z**4), Gaussian(*jnp.zeros((2, 30))), 1.0, samples, 500)
+        run = lambda key: estimate_log_partition(
+            key, lambda z: jnp.sum(z**4), Gaussian(*jnp.zeros((2, 30))), 1.0, samples, 500
+        )
         return jax.jit(run).lower(jax.random.key(0)).compile().memory_analysis().temp_size_in_bytes
 
     few, many = temporary(1000), temporary(100_000)
@@ -161,18 +165,18 @@ def test_memory_is_that_of_a_chunk():
 def test_energies_far_from_zero_and_forbidden_places():
     law = Gaussian(jnp.zeros(2), jnp.full(2, 0.3))
     key = jax.random.key(6)
-    near = log_partition(key, bowl, law, 0.8, 1000, 90)
+    near = estimate_log_partition(key, bowl, law, 0.8, 1000, 90)
     for offset in (1e4, -1e4):
-        far = log_partition(key, lambda z, offset=offset: bowl(z) + offset, law, 0.8, 1000, 90)
+        far = estimate_log_partition(key, lambda z, offset=offset: bowl(z) + offset, law, 0.8, 1000, 90)
         np.testing.assert_allclose(far.log_partition, near.log_partition - 0.8 * offset, rtol=1e-6)
         np.testing.assert_allclose(far.effective_samples, near.effective_samples, rtol=0.01)
     # half of the plane, of a bowl that is the same on either side
     half = lambda z: jnp.where(z[0] > 0, jnp.sum(z**2) / 2, jnp.inf)
-    estimate = log_partition(key, half, law, 1.0, 20_000, 1500)
+    estimate = estimate_log_partition(key, half, law, 1.0, 20_000, 1500)
     error = math.sqrt(1 / float(estimate.effective_samples))
     assert abs(float(estimate.log_partition) - math.log(math.pi)) < 5 * error
     assert 0.3 < float(estimate.effective_samples) / 20_000 < 0.5
-    nowhere = log_partition(key, lambda z: jnp.inf + z.sum(), law, 1.0, 10, 4)
+    nowhere = estimate_log_partition(key, lambda z: jnp.inf + z.sum(), law, 1.0, 10, 4)
     assert float(nowhere.log_partition) == -math.inf
 
 
@@ -180,19 +184,19 @@ def test_a_sweep_over_temperatures_and_keys_compiles_once():
     @jax.jit
     @chex.assert_max_traces(n=1)
     def swept(keys, betas, proposal):
-        return jax.vmap(lambda key, beta: log_partition(key, bowl, proposal, beta, 100, 30))(keys, betas)
+        return jax.vmap(lambda key, beta: estimate_log_partition(key, bowl, proposal, beta, 100, 30))(keys, betas)
 
     betas = jnp.array([0.3, 1.0, 2.0])
     first = swept(jax.random.split(jax.random.key(0), 3), betas, wide(1.0))
     swept(jax.random.split(jax.random.key(1), 3), 2 * betas, wide(2.0))
-    alone = log_partition(jax.random.split(jax.random.key(0), 3)[2], bowl, wide(1.0), 2.0, 100, 30)
+    alone = estimate_log_partition(jax.random.split(jax.random.key(0), 3)[2], bowl, wide(1.0), 2.0, 100, 30)
     np.testing.assert_allclose(first.log_partition[2], alone.log_partition, rtol=1e-5)
 
 
 def test_densities_are_scipys(x64):
     law = Gaussian(jnp.array([0.3, -2.0]), jnp.array([0.8, -1.7]))
     noise = jnp.array([[0.5, 1.3], [-2.0, 0.1]])
-    z = np.asarray(jax.vmap(shifted, in_axes=(None, 0))(law, noise))
+    z = np.asarray(jax.vmap(reparameterize, in_axes=(None, 0))(law, noise))
     deviation = np.exp([0.4, -0.85])
     np.testing.assert_allclose(z, [0.3, -2.0] + deviation * np.asarray(noise))
     truth = stats.norm([0.3, -2.0], deviation).logpdf(z).sum(axis=1)
@@ -205,4 +209,4 @@ def test_densities_are_scipys(x64):
 )
 def test_bad_arguments_are_refused(beta, samples, chunk, complaint):
     with pytest.raises(ValueError, match=f"{complaint}: got"):
-        log_partition(jax.random.key(0), bowl, wide(1.0), beta, samples, chunk)
+        estimate_log_partition(jax.random.key(0), bowl, wide(1.0), beta, samples, chunk)

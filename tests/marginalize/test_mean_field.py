@@ -40,7 +40,7 @@ def test_it_bounds_the_free_energy_of_all_units(x64):
     def both(params, beta):
         energy = partial(dbm.energy, params)
         exact = free_energy(lambda units: energy(split(units)), binary_cube(9), beta)
-        return exact, mean_field(energy, middle(), beta, ALL, max_steps=2000), energy(middle())
+        return exact, mean_field(energy, middle(), beta, ALL, max_sweeps=2000), energy(middle())
 
     machines = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(machine, range(5)))
     exact, solution, fair = jax.jit(jax.vmap(jax.vmap(both, (0, None)), (None, 0)))(machines, jnp.array(BETAS))
@@ -55,7 +55,7 @@ def test_it_bounds_the_free_energy_of_what_is_free_given_the_rest(x64):
 
     def both(visible, beta):
         exact = free_energy(lambda hidden: energy(given(visible, hidden)), binary_cube(5), beta)
-        return exact, mean_field(energy, given(visible, jnp.full(5, 0.5)), beta, HIDDEN, max_steps=2000)
+        return exact, mean_field(energy, given(visible, jnp.full(5, 0.5)), beta, HIDDEN, max_sweeps=2000)
 
     states = binary_cube(4).points
     exact, solution = jax.jit(jax.vmap(jax.vmap(both, (0, None)), (None, 0)))(states, jnp.array(BETAS))
@@ -95,7 +95,7 @@ def test_spins_have_twice_the_gap(x64):
 
 def test_it_is_the_self_consistent_law(x64):
     params = machine(11)
-    solution = mean_field(partial(dbm.energy, params), middle(), 1.7, ALL, max_steps=5000, tolerance=1e-12)
+    solution = mean_field(partial(dbm.energy, params), middle(), 1.7, ALL, max_sweeps=5000, tolerance=1e-12)
     for mean, field in zip(solution.value, dbm.fields(params, solution.value), strict=True):
         np.testing.assert_allclose(mean, jax.nn.sigmoid(1.7 * field), atol=1e-10)
 
@@ -104,7 +104,7 @@ def test_sweeps_never_raise_the_free_energy(x64):
     energy = partial(dbm.energy, machine(5, scale=3.0))
     random = np.random.default_rng(0)
     start = tuple(jnp.asarray(random.uniform(size=n)) for n in SIZES)
-    sweep = jax.jit(lambda means, beta: mean_field(energy, means, beta, ALL, max_steps=1, tolerance=0.0))
+    sweep = jax.jit(lambda means, beta: mean_field(energy, means, beta, ALL, max_sweeps=1, tolerance=0.0))
     for beta in (0.3, 1.7, np.inf):
         means, heights = start, [energy(start) + sum(divergence(layer) for layer in start) / beta]
         for _ in range(25):
@@ -117,13 +117,13 @@ def test_sweeps_never_raise_the_free_energy(x64):
 
 def test_result_codes():
     energy = partial(dbm.energy, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), machine(5, scale=3.0)))
-    assert mean_field(energy, middle(), 1.7, ALL, max_steps=1).result == STEP_LIMIT
-    solution = mean_field(energy, middle(), 1.7, ALL, max_steps=500)
+    assert mean_field(energy, middle(), 1.7, ALL, max_sweeps=1).result == STEP_LIMIT
+    solution = mean_field(energy, middle(), 1.7, ALL, max_sweeps=500)
     assert solution.result == CONVERGED
     assert 1 < solution.steps < 500
     # units of one block that meet: two that repel each other both go up
     repel = lambda s: 20 * s[0][0] * s[0][1] - 5 * s[0].sum()
-    assert mean_field(repel, (jnp.array([0.1, 0.1]),), 1.0, ((0,),), max_steps=1).result == DIVERGED
+    assert mean_field(repel, (jnp.array([0.1, 0.1]),), 1.0, ((0,),), max_sweeps=1).result == DIVERGED
     assert mean_field(lambda s: jnp.nan * s[0].sum(), (jnp.ones(2),), 1.0, ((0,),)).result == DIVERGED
 
 
@@ -131,7 +131,7 @@ def test_float32_keeps_the_digits():
     """Hot, KL/beta is a small number over a small number: the same value in float64 tells how well it is kept."""
 
     def heights():
-        of = lambda beta: mean_field(partial(dbm.energy, machine(2)), middle(), beta, ALL, max_steps=500).energy
+        of = lambda beta: mean_field(partial(dbm.energy, machine(2)), middle(), beta, ALL, max_sweeps=500).energy
         return jax.jit(jax.vmap(of))(jnp.array([1e-6, 1e-3, 1.7, 1e6]))
 
     single = heights()
@@ -148,7 +148,7 @@ def test_the_gradient_is_that_of_the_bound(x64):
     def bound(params, beta, visible):
         energy = partial(dbm.energy, params)
         return mean_field(
-            energy, given(visible, jnp.full(5, 0.5)), beta, HIDDEN, max_steps=5000, tolerance=1e-13
+            energy, given(visible, jnp.full(5, 0.5)), beta, HIDDEN, max_sweeps=5000, tolerance=1e-13
         ).energy
 
     mean = lambda params, beta: jax.vmap(lambda v: bound(params, beta, v))(visible).mean()
@@ -196,11 +196,11 @@ def test_means_that_round_to_the_ends_cost_log_two():
         ({"blocks": ((0, 3),)}, "blocks: got"),
         ({"blocks": ((1,), (1,))}, "blocks: got"),
         ({"start": (jnp.full(4, 1.5), jnp.full(3, 0.5), jnp.full(2, 0.5))}, "start: got a mean of 1.5, wanted 0 to 1"),
-        ({"max_steps": 0}, "max_steps: got 0"),
+        ({"max_sweeps": 0}, "max_sweeps: got 0"),
         ({"tolerance": -1.0}, "tolerance: got -1.0"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(change, message):
-    arguments = {"start": middle(), "beta": 1.0, "blocks": ALL, "alphabet": BITS, "max_steps": 3, "tolerance": 0.1}
+    arguments = {"start": middle(), "beta": 1.0, "blocks": ALL, "alphabet": BITS, "max_sweeps": 3, "tolerance": 0.1}
     with pytest.raises(ValueError, match=message):
         mean_field(lambda s: s[0].sum(), **(arguments | change))

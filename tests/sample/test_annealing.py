@@ -26,8 +26,10 @@ ENERGY = partial(hopfield.energy, LAYERED)
 def test_slow_annealing_finds_the_enumerated_ground_state(make_kernel):
     ground = jax.vmap(ENERGY)(spin_cube(UNITS).points).min()
     start = jax.random.rademacher(jax.random.key(0), (64, UNITS), jnp.float32)
-    anneal = jax.vmap(lambda key, s: annealing(make_kernel, geometric_schedule(5.0, 0.9, 60), key, s, 10)[0])
-    quench = jax.vmap(lambda key, s: annealing(make_kernel, jnp.full(60, jnp.inf), key, s, 10)[0])
+    anneal = jax.vmap(
+        lambda key, s: annealing(key, make_kernel, geometric_schedule(5.0, 0.9, 60), s, 10).state.position
+    )
+    quench = jax.vmap(lambda key, s: annealing(key, make_kernel, jnp.full(60, jnp.inf), s, 10).state.position)
     keys = jax.random.split(jax.random.key(1), 64)
     found = lambda run: float((jax.jit(lambda: jax.vmap(ENERGY)(run(keys, start)))() < ground + 1e-4).mean())
     assert found(anneal) > 0.95
@@ -41,7 +43,7 @@ def test_schedules_are_inverse_temperatures_that_multiply():
 
 
 def test_infos_come_one_a_temperature():
-    _, infos = annealing(lambda beta: systematic(ENERGY, beta), jnp.ones(7), jax.random.key(0), jnp.ones(UNITS), 2)
+    infos = annealing(jax.random.key(0), lambda beta: systematic(ENERGY, beta), jnp.ones(7), jnp.ones(UNITS), 2).infos
     assert infos.changed.shape == (7,)
 
 
@@ -53,12 +55,12 @@ def test_infos_come_one_a_temperature():
         (lambda: geometric_schedule(1.0, 0.5, 0), "rounds: got 0"),
         (
             lambda: annealing(
-                lambda b: systematic(ENERGY, b), jnp.array([-1.0]), jax.random.key(0), jnp.ones(UNITS), 1
+                jax.random.key(0), lambda b: systematic(ENERGY, b), jnp.array([-1.0]), jnp.ones(UNITS), 1
             ),
             "-1",
         ),
         (
-            lambda: annealing(lambda b: systematic(ENERGY, b), jnp.ones(2), jax.random.key(0), jnp.ones(UNITS), 0),
+            lambda: annealing(jax.random.key(0), lambda b: systematic(ENERGY, b), jnp.ones(2), jnp.ones(UNITS), 0),
             "steps",
         ),
     ],

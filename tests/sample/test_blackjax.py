@@ -1,8 +1,7 @@
 """Other people's kernels drop in: blackjax's run in our loops, ladders and phases as they are, with the right law.
 
-blackjax takes a log-density, which is -beta E: the one place where beta enters. `trajectory` wants a `Kernel`, which is
-what the pair (init, step) of its algorithms is. A z-score beyond 5 in any of 6 moments of 5 cases happens by chance
-once in 58,000 runs of this file.
+blackjax takes a log-density, which is -beta E: the one place where beta enters. Its algorithms are pairs (init, step),
+as ours are. A z-score beyond 5 in any of 6 moments of 5 cases happens by chance once in 58,000 runs of this file.
 """
 
 import jax
@@ -14,7 +13,6 @@ from ebmjax.diagnostics import z_scores
 from ebmjax.learn.contrast import phases
 from ebmjax.loops import trajectory
 from ebmjax.sample.tempering import tempering
-from ebmjax.types import Kernel
 
 blackjax = pytest.importorskip("blackjax")
 pytestmark = pytest.mark.optax  # written for standard dtype promotion, as optax is
@@ -56,7 +54,7 @@ def starts():
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_they_run_in_our_loops(name):
-    run = lambda key, x: trajectory(Kernel(*MAKERS[name](BETA)), key, x, DRAWS)[1][0][40:]
+    run = lambda key, x: trajectory(key, MAKERS[name](BETA), x, DRAWS).positions[40:]
     points = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), CHAINS), starts())
     assert scores(points, BETA).max() < 5
     assert scores(points, 1.0).max() > 10
@@ -66,7 +64,7 @@ def test_they_are_rungs_of_our_ladders():
     """A kernel is made inside a vmap, with a traced temperature; the hot rung has its own law too."""
     betas = jnp.array([0.4, BETA])
     ladder = tempering(energy, MAKERS["mala"], betas)
-    run = lambda key, x: trajectory(ladder, key, jnp.stack([x, x]), DRAWS)[1][0][40:]
+    run = lambda key, x: trajectory(key, ladder, jnp.stack([x, x]), DRAWS).positions[40:]
     points = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), CHAINS), starts())
     assert scores(points[:, :, 1], BETA).max() < 5
     assert scores(points[:, :, 0], 0.4).max() < 5

@@ -74,7 +74,7 @@ def test_the_mean_of_the_exponential_error_is_one():
 
 def test_the_hottest_law_is_a_straight_flight():
     kernel = hamiltonian(energy, 0.0, 0.5, 4)
-    _, (path, info) = trajectory(kernel, jax.random.key(0), POSITION, 20)
+    _, path, info = trajectory(jax.random.key(0), kernel, POSITION, 20)
     assert info.accepted.all()
     np.testing.assert_allclose(info.energy_error, 0, atol=1e-6)
     assert jnp.abs(path[-1] - POSITION).max() > 1

@@ -43,8 +43,8 @@ def test_mala_is_one_step_of_hamiltonian_dynamics(x64):
     start = jnp.array([0.3, -0.8])
     one = langevin.mala(well, BETA, 0.08)
     other = hamiltonian(well, BETA, 0.4, steps=1)
-    _, (path, info) = trajectory(one, jax.random.key(0), start, 50)
-    _, (same, same_info) = trajectory(other, jax.random.key(0), start, 50)
+    _, path, info = trajectory(jax.random.key(0), one, start, 50)
+    _, same, same_info = trajectory(jax.random.key(0), other, start, 50)
     np.testing.assert_allclose(path, same, rtol=1e-8)
     np.testing.assert_allclose(info.energy_error, same_info.energy_error, rtol=1e-6, atol=1e-10)
     assert 0 < info.accepted.mean() < 1
@@ -52,7 +52,7 @@ def test_mala_is_one_step_of_hamiltonian_dynamics(x64):
 
 def test_mala_accepts_all_small_steps():
     run = jax.jit(
-        lambda step: trajectory(langevin.mala(well, BETA, step), jax.random.key(0), jnp.full(2, 0.4), 400)[1][1]
+        lambda step: trajectory(jax.random.key(0), langevin.mala(well, BETA, step), jnp.full(2, 0.4), 400).infos
     )
     refused, error = [], []
     for step in (0.1, 0.01, 1e-3, 1e-5):
@@ -114,7 +114,7 @@ def _boltzmann_moments():
 def _scores(kernel, *truths):
     """z-scores of x, x² and x⁴ for 2,048 chains of 400 draws, 100 of them burnt."""
     starts = jnp.where(jax.random.bernoulli(jax.random.key(1), 0.6, (2048,)), -1.0, 1.0)
-    run = lambda key, start: trajectory(kernel, key, start, 400)[1][0][100:]
+    run = lambda key, start: trajectory(key, kernel, start, 400).positions[100:]
     x = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 2048), starts)
     moments = jnp.stack([x, x**2, x**4], axis=-1)
     return [np.abs(z_scores(moments, jnp.float32(truth))) for truth in truths]
@@ -175,7 +175,7 @@ def pit(x):
     ids=["mala", "hamiltonian", "mala into a pit", "hamiltonian into a pit"],
 )
 def test_a_divergence_is_refused_and_counted(kernel):
-    _, (path, info) = trajectory(kernel, jax.random.key(0), jnp.array([0.9]), 200)
+    _, path, info = trajectory(jax.random.key(0), kernel, jnp.array([0.9]), 200)
     assert info.diverged.any()
     assert not info.accepted[info.diverged].any()
     assert info.accepted.any()
@@ -188,7 +188,7 @@ def test_a_divergence_is_refused_and_counted(kernel):
     ids=["unadjusted", "underdamped"],
 )
 def test_a_divergence_that_cannot_be_refused_is_told(kernel):
-    _, (path, info) = trajectory(kernel, jax.random.key(0), jnp.array(3.0), 30)
+    _, path, info = trajectory(jax.random.key(0), kernel, jnp.array(3.0), 30)
     assert info.diverged[-1]
     assert not info.diverged[0]
     assert not jnp.isfinite(path[-1])
@@ -216,7 +216,7 @@ def test_positions_may_be_trees(name):
     energy = lambda tree: well(tree["a"]) + jnp.sum(tree["b"].astype(jnp.float32) ** 2)
     start = {"a": jnp.ones((2, 3)), "b": jnp.ones(4, jnp.bfloat16)}
     kernel = KERNELS[name](energy, BETA, 0.05)
-    state, (path, info) = jax.jit(lambda key: trajectory(kernel, key, start, 20))(jax.random.key(0))
+    state, path, info = jax.jit(lambda key: trajectory(key, kernel, start, 20))(jax.random.key(0))
     assert state.position["b"].dtype == jnp.bfloat16
     assert path["a"].shape == (20, 2, 3)
     assert not info.diverged.any()
@@ -231,7 +231,7 @@ def test_a_sweep_compiles_once(name):
     @chex.assert_max_traces(n=1)
     def run(beta, step):
         kernel = KERNELS[name](well, beta, step)
-        return trajectory(kernel, jax.random.key(0), jnp.full(2, 0.3), 5)[1][0]
+        return trajectory(jax.random.key(0), kernel, jnp.full(2, 0.3), 5).positions
 
     ends = [run(jnp.float32(beta), jnp.float32(step)) for beta in (0.0, 0.5, 2.0) for step in (0.01, 0.1)]
     assert len({tuple(np.ravel(end)) for end in ends}) == 6

@@ -31,7 +31,7 @@ def sampler(name, alphabet):
 
     def run(key, units, beta):
         kernel = thinned(example.make(beta, alphabet), example.thin)
-        _, (positions, _) = trajectory(kernel, key, example.position(units), BURN_IN + DRAWS)
+        _, positions, _ = trajectory(key, kernel, example.position(units), BURN_IN + DRAWS)
         return jax.vmap(example.units)(positions)[BURN_IN:]
 
     return jax.jit(jax.vmap(run, (0, 0, None)))
@@ -81,7 +81,7 @@ def test_samplers_go_downhill_at_zero_temperature(name):
     if example.module == "tempering":
         pytest.skip("a ladder has finite temperatures")
     kernel = thinned(example.make(jnp.inf, SPINS), example.thin)
-    _, (positions, _) = jax.jit(lambda key, units: trajectory(kernel, key, example.position(units), 40))(
+    _, positions, _ = jax.jit(lambda key, units: trajectory(key, kernel, example.position(units), 40))(
         jax.random.key(0), start(jax.random.key(3), 1, SPINS)[0]
     )
     energies = jax.vmap(partial(hopfield.energy, example.params))(jax.vmap(example.units)(positions))

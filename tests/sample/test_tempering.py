@@ -29,8 +29,8 @@ def run():
     """64 ladders of four rungs: positions (chains, draws, rungs, units), and infos."""
     start = jax.random.rademacher(jax.random.key(0), (64, len(BETAS), UNITS), jnp.float32)
     keys = jax.random.split(jax.random.key(1), 64)
-    go = jax.jit(jax.vmap(lambda key, position: trajectory(ladder(BETAS), key, position, 550)))
-    state, (positions, infos) = go(keys, start)
+    go = jax.jit(jax.vmap(lambda key, position: trajectory(key, ladder(BETAS), position, 550)))
+    state, positions, infos = go(keys, start)
     return state, positions[:, 50:], jax.tree.map(lambda x: x[:, 50:], infos)
 
 
@@ -93,7 +93,7 @@ def test_a_coldest_rung_may_be_at_zero_temperature():
 def test_a_tuned_ladder_is_refused_equally_everywhere():
     def acceptance(betas):
         start = jax.random.rademacher(jax.random.key(0), (32, len(BETAS), UNITS), jnp.float32)
-        go = jax.vmap(lambda key, position: trajectory(ladder(betas), key, position, 300)[1][1].acceptance)
+        go = jax.vmap(lambda key, position: trajectory(key, ladder(betas), position, 300).infos.acceptance)
         return go(jax.random.split(jax.random.key(1), 32), start)[:, 50:].mean(axis=(0, 1))
 
     acceptance = jax.jit(acceptance)

@@ -3,13 +3,14 @@
     ∇ mean -log p(seen) / beta = <∇E>_clamped - <∇E>_free
 
 A sample is what is seen: the visible units, then the label units, one array of spins. The machine's whole state comes
-from it by `whole`. Sampled learning contrasts two phases,
+from it by `whole_state`. Sampled learning contrasts two phases,
 
-    contrastive(boltzmann.energy, clamped(units, beta, 5), free(units, beta, 100, 1), symmetric(optax.adam(1e-2)))
+    optimizer = symmetric_updates(optax.adam(1e-2))
+    contrastive(boltzmann.energy, clamped(units, beta, 5), free_running(units, beta, 100, 1), optimizer)
 
 exact learning of a machine that can be enumerated descends
 
-    negative_log_likelihood(seen_free_energy(units, beta), spin_cube(visible + label), beta)
+    negative_log_likelihood(observed_free_energy(units, beta), spin_cube(visible + label), beta)
 
 Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines".
 """
@@ -22,24 +23,25 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import check_beta, check_shape
 from ebmjax.energies import hopfield
 from ebmjax.energies.boltzmann import Units, check_units, energy, join
-from ebmjax.learn.contrast.phases import Phase, from_data, persistent
-from ebmjax.losses.energy import SampleLoss
+from ebmjax.learn.contrast import phases
+from ebmjax.learn.contrast.phases import Phase, persistent
+from ebmjax.losses.functional import SampleLoss
 from ebmjax.marginalize.free_energy import free_energy
 from ebmjax.marginalize.spaces import spin_cube
 from ebmjax.sample.special.single_site import sweep
-from ebmjax.temperature import check_beta
-from ebmjax.types import Beta, Kernel, check_shape
+from ebmjax.types import Beta, Kernel
 
 
-def whole(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, " hidden"]) -> Float[Array, " units"]:
+def whole_state(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, " hidden"]) -> Float[Array, " units"]:
     """The machine's state from what is seen, visible units then labels, and its hidden units.
 
     Raises ValueError where `seen` or `hidden` are not as many as the units say.
 
     >>> units = Units(np.array([0, 3]), np.array([1]), np.array([2]))
-    >>> whole(units, jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0])).tolist()
+    >>> whole_state(units, jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0])).tolist()
     [1.0, 9.0, 3.0, 2.0]
     """
     visible = len(units.visible)
@@ -48,7 +50,7 @@ def whole(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, " hidd
     return join(units, seen[:visible], hidden, seen[visible:])
 
 
-def seen_free_energy(units: Units, beta: Beta) -> SampleLoss:
+def observed_free_energy(units: Units, beta: Beta) -> SampleLoss:
     """`free(params, seen)`: the exact free energy of what is seen, the hidden units enumerated, up to 24 of them.
 
         F_beta(seen) = -1/beta log 2^-hidden Σ_hidden exp(-beta E(seen, hidden))
@@ -64,7 +66,7 @@ def seen_free_energy(units: Units, beta: Beta) -> SampleLoss:
 
     >>> units = Units(np.array([0]), np.array([1]), np.array([], int))
     >>> pair = hopfield.Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
-    >>> [float(seen_free_energy(units, beta)(pair, jnp.array([1.0]))) for beta in (0.0, jnp.inf)]
+    >>> [float(observed_free_energy(units, beta)(pair, jnp.array([1.0]))) for beta in (0.0, jnp.inf)]
     [0.0, -2.0]
     """
     check_beta(beta)
@@ -72,9 +74,9 @@ def seen_free_energy(units: Units, beta: Beta) -> SampleLoss:
     def free(params: hopfield.Params, seen: Float[Array, " seen"]) -> Any:
         check_units(units, params)
         if len(units.hidden) == 0:
-            return energy(params, whole(units, seen, jnp.zeros(0, seen.dtype)))
+            return energy(params, whole_state(units, seen, jnp.zeros(0, seen.dtype)))
         return free_energy(
-            lambda hidden: energy(params, whole(units, seen, hidden)), spin_cube(len(units.hidden)), beta
+            lambda hidden: energy(params, whole_state(units, seen, hidden)), spin_cube(len(units.hidden)), beta
         )
 
     return free
@@ -102,11 +104,11 @@ def clamped(units: Units, beta: Beta, steps: int) -> Phase:
     if len(units.hidden):
         return phase
     nothing = jnp.zeros(0)
-    rows = jax.vmap(lambda seen: whole(units, seen, nothing.astype(seen.dtype)))
+    rows = jax.vmap(lambda seen: whole_state(units, seen, nothing.astype(seen.dtype)))
     return Phase(phase.init, lambda key, params, memory, batch: (rows(batch), memory))
 
 
-def free(units: Units, beta: Beta, chains: int, steps: int) -> Phase:
+def free_running(units: Units, beta: Beta, chains: int, steps: int) -> Phase:
     """The negative phase: chains of the whole machine that go on from update to update, from a random start.
 
     Args:
@@ -118,7 +120,7 @@ def free(units: Units, beta: Beta, chains: int, steps: int) -> Phase:
     Raises:
         ValueError: a bad beta, chains or steps below 1; when it samples, units that are not those of the machine.
 
-    >>> phase = free(Units(np.arange(2), np.array([2]), np.array([], int)), 1.0, chains=5, steps=1)
+    >>> phase = free_running(Units(np.arange(2), np.array([2]), np.array([], int)), 1.0, chains=5, steps=1)
     >>> phase.init(jax.random.key(0), None).shape
     (5, 3)
     """
@@ -127,7 +129,7 @@ def free(units: Units, beta: Beta, chains: int, steps: int) -> Phase:
     return persistent(_kernel(units, beta, np.arange(count)), lambda key: _spins(key, count), chains, steps)
 
 
-def short(units: Units, beta: Beta, steps: int) -> Phase:
+def contrastive_divergence(units: Units, beta: Beta, steps: int) -> Phase:
     """The negative phase of contrastive divergence, CD-k for k = `steps`: from the data, and so biased.
 
     A sweep draws the hidden units first, so that the visible ones answer to hidden units that have seen the sample.
@@ -137,19 +139,20 @@ def short(units: Units, beta: Beta, steps: int) -> Phase:
 
     >>> units = Units(np.array([0]), np.array([1]), np.array([], int))
     >>> pair = hopfield.Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
-    >>> short(units, jnp.inf, 1).sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
+    >>> phase = contrastive_divergence(units, jnp.inf, 1)
+    >>> phase.sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
     return _from_seen(units, beta, steps, np.concatenate([units.hidden, units.visible, units.label]))
 
 
-def symmetric(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+def symmetric_updates(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     """An optimizer of `hopfield.Params` that keeps the weights symmetric with zero diagonal, bit for bit.
 
     The gradients are so already, up to rounding. But an optimizer that divides by their size, such as Adam, would turn
     a rounding on the diagonal into whole steps.
 
-    >>> optimizer = symmetric(optax.sgd(1.0))
+    >>> optimizer = symmetric_updates(optax.sgd(1.0))
     >>> params = hopfield.Params(jnp.zeros((2, 2)), jnp.zeros(2))
     >>> slope = hopfield.Params(jnp.array([[1e-9, 1.0], [3.0, 0.0]]), jnp.ones(2))
     >>> optimizer.update(slope, optimizer.init(params))[0].weights.tolist()
@@ -167,9 +170,9 @@ def _from_seen(units: Units, beta: Beta, steps: int, sites: np.ndarray) -> Phase
     check_beta(beta)
 
     def start(key: Key[Array, ""], seen: Float[Array, " seen"]) -> Float[Array, " units"]:
-        return whole(units, seen, _spins(key, len(units.hidden)).astype(seen.dtype))
+        return whole_state(units, seen, _spins(key, len(units.hidden)).astype(seen.dtype))
 
-    return from_data(_kernel(units, beta, sites), start, steps)
+    return phases.contrastive_divergence(_kernel(units, beta, sites), start, steps)
 
 
 def _kernel(units, beta, sites):

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import Preconditioner
 
@@ -46,7 +47,7 @@ def centering(visible_mean: Float[Array, " visible"], rate: float = 0.01) -> Pre
     True
     """
     if not 0 <= rate <= 1:
-        raise ValueError(f"rate: got {rate}, wanted a number in [0, 1]")
+        raise ArgumentError(f"rate: got {rate}, wanted a number in [0, 1]")
 
     def init(params: rbm.Params) -> Means:
         return Means(jnp.asarray(visible_mean), jnp.full_like(params.hidden_bias, 0.5))

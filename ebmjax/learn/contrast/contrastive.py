@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.learn.contrast.phases import Phase
 from ebmjax.losses.contrast import contrast
-from ebmjax.losses.energy import Loss
+from ebmjax.losses.functional import Loss
 from ebmjax.types import Learner
 
 
@@ -68,7 +68,7 @@ def contrastive(
     >>> from ebmjax.sample.gibbs import systematic
     >>> from ebmjax.learn.contrast import phases
     >>> energy = lambda w, s: -w * s[0] * s[1]
-    >>> cd = phases.from_data(lambda w: systematic(lambda s: energy(w, s), 1.0), lambda key, s: s, steps=1)
+    >>> cd = phases.contrastive_divergence(lambda w: systematic(lambda s: energy(w, s), 1.0), lambda key, s: s, steps=1)
     >>> learner = contrastive(energy, phases.observed(), cd, optax.sgd(0.1))
     >>> key = jax.random.key(0)
     >>> state, metrics = learner.update(key, learner.init(key, jnp.array(0.0)), jnp.ones((64, 2)))

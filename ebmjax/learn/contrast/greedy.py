@@ -19,13 +19,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import ArgumentError, check_beta
 from ebmjax.energies import deep_boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.phases import from_data, observed
+from ebmjax.learn.contrast.phases import contrastive_divergence, observed
 from ebmjax.learn.train import train
 from ebmjax.sample.gibbs import alternate, draw
-from ebmjax.temperature import check_beta, reduced
+from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Beta, Kernel, Learner
 
 
@@ -54,7 +55,7 @@ def pretrain(
         data: visible units, in [0, 1].
         sizes: of the hidden layers, from the lowest up.
         learner_of_layer: `copies -> Learner` of `restricted_boltzmann.Params` on batches of visible units that are
-            repeated `copies.visible` times, such as `partial(contrastive_divergence, optimizer=...)`.
+            repeated `copies.visible` times, such as `partial(copied_machine, optimizer=...)`.
         batch_size: samples an update.
         epochs: passes over the data, for each layer.
         beta: inverse temperature in [0, inf].
@@ -62,27 +63,27 @@ def pretrain(
     Raises:
         ValueError: no hidden layer, or an empty one; what `train` refuses; a bad beta.
 
-    >>> learner_of_layer = lambda copies: contrastive_divergence(copies, optax.sgd(0.1))
+    >>> learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1))
     >>> params = pretrain(jax.random.key(0), jnp.ones((8, 3)), (4, 2), learner_of_layer, batch_size=4, epochs=2)
     >>> [weights.shape for weights in params.weights]
     [(3, 4), (4, 2)]
     """
     check_beta(beta)
     if not sizes or min(sizes) < 1:
-        raise ValueError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
+        raise ArgumentError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
     machines = []
     for level, (size, layer_key) in enumerate(zip(sizes, jax.random.split(key, len(sizes)), strict=True)):
         copies = copies_of(level, len(sizes))
         init_key, train_key = jax.random.split(layer_key)
         params = rbm.init(init_key, data.mean(axis=0), size)
         seen = jnp.tile(data, (1, copies.visible))
-        trained = train(learner_of_layer(copies), train_key, params, seen, batch_size, epochs)
+        trained = train(train_key, learner_of_layer(copies), params, seen, batch_size, epochs)
         machines.append(trained.params)
         data = hidden_means(trained.params, copies, data, beta)
     return compose(machines)
 
 
-def contrastive_divergence(
+def copied_machine(
     copies: Copies, optimizer: optax.GradientTransformation, steps: int = 1, beta: Beta = 1.0
 ) -> Learner:
     """A learner of one restricted machine with copied sides, by CD-k on the free energy of its visible units.
@@ -96,7 +97,7 @@ def contrastive_divergence(
     Raises:
         ValueError: a bad beta, steps below 1.
 
-    >>> learner = contrastive_divergence(Copies(2, 1), optax.sgd(0.1))
+    >>> learner = copied_machine(Copies(2, 1), optax.sgd(0.1))
     >>> key = jax.random.key(0)
     >>> state = learner.init(key, rbm.init(key, jnp.full(3, 0.5), 4))
     >>> state, _ = learner.update(key, state, jnp.ones((8, 6)))
@@ -116,7 +117,7 @@ def contrastive_divergence(
 
         return alternate([sweep])
 
-    negative = from_data(kernel, lambda key, visible: visible, steps)
+    negative = contrastive_divergence(kernel, lambda key, visible: visible, steps)
     return contrastive(free_energy, observed(), negative, optimizer)
 
 
@@ -172,7 +173,7 @@ def compose(machines: Sequence[rbm.Params]) -> deep_boltzmann.Params:
     for level, (below, above) in enumerate(zip(machines, machines[1:], strict=False)):
         hidden, visible = len(below.hidden_bias), len(above.visible_bias)
         if hidden != visible:
-            raise ValueError(
+            raise ArgumentError(
                 f"machines[{level + 1}]: got {visible} visible units, wanted {hidden}, the hidden ones below"
             )
     last = len(machines) - 1

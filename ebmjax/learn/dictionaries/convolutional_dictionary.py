@@ -12,19 +12,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.energies.convolutional_sparse_coding import (
-    Encoder,
-    Params,
-    Reconstruction,
-    encode,
-    init_encoder,
-    misfit,
-    normalized,
-    periodic,
-    predicted,
-)
+from ebmjax.checks import ArgumentError, check_count, check_not_negative, is_static
+from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, predicted
+from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Learner, Scalar, Solution, check_count, check_not_negative, is_static
+from ebmjax.types import Learner, Scalar, Solution
 
 Solve = Callable[[Params, Regularizer, Any, Any], Solution]
 """`solve(params, regularizer, y, start)`; a start of None is the solver's own."""
@@ -149,7 +141,7 @@ def predictive(
     """
     check_not_negative("weight", weight)
     if is_static(weight) and float(weight) == 0:
-        raise ValueError("weight: got 0.0, wanted a number above 0")
+        raise ArgumentError("weight: got 0.0, wanted a number above 0")
 
     def find(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)

@@ -16,8 +16,9 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from ebmjax.checks import ArgumentError, check_count, check_not_negative
 from ebmjax.energies.sparse_coding import Params, normalized
-from ebmjax.types import CONVERGED, Learner, Scalar, Solution, check_count, check_not_negative
+from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
 Encode = Callable[[Params, Array], Solution]
 
@@ -217,7 +218,9 @@ def moved(atoms: Float[Array, "atoms observed"], statistics: Statistics) -> Floa
 
 def _codes(encode, params, batch):
     if jnp.ndim(batch) != 2 or batch.shape[1] != params.dictionary.shape[0]:
-        raise ValueError(f"data: got batches of shape {jnp.shape(batch)}, wanted (batch, {params.dictionary.shape[0]})")
+        raise ArgumentError(
+            f"data: got batches of shape {jnp.shape(batch)}, wanted (batch, {params.dictionary.shape[0]})"
+        )
     return lax.stop_gradient(encode(params, batch))
 
 

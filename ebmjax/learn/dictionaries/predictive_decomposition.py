@@ -16,10 +16,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key
 
+from ebmjax.checks import check_not_negative
 from ebmjax.energies import sparse_coding
 from ebmjax.learn.gradient import GradientState, stochastic_gradient
 from ebmjax.minimize.codes import predictive
-from ebmjax.types import CONVERGED, Learner, Scalar, Solution, check_not_negative
+from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
 
 class Params(NamedTuple):

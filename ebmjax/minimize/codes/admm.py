@@ -17,12 +17,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.proximal import certificate
-from ebmjax.minimize.descent import regularizer_without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape, is_static
+from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
 
 
 class _State(NamedTuple):
@@ -71,7 +72,7 @@ def admm(
     sparse_coding.check(params)
     check_not_negative("tolerance", tolerance)
     if is_static(penalty) and not 0 < float(penalty) < jnp.inf:
-        raise ValueError(f"penalty: got {float(penalty)}, wanted a positive finite number")
+        raise ArgumentError(f"penalty: got {float(penalty)}, wanted a positive finite number")
     dictionary = params.dictionary
     check_shape("y", y, dictionary.shape[:1])
     start = jnp.zeros(dictionary.shape[1:], dictionary.dtype) if start is None else start

@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
 from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, check, energy, spectra, synthesis, zeros
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
-from ebmjax.minimize.descent import regularizer_without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_not_negative, check_shape, is_static
+from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
 
 _RELAXATION = 1.8
 _ROUND = 5  # steps between two looks at the certificate and the residuals, which cost as much as a step
@@ -85,7 +86,7 @@ def admm(
     check_not_negative("tolerance", tolerance)
     blank = zeros(params, y)
     if penalty is not None and is_static(penalty) and not float(penalty) > 0:
-        raise ValueError(f"penalty: got {float(penalty)}, wanted a number above 0")
+        raise ArgumentError(f"penalty: got {float(penalty)}, wanted a number above 0")
     if start is not None:
         check_shape("start", start, blank.shape)
     shape = blank.shape[1:]

@@ -18,11 +18,12 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_shape
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, check
 from ebmjax.loops import iterate_until
-from ebmjax.minimize.descent import regularizer_without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution, check_count, check_not_negative, check_shape
+from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
 
 FIRST, FALL = 0.3, 0.3
 """The threshold of the first round, as a fraction of the largest move of all, and its fall from round to round."""
@@ -122,7 +123,7 @@ def encode(
     _check(params, regularizer, max_steps, tolerance)
     atoms = params.dictionary.shape[1]
     if jnp.ndim(data) != 2 or data.shape[1] != params.dictionary.shape[0]:
-        raise ValueError(f"data: got shape {jnp.shape(data)}, wanted (samples, {params.dictionary.shape[0]})")
+        raise ArgumentError(f"data: got shape {jnp.shape(data)}, wanted (samples, {params.dictionary.shape[0]})")
     if start is not None:
         check_shape("start", start, (len(data), atoms))
     check_count("chunk", chunk)
@@ -194,7 +195,7 @@ def _check(params, regularizer, max_steps, tolerance):
     try:
         jax.eval_shape(regularizer.prox, one, one)
     except (IndexError, ValueError) as error:
-        raise ValueError(
+        raise ArgumentError(
             f"regularizer: got one that needs more than one coefficient ({error}), wanted a sum over them "
             "all; `proximal` takes any"
         ) from None

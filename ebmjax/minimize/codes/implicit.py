@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ebmjax.checks import check_not_negative
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import check_not_negative
 
 
 def implicit(

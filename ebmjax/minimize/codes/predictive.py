@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ebmjax.checks import check_not_negative, check_shape
 from ebmjax.energies import sparse_coding
-from ebmjax.types import Scalar, Solution, check_not_negative, check_shape
+from ebmjax.types import Scalar, Solution
 
 
 class Encoder(NamedTuple):

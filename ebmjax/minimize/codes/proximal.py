@@ -19,10 +19,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_not_negative, is_static
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
-from ebmjax.minimize.descent import regularizer_without_outer_gradients, without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Scalar, Solution, check_not_negative, is_static
+from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients, without_outer_gradients
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Scalar, Solution
 
 
 class _State(NamedTuple):
@@ -205,10 +206,10 @@ def _fixed_step(follow, smooth, regularizer, start, lipschitz, step, max_steps, 
     _check(tolerance, lipschitz)
     if step is not None and is_static(step):
         if not float(step) > 0:
-            raise ValueError(f"step: got {float(step)}, wanted a positive number")
+            raise ArgumentError(f"step: got {float(step)}, wanted a positive number")
         limit = 2 / float(lipschitz) if is_static(lipschitz) else jnp.inf
         if float(step) > limit * (1 + 1e-6):
-            raise ValueError(f"step: got {float(step)}, wanted at most {limit:g}, 2 / lipschitz")
+            raise ArgumentError(f"step: got {float(step)}, wanted at most {limit:g}, 2 / lipschitz")
     always = lambda height, value, parabola: jnp.bool_(True)
     scale = 1.0 if step is None else step * jnp.asarray(lipschitz, start.dtype)
     return _descend(follow, always, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance)
@@ -217,7 +218,7 @@ def _fixed_step(follow, smooth, regularizer, start, lipschitz, step, max_steps, 
 def _check(tolerance, lipschitz):
     check_not_negative("tolerance", tolerance)
     if lipschitz is not None and is_static(lipschitz) and not 0 < float(lipschitz) < jnp.inf:
-        raise ValueError(f"lipschitz: got {float(lipschitz)}, wanted a positive finite number")
+        raise ArgumentError(f"lipschitz: got {float(lipschitz)}, wanted a positive finite number")
 
 
 def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance):

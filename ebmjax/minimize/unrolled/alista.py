@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ebmjax.checks import check_shape
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.support import thresholded
 from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
-from ebmjax.types import check_shape
 
 
 class Alista(NamedTuple):

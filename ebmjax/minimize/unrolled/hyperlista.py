@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import check_shape
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
 from ebmjax.minimize.unrolled.support import shrink_but_largest
 from ebmjax.minimize.unrolled.unroll import Codes, unroll
-from ebmjax.types import check_shape
 
 
 class HyperLista(NamedTuple):

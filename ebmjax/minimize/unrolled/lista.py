@@ -8,17 +8,17 @@ From its initial weights each is ISTA, step for step. Both start at z = 0 and ar
 `energy_loss(unsupervised(infer, energy))` with data y; `ebmjax.learn.layerwise` one layer after the other.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import shrink
 from ebmjax.minimize.unrolled.support import thresholded
 from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
-from ebmjax.types import Scalar, check_not_negative, check_shape, is_static
+from ebmjax.types import Scalar
 
 
 class Lista(NamedTuple):
@@ -150,36 +150,11 @@ def coupled(
     return Codes(*unroll(layer, weights, ranks, start, layers))
 
 
-def supervised(infer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """`sample_loss(weights, (y, code)) = ½‖infer(weights, y) - code‖²`: to learn codes that are known.
-
-    Args:
-        infer: `infer(weights, y) -> z`, such as `lambda weights, y: lista(weights, y).last`.
-
-    >>> float(supervised(lambda gain, y: gain * y)(2.0, (jnp.ones(2), jnp.ones(2))))
-    1.0
-    """
-    return lambda weights, sample: jnp.sum(jnp.square(infer(weights, sample[0]) - sample[1])) / 2
-
-
-def unsupervised(infer: Callable[[Any, Any], Any], energy: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """`sample_loss(weights, y) = energy(y, infer(weights, y))`: to learn inference from the energy alone.
-
-    Args:
-        infer: `infer(weights, y) -> z`.
-        energy: `energy(y, z) -> scalar`, such as `partial(sparse_coding.energy, params, l1(0.1))`.
-
-    >>> float(unsupervised(lambda gain, y: gain * y, lambda y, z: (y - z) ** 2)(2.0, 3.0))
-    9.0
-    """
-    return lambda weights, y: energy(y, infer(weights, y))
-
-
 def _bound(params, weight, lipschitz):
     sparse_coding.check(params)
     check_not_negative("weight", weight)
     if lipschitz is None:
         return sparse_coding.lipschitz(params)
     if is_static(lipschitz) and not float(lipschitz) > 0:
-        raise ValueError(f"lipschitz: got {float(lipschitz)}, wanted a number above 0")
+        raise ArgumentError(f"lipschitz: got {float(lipschitz)}, wanted a number above 0")
     return lipschitz

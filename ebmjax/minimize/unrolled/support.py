@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ebmjax.checks import ArgumentError, check_count
 from ebmjax.energies.regularizers import shrink
-from ebmjax.types import Scalar, check_count
+from ebmjax.types import Scalar
 
 
 def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Float[Array, ""]:
@@ -82,7 +83,7 @@ def growing_support(atoms: int, layers: int, rate: float, limit: float) -> Int[A
     """
     for name, part in (("rate", rate), ("limit", limit)):
         if not 0 <= part <= 1:
-            raise ValueError(f"{name}: got {part}, wanted a number in [0, 1]")
+            raise ArgumentError(f"{name}: got {part}, wanted a number in [0, 1]")
     for name, size in (("atoms", atoms), ("layers", layers)):
         check_count(name, size)
     # a part such as 0.29 of 100 is 28.999…

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.types import check_count, check_shape
+from ebmjax.checks import ArgumentError, check_count, check_shape
 
 
 class Codes(NamedTuple):
@@ -85,7 +85,7 @@ def check_support(
     ...     step: Any
     >>> check_support(jnp.arange(2), Weights(jnp.ones(3)), (0,), None)
     Traceback (most recent call last):
-    ValueError: support: got shape (2,), wanted (3,)
+    ebmjax.checks.ArgumentError: support: got shape (2,), wanted (3,)
     """
     if support is not None:
         check_shape("support", support, (_count(weights, ranks, layers),))
@@ -96,12 +96,14 @@ def _count(weights, ranks, layers):
     count = layers
     for name, array, rank in zip(weights._fields, weights, ranks, strict=True):
         if jnp.ndim(array) not in (rank, rank + 1):
-            raise ValueError(f"{name}: got {jnp.ndim(array)} axes, wanted {rank}, or {rank + 1} with one value a layer")
+            raise ArgumentError(
+                f"{name}: got {jnp.ndim(array)} axes, wanted {rank}, or {rank + 1} with one value a layer"
+            )
         if jnp.ndim(array) == rank + 1:
             count = array.shape[0] if count is None else count
             if array.shape[0] != count:
-                raise ValueError(f"{name}: got {array.shape[0]} layers, wanted {count}")
+                raise ArgumentError(f"{name}: got {array.shape[0]} layers, wanted {count}")
     if count is None:
-        raise ValueError("layers: got None, wanted a number, for all weights are shared")
+        raise ArgumentError("layers: got None, wanted a number, for all weights are shared")
     check_count("layers", count)
     return count

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax import random_bits
+from ebmjax.checks import ArgumentError, check_beta, check_units
 from ebmjax.energies import ising
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Beta, Kernel, check_units
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Beta, Kernel
 
 
 class State(NamedTuple):
@@ -57,14 +58,16 @@ def checkerboard(
     down, right = ising.split(coupling[0]), ising.split(coupling[1])
     up, left = ising.split(jnp.roll(coupling[0], 1, 0)), ising.split(jnp.roll(coupling[1], 1, 1))
 
-    def init(position: ising.Sublattices) -> State:
+    def init(position: ising.Sublattices, rng_key: Key[Array, ""] | None = None) -> State:
         check_units("position", position, SPINS)
         if position[0].shape != field[0].shape:
-            raise ValueError(f"position: got parts of {position[0].shape}, wanted {field[0].shape}, as of ising.split")
+            raise ArgumentError(
+                f"position: got parts of {position[0].shape}, wanted {field[0].shape}, as of ising.split"
+            )
         return State(position)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(key, 4)])
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(rng_key, 4)])
         uniforms = (words >> np.uint32(8)).astype(field[0].dtype) * 2.0**-24 + 2.0**-25
         parts = _sweep(jnp.asarray(beta, field[0].dtype), field, (up, down, left, right), uniforms, state.position)
         turned = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]

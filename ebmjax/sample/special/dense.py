@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax import random_bits
+from ebmjax.checks import ArgumentError, check_beta, check_count, check_units
 from ebmjax.energies import hopfield
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Alphabet, Beta, Kernel, check_count, check_units
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Alphabet, Beta, Kernel
 
 
 class State(NamedTuple):
@@ -76,16 +77,16 @@ def dense(params: hopfield.Params, beta: Beta, alphabet: Alphabet = SPINS, block
         new = jax.lax.scan(unit, fields, (jnp.arange(size), within, old, uniforms))[1]
         return jax.lax.dynamic_update_slice_in_dim(position, new, start, 0)
 
-    def init(position: Float[Array, "units chains"]) -> State:
+    def init(position: Float[Array, "units chains"], rng_key: Key[Array, ""] | None = None) -> State:
         if position.ndim != 2 or position.shape[0] != units:
-            raise ValueError(f"position: got shape {position.shape}, wanted ({units}, chains)")
+            raise ArgumentError(f"position: got shape {position.shape}, wanted ({units}, chains)")
         check_units("position", position, alphabet)
         return State(position)
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         chains = state.position.shape[1]
         full = units // block * block
-        uniforms = random_bits.uniform(key, (units, chains)).astype(state.position.dtype)
+        uniforms = random_bits.uniform(rng_key, (units, chains)).astype(state.position.dtype)
         starts = jnp.arange(0, full, block)
         position, _ = jax.lax.scan(
             lambda position, start_and_draws: (update(position, start_and_draws[0], block, start_and_draws[1]), None),

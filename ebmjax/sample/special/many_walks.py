@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from ebmjax import random_bits
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import Beta, Energy, Kernel, Scalar, check_not_negative
+from ebmjax.checks import ArgumentError, check_beta, check_not_negative
+from ebmjax.temperature import reduced
+from ebmjax.types import Beta, Energy, Kernel, Scalar
 
 
 class State(NamedTuple):
@@ -61,15 +62,15 @@ def random_walk(energy: Energy, beta: Beta, scale: Scalar) -> Kernel:
     check_not_negative("scale", scale)
     energies = jax.vmap(energy, in_axes=-1, out_axes=-1)
 
-    def init(position: Array) -> State:
+    def init(position: Array, rng_key: Key[Array, ""] | None = None) -> State:
         if not jnp.issubdtype(position.dtype, jnp.floating):
             raise TypeError(f"position: got dtype {position.dtype}, wanted floats")
         if position.ndim == 0:
-            raise ValueError("position: got shape (), wanted (*shape, chains)")
+            raise ArgumentError("position: got shape (), wanted (*shape, chains)")
         return State(position, energies(position))
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        noise, bound = _draw(key, state.position.shape)
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        noise, bound = _draw(rng_key, state.position.shape)
         proposed = state.position + jnp.asarray(scale).astype(state.position.dtype) * noise.astype(state.position.dtype)
         new = energies(proposed)
         change = new - state.energy

@@ -23,9 +23,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax import random_bits
+from ebmjax.checks import ArgumentError, check_beta, check_units
 from ebmjax.energies import ising
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Beta, Kernel, Scalar, check_units
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Beta, Kernel, Scalar
 
 Words = tuple[UInt32[Array, "half_rows half_columns words"], ...]
 """The four sublattices, packed."""
@@ -84,7 +85,7 @@ def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
     [(2, 3, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2)]
     """
     if spins.shape[0] == 0 or spins.shape[0] % LANES:
-        raise ValueError(f"spins: got {spins.shape[0]} chains, wanted a multiple of {LANES}, a bit of a word each")
+        raise ArgumentError(f"spins: got {spins.shape[0]} chains, wanted a multiple of {LANES}, a bit of a word each")
     return ising.split(jnp.moveaxis(_pack(spins), 0, -1))
 
 
@@ -106,7 +107,7 @@ def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
     """
     rows, columns = spins.shape
     if rows == 0 or rows % (2 * LANES):
-        raise ValueError(f"spins: got {rows} rows, wanted a multiple of {2 * LANES}: 32 strips with even sides")
+        raise ArgumentError(f"spins: got {rows} rows, wanted a multiple of {2 * LANES}: 32 strips with even sides")
     return ising.split(_pack(spins.reshape(LANES, rows // LANES, columns))[0][..., None])
 
 
@@ -137,7 +138,7 @@ def _unpack(words):
 def _kernel(coupling, beta, bits, precision, before, after):
     check_beta(beta)
     if not 1 <= precision <= 24:
-        raise ValueError(f"precision: got {precision}, wanted 1 to 24 random words an update")
+        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 random words an update")
     coupling = jnp.asarray(coupling, jnp.float32)
     strength = reduced(jnp.abs(coupling), beta)
     # a negative coupling turns a probability p into 1 - p, whose digits are the opposite ones
@@ -152,14 +153,14 @@ def _kernel(coupling, beta, bits, precision, before, after):
             rare = [_majority(random[digit], r, digits[digit]) for r, (digits, _) in zip(rare, odds, strict=True)]
         return _heat_bath(neighbours, rare, random[precision - 1])
 
-    def step(key: Key[Array, ""], state: State) -> tuple[State, None]:
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, None]:
         rows, columns, words = state.position[0].shape
         sublattices = [part.reshape(rows, columns * words) for part in state.position]
         up_of = lambda x: jnp.concatenate([before(x[-1:]), x[:-1]])
         down_of = lambda x: jnp.concatenate([x[1:], after(x[:1])])
         left_of = lambda x: jnp.concatenate([x[:, -words:], x[:, :-words]], axis=1)
         right_of = lambda x: jnp.concatenate([x[:, words:], x[:, :words]], axis=1)
-        for index, part in zip((0, 3, 1, 2), jax.random.split(key, 4), strict=True):
+        for index, part in zip((0, 3, 1, 2), jax.random.split(rng_key, 4), strict=True):
             row, column = divmod(index, 2)
             vertical, horizontal = sublattices[index ^ 2], sublattices[index ^ 1]
             sublattices[index] = drawn(
@@ -171,7 +172,7 @@ def _kernel(coupling, beta, bits, precision, before, after):
             )
         return State(tuple(part.reshape(rows, columns, words) for part in sublattices)), None
 
-    return Kernel(State, step)
+    return Kernel(lambda position, rng_key=None: State(position), step)
 
 
 def _digits(probability, precision, inverted):

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from ebmjax.checks import ArgumentError, check_beta, check_shape, check_units, is_static
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.sample import gibbs
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import BITS, Beta, Kernel, check_shape, check_units, is_static
+from ebmjax.temperature import reduced
+from ebmjax.types import BITS, Beta, Kernel
 
 Position = tuple[Float[Array, " visible"], Float[Array, " hidden"]]
 """(visible, hidden)."""
@@ -71,7 +72,7 @@ def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
     """
     check_beta(beta)
     if is_static(beta) and float(beta) == 0:
-        raise ValueError("beta: got 0.0, wanted an inverse temperature above 0, where Gaussian units have a law")
+        raise ArgumentError("beta: got 0.0, wanted an inverse temperature above 0, where Gaussian units have a law")
 
     def hidden(key: Key[Array, ""], position: Position) -> Position:
         visible, _ = position
@@ -195,7 +196,7 @@ def _kernel(params: Any, draws: list[Draw], reals: bool = False, classes: int = 
     """`gibbs.alternate`, with what is known of the first position checked."""
     kernel = gibbs.alternate(draws)
 
-    def init(position: Position) -> gibbs.State:
+    def init(position: Position, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         visible, hidden = position
         check_shape("visible", visible, params.visible_bias.shape)
         check_shape("hidden", hidden, params.hidden_bias.shape)
@@ -203,7 +204,9 @@ def _kernel(params: Any, draws: list[Draw], reals: bool = False, classes: int = 
         if not reals:
             check_units("visible", visible, BITS)
         if classes and is_static(visible) and np.sum(np.asarray(visible)[-classes:]) != 1:
-            raise ValueError(f"visible: got a label of {np.asarray(visible)[-classes:].tolist()}, wanted one unit on")
+            raise ArgumentError(
+                f"visible: got a label of {np.asarray(visible)[-classes:].tolist()}, wanted one unit on"
+            )
         return kernel.init((visible, hidden))
 
     return Kernel(init, kernel.step)

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ebmjax.checks import ArgumentError, check_beta, check_shape, check_units
 from ebmjax.energies import hopfield
 from ebmjax.sample import gibbs
-from ebmjax.temperature import check_beta, reduced
-from ebmjax.types import SPINS, Beta, Kernel, check_shape, check_units
+from ebmjax.temperature import reduced
+from ebmjax.types import SPINS, Beta, Kernel
 
 
 def sweep(params: hopfield.Params, beta: Beta, sites: Int[np.ndarray, " visits"] | None = None) -> Kernel:
@@ -45,17 +46,17 @@ def sweep(params: hopfield.Params, beta: Beta, sites: Int[np.ndarray, " visits"]
     units = params.bias.shape[0]
     sites = np.arange(units) if sites is None else np.asarray(sites)
     if sites.ndim != 1 or sites.size == 0 or sites.min() < 0 or sites.max() >= units:
-        raise ValueError(f"sites: got {sites.tolist()}, wanted at least one index of 0 to {units - 1}")
+        raise ArgumentError(f"sites: got {sites.tolist()}, wanted at least one index of 0 to {units - 1}")
 
-    def init(position: Float[Array, " units"]) -> gibbs.State:
+    def init(position: Float[Array, " units"], rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         check_shape("position", position, (units,))
         check_units("position", position, SPINS)
         return gibbs.State(position)
 
-    def step(key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
+    def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
         # one draw of random numbers a sweep: a key a visit costs more than the visit
         dtype = state.position.dtype
-        uniform = jax.random.uniform(key, sites.shape, dtype) + jnp.asarray(2.0**-25, dtype)
+        uniform = jax.random.uniform(rng_key, sites.shape, dtype) + jnp.asarray(2.0**-25, dtype)
         thresholds = jnp.log(uniform) - jnp.log1p(-uniform)
 
         def visit(spins, site_and_threshold):

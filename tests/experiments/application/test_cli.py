@@ -113,7 +113,7 @@ def run(config: Config, report: Report) -> None:
     data = jnp.linspace(0.0, 1.0, 6)
     for name in ("first", "second"):
         trained, _ = train_resumable(
-            report.checkpoints / name, learner, report.key(), jnp.array(0.0), data, 2, 6, every=2, healthy=healthy
+            report.key(), learner, jnp.array(0.0), data, 2, 6, report.checkpoints / name, every=2, healthy=healthy
         )
         for epoch, loss in enumerate(trained.metrics.learner.loss):
             report.metrics(training=name, epoch=epoch, loss=loss)

@@ -50,7 +50,7 @@ def test_an_explosion_is_stopped_kept_on_disk_and_said(tmp_path, capsys):
     report.finish()
     assert json.loads((tmp_path / "summary.json").read_text())["diverged"] == ["growing"]
     assert "diverged after 6 updates" in (tmp_path / "report.html").read_text()
-    progress, _ = begin(growing(2.0), jax.random.key(0), jnp.array(1.0), 15)
+    progress, _ = begin(jax.random.key(0), growing(2.0), jnp.array(1.0), 15)
     found = checkpoint.restore(
         tmp_path / "checkpoints" / "growing",
         (progress, {"value": np.zeros(6, np.float32), "too large to sum": np.zeros(6)}),

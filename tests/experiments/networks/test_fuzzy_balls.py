@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ebmjax.types import Gaussian
+from ebmjax.gaussian import Gaussian
 from experiments.networks import fuzzy_balls
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ebmjax.energies import boltzmann
 from ebmjax.energies.boltzmann import Units
-from ebmjax.learn.contrast.boltzmann_phases import clamped, free, seen_free_energy, short
+from ebmjax.learn.contrast.boltzmann_phases import clamped, contrastive_divergence, free_running, observed_free_energy
 
 UNITS = Units(np.array([5, 0, 3]), np.array([4, 2]), np.array([6, 1]))
 ORDER = (5, 0, 3, 6, 1)  # of what is seen
@@ -34,7 +34,9 @@ def test_the_free_energy_sums_over_the_hidden_units(x64, beta):
     truth = {0.0: heights.mean(), np.inf: heights.min()}
     if beta not in truth:
         truth[beta] = -np.log(np.exp(-beta * heights).mean()) / beta
-    np.testing.assert_allclose(seen_free_energy(UNITS, beta)(params, SEEN[0].astype(float)), truth[beta], rtol=1e-12)
+    np.testing.assert_allclose(
+        observed_free_energy(UNITS, beta)(params, SEEN[0].astype(float)), truth[beta], rtol=1e-12
+    )
 
 
 def test_clamped_units_stay_and_hidden_ones_do_not():
@@ -45,13 +47,13 @@ def test_clamped_units_stay_and_hidden_ones_do_not():
 
 
 def test_free_chains_go_on_and_short_ones_begin_at_the_data():
-    params, phase = machine(), free(UNITS, 0.5, chains=6, steps=1)
+    params, phase = machine(), free_running(UNITS, 0.5, chains=6, steps=1)
     memory = phase.init(jax.random.key(0), params)
     states, memory = phase.sample(jax.random.key(1), params, memory, SEEN)
     assert (states == memory).all()
     assert states.shape == (6, 7)
     frozen = jax.tree.map(jnp.zeros_like, params)._replace(bias=jnp.full(7, 100.0))
-    assert (short(UNITS, 1.0, 1).sample(jax.random.key(0), frozen, None, SEEN)[0] == 1).all()
+    assert (contrastive_divergence(UNITS, 1.0, 1).sample(jax.random.key(0), frozen, None, SEEN)[0] == 1).all()
 
 
 def test_a_reconstruction_answers_to_hidden_units_that_saw_the_sample():
@@ -59,18 +61,22 @@ def test_a_reconstruction_answers_to_hidden_units_that_saw_the_sample():
     pair = boltzmann.Params(jnp.array([[0.0, 9.0], [9.0, 0.0]]), jnp.zeros(2))
     units = Units(np.array([0]), np.array([1]), np.array([], int))
     batch = jnp.where(jnp.arange(100)[:, None] % 3 == 0, 1.0, -1.0)
-    states, _ = short(units, 1.0, 1).sample(jax.random.key(0), pair, None, batch)
+    states, _ = contrastive_divergence(units, 1.0, 1).sample(jax.random.key(0), pair, None, batch)
     assert (states[:, :1] == batch).all()
 
 
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match=r"units: got the spins"):
-        seen_free_energy(UNITS, 1.0)(boltzmann.init(jax.random.key(0), 9), SEEN[0])
+        observed_free_energy(UNITS, 1.0)(boltzmann.init(jax.random.key(0), 9), SEEN[0])
     with pytest.raises(ValueError, match=r"units: got the spins"):
         clamped(UNITS, 1.0, 1).sample(jax.random.key(0), boltzmann.init(jax.random.key(0), 9), None, SEEN)
     with pytest.raises(ValueError, match=r"seen: got shape \(4,\), wanted \(5,\)"):
-        seen_free_energy(UNITS, 1.0)(machine(), SEEN[0, :4])
-    for make in (lambda: clamped(UNITS, -1.0, 1), lambda: free(UNITS, -1.0, 1, 1), lambda: short(UNITS, -1.0, 1)):
+        observed_free_energy(UNITS, 1.0)(machine(), SEEN[0, :4])
+    for make in (
+        lambda: clamped(UNITS, -1.0, 1),
+        lambda: free_running(UNITS, -1.0, 1, 1),
+        lambda: contrastive_divergence(UNITS, -1.0, 1),
+    ):
         with pytest.raises(ValueError, match=r"beta: got -1\.0"):
             make()
     with pytest.raises(ValueError, match="steps: got 0, wanted at least 1"):

@@ -16,10 +16,17 @@ from ebmjax import binary_cube, spin_cube, train
 from ebmjax.energies import boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.boltzmann import Units
-from ebmjax.learn.contrast.boltzmann_phases import clamped, free, seen_free_energy, short, symmetric, whole
+from ebmjax.learn.contrast import boltzmann_phases
+from ebmjax.learn.contrast.boltzmann_phases import (
+    clamped,
+    free_running,
+    observed_free_energy,
+    symmetric_updates,
+    whole_state,
+)
 from ebmjax.learn.contrast.centering import Means, centering
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.phases import from_data, observed, persistent, tempered, viewed
+from ebmjax.learn.contrast.phases import contrastive_divergence, observed, persistent, persistent_tempering, viewed
 from ebmjax.losses.contrast import contrast
 from ebmjax.losses.likelihood import conditional_negative_log_likelihood, negative_log_likelihood
 from ebmjax.sample.special import restricted as sweeps
@@ -85,7 +92,7 @@ def z_scores(estimates, truth):
 
 def exact_gradient(units, params, batch):
     space = spin_cube(len(units.visible) + len(units.label))
-    return jax.grad(negative_log_likelihood(seen_free_energy(units, BETA), space, BETA))(params, batch)
+    return jax.grad(negative_log_likelihood(observed_free_energy(units, BETA), space, BETA))(params, batch)
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -94,7 +101,7 @@ def test_boltzmann_machines_have_the_likelihood_gradient(x64, name):
     params, batch = machine(size(units)), samples(units)
     truth = exact_gradient(units, params, batch)
     estimates = stochastic_gradients(
-        boltzmann.energy, clamped(units, BETA, 20), free(units, BETA, 20, 40), params, batch
+        boltzmann.energy, clamped(units, BETA, 20), free_running(units, BETA, 20, 40), params, batch
     )
     z = z_scores(estimates, truth)
     assert np.abs(z).max() < LIMIT
@@ -106,13 +113,13 @@ def test_learning_pictures_of_a_label_has_the_conditional_gradient(x64):
     """P(v | c): the label is held in both phases, and the negatives have forgotten everything else."""
     units = MACHINES["labelled"]
     params, batch = machine(size(units), seed=1), samples(units)
-    free_energy = seen_free_energy(units, BETA)
+    free_energy = observed_free_energy(units, BETA)
     given = lambda params, label, visible: free_energy(params, jnp.concatenate([visible, label]))
     nll = conditional_negative_log_likelihood(given, spin_cube(3), BETA)
     truth = jax.grad(nll)(params, (batch[:, 3:], batch[:, :3]))
     sites = np.concatenate([units.hidden, units.visible])
-    start = lambda key, seen: whole(units, seen, jax.random.rademacher(key, (2,), seen.dtype))
-    negative = from_data(lambda params: sweep(params, BETA, sites), start, 40)
+    start = lambda key, seen: whole_state(units, seen, jax.random.rademacher(key, (2,), seen.dtype))
+    negative = contrastive_divergence(lambda params: sweep(params, BETA, sites), start, 40)
     estimates = stochastic_gradients(boltzmann.energy, clamped(units, BETA, 20), negative, params, batch, 4 * REPLICAS)
     coupled = estimates.std(axis=0) > 0  # a label's own bias, and the coupling of two labels, do not matter
     assert (~coupled).sum() == 3
@@ -138,9 +145,9 @@ def of_pair(params):
 
 
 PHASES = {
-    "from data, mixed": from_data(binary, zeros_and, 60),
+    "from data, mixed": contrastive_divergence(binary, zeros_and, 60),
     "persistent": persistent(binary, coins, 12, 60),
-    "tempered": tempered(of_pair, sweeps.binary, jnp.array([0.0, 0.35, BETA]), coins, 12, 20),
+    "tempered": persistent_tempering(of_pair, sweeps.binary, jnp.array([0.0, 0.35, BETA]), coins, 12, 20),
 }
 
 
@@ -170,7 +177,7 @@ def test_contrastive_divergence_is_biased_and_the_less_the_longer_it_runs(x64):
     truth = restricted_truth(params, batch)
     bias, worst = {}, {}
     for steps in (1, 10, 300):
-        negative = viewed(from_data(binary, zeros_and, steps), lambda params, pair: pair[0])
+        negative = viewed(contrastive_divergence(binary, zeros_and, steps), lambda params, pair: pair[0])
         estimates = stochastic_gradients(free_energy, observed(), negative, params, batch)
         bias[steps] = np.linalg.norm(estimates.mean(axis=0) - independent(truth))
         worst[steps] = np.abs(z_scores(estimates, truth)).max()
@@ -186,7 +193,7 @@ def test_so_is_that_of_a_machine_with_hidden_units(x64):
     truth = exact_gradient(units, params, batch)
     worst = []
     for steps in (1, 60):
-        negative = short(units, BETA, steps)
+        negative = boltzmann_phases.contrastive_divergence(units, BETA, steps)
         estimates = stochastic_gradients(boltzmann.energy, clamped(units, BETA, 20), negative, params, batch)
         worst.append(np.abs(z_scores(estimates, truth)).max())
     assert worst[0] > 10
@@ -200,10 +207,10 @@ def test_learning_reaches_the_best_likelihood_under_jit_and_vmap():
     random = np.random.default_rng(0)
     rows = np.array([[1, 1, -1, -1], [-1, -1, 1, 1], [1, -1, 1, -1]])
     data = jnp.asarray(np.where(random.random((60, 4)) < 0.1, -1, 1) * np.repeat(rows, 20, 0), jnp.float32)
-    optimizer = symmetric(optax.adam(optax.linear_schedule(0.05, 0.0, 400)))
-    learner = contrastive(boltzmann.energy, clamped(units, BETA, 3), free(units, BETA, 50, 2), optimizer)
-    nll = negative_log_likelihood(seen_free_energy(units, BETA), spin_cube(4), BETA)
-    run = lambda key: train(learner, key, boltzmann.init(key, 6), data, batch_size=60, epochs=400)
+    optimizer = symmetric_updates(optax.adam(optax.linear_schedule(0.05, 0.0, 400)))
+    learner = contrastive(boltzmann.energy, clamped(units, BETA, 3), free_running(units, BETA, 50, 2), optimizer)
+    nll = negative_log_likelihood(observed_free_energy(units, BETA), spin_cube(4), BETA)
+    run = lambda key: train(key, learner, boltzmann.init(key, 6), data, batch_size=60, epochs=400)
     keys = jax.random.split(jax.random.key(0), 3)
     trained = jax.jit(jax.vmap(run))(keys)
     assert trained.metrics.finite.all()
@@ -226,7 +233,7 @@ def test_adam_alone_makes_whole_steps_of_a_rounding():
     rounding = boltzmann.Params(6e-8 * jnp.eye(3) + jnp.ones((3, 3)).at[0, 1].add(1e-7), jnp.ones(3))
     rounding = rounding._replace(weights=rounding.weights - jnp.diag(jnp.ones(3)))
     moved = {}
-    for name, optimizer in (("plain", optax.adam(0.1)), ("symmetric", symmetric(optax.adam(0.1)))):
+    for name, optimizer in (("plain", optax.adam(0.1)), ("symmetric", symmetric_updates(optax.adam(0.1)))):
         updates: Any = optimizer.update(rounding, optimizer.init(params))[0]
         moved[name] = updates.weights
     assert jnp.abs(jnp.diagonal(moved["plain"])).min() > 0.05

@@ -11,15 +11,7 @@ import pytest
 from ebmjax import binary_cube, log_partition
 from ebmjax.energies import deep_boltzmann as dbm
 from ebmjax.energies import restricted_boltzmann as rbm
-from ebmjax.learn.contrast.greedy import (
-    Copies,
-    compose,
-    contrastive_divergence,
-    copies_of,
-    hidden_means,
-    pretrain,
-    tied,
-)
+from ebmjax.learn.contrast.greedy import Copies, compose, copied_machine, copies_of, hidden_means, pretrain, tied
 
 DATA = np.repeat([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]], 8, axis=0)
 
@@ -97,7 +89,7 @@ def test_a_layer_hears_half_of_both_machines_that_it_is_in(x64):
 @pytest.mark.optax
 @pytest.mark.parametrize("sizes", [(5,), (5, 4), (4, 4, 3)])
 def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):
-    learner_of_layer = lambda copies: contrastive_divergence(copies, optax.sgd(0.1, momentum=0.9))
+    learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1, momentum=0.9))
     run = lambda key: pretrain(key, jnp.asarray(DATA, float), sizes, learner_of_layer, batch_size=16, epochs=400)
     params = jax.jit(run)(jax.random.key(0))
     dbm.check(params)
@@ -108,7 +100,7 @@ def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):
 
 
 def test_bad_arguments_are_refused_by_name():
-    learner_of_layer = lambda copies: contrastive_divergence(copies, optax.sgd(0.1))
+    learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1))
     for sizes in ((), (2, 0)):
         with pytest.raises(ValueError, match="sizes: got"):
             pretrain(jax.random.key(0), jnp.ones((4, 3)), sizes, learner_of_layer, 2, 1)

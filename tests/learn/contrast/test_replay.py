@@ -16,7 +16,8 @@ from jaxtyping import Array
 
 from ebmjax import train
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.phases import observed, persistent, replay
+from ebmjax.learn.contrast.phases import observed, persistent
+from ebmjax.learn.contrast.replay import replay
 from ebmjax.losses.contrast import penalized_contrast
 from ebmjax.sample.langevin import mala, unadjusted
 from ebmjax.types import Kernel
@@ -115,7 +116,7 @@ def learned(step_size):
     kernel = lambda w: unadjusted(partial(energy, w), BETA, step_size)
     learner = contrastive(energy, observed(), replay(kernel, normal, 32, 5, 0.05), optax.sgd(0.05), loss=loss)
     data = jax.random.normal(jax.random.key(2), (64, 2))
-    run = lambda key: train(learner, key, jnp.array(1.0), data, batch_size=32, epochs=20)
+    run = lambda key: train(key, learner, jnp.array(1.0), data, batch_size=32, epochs=20)
     return jax.jit(run)(jax.random.key(0))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.learn.dictionaries import convolutional_dictionary as learning
@@ -45,7 +46,7 @@ def test_planted_kernels_come_back_from_noise(channels):
     noisy = coding.normalized(coding.Params(truth.kernels + start(channels).kernels))
     assert likeness(noisy, truth).min() < 0.8
     learner = learning.convolutional(SOLVE, l1(0.01), optax.adam(0.01))
-    trained = jax.jit(lambda key: train(learner, key, noisy, pictures, 8, 40))(jax.random.key(0))
+    trained = jax.jit(lambda key: train(key, learner, noisy, pictures, 8, 40))(jax.random.key(0))
     assert trained.metrics.finite.all()
     energy = trained.metrics.learner.energy
     assert energy[-1].mean() < 0.7 * energy[0].mean()
@@ -121,14 +122,14 @@ def test_the_encoder_learns_to_foresee_the_code():
     _, pictures = planted()
     learner = learning.predictive(SOLVE, l1(0.02), 0.5, optax.adam(0.02))
     key = jax.random.key(0)
-    trained = jax.jit(lambda key: train(learner, key, learning.init_coder(start()), pictures, 8, 60))(key)
+    trained = jax.jit(lambda key: train(key, learner, learning.init_coder(start()), pictures, 8, 60))(key)
     metrics = trained.metrics.learner
     assert trained.metrics.finite.all()
     assert metrics.encoder[-1].mean() < 0.3 * metrics.encoder[0].mean()
     assert metrics.energy[-1].mean() < 0.5 * metrics.energy[0].mean()
     np.testing.assert_allclose(norms(trained.params.decoder), 1, rtol=1e-5)
     # the guess alone explains most of a picture
-    guess = jax.vmap(lambda y: coding.encode(trained.params.encoder, y))(pictures)
+    guess = jax.vmap(lambda y: convolutional_encoder.encode(trained.params.encoder, y))(pictures)
     left = jnp.asarray(jax.vmap(partial(coding.misfit, trained.params.decoder))(pictures, guess))
     assert left.mean() < 0.25 * (pictures**2).sum(axis=(1, 2)).mean() / 2
 

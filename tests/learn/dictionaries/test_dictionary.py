@@ -61,7 +61,7 @@ def test_the_energy_falls_and_columns_keep_unit_length(name):
     _, data = planted(jax.random.key(0), 512)
     params = sparse_coding.init(jax.random.key(1), 16, 24)
     batch_size, epochs = (512, 20) if name == "alternate" else (64, 10)
-    trained = train(LEARNERS[name], jax.random.key(2), params, data, batch_size, epochs)
+    trained = train(jax.random.key(2), LEARNERS[name], params, data, batch_size, epochs)
     metrics = trained.metrics.learner
     assert metrics.energy[-1].mean() < 0.7 * metrics.energy[0, 0]
     assert (metrics.converged == 1).all()
@@ -76,7 +76,7 @@ def test_a_planted_dictionary_is_found():
     params = sparse_coding.from_data(jax.random.key(1), data, 24)
     overlap = lambda params: jnp.abs(truth.dictionary.T @ params.dictionary).max(axis=1)
     learner = dictionary.online(lambda params, batch: coordinate.encode(params, l1(0.2), batch))
-    trained = train(learner, jax.random.key(2), params, data, 100, 8)
+    trained = train(jax.random.key(2), learner, params, data, 100, 8)
     assert (overlap(trained.params) > 0.97).all()
     assert (overlap(params) > 0.97).mean() < 0.5
 
@@ -141,4 +141,4 @@ def test_bad_arguments_are_named():
         dictionary.descent(ENCODE, optax.sgd(0.1), patience=0)
     params = sparse_coding.init(jax.random.key(0), 4, 3)
     with pytest.raises(ValueError, match="data: got batches of shape"):
-        train(dictionary.online(ENCODE), jax.random.key(0), params, jnp.ones((8, 5)), 4, 1)
+        train(jax.random.key(0), dictionary.online(ENCODE), params, jnp.ones((8, 5)), 4, 1)

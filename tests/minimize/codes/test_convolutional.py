@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso
 
+from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import elastic_net, l1, non_negative
 from ebmjax.minimize.codes.convolutional import admm
@@ -75,7 +76,7 @@ def test_the_gap_holds_at_every_step(x64, channels, regularizer):
 
 def test_both_solvers_agree_near_a_prediction(x64):
     params, y, z = example(coding.periodic, (3,))
-    near = coding.predicted(l1(0.3), 0.2 * z, 0.5)
+    near = convolutional_encoder.predicted(l1(0.3), 0.2 * z, 0.5)
     by_admm = jax.jit(lambda z: admm(params, near, y, z, max_steps=2000, tolerance=1e-10))(0.2 * z)
     smooth = partial(coding.misfit, params, y)
     bound = coding.lipschitz(params, z.shape[1:])

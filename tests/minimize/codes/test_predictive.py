@@ -80,7 +80,7 @@ def test_dictionary_and_encoder_learn_together():
     data = _samples(512)
     learner = decomposition(_solve, PULL, optax.adam(3e-3))
     start = Params(DICTIONARY, ENCODER)
-    trained = jax.jit(lambda key: train(learner, key, start, data, 64, 40))(jax.random.key(7))
+    trained = jax.jit(lambda key: train(key, learner, start, data, 64, 40))(jax.random.key(7))
     assert trained.metrics.finite.all()
     metrics = trained.metrics.learner
     assert float(metrics.loss[-1].mean()) < 0.8 * float(metrics.loss[0].mean())

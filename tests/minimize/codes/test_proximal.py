@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ebmjax.checks import is_static
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import elastic_net, group, l1, non_negative
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.codes.admm import admm
 from ebmjax.minimize.codes.coordinate import coordinate_descent
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, is_static
+from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 
 LIPSCHITZ_SOLVERS = {
     "ista": proximal.ista,

@@ -11,6 +11,7 @@ import pytest
 from ebmjax import gradient, train
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1, shrink
+from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.unrolled import lista
@@ -122,8 +123,8 @@ def test_training_on_codes_halves_the_error_of_ista(init, infer, own):
     y, codes = _data(512)
     weights = init(PARAMS, 0.1)
     weights = per_layer(weights, LAYERS) if own else weights
-    loss = energy_loss(lista.supervised(lambda weights, y: infer(weights, y, LAYERS).last))
-    run = jax.jit(lambda key: train(gradient(loss, optax.adam(3e-3)), key, weights, (y, codes), 64, 20))
+    loss = energy_loss(inferred_codes.supervised(lambda weights, y: infer(weights, y, LAYERS).last))
+    run = jax.jit(lambda key: train(key, gradient(loss, optax.adam(3e-3)), weights, (y, codes), 64, 20))
     trained = run(jax.random.key(4))
     assert trained.metrics.finite.all()
     assert float(loss(trained.params, (y, codes))) < 0.5 * float(loss(weights, (y, codes)))
@@ -134,8 +135,8 @@ def test_training_on_the_energy_comes_nearer_to_the_least():
     y, _ = _data(512)
     energy = partial(sparse_coding.energy, PARAMS, l1(0.1))
     weights = lista.init_lista(PARAMS, 0.1)
-    loss = energy_loss(lista.unsupervised(lambda weights, y: lista.lista(weights, y, 3).last, energy))
-    trained = jax.jit(lambda key: train(gradient(loss, optax.adam(1e-3)), key, weights, y, 64, 30))(jax.random.key(5))
+    loss = energy_loss(inferred_codes.unsupervised(lambda weights, y: lista.lista(weights, y, 3).last, energy))
+    trained = jax.jit(lambda key: train(key, gradient(loss, optax.adam(1e-3)), weights, y, 64, 30))(jax.random.key(5))
     exact = lambda y: proximal.fista_restarted(
         partial(sparse_coding.misfit, PARAMS, y), l1(0.1), jnp.zeros(20), sparse_coding.lipschitz(PARAMS)
     )

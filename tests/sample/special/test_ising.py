@@ -44,7 +44,7 @@ def test_checkerboard_has_the_energy_and_magnetization_of_the_transfer_matrix(be
     def run(key):
         start_key, steps_key = jax.random.split(key)
         start = ising.split(jax.random.rademacher(start_key, lattice, jnp.float32))
-        _, (positions, _) = trajectory(kernel, steps_key, start, 300)
+        _, positions, _ = trajectory(steps_key, kernel, start, 300)
         spins = jax.vmap(ising.join)(positions)[100:]
         return jax.vmap(partial(ising.energy, uniform(field=field)))(spins).mean(), spins.sum(axis=(1, 2)).mean()
 
@@ -69,7 +69,7 @@ def test_multispin_chains_have_the_enumerated_law(coupling, bits):
     def run(key, beta):
         start_key, steps_key = jax.random.split(key)
         start = multispin.pack_chains(jax.random.rademacher(start_key, (64, 4, 4), jnp.float32))
-        _, (positions, _) = trajectory(multispin.chains(coupling, beta, bits, 8), steps_key, start, 1050)
+        _, positions, _ = trajectory(steps_key, multispin.chains(coupling, beta, bits, 8), start, 1050)
         spins = jax.vmap(multispin.unpack_chains)(positions)[50:]
         return jnp.swapaxes(spins.reshape(-1, 64, 16), 0, 1)
 
@@ -94,7 +94,7 @@ def test_multispin_lattice_is_one_lattice():
     def run(key):
         start_key, steps_key = jax.random.split(key)
         start = multispin.pack_lattice(jax.random.rademacher(start_key, (64, 4), jnp.float32))
-        _, (positions, _) = trajectory(kernel, steps_key, start, 300)
+        _, positions, _ = trajectory(steps_key, kernel, start, 300)
         spins = jax.vmap(multispin.unpack_lattice)(positions)[60:]
         return jax.vmap(partial(ising.energy, uniform()))(spins).mean()
 
@@ -110,10 +110,10 @@ def test_large_lattices_have_onsagers_energy_and_magnetization(beta):
     def run(key):
         start = multispin.pack_lattice(jnp.ones((256, 256)))
         burn_key, key = jax.random.split(key)
-        state, _ = repeat(kernel.step, burn_key, kernel.init(start), 1000)
+        state = repeat(burn_key, kernel, kernel.init(start), 1000).state
 
         def sample(state, key):
-            state, _ = repeat(kernel.step, key, state, 10)
+            state = repeat(key, kernel, state, 10).state
             spins = multispin.unpack_lattice(state.position)
             return state, (ising.energy(uniform(), spins) / spins.size, spins.mean())
 
@@ -210,7 +210,7 @@ def test_many_lattices_at_many_temperatures_are_those_one_by_one():
 
     def run(key, beta, spins):
         kernel = checkerboard(params, beta, (4, 6))
-        return ising.join(repeat(kernel.step, key, kernel.init(ising.split(spins)), 3)[0].position)
+        return ising.join(repeat(key, kernel, kernel.init(ising.split(spins)), 3).positions)
 
     together = jax.jit(jax.vmap(jax.vmap(run), (0, None, 0)))(keys, betas, spins)
     alone = jnp.stack([run(keys[i, j], betas[j], spins[i, j]) for i in range(5) for j in range(3)])

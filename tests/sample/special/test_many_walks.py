@@ -40,7 +40,7 @@ def test_the_noise_is_standard_normal(shape):
 def test_the_noise_of_a_step_and_of_its_chains_is_independent():
     """Correlations of coordinates, neighbouring chains and steps: 6 of them within 5 standard errors, 1 in 290,000."""
     kernel = random_walk(free, BETA, 1.0)
-    _, (path, _) = trajectory(kernel, jax.random.key(0), jnp.zeros((2, 20_000)), 3)
+    _, path, _ = trajectory(jax.random.key(0), kernel, jnp.zeros((2, 20_000)), 3)
     noise = np.diff(np.asarray(path), axis=0, prepend=0)
     first, second = noise[:, 0], noise[:, 1]
     pairs = [
@@ -74,7 +74,7 @@ def test_moves_are_accepted_by_the_rule_of_metropolis():
 
 
 def test_it_goes_downhill_at_zero_temperature():
-    _, (path, _) = trajectory(random_walk(energy, jnp.inf, 0.3), jax.random.key(0), jnp.ones((2, 5)), 100)
+    _, path, _ = trajectory(jax.random.key(0), random_walk(energy, jnp.inf, 0.3), jnp.ones((2, 5)), 100)
     levels = jax.vmap(jax.vmap(energy, -1))(path)
     assert (jnp.diff(levels, axis=0) <= 0).all()
     assert (levels[-1] < levels[0]).any()
@@ -82,7 +82,7 @@ def test_it_goes_downhill_at_zero_temperature():
 
 def test_a_position_that_is_forbidden_is_never_entered():
     wall = lambda x: jnp.where(x[0] > 0.5, jnp.inf, jnp.sum(x**2))
-    _, (path, info) = trajectory(random_walk(wall, BETA, 1.0), jax.random.key(0), jnp.zeros((2, 64)), 100)
+    _, path, info = trajectory(jax.random.key(0), random_walk(wall, BETA, 1.0), jnp.zeros((2, 64)), 100)
     assert (path[:, 0] <= 0.5).all()
     assert 0.1 < info.accepted.mean() < 0.9
 
@@ -103,7 +103,7 @@ def test_positions_may_be_matrices_of_any_precision(x64):
 
 def test_under_vmap_each_walk_is_the_same_as_alone():
     start = jnp.zeros((2, 9))
-    run = lambda key, beta: trajectory(random_walk(energy, beta, 0.5), key, start, 20)[1][0]
+    run = lambda key, beta: trajectory(key, random_walk(energy, beta, 0.5), start, 20).positions
     keys, betas = jax.random.split(jax.random.key(0), 3), jnp.array([0.0, 0.5, BETA])
     together = jax.jit(jax.vmap(run))(keys, betas)
     np.testing.assert_allclose(together[2], jax.jit(run)(keys[2], betas[2]), rtol=1e-5, atol=1e-6)
@@ -115,7 +115,7 @@ def test_a_sweep_compiles_once():
     @jax.jit
     @chex.assert_max_traces(n=1)
     def run(beta, scale):
-        return trajectory(random_walk(energy, beta, scale), jax.random.key(0), jnp.ones((2, 9)), 20)[1][0]
+        return trajectory(jax.random.key(0), random_walk(energy, beta, scale), jnp.ones((2, 9)), 20).positions
 
     ends = [run(jnp.float32(beta), jnp.float32(scale)) for beta in (0.0, 2.0, jnp.inf) for scale in (0.1, 1.0)]
     assert len({tuple(np.ravel(end)) for end in ends}) == 6

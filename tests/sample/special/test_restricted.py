@@ -33,8 +33,8 @@ def run(kernel, start, chains=64, steps=600, seed=0):
 
     def chain(key):
         burn_key, run_key = jax.random.split(key)
-        state, _ = repeat(kernel.step, burn_key, kernel.init(start), 50)
-        return trajectory(kernel, run_key, state.position, steps)[1][0]
+        state = repeat(burn_key, kernel, kernel.init(start), 50).state
+        return trajectory(run_key, kernel, state.position, steps).positions
 
     return jax.vmap(chain)(jax.random.split(unrolled(jax.random.key(seed)), chains))
 

@@ -9,7 +9,7 @@ import pytest
 
 from ebmjax import posterior, spin_cube
 from ebmjax.energies import hopfield
-from ebmjax.energies.composition import clamp
+from ebmjax.energies.clamp import clamp
 from ebmjax.loops import repeat
 from ebmjax.sample.special.single_site import sweep
 
@@ -30,7 +30,7 @@ def test_free_spins_have_the_law_given_the_held_ones(beta, sites):
     held[np.arange(6) if sites is None else sites] = False
     start = jnp.where(jnp.arange(6) % 2 == 0, 1.0, -1.0)
     kernel = sweep(params, beta, sites)
-    run = lambda key: repeat(kernel.step, key, kernel.init(start), SWEEPS)[0].position
+    run = lambda key: repeat(key, kernel, kernel.init(start), SWEEPS).positions
     states = np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), CHAINS)))
     assert (states[:, held] == np.asarray(start)[held]).all()
     drawn = states[:, ~held]

@@ -1,8 +1,10 @@
-"""How far samples are to be trusted: effective sample size, R-hat, acceptance, and distance from an exact law."""
+"""How far the draws of Markov chains are to be trusted: effective sample size, R-hat, acceptance."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
+
+from ebmjax.checks import ArgumentError
 
 
 def effective_sample_size(samples: Float[Array, "chains draws"]) -> Float[Array, ""]:
@@ -31,7 +33,7 @@ def effective_sample_size(samples: Float[Array, "chains draws"]) -> Float[Array,
     """
     chains, draws = samples.shape
     if draws < 4:
-        raise ValueError(f"samples: got {draws} draws, wanted at least 4")
+        raise ArgumentError(f"samples: got {draws} draws, wanted at least 4")
     total = chains * draws
     centred = samples - samples.mean(axis=1, keepdims=True)
     padded = jnp.fft.rfft(centred, 2 * draws, axis=1)
@@ -62,7 +64,7 @@ def r_hat(samples: Float[Array, "chains draws"]) -> Float[Array, ""]:
     """
     draws = samples.shape[1]
     if draws < 4:
-        raise ValueError(f"samples: got {draws} draws, wanted at least 4")
+        raise ArgumentError(f"samples: got {draws} draws, wanted at least 4")
     half = draws // 2
     halves = samples[:, : 2 * half].reshape(-1, half)
     within = halves.var(axis=1, ddof=1).mean()
@@ -77,52 +79,3 @@ def acceptance_rate(accepted: Bool[Array, "*steps"]) -> Float[Array, ""]:
     0.75
     """
     return accepted.astype(jnp.result_type(float)).mean()
-
-
-def z_scores(
-    samples: Float[Array, "chains draws moments"], truth: Float[Array, " moments"]
-) -> Float[Array, " moments"]:
-    """(mean - truth) / standard error of many moments, the error from the effective sample size of each.
-
-    For a right sampler each is close to a standard normal: with 55 moments one exceeds 4.5 once in 2,700 runs. Infinite
-    where a quantity never changes and is not what it should be; 0 where it is.
-
-    >>> draws = jax.random.normal(jax.random.key(0), (4, 1000, 3))
-    >>> bool(jnp.all(jnp.abs(z_scores(draws, jnp.zeros(3))) < 4.5))
-    True
-    """
-    count = jax.vmap(effective_sample_size, -1)(samples)
-    flat = samples.reshape(-1, samples.shape[-1])
-    error = flat.std(axis=0) / jnp.sqrt(count)
-    gap = flat.mean(axis=0) - truth
-    rounding = 1e-6 * (1 + jnp.abs(truth))
-    return jnp.where(error > 0, gap / jnp.where(error > 0, error, 1), jnp.where(jnp.abs(gap) < rounding, 0, jnp.inf))
-
-
-def law_moments(
-    units: Float[Array, "*batch units"], energies: Float[Array, "*batch"], bins: Float[Array, " edges"]
-) -> Float[Array, "*batch moments"]:
-    """What a sampler of binary units is judged by: every unit, every product of two, and the energy's histogram.
-
-    Args:
-        units: states.
-        energies: their energies.
-        bins: edges of the histogram; each of the edges - 1 bins counts as one moment, 1 where the energy is in it.
-
-    >>> law_moments(jnp.array([1.0, -1.0]), jnp.array(0.5), jnp.array([0.0, 1.0, 2.0])).tolist()
-    [1.0, -1.0, -1.0, 1.0, 0.0]
-    """
-    first, second = jnp.triu_indices(units.shape[-1], 1)
-    lower = energies[..., None] >= jnp.expand_dims(bins[:-1], tuple(range(energies.ndim)))
-    upper = energies[..., None] < jnp.expand_dims(bins[1:], tuple(range(energies.ndim)))
-    histogram = (lower & upper).astype(units.dtype)
-    return jnp.concatenate([units, units[..., first] * units[..., second], histogram], axis=-1)
-
-
-def exact_mean(moments: Float[Array, "points moments"], law: Float[Array, " points"]) -> Float[Array, " moments"]:
-    """Mean of moments under an enumerated law, such as `ebmjax.posterior` over a cube.
-
-    >>> exact_mean(jnp.array([[0.0], [4.0]]), jnp.array([0.75, 0.25])).tolist()
-    [1.0]
-    """
-    return law @ moments

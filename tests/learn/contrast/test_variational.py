@@ -12,8 +12,7 @@ from ebmjax import binary_cube, free_energy, log_partition, posterior, train
 from ebmjax.diagnostics import exact_mean, law_moments, z_scores
 from ebmjax.energies import deep_boltzmann as dbm
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.mean_field_phase import mean_field_phase
-from ebmjax.learn.contrast.phases import from_data, persistent
+from ebmjax.learn.contrast.phases import contrastive_divergence, persistent, variational
 from ebmjax.loops import trajectory
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample.gibbs import block
@@ -74,7 +73,7 @@ def test_the_bound_lies_above_the_likelihood(beta, x64):
 def test_the_contrast_with_the_law_has_the_slope_of_the_bound(beta, x64):
     """Positives from the phase, negatives from the enumerated law: equal gradients, to rounding."""
     params = machine(1)
-    phase = mean_field_phase(dbm.energy, around, beta, dbm.odd_even_hidden(3), 5000, tolerance=1e-12)
+    phase = variational(dbm.energy, around, beta, dbm.odd_even_hidden(3), max_sweeps=5000, tolerance=1e-12)
     positives, _ = phase.sample(jax.random.key(0), params, None, jnp.asarray(DATA, float))
     law = posterior(lambda units: dbm.energy(params, split(units)), binary_cube(9), beta)
     states = jax.vmap(split)(binary_cube(9).points)
@@ -92,7 +91,7 @@ def test_the_contrast_with_the_law_has_the_slope_of_the_bound(beta, x64):
 def test_the_energy_at_the_means_is_the_mean_energy(x64):
     """E is multilinear: averaged over the independent law of all 32 hidden states it is E at the means."""
     params = machine(2)
-    phase = mean_field_phase(dbm.energy, around, 1.7, dbm.odd_even_hidden(3))
+    phase = variational(dbm.energy, around, 1.7, dbm.odd_even_hidden(3))
     (visible, first, second), _ = phase.sample(jax.random.key(0), params, None, jnp.asarray(DATA, float))
     hidden = binary_cube(5).points
     for v, mean, above in zip(visible, first, second, strict=True):
@@ -110,7 +109,7 @@ def test_the_learner_steps_along_the_slope_of_the_bound(beta):
     29 entries from 20,000 independent chains, each run for 60 sweeps: a false alarm once in 60,000 runs.
     """
     params, chains = machine(3), 20_000
-    phase = mean_field_phase(dbm.energy, around, beta, dbm.odd_even_hidden(3), 200, tolerance=1e-6)
+    phase = variational(dbm.energy, around, beta, dbm.odd_even_hidden(3), max_sweeps=200, tolerance=1e-6)
     negative = persistent(gibbs(beta), chain_start, chains, steps=60)
     learner = contrastive(dbm.energy, phase, negative, optax.sgd(1.0))
     key = jax.random.key(4)
@@ -139,7 +138,7 @@ def test_odd_even_sampling_has_the_enumerated_law(beta):
 
     def chain(key):
         start_key, run_key = jax.random.split(key)
-        _, (positions, _) = trajectory(gibbs(beta)(params), run_key, chain_start(start_key), 2200)
+        _, positions, _ = trajectory(run_key, gibbs(beta)(params), chain_start(start_key), 2200)
         return jnp.concatenate(positions, axis=1)[200:]
 
     units = jax.jit(jax.vmap(chain))(jax.random.split(jax.random.key(6), 8))
@@ -149,7 +148,7 @@ def test_odd_even_sampling_has_the_enumerated_law(beta):
 
 def test_clamped_sampling_leaves_the_data(x64):
     kernel = lambda params: block(partial(dbm.energy, params), 1.7, dbm.odd_even_hidden(3), BITS)
-    phase = from_data(kernel, lambda key, v: (v, jnp.zeros(3), jnp.zeros(2)), steps=3)
+    phase = contrastive_divergence(kernel, lambda key, v: (v, jnp.zeros(3), jnp.zeros(2)), steps=3)
     positions, _ = phase.sample(jax.random.key(0), machine(6), None, jnp.asarray(DATA, float))
     np.testing.assert_array_equal(positions[0], DATA)
     assert set(np.unique(positions[1])) == {0.0, 1.0}
@@ -159,9 +158,9 @@ def test_clamped_sampling_leaves_the_data(x64):
 def test_learning_raises_the_exact_likelihood():
     beta = 1.7
     params = dbm.init(jax.random.key(0), jnp.asarray(DATA, float).mean(axis=0), (3, 2), scale=0.1)
-    phase = mean_field_phase(dbm.energy, around, beta, dbm.odd_even_hidden(3))
+    phase = variational(dbm.energy, around, beta, dbm.odd_even_hidden(3))
     learner = contrastive(dbm.energy, phase, persistent(gibbs(beta), chain_start, 100, 3), optax.sgd(0.1))
-    trained = jax.jit(lambda key: train(learner, key, params, jnp.asarray(DATA, float), 6, 500))(jax.random.key(1))
+    trained = jax.jit(lambda key: train(key, learner, params, jnp.asarray(DATA, float), 6, 500))(jax.random.key(1))
     before, after = exact_loss(params, beta), exact_loss(trained.params, beta)
     assert trained.metrics.finite.all()
     # 4 kinds of sample, two of them twice, have an entropy of 1.33 nats; fair coins would need 2.77
@@ -171,9 +170,9 @@ def test_learning_raises_the_exact_likelihood():
 
 def test_bad_arguments_are_refused_by_name():
     with pytest.raises(ValueError, match=r"beta: got -1\.0"):
-        mean_field_phase(dbm.energy, around, -1.0, ((1,),))
-    with pytest.raises(ValueError, match="max_steps: got 0"):
-        mean_field_phase(dbm.energy, around, 1.0, ((1,),), 0)
+        variational(dbm.energy, around, -1.0, ((1,),))
+    with pytest.raises(ValueError, match="max_sweeps: got 0"):
+        variational(dbm.energy, around, 1.0, ((1,),), max_sweeps=0)
 
 
 def test_the_free_energy_of_a_law_is_what_the_bound_is_compared_with(x64):

@@ -1,0 +1,21 @@
+"""How far samples are to be trusted.
+
+`chains`: effective sample size, split R-hat, acceptance rate, from the draws alone. `laws`: z-scores of moments against
+a law that is known exactly, by enumeration or by an integral. All functions are lifted here:
+`ebm.diagnostics.effective_sample_size`.
+"""
+
+from ebmjax.diagnostics import chains, laws
+from ebmjax.diagnostics.chains import acceptance_rate, effective_sample_size, r_hat
+from ebmjax.diagnostics.laws import exact_mean, law_moments, z_scores
+
+__all__ = [
+    "acceptance_rate",
+    "chains",
+    "effective_sample_size",
+    "exact_mean",
+    "law_moments",
+    "laws",
+    "r_hat",
+    "z_scores",
+]

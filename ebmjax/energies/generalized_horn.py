@@ -1,0 +1,64 @@
+"""A conditional energy whose decoder is a network too, so that it has to learn the circle itself.
+
+    E(x, y, z) = ‖y - g(f(x), z)‖²
+
+The latent z may have any dimension; `penalties.regularized` then has to limit what it can express.
+Canziani & LeCun (2020), NYU Deep Learning, week 15.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from ebmjax import networks
+from ebmjax.checks import check_shape
+from ebmjax.energies.horn import Point
+from ebmjax.types import Scalar
+
+Latent = Float[Array, " latent"] | Scalar
+"""A code: a vector, or a scalar where dim(z) = 1."""
+
+
+class Params(NamedTuple):
+    """The predictor f of features and the decoder g of features and latent."""
+
+    predictor: networks.MLP
+    decoder: networks.MLP
+
+
+def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[int, ...] = (16, 16)) -> Params:
+    """Networks f: 1 → 8 → 8 → features and g: features + latent → hidden → 2, default initialization.
+
+    Raises ValueError for a size below 1.
+
+    >>> init(jax.random.key(0), latent=2).decoder(jnp.ones(10)).shape
+    (2,)
+    """
+    predictor_key, decoder_key = jax.random.split(key)
+    return Params(
+        networks.MLP(predictor_key, (1, 8, 8, features)),
+        networks.MLP(decoder_key, (features + latent, *hidden, 2)),
+    )
+
+
+def decode(params: Params, x: Scalar, z: Latent) -> Float[Array, "2"]:
+    """g(f(x), z): z a scalar or a vector, of the dimension that the decoder was made for.
+
+    >>> decode(init(jax.random.key(0)), 0.5, 0.0).shape
+    (2,)
+    """
+    features = params.predictor(jnp.atleast_1d(x))
+    return params.decoder(jnp.concatenate([features, jnp.atleast_1d(z)]))
+
+
+def energy(params: Params, x: Scalar, y: Point, z: Latent) -> Scalar:
+    """‖y - g(f(x), z)‖², in squared units of y. Raises ValueError unless y has shape (2,).
+
+    >>> params = init(jax.random.key(0))
+    >>> float(energy(params, 0.5, decode(params, 0.5, 1.0), 1.0))
+    0.0
+    """
+    check_shape("y", y, (2,))
+    return jnp.sum((y - decode(params, x, z)) ** 2)

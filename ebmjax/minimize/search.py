@@ -1,0 +1,100 @@
+"""Search of a space for the least energy: on all points of a grid, and from several starts, then refined by descent."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ebmjax.checks import ArgumentError
+from ebmjax.minimize.descent import newton
+from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
+
+Minimizer = Callable[[Energy, Any], Solution]
+"""`minimizer(energy, start) -> Solution`."""
+
+
+def multi_start(energy: Energy, starts: Any, minimizer: Minimizer = newton) -> Solution:
+    """The best of many runs: `minimizer(energy, start)` for every start, in one vmap.
+
+    Args:
+        energy: `energy(z) -> scalar`.
+        starts: leading axis the runs, at least one.
+        minimizer: `energy, start -> Solution`, such as `newton` or `partial(gradient_descent, optimizer=...)`.
+
+    Returns:
+        The `Solution` of least energy; runs that diverged lose against all others.
+
+    >>> solution = multi_start(lambda z: jnp.cos(z) + 0.1 * z, jnp.array([-3.0, 3.0]))
+    >>> round(float(solution.value), 3)
+    -3.242
+    """
+    runs = jax.vmap(lambda start: minimizer(energy, start))(starts)
+    height = jnp.where((runs.result == DIVERGED) | jnp.isnan(runs.energy), jnp.inf, runs.energy)
+    return jax.tree.map(lambda leaf: leaf[jnp.argmin(height)], runs)
+
+
+def grid_search(energy: Energy, space: Space) -> Solution:
+    """The point of a space with the least energy: exact on an enumerated space, a beginning on a grid.
+
+    `steps` is the number of points. Raises ValueError for an empty space.
+
+    >>> space = Space(jnp.arange(4.0), jnp.full(4, -jnp.log(4.0)), jnp.log(4.0))
+    >>> float(grid_search(lambda z: (z - 2.2) ** 2, space).value)
+    2.0
+    """
+    best = lowest(energy, space, 1)
+    value = jax.tree.map(lambda leaf: leaf[0], best)
+    size = jnp.int32(space.log_weights.shape[0])
+    height = energy(value)
+    return Solution(value, height, size, jnp.where(jnp.isfinite(height), CONVERGED, DIVERGED))
+
+
+def refined_search(
+    energy: Energy,
+    space: Space,
+    minimizer: Minimizer = newton,
+    starts: int = 4,
+) -> Solution:
+    """Grid search, then refinement: F_inf to the precision of the dtype, where the grid alone is off by its spacing.
+
+    Args:
+        energy: `energy(z) -> scalar`.
+        space: a grid fine enough to show every valley that matters.
+        minimizer: `energy, start -> Solution`, run from the best points of the grid.
+        starts: how many points are refined, local minima of the grid first.
+
+    Returns:
+        The best `Solution`, never above the grid's minimum.
+
+    Raises:
+        ValueError: an empty space, starts below 1 or above the number of points.
+
+    >>> from ebmjax.marginalize.spaces import circle
+    >>> solution = refined_search(lambda z: (2 - jnp.cos(z - 0.05)) ** 2, circle(48))
+    >>> round(float(solution.value), 3), round(float(solution.energy), 6)
+    (0.05, 1.0)
+    """
+    return multi_start(energy, lowest(energy, space, starts), minimizer)
+
+
+def lowest(energy: Energy, space: Space, count: int) -> Any:
+    """The `count` most promising points of a space: local minima along its order, then the others, lowest first.
+
+    Raises ValueError for an empty space, a count below 1 or above the number of points.
+
+    >>> space = Space(jnp.arange(5.0), jnp.zeros(5), jnp.array(0.0))
+    >>> lowest(lambda z: jnp.cos(2 * z), space, 2).tolist()
+    [2.0, 4.0]
+    """
+    size = space.log_weights.shape[0]
+    if not 1 <= count <= size:
+        raise ArgumentError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")
+    heights = jax.lax.stop_gradient(jax.vmap(energy)(space.points))
+    heights = jnp.where(jnp.isnan(heights), jnp.inf, heights)
+    if count == 1:  # argmin by two plain reductions: XLA does not vectorize its own on CPU
+        order = jnp.min(jnp.where(heights == heights.min(), jnp.arange(size), size - 1))[None]
+    else:
+        valley = (heights <= jnp.roll(heights, 1)) & (heights <= jnp.roll(heights, -1))
+        order = jnp.lexsort((heights, ~valley))[:count]  # the lowest point of all is a valley, so it comes first
+    return jax.tree.map(lambda leaf: leaf[order], space.points)

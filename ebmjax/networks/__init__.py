@@ -1,0 +1,24 @@
+"""The networks inside energies: the only folder that imports Flax.
+
+NNX modules are pytrees: they go through `jax.grad`, `jit`, `vmap` and `scan` as parameters do. `dense`: a multilayer
+perceptron. `convolutional`: encoder, decoder and scalar energy of pictures. `spectral`: spectral normalization of any
+of them. All classes are lifted here: `ebm.networks.MLP`.
+"""
+
+from ebmjax.networks import convolutional, dense, spectral
+from ebmjax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder, ScalarConvolution
+from ebmjax.networks.dense import MLP, Activation, RadiiPredictor
+from ebmjax.networks.spectral import spectrally_normalized
+
+__all__ = [
+    "MLP",
+    "Activation",
+    "ConvolutionalDecoder",
+    "ConvolutionalEncoder",
+    "RadiiPredictor",
+    "ScalarConvolution",
+    "convolutional",
+    "dense",
+    "spectral",
+    "spectrally_normalized",
+]

@@ -1,0 +1,25 @@
+"""Problems with known answers, which tests, experiments and benchmarks share.
+
+`horn`: the data of the lectures, with their true manifolds and noise floor. `ising`: exact energies, magnetizations and
+partition functions of the square lattice. All functions are lifted here: `ebm.problems.ellipse_data`.
+"""
+
+from ebmjax.problems import horn, ising
+from ebmjax.problems.horn import ALPHA, BETA, NOISE, NOISE_FLOOR, HornData, ellipse_data, horn_data, horn_radii
+from ebmjax.problems.ising import onsager_energy, onsager_magnetization, transfer_matrix
+
+__all__ = [
+    "ALPHA",
+    "BETA",
+    "NOISE",
+    "NOISE_FLOOR",
+    "HornData",
+    "ellipse_data",
+    "horn",
+    "horn_data",
+    "horn_radii",
+    "ising",
+    "onsager_energy",
+    "onsager_magnetization",
+    "transfer_matrix",
+]

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 """One real number: a zero-dimensional array or a plain number."""
@@ -16,11 +17,42 @@ Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 Beta = Array | np.ndarray | np.floating | float | int
 """An inverse temperature in [0, inf], a scalar; `ebmjax.checks.check_beta` says what is wrong with another."""
 
-Energy = Callable[[Any], Any]
-"""A scalar function of the one thing that is not known."""
 
-Proposal = Callable[[Key[Array, ""], Any], Any]
-"""`propose(key, position) -> position`, with q(x'|x) = q(x|x')."""
+@runtime_checkable
+class Energy(Protocol):
+    """A scalar function of the one thing that is not known; `functools.partial` fixes what is."""
+
+    def __call__(self, unknown: Any, /) -> Any:
+        """The energy of one unknown, any pytree of arrays: a scalar, in any unit; +inf forbids the state."""
+        ...
+
+
+@runtime_checkable
+class ModelEnergy(Protocol):
+    """An energy, or a free energy, whose parameters are still open: what losses and learners take."""
+
+    def __call__(self, params: Any, unknown: Any, /) -> Any:
+        """The energy of one unknown or one sample, a scalar."""
+        ...
+
+
+@runtime_checkable
+class Proposal(Protocol):
+    """A symmetric proposal of Metropolis: q(x'|x) = q(x|x')."""
+
+    def __call__(self, key: Key[Array, ""], position: Any, /) -> Any:
+        """A position that the chain may move to, of the form of the old one."""
+        ...
+
+
+@runtime_checkable
+class KernelAtBeta(Protocol):
+    """What annealing and tempering build inside a scan or a vmap: the kernel of one temperature."""
+
+    def __call__(self, beta: Any, /) -> "AnyKernel":
+        """The kernel at this inverse temperature, which is traced."""
+        ...
+
 
 CONVERGED = 0
 STEP_LIMIT = 1
@@ -28,7 +60,15 @@ DIVERGED = 2
 TOO_COARSE = 3
 TWO_CYCLE = 4
 RESULTS = ("converged", "step limit reached", "diverged", "grid too coarse", "cycle of two states")
-"""What a result code means: `RESULTS[int(solution.result)]`."""
+"""What a result code means, in a few words: `RESULTS[int(solution.result)]`; `describe` adds what to do about it."""
+
+_ADVICE = (
+    "",
+    "allow more steps, start nearer, or ask for a larger tolerance",
+    "an energy or a gradient was not finite: take a smaller step, start elsewhere, or check the energy there",
+    "take more points, or `ebmjax.marginalize.refine`, which integrates each peak",
+    "update one unit at a time, which always ends in a fixed point",
+)
 
 
 class Alphabet(NamedTuple):
@@ -54,6 +94,7 @@ class Space(NamedTuple):
     log_volume: Float[Array, ""]
 
 
+@runtime_checkable
 class InitKernel(Protocol):
     """How a chain begins: what the first step needs to know of a position."""
 
@@ -70,6 +111,7 @@ class InitKernel(Protocol):
         ...
 
 
+@runtime_checkable
 class StepKernel(Protocol):
     """One step of a chain."""
 
@@ -112,14 +154,32 @@ class AnyKernel(Protocol):
         ...
 
 
+@runtime_checkable
+class InitLearner(Protocol):
+    """How learning begins."""
+
+    def __call__(self, key: Key[Array, ""], params: Any, /) -> Any:
+        """The state before the first update; it has a field `params`, which holds these parameters."""
+        ...
+
+
+@runtime_checkable
+class UpdateLearner(Protocol):
+    """One update of the parameters."""
+
+    def __call__(self, key: Key[Array, ""], state: Any, batch: Any, /) -> tuple[Any, Any]:
+        """The next state, and metrics of the batch, a pytree of scalars."""
+        ...
+
+
 class Learner(NamedTuple):
     """A way of learning: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
 
     `state` has a field `params` and holds whatever else has to be remembered from one update to the next.
     """
 
-    init: Callable[[Key[Array, ""], Any], Any]
-    update: Callable[[Key[Array, ""], Any, Any], tuple[Any, Any]]
+    init: InitLearner
+    update: UpdateLearner
 
 
 class Solution(NamedTuple):
@@ -142,3 +202,24 @@ class Marginal(NamedTuple):
     free_energy: Float[Array, ""]
     error: Float[Array, ""]
     result: Int[Array, ""]
+
+
+def result_of(finite: Bool[Array, "..."] | bool, finished: Bool[Array, "..."] | bool) -> Int[Array, "..."]:
+    """The result code of an iteration: DIVERGED where it is not finite, CONVERGED where it finished, else STEP_LIMIT.
+
+    >>> [int(result_of(finite, finished)) for finite, finished in ((True, True), (True, False), (False, True))]
+    [0, 1, 2]
+    """
+    return jnp.where(finite, jnp.where(finished, CONVERGED, STEP_LIMIT), DIVERGED).astype(jnp.int32)
+
+
+def describe(result: Int[Array, ""] | int) -> str:
+    """What a result code means, and what to do about it.
+
+    Raises IndexError for a number that is no result code.
+
+    >>> describe(STEP_LIMIT)
+    'step limit reached: allow more steps, start nearer, or ask for a larger tolerance'
+    """
+    meaning, advice = RESULTS[int(result)], _ADVICE[int(result)]
+    return f"{meaning}: {advice}" if advice else meaning

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[1] / "ebmjax"
 ORDER = [
     "types",
     "checks",
+    "numerics",
     "temperature",
     "loops",
     "random_bits",

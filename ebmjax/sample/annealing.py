@@ -14,12 +14,12 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import ArgumentError, check_betas, check_count, is_static
 from ebmjax.loops import Run, position_of, repeat
-from ebmjax.types import AnyKernel, Scalar
+from ebmjax.types import KernelAtBeta, Scalar
 
 
 def annealing(
     key: Key[Array, ""],
-    make_kernel: Callable[[Any], AnyKernel],
+    make_kernel: KernelAtBeta,
     betas: Float[Array, " rounds"],
     position: Any,
     steps: int,

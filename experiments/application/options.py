@@ -1,0 +1,105 @@
+"""What an option may be: ranges as types of a `Config`'s fields, checked in one place and refused in one wording.
+
+    @dataclass(frozen=True)
+    class Config:
+        samples: Count = 400
+        rate: Positive = 1e-2
+        betas: Annotated[int, AtLeast(3)] = 16
+
+        def __post_init__(self):
+            options.check(self)
+
+A range of a tuple holds for each of its entries. What depends on two options is said by `require`.
+"""
+
+import dataclasses
+import math
+from typing import Annotated, Any, NamedTuple, get_type_hints
+
+from ebmjax.checks import ArgumentError
+
+
+class AtLeast(NamedTuple):
+    """A number that is not below `least`."""
+
+    least: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is in range."""
+        return self.least <= value < math.inf
+
+    def __str__(self) -> str:
+        return f"at least {self.least:g}"
+
+
+class Between(NamedTuple):
+    """A number from `low` to `high`, both allowed."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is in range."""
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+
+class Inside(NamedTuple):
+    """A number between `low` and `high`, neither of them allowed."""
+
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is in range."""
+        return self.low < value < self.high
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"a finite number above {self.low:g}"
+        return f"a number between {self.low:g} and {self.high:g}"
+
+
+Count = Annotated[int, AtLeast(1)]
+"""A number of things or steps."""
+
+Positive = Annotated[float, Inside(0, math.inf)]
+"""A rate, a width or a weight that is above 0 and finite."""
+
+NotNegative = Annotated[float, AtLeast(0)]
+"""A weight that may be 0, finite."""
+
+Share = Annotated[float, Between(0, 1)]
+"""A part of the whole."""
+
+
+def check(config: Any) -> None:
+    """Raise ArgumentError for the first field of a `Config` outside the range of its type.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...     batch_size: Count = 1
+    >>> check(Config(0))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: --batch-size: got 0, wanted at least 1
+    """
+    hints = get_type_hints(type(config), include_extras=True)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        for rule in getattr(hints[field.name], "__metadata__", ()):
+            if isinstance(rule, (AtLeast, Between, Inside)):
+                entries = value if isinstance(value, tuple) else (value,)
+                require(all(map(rule.holds, entries)), field.name, value, str(rule))
+
+
+def require(holds: bool, name: str, value: Any, wanted: str) -> None:
+    """Raise ArgumentError, in the wording of all options, where something does not hold of the option `name`.
+
+    >>> require(False, "small_hidden", 30, "at most 24, the most that are summed")
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: --small-hidden: got 30, wanted at most 24, the most that are summed
+    """
+    if not holds:
+        raise ArgumentError(f"--{name.replace('_', '-')}: got {value}, wanted {wanted}")

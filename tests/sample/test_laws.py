@@ -15,10 +15,10 @@ import pytest
 from ebmjax import binary_cube, posterior, spin_cube
 from ebmjax.diagnostics import exact_mean, law_moments, z_scores
 from ebmjax.energies import hopfield
-from ebmjax.loops import trajectory
+from ebmjax.loops import thinned, trajectory
 from ebmjax.sample import gibbs
 from ebmjax.types import BITS, SPINS
-from tests.kernels import ALL, KERNELS, UNITS, start, thinned
+from tests.kernels import ALL, KERNELS, UNITS, start
 
 CHAINS, DRAWS, BURN_IN = 64, 600, 50
 BINS = 8

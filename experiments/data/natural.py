@@ -157,24 +157,26 @@ def centred(patches: Float[np.ndarray, "count pixels"]) -> Float[np.ndarray, "co
 
 def _read(natural: Natural) -> list[np.ndarray]:
     name, count, has_color = _FOLDERS[natural]
-    wanted = f"wanted the {count} pictures of the set {natural.value}"
+    wanted = f"the {count} pictures of the set {natural.value}"
     if FOLDER not in os.environ:
-        raise ArgumentError(f"{FOLDER}: got no value, wanted a folder; {wanted} in its subfolder natural/{name}")
+        raise ArgumentError(
+            f"{FOLDER}: got no value, wanted a folder that holds {wanted} in its subfolder natural/{name}"
+        )
     folder = Path(os.environ[FOLDER], "natural", name)
     if not folder.is_dir():
-        raise ArgumentError(f"{folder}: got no folder of this name, {wanted} in it (it is in the folder of {FOLDER})")
+        raise ArgumentError(f"{folder}: got no folder of this name, wanted {wanted} there, in the folder of {FOLDER}")
     paths = sorted(folder.glob("*.png"))
     if len(paths) != count:
-        raise ArgumentError(f"{folder}: got {len(paths)} pictures (.png), {wanted}")
+        raise ArgumentError(f"{folder}: got {len(paths)} pictures (.png), wanted {wanted}")
     pictures = []
     for path in paths:
         try:
             picture = np.asarray(imread(path), np.float32)  # matplotlib divides the values of PNG files by 255
         except (OSError, ValueError, SyntaxError):
-            raise ArgumentError(f"{path}: got a damaged file or one of another kind, {wanted}") from None
+            raise ArgumentError(f"{path}: got a damaged file or one of another kind, wanted {wanted}") from None
         if picture.shape[2:] != ((3,) if has_color else ()):
             kind = "colour" if has_color else "grey"
-            raise ArgumentError(f"{path}: got shape {picture.shape}, {wanted} in {kind}")
+            raise ArgumentError(f"{path}: got shape {picture.shape}, wanted {wanted} in {kind}")
         pictures.append(picture)
     return pictures
 

@@ -4,8 +4,8 @@ The experiments stand in `catalogue`. Each is a module with a frozen dataclass `
 `Config` for a run of under 20 s) and `run(config, report)`. Only the modules that are asked for are imported.
 
 The exit status is 0 after success, 2 for an error that the user can correct, and 130 after an interruption. Tyro prints
-what is wrong with an option, in a box on standard error. Every other `ArgumentError` becomes one line there. Every
-other exception is a bug and keeps its traceback.
+what is wrong with an option, in a box on standard error; it treats every ValueError of a `Config` in this way. Every
+other `ArgumentError` becomes one line there. All other exceptions are bugs and keep their tracebacks.
 """
 
 import difflib

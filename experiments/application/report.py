@@ -46,7 +46,7 @@ def config_record(name: str, config: Any, seed: int, quick: bool) -> dict[str, A
 class Report:
     """The record of one run, in one folder.
 
-    Text, tables and figures stand on the page in the order in which they were given.
+    Texts, tables and figures appear on the page in the order of the calls.
 
     Attributes:
         folder: where the files go.

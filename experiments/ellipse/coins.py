@@ -28,7 +28,7 @@ from ebmjax.energies import placed_ellipse
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
-from experiments.data import datasets
+from experiments.data import coin_contours
 from experiments.drawing import plots
 
 
@@ -70,7 +70,7 @@ class Fits(NamedTuple):
 def run(config: Config, report: Report) -> None:
     """Contours, both fits, the picture and the residuals."""
     with report.stage("finding the contours"):
-        coins = datasets.coin_contours(config.points)
+        coins = coin_contours.load(config.points)
     contours = jnp.asarray(coins.contours)
     with report.stage(f"training {len(contours)} ellipses at once"):
         trained, losses = report.compiled(partial(_train_all, config), contours)
@@ -203,7 +203,7 @@ _decode = jax.jit(jax.vmap(placed_ellipse.decode, in_axes=(None, 0)))
 """Points of the manifold at many angles."""
 
 
-def _picture(coins: datasets.Coins, fits: Fits) -> Figure:
+def _picture(coins: coin_contours.Coins, fits: Fits) -> Figure:
     figure, axes = plots.one(width=9.0, height=7.4)
     axes.imshow(coins.picture, cmap="gray")
     axes.grid(visible=False)
@@ -231,7 +231,7 @@ def _residuals(ours: Fits, theirs: Fits) -> Figure:
     return figure
 
 
-def _close_up(coins: datasets.Coins, ours: Fits, theirs: Fits) -> Figure:
+def _close_up(coins: coin_contours.Coins, ours: Fits, theirs: Fits) -> Figure:
     figure, axes = plots.panels(1, 2, width=5.0, height=4.9)
     for panel, coin, name in zip(
         axes[0], (int(np.argmin(ours.rms)), int(np.argmax(ours.rms))), ("best", "worst"), strict=True
@@ -243,7 +243,7 @@ def _close_up(coins: datasets.Coins, ours: Fits, theirs: Fits) -> Figure:
     return figure
 
 
-def _one_coin(axes: Axes, coins: datasets.Coins, ours: Fits, theirs: Fits, coin: int) -> None:
+def _one_coin(axes: Axes, coins: coin_contours.Coins, ours: Fits, theirs: Fits, coin: int) -> None:
     axes.imshow(coins.picture, cmap="gray")
     axes.grid(visible=False)
     plots.curve(axes, _outline(ours.params, coin), color=plots.PALETTE["orange"], label="trained")

@@ -18,7 +18,7 @@ from ebmjax.learn.train import Trained
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import Loss, SampleLoss
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 Fit = Callable[[Loss, Array], Trained]
 """`fit(loss, data)` trains an ellipse from its untrained radii."""
@@ -94,7 +94,7 @@ def show(report: Report, free: AtBeta, swept: Sweep) -> None:
             panel.plot(np.log10(betas), together, color=color, label=f"|w{'₁₂'[k]}|, both trained")
             panel.plot(np.log10(betas), alone, color=color, linestyle="--", linewidth=1.2, label="trained alone")
             panel.axvline(np.log10(formula[k]), color=color, linestyle=":", linewidth=1.4, label="βc = 1/(2 E[y²])")
-        plots.beta_axis(panel, betas)
+        beta_axis.draw(panel, betas)
         panel.set_ylabel("radius after training")
         panel.set_title(f"Trained on {name}")
         panel.tick_params(labelleft=True)
@@ -132,7 +132,7 @@ def _ends(report: Report, swept: Sweep) -> None:
         "Where training ends",
         ("", "reference w₁", "w₂", "even ellipse w₁", "w₂", "samples w₁", "w₂"),
         [
-            (plots.beta_label(beta), *end, *rounded(beta, EVEN), *rounded(beta, SAMPLES))
+            (beta_axis.label(beta), *end, *rounded(beta, EVEN), *rounded(beta, SAMPLES))
             for beta, end in REFERENCE.items()
         ],
     )

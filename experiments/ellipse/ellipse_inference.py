@@ -24,7 +24,7 @@ from ebmjax.energies import ellipse
 from ebmjax.marginalize.free_energy import energies_of_points
 from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 SAMPLES = 24  # the lecture's Y[0] … Y[23], of which it looks at two
 SHOWN = (23, 10)
@@ -203,7 +203,7 @@ def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
             y1,
             y2,
             value - least,
-            title=f"{plots.beta_label(beta)}, least F = {least:.3f}",
+            title=f"{beta_axis.label(beta)}, least F = {least:.3f}",
             contours=(0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0),
             colorbar=index == len(betas) - 1,
         )
@@ -241,7 +241,7 @@ def _cross_sections(config: Config, report: Report, params: ellipse.Params) -> N
     section = _sections(params, config.latent_points)
     values = report.compiled(section, line, jnp.array(config.betas))
     figure, axes = plots.one(width=7.4, height=4.6)
-    plots.lines(axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas))
+    plots.lines(axes, y2, values, [beta_axis.label(beta) for beta in config.betas], beta_axis.colors(config.betas))
     # At the top, in the order of the curves; beside them, so that none is covered.
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plots.label(axes, "y₂", "free energy Fβ", "Cross-sections at y₁ = 0, from hot to cold")
@@ -265,7 +265,7 @@ def _golden_table(report: Report) -> None:
     section = jax.jit(_sections(ellipse.Params(jnp.array([2.0, 1.5])), 48))
     measured = np.asarray(section(line, jnp.array(list(GOLDEN))))
     rows = [
-        (plots.beta_label(beta), f"{y2:g}", expected, float(value))
+        (beta_axis.label(beta), f"{y2:g}", expected, float(value))
         for (beta, published), values in zip(GOLDEN.items(), measured, strict=True)
         for y2, expected, value in zip(GOLDEN_Y2, published, values, strict=True)
     ]
@@ -296,12 +296,12 @@ def _limits(config: Config, report: Report, params: ellipse.Params, data: Array)
         hot = max(hot, abs(free[0] - heights.mean()))
         warm = max(warm, np.abs(free[1:-1] - marginal).max())
         cold = max(cold, abs(free[-1] - heights.min()))
-        places = plots.beta_positions(betas)
+        places = beta_axis.positions(betas)
         axes.plot(places[1:-1], free[1:-1], color=color, label=f"Fβ at y' = {name}")
         axes.plot(places[[0, -1]], free[[0, -1]], "o", color=color)
         for height, style in ((heights.mean(), "--"), (heights.min(), ":")):
             axes.axhline(height, color=color, linestyle=style, linewidth=1.1)
-    plots.beta_axis(axes, betas)
+    beta_axis.draw(axes, betas)
     axes.set_ylabel("free energy Fβ(y')")
     axes.set_title("hot: the average (dashed)  ·  warm: the marginal  ·  cold: the minimum (dotted)")
     axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.75))  # between the lines

@@ -29,7 +29,7 @@ from ebmjax.losses.functional import Loss, SampleLoss
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 from experiments.ellipse import collapse, contrast
 
 SAMPLES = 24  # the lecture's
@@ -136,7 +136,7 @@ def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.nd
     for panel, params, title in zip(axes[0], (untrained, trained.params), ("untrained", "trained"), strict=True):
         _cold_arrows(panel, params, pulled(params, data), data, f"Zero temperature, {title}: {_named(params)}")
     for panel, params, title in zip(axes[1], (untrained, warm), ("untrained", "trained"), strict=True):
-        beta = plots.beta_label(config.warm_beta)
+        beta = beta_axis.label(config.warm_beta)
         _warm_arrows(config, panel, params, data, f"Marginal at {beta}, {title}: {_named(params)}")
     axes[0, 0].set_xlim(-2.6, 2.6)
     axes[0, 0].set_ylim(-2.1, 2.1)
@@ -205,11 +205,11 @@ def _cross_sections(config: Config, report: Report, swept: collapse.Sweep) -> No
         return jax.vmap(section)(radii, betas)
 
     betas = np.array(config.betas, np.float32)
-    colors = plots.beta_colors(config.betas)
+    colors = beta_axis.colors(config.betas)
     figure, axes = plots.panels(1, 2, width=5.4, height=4.4, share_y=True)
     titles = ("One ellipse, trained at β = ∞", "Each trained at its own β")
     for panel, radii, title in zip(axes[0], (cold, own), titles, strict=True):
-        plots.lines(panel, y2, sections(radii, betas), [plots.beta_label(beta) for beta in config.betas], colors)
+        plots.lines(panel, y2, sections(radii, betas), [beta_axis.label(beta) for beta in config.betas], colors)
         panel.get_legend().remove()
         plots.label(panel, "y₂", "free energy Fβ", f"{title}: F at y₁ = 0")
         panel.tick_params(labelleft=True)

@@ -30,7 +30,7 @@ from ebmjax.minimize.descent import newton
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Energy
 from experiments.application.report import Report
-from experiments.data import datasets
+from experiments.data import csv_points
 from experiments.drawing import plots
 
 ENOUGH_TO_HOLD_OUT = 8  # rows; an ellipse has five parameters
@@ -100,7 +100,7 @@ class Units:
 
 def run(config: Config, report: Report) -> None:
     """Read, split, train, and show."""
-    points = datasets.read_points(config.data)
+    points = csv_points.read(config.data)
     values = np.asarray(points.values, np.float64)
     split_key, train_key = jax.random.split(report.key())
     rows = _split(config, split_key, values)
@@ -111,7 +111,7 @@ def run(config: Config, report: Report) -> None:
     )
     if not len(rows["held out"]):
         report.text("**No row was held out**, so that nothing is known about how well the fit does on other points.")
-    fit = _fit_ellipse if points.columns == datasets.ELLIPSE else _fit_horn
+    fit = _fit_ellipse if points.columns == csv_points.ELLIPSE else _fit_horn
     fit(config, report, train_key, rows, units)
 
 

@@ -25,7 +25,7 @@ from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.search import refined_search
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 SCALE = 5.0  # y is trained in units of five, where the network's outputs are of order one
 
@@ -196,12 +196,12 @@ def _draw_slices(report, params, z, data):
 
 def _draw_annealing(report, betas, losses, floor):
     figure, axes = plots.one()
-    positions = plots.beta_positions(betas)
+    positions = beta_axis.positions(betas)
     axes.plot(positions, np.asarray(losses).T, color=plots.PALETTE["blue"], alpha=0.5, linewidth=1.2)
     axes.plot([], [], color=plots.PALETTE["blue"], label="one model")
     axes.axhline(floor, color=plots.PALETTE["vermillion"], linestyle="--", label="true horn at β = ∞")
     axes.set_yscale("log")
-    plots.beta_axis(axes, betas)
+    beta_axis.draw(axes, betas)
     plots.label(
         axes, "inverse temperature β of the stage (1/25 in units of y)", "mean free energy (squared units of y)"
     )

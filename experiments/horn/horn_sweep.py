@@ -22,7 +22,7 @@ from ebmjax.loops import map_chunks
 from ebmjax.marginalize.free_energy import marginal
 from ebmjax.types import CONVERGED
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 from experiments.horn.trained_horns import (
     ANGLES,
     X,
@@ -153,7 +153,7 @@ def _write(report, free, floor, betas, seen):
 
 def _draw_free_energies(report, betas, free, floor, seen):
     figure, axes = plots.one(7.2, 4.4)
-    positions, colors = plots.beta_positions(betas), plots.beta_colors(betas)
+    positions, colors = beta_axis.positions(betas), beta_axis.colors(betas)
     jitter = np.linspace(-0.12, 0.12, free.shape[1]) if free.shape[1] > 1 else np.zeros(1)
     width = np.min(np.diff(positions))
     for position, values, color, good in zip(positions, free, colors, seen, strict=True):
@@ -166,7 +166,7 @@ def _draw_free_energies(report, betas, free, floor, seen):
     axes.scatter([], [], s=16, color=plots.PALETTE["blue"], label="one seed")
     axes.scatter([], [], s=16, facecolor="white", edgecolor=plots.PALETTE["blue"], label="48 angles alone too coarse")
     axes.set_yscale("log")
-    plots.beta_axis(axes, betas)
+    beta_axis.draw(axes, betas)
     plots.label(axes, "inverse temperature β of training", "held-out mean F∞ (squared units of y)")
     axes.legend()
     report.figure(
@@ -180,14 +180,14 @@ def _draw_free_energies(report, betas, free, floor, seen):
 def _draw_radii(report, betas, learned):
     figure, panels = plots.panels(1, 2, width=4.6, height=4.0)
     shown = np.unique([0, 1, 2, 3, len(betas) // 2, len(betas) - 1])  # what changes, changes at the hot end
-    colors = plots.beta_colors(betas)
+    colors = beta_axis.colors(betas)
     truth = np.asarray(problems.horn_radii(X))
     for axis, name in enumerate(("f₁", "f₂")):
         panel = panels[0, axis]
         panel.plot(X, truth[:, axis], "--", color=plots.PALETTE["black"], linewidth=2.2, label="true")
         for row in shown:
             middle = np.median(learned[row, :, :, axis], axis=0)
-            panel.plot(X, middle, color=colors[row], label=plots.beta_label(float(betas[row])))
+            panel.plot(X, middle, color=colors[row], label=beta_axis.label(float(betas[row])))
         hottest = 1 / math.sqrt(float(betas[0]))
         panel.axhline(hottest, color=colors[0], linewidth=0.9, linestyle=":")
         panel.annotate("1/√β, hottest", (0.02, hottest), (0.02, hottest * 1.06), fontsize=8.5, color=colors[0])
@@ -211,7 +211,7 @@ def _draw_horns(report, betas, params, free, data):
     for panel, row in zip(axes, rows, strict=True):
         middle = int(np.argsort(free[row])[free.shape[1] // 2])
         surface = jax.jit(manifold)(jax.tree.map(lambda leaf, row=row, middle=middle: leaf[row, middle], params))
-        plots.horn_surface(panel, X, surface, color=plots.beta_colors(betas)[row])
+        plots.horn_surface(panel, X, surface, color=beta_axis.colors(betas)[row])
         plots.horn_points(panel, data.x, data.y, color=plots.PALETTE["black"])
-        panel.set_title(plots.beta_label(float(betas[row])))
+        panel.set_title(beta_axis.label(float(betas[row])))
     report.figure("horns", figure, "The horn learned hot, warm and cold, with the training samples.")

@@ -32,7 +32,7 @@ from ebmjax.sample.tempering import tempering
 from ebmjax.types import Kernel
 from experiments.application.report import Report
 from experiments.data.glasses import least_energy, mean_energies, planted, planted_energy, sherrington_kirkpatrick
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 COLORS = {"quench": "vermillion", "repeated quench": "orange", "annealing": "blue", "parallel tempering": "green"}
 MOST_UNITS = 20  # of the glass that is enumerated
@@ -244,7 +244,7 @@ def _tell(report: Report, results: dict[str, dict[str, Runs]]) -> None:
 def _draw_cooling(config: Config, report: Report, coolings: dict[str, Cooling]) -> None:
     figure, axes = plots.panels(1, 2, width=5.2, height=4.2)
     for panel, (name, cooling) in zip(axes[0], coolings.items(), strict=True):
-        shades = plots.beta_colors(np.arange(len(cooling.means)) + 1.0)
+        shades = beta_axis.colors(np.arange(len(cooling.means)) + 1.0)
         for betas, heights, shade in zip(cooling.schedules, cooling.means, shades, strict=True):
             panel.plot(1 / betas, heights, color=shade, label=f"annealing, {len(betas)} sweeps")
         if cooling.equilibrium is not None:

@@ -185,10 +185,10 @@ def _train(
     exact = hidden[0] <= MOST_SUMMED
     with report.stage(f"learning the {name} machine as a whole"):
         watched = train_watched(
+            train_key,
             report,
             name,
             learner(config, data.mean(axis=0), hidden, config.measured * epochs_a_segment * batches),
-            train_key,
             params,
             data,
             config.batch_size,

@@ -23,7 +23,7 @@ from ebmjax.loops import map_chunks
 from ebmjax.losses.evolved_negatives import evolved_loss
 from ebmjax.minimize.evolution import asynchronous, evolve
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 CRITICAL = 0.138
 LEARNED = ("learned", "learned, spins turned")
@@ -216,7 +216,7 @@ def _fall(loads: tuple[float, ...], overlaps: Float[np.ndarray, "loads seeds"]) 
 
 def _draw_sizes(config: Config, report: Report, curves, crossings) -> None:
     figure, axes = plots.one(7.2, 4.6)
-    colors = plots.beta_colors(list(curves))
+    colors = beta_axis.colors(list(curves))
     for color, (units, overlaps) in zip(colors, curves.items(), strict=True):
         mean, error = overlaps.mean(axis=1), overlaps.std(axis=1) / np.sqrt(overlaps.shape[1])
         axes.errorbar(

@@ -133,10 +133,10 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
     epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
     prefix = jax.tree.map(lambda leaf: leaf[:PREFIX], train)
     return train_watched(
+        train_key,
         report,
         "joint",
         learner(negative, data, config.rate, updates),
-        train_key,
         params,
         data,
         config.batch_size,

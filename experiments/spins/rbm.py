@@ -140,10 +140,10 @@ def _train(config: Config, report: Report, way: Way, key: Key[Array, ""], data: 
     exact = way.hidden <= MOST_HIDDEN
     with report.stage(f"training by {way.name}"):
         return train_watched(
+            train_key,
             report,
             way.folder,
             learner(way.negative, data, config.rate, updates),
-            train_key,
             params,
             data,
             config.batch_size,

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 from matplotlib.figure import Figure
 
 from ebmjax import circle, gradient, train
@@ -84,13 +84,13 @@ class Units:
     x_low: float = 0.0
     x_range: float = 1.0
 
-    def inward(self, values: Float[np.ndarray, "rows columns"]) -> Any:
+    def inward(self, values: Float[np.ndarray, "rows columns"]) -> PyTree[Array]:
         """Rows of the file as samples for training: y, or (x, y)."""
         y = jnp.asarray((values[:, -2:] - self.centre) / self.scale, jnp.float32)
         return y if values.shape[1] == 2 else (jnp.asarray((values[:, 0] - self.x_low) / self.x_range, jnp.float32), y)
 
-    def outward(self, y: Any) -> Float[np.ndarray, "*batch 2"]:
-        """Points of the plane in the file's units."""
+    def outward(self, y: Array | np.ndarray) -> Float[np.ndarray, "*batch 2"]:
+        """Points of the plane in the units of the file."""
         return np.asarray(y, np.float64) * self.scale + self.centre
 
 
@@ -112,7 +112,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def _split(config: Config, key: Key[Array, ""], values: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows for training and rows held out, by a random permutation; at least one is held out where there are enough."""
+    """Split the rows at random into training and held-out rows; of at least 8 rows at least one is held out."""
     wanted = round(config.held_out * len(values))
     if config.held_out > 0 and len(values) >= ENOUGH_TO_HOLD_OUT:
         wanted = min(max(1, wanted), len(values) - LEAST_TRAINED)
@@ -145,13 +145,18 @@ def _nearest(config: Config, energy: Energy, exact: bool) -> Array:
     return refined_search(energy, space, partial(newton, max_steps=3), starts=1).energy
 
 
-def _mean_free_energy(free: SampleLoss, params: Any, samples: Any) -> Array:
+def _mean_free_energy(free: SampleLoss, params: PyTree[Array], samples: PyTree[Array]) -> Array:
     """Mean free energy over any number of samples, in bounded memory."""
     return map_chunks(lambda sample: free(params, sample), samples, CHUNK).mean()
 
 
 def _train_best(
-    report: Report, free: Callable[[bool], SampleLoss], starts: Any, samples: Any, batch: int, updates: int
+    report: Report,
+    free: Callable[[bool], SampleLoss],
+    starts: PyTree[Array],
+    samples: PyTree[Array],
+    batch: int,
+    updates: int,
 ):
     """Train from all starts at once, and keep the fit of least mean free energy on the training rows.
 
@@ -183,7 +188,7 @@ def _train_best(
     return jax.tree.map(lambda leaf: leaf[best], params), float(last[best])
 
 
-def _held_out(free: SampleLoss, params: Any, units: Units, values: np.ndarray) -> float | None:
+def _held_out(free: SampleLoss, params: PyTree[Array], units: Units, values: np.ndarray) -> float | None:
     """Mean free energy of the held-out rows, in squared units of the file; None if there are no rows."""
     if not len(values):
         return None

@@ -1,4 +1,4 @@
-"""Too large a latent, and the energy is zero everywhere
+"""With too large a latent, the free energy is zero everywhere
 
 The model is the generalized horn, E(x, y, z) = ‖y - g(f(x), z)‖², with a latent of 1, 2, 4 or 8 dimensions. From
 dim(z) = 2 on, which is the dimension of y, some code z exists for every y. Then the free energy is zero on the data,

@@ -223,7 +223,7 @@ def _draw_maps(report, models, limits, codes, draws, config, box):
     axis = jnp.linspace(-1.3 * box, 1.3 * box, side)
     y = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     points = problems.HornData(jnp.full(len(y), 1.0), y)
-    chosen = {0: "dim 1, none", 3: "dim 8, none", 7: "dim 8, squared norm", 15: "dim 8, noise"}
+    chosen = {0: "dim 1, no regularizer", 3: "dim 8, no regularizer", 7: "dim 8, squared norm", 15: "dim 8, noise"}
     some = jax.tree.map(lambda leaf: leaf[jnp.array(list(chosen))], (models, limits))
     free = partial(free_energies, points=points, codes=codes, draws=draws, steps=5 * config.steps)
     with report.stage("drawing maps"):
@@ -236,7 +236,8 @@ def _draw_maps(report, models, limits, codes, draws, config, box):
         "maps",
         figure,
         "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red), by the dimension of "
-        "the latent and the regularizer. With one dimension F is low only on the ellipse. With eight dimensions and no "
-        "regularizer it is low everywhere. The squared norm raises it far from the origin. Noise limits how precisely "
-        "a code can determine y, and F is low on the ring again.",
+        "the latent and the regularizer. With one dimension F is low only on a curve, which is the ellipse after a "
+        "full training. With eight dimensions and no regularizer it is low everywhere. The squared norm raises it far "
+        "from the origin. Noise limits how precisely a code can determine y, and after a full training F is low on the "
+        "ellipse again.",
     )

@@ -205,8 +205,8 @@ def _draw_radii(report, betas, learned):
     report.figure(
         "radii",
         figure,
-        "The radii learned at several inverse temperatures. A radius is zero where that of the data is below 1/√β "
-        "(dotted line: for the smallest β). Elsewhere the radius is smaller for a smaller β.",
+        "The radii learned at several inverse temperatures. A radius is nearly zero where that of the data is below "
+        "1/√β (dotted line: for the smallest β). Elsewhere the radius is smaller for a smaller β.",
     )
 
 

@@ -70,7 +70,7 @@ class Config:
     def __post_init__(self):
         options.check(self)
         same = len(self.sizes) == len(self.seeds)
-        options.require(same, "seeds", self.seeds, f"{len(self.sizes)} numbers, one for each of --sizes")
+        options.require(same, "seeds", self.seeds, f"one number for each of the {len(self.sizes)} --sizes")
         for name, loads in (("loads", self.loads), ("compared_loads", self.compared_loads)):
             rising = len(loads) > 1 and list(loads) == sorted(loads)
             options.require(rising, name, loads, "two or more numbers in rising order")

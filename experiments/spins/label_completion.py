@@ -274,9 +274,9 @@ def _draw_completions(
     down = [
         "test picture",
         "given half",
-        "completed, label given",
+        "completed, label clamped",
         "completed, label drawn",
-        "completed, wrong label given",
+        "completed, wrong label",
     ]
     show(axes, rows, down=down, across=names)
     report.figure(

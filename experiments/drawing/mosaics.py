@@ -1,5 +1,7 @@
 """Mosaics: many small pictures in one panel."""
 
+import math
+
 import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.axes import Axes
@@ -16,6 +18,26 @@ def mosaic(pictures: Float[Array | np.ndarray, "down across rows columns"]) -> F
     padded = np.pad(pictures, [(0, 0), (0, 0), (0, 1), (0, 1)], constant_values=np.nan)
     down, across, rows, columns = padded.shape
     return padded.transpose(0, 2, 1, 3).reshape(down * rows, across * columns)[:-1, :-1]
+
+
+def strongest(
+    weights: Float[Array | np.ndarray, "units pixels"], shape: tuple[int, ...], most: int = 100
+) -> Float[np.ndarray, "down across rows columns"]:
+    """The weights of the units of largest norm as a nearly square mosaic of pictures, the largest first.
+
+    Args:
+        weights: the weights of each unit to the pixels.
+        shape: rows and columns of a picture.
+        most: limit of the number of units shown. Units that would not fill a row of the mosaic are left out.
+
+    >>> strongest(np.array([[1.0, 0.0], [0.0, 3.0]]), (2, 1))[0, :, :, 0].tolist()
+    [[0.0, 3.0], [1.0, 0.0]]
+    """
+    weights = np.asarray(weights)
+    order = np.argsort(-np.linalg.norm(weights, axis=1))
+    across = math.ceil(math.sqrt(min(most, len(weights))))
+    down = min(most, len(weights)) // across
+    return weights[order[: down * across]].reshape(down, across, *shape)
 
 
 def show(

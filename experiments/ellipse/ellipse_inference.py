@@ -242,7 +242,7 @@ def _cross_sections(config: Config, report: Report, params: ellipse.Params) -> N
     section = _sections(params, config.latent_points)
     values = report.compiled(section, line, jnp.array(config.betas))
     figure, axes = plots.one(width=7.4, height=4.6)
-    plots.lines(axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas))
+    plots.lines(axes, y2, values, [beta_axis.label(beta) for beta in config.betas], beta_axis.colors(config.betas))
     # Beside the curves, so that it covers none of them.
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plots.label(axes, "y₂", "free energy Fβ", "Cross-sections at y₁ = 0, from hot to cold")
@@ -266,7 +266,7 @@ def _golden_table(report: Report) -> None:
     section = jax.jit(_sections(ellipse.Params(jnp.array([2.0, 1.5])), 48))
     measured = np.asarray(section(line, jnp.array(list(GOLDEN))))
     rows = [
-        (plots.beta_label(beta), f"{y2:g}", reference, float(value))
+        (beta_axis.label(beta), f"{y2:g}", reference, float(value))
         for (beta, references), values in zip(GOLDEN.items(), measured, strict=True)
         for y2, reference, value in zip(GOLDEN_Y2, references, values, strict=True)
     ]

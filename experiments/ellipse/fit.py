@@ -96,7 +96,7 @@ class Units:
 
 def run(config: Config, report: Report) -> None:
     """Read the file, split its rows, train, and draw the fit."""
-    points = datasets.read_points(config.data)
+    points = csv_points.read(config.data)
     values = np.asarray(points.values, np.float64)
     split_key, train_key = jax.random.split(report.key())
     rows = _split(config, split_key, values)
@@ -107,7 +107,7 @@ def run(config: Config, report: Report) -> None:
     )
     if not len(rows["held out"]):
         report.text("**No row was held out**, so nothing is known about how well the fit describes other points.")
-    fit = _fit_ellipse if points.columns == datasets.ELLIPSE else _fit_horn
+    fit = _fit_ellipse if points.columns == csv_points.ELLIPSE else _fit_horn
     fit(config, report, train_key, rows, units)
 
 

@@ -28,7 +28,7 @@ from ebmjax.minimize.search import refined_search
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 from experiments.horn.trained_horns import true_free_energies
 
 SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one

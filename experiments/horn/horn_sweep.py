@@ -185,7 +185,7 @@ def _draw_free_energies(report, betas, free, floor, resolved):
 def _draw_radii(report, betas, learned):
     figure, panels = plots.panels(1, 2, width=4.6, height=4.0)
     shown = np.unique([0, 1, 2, 3, len(betas) // 2, len(betas) - 1])  # the radii change most at the hot end
-    colors = plots.beta_colors(betas)
+    colors = beta_axis.colors(betas)
     truth = np.asarray(problems.horn_radii(X))
     for axis, name in enumerate(("f₁", "f₂")):
         panel = panels[0, axis]
@@ -218,7 +218,7 @@ def _draw_horns(report, betas, params, free, data):
         surface = jax.jit(manifold)(jax.tree.map(lambda leaf, row=row, middle=middle: leaf[row, middle], params))
         plots.horn_surface(panel, X, surface, color=beta_axis.colors(betas)[row])
         plots.horn_points(panel, data.x, data.y, color=plots.PALETTE["black"])
-        panel.set_title(plots.beta_label(float(betas[row])))
+        panel.set_title(beta_axis.label(float(betas[row])))
     report.figure(
         "horns",
         figure,

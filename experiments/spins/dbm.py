@@ -180,7 +180,6 @@ def _train(
             report,
             name,
             learner(config, data.mean(axis=0), hidden, updates),
-            train_key,
             params,
             data,
             config.batch_size,

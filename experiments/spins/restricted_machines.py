@@ -59,10 +59,10 @@ def train_machine(
     rbm.check(params, data)
     epochs, updates = divided(len(data), schedule.batch_size, schedule.updates, schedule.measured)
     return train_watched(
+        key,
         report,
         name,
         learner(negative, data, schedule.rate, updates),
-        key,
         params,
         data,
         schedule.batch_size,

@@ -45,14 +45,15 @@ def chains(
         coupling: J of all bonds, of either sign; there is no field.
         beta: inverse temperature in [0, inf]; may be traced.
         bits: source of random words: `random_bits.bits`, or `random_bits.hashed` for speed.
-        precision: random words for each word of spins, static, 1 to 24.
+        precision: binary digits of a probability that random words decide, static, 1 to 24. An update of a word takes
+            precision + 1 random words.
 
     Returns:
         A kernel whose positions are those of `pack_chains`. Its info is None: counting the spins that changed would
         take longer than it is worth beside so fast a sweep.
 
     Raises:
-        ValueError: a bad beta, a precision outside 1 … 24.
+        ValueError: a bad beta, a precision outside [1, 24].
 
     Creutz, Jacobs, Rebbi (1979).
 
@@ -150,7 +151,7 @@ def _unpack(words):
 def _kernel(coupling, beta, bits, precision, before, after):
     check_beta(beta)
     if not 1 <= precision <= 24:
-        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 random words for each word of spins")
+        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
     coupling = jnp.asarray(coupling, jnp.float32)
     strength = reduced(jnp.abs(coupling), beta)
     # with a negative coupling a probability p becomes 1 - p, whose binary digits are the opposite ones

@@ -124,7 +124,7 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
         label = jax.random.randint(label_key, (), 0, CLASSES)
         return labels_rbm.with_label(pixels, label, CLASSES), jnp.zeros(config.hidden)
 
-    negative = persistent(lambda params: sweeps.labelled(params, CLASSES, 1.0), start, config.chains, steps=1)
+    negative = persistent(lambda params: sweeps.labelled(params, 1.0, CLASSES), start, config.chains, steps=1)
     schedule = Schedule(config.batch_size, config.updates, config.rate, config.measured)
     prefix = jax.tree.map(lambda leaf: leaf[:PREFIX], train)
     measure = lambda params: _measure(params, prefix, test)
@@ -213,7 +213,7 @@ def _draw_pictures(
     def draw(key, label):
         start_key, run_key = jax.random.split(key)
         noise = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
-        kernel = sweeps.label_held(params, CLASSES, 1.0)
+        kernel = sweeps.label_clamped(params, 1.0, CLASSES)
         start = (labels_rbm.with_label(noise, label, CLASSES), jnp.zeros(config.hidden))
         state = repeat(run_key, kernel, kernel.init(start), config.sweeps).state
         return jax.nn.sigmoid(rbm.visible_field(params, state.position[1])[:-CLASSES])
@@ -251,7 +251,7 @@ def _draw_completions(
         noise = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
         start = labels_rbm.with_label(jnp.where(upper, image, noise), label, CLASSES)
         mask = np.concatenate([upper, np.full(CLASSES, label_known)])
-        draws = [sweeps.draw_hidden(params, 1.0), sweeps.held(sweeps.draw_labelled(params, CLASSES, 1.0), mask)]
+        draws = [sweeps.draw_hidden(params, 1.0), sweeps.clamped(sweeps.draw_labelled(params, 1.0, CLASSES), mask)]
         kernel = gibbs.alternate(draws)
         state = repeat(run_key, kernel, kernel.init((start, jnp.zeros(config.hidden))), config.sweeps).state
         visible, hidden = state.position

@@ -72,7 +72,7 @@ def encode(encoder: Encoder, y: Float[Array, " observed"]) -> Float[Array, " ato
     return encoder.gain * jnp.tanh(matmul(encoder.weights, y) + encoder.bias)
 
 
-def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Float[Array, ""]:
     """½‖y - Wz‖² + ½α‖z - Enc(y)‖²: the smooth part of the energy of one code.
 
     Raises ValueError for a static negative weight and a y of another length.
@@ -83,7 +83,7 @@ def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms
     4.75
     """
     check_not_negative("weight", params.weight)
-    return _near(params, y, encode(params.encoder, y))(z)
+    return jnp.asarray(_near(params, y, encode(params.encoder, y))(z))
 
 
 def smooth_term(params: Params, y: Float[Array, " observed"]) -> SmoothTerm:

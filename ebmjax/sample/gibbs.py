@@ -29,6 +29,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ebmjax.checks import ArgumentError, check_beta, check_units, is_static
+from ebmjax.marginalize.layers import with_layers
 from ebmjax.temperature import reduced
 from ebmjax.types import SPINS, Alphabet, Beta, Energy, Kernel
 
@@ -187,7 +188,7 @@ def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet:
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         position = list(state.position)
         for members, block_key in zip(blocks, jax.random.split(rng_key, len(blocks)), strict=True):
-            slopes = jax.grad(lambda some, rest: energy(_merged(rest, members, some)))(
+            slopes = jax.grad(lambda some, rest: energy(with_layers(rest, members, some)))(
                 [position[layer] for layer in members], position
             )
             for layer, slope, layer_key in zip(members, slopes, jax.random.split(block_key, len(members)), strict=True):
@@ -303,14 +304,6 @@ def _single_site(energy, beta, alphabet, order):
         return State(units.reshape(shape)), Info(turned.mean())
 
     return Kernel(init, step)
-
-
-def _merged(position, layers, values):
-    """The position with these layers replaced."""
-    position = list(position)
-    for layer, value in zip(layers, values, strict=True):
-        position[layer] = value
-    return tuple(position)
 
 
 def _check_independent(got, energy, like, masks, alphabet):

@@ -180,7 +180,7 @@ def _train(config: Config, report: Report, way: Way, keys: Key[Array, " seeds"],
         progress, keys = begin(train_key, way.learner, start, each * config.measured)
 
         def segment(progress, keys):
-            progress = advance(way.learner, progress, keys, data, config.batch_size)[0]
+            progress = advance(keys, way.learner, progress, data, config.batch_size)[0]
             return progress, progress.state.params
 
         _, path = jax.lax.scan(segment, progress, keys.reshape(config.measured, each))

@@ -117,7 +117,7 @@ def test_bad_input_is_refused_by_name():
     for match, call in (
         ("y: got shape", lambda: predictive.encode(ENCODER, jnp.zeros(7))),
         ("pull: got -1", lambda: predictive.held(DICTIONARY, ENCODER, -1.0, Y)),
-        ("pull: got -1", lambda: decomposition(_solve, -1.0, optax.sgd(0.1))),
+        ("weight: got -1", lambda: decomposition(_solve, -1.0, optax.sgd(0.1))),
         ("scale: got -1", lambda: predictive.init(jax.random.key(0), DICTIONARY, -1.0)),
     ):
         with pytest.raises(ValueError, match=match):

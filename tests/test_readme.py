@@ -1,4 +1,4 @@
-"""The README's example runs, and prints what the README says; its two commands stand alone on their lines."""
+"""README and docs are true where a program can see it: the example prints what is said, names and links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+import ebmjax
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+README_RADII = [[1.48, 1.51], [1.87, 1.52], [1.93, 1.52]]
 
 
 @pytest.mark.optax
@@ -22,10 +27,8 @@ def test_the_example_runs_and_finds_the_ellipse(capsys):
     np.testing.assert_allclose(radii[1:], README_RADII, atol=0.02)
 
 
-README_RADII = [[1.48, 1.51], [1.87, 1.52], [1.93, 1.52]]
-
-
-def test_two_commands():
+def test_it_begins_with_the_clone_line_and_two_commands():
+    assert "git clone" in "\n".join(README.splitlines()[:6])
     commands = [line.strip() for line in README.splitlines() if line.strip().startswith("python -m pip install")]
     assert commands[:2] == [
         'python -m pip install -e ".[experiments]" && python -m experiments',
@@ -33,6 +36,34 @@ def test_two_commands():
     ]
 
 
-def test_pictures_exist():
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert (Path(__file__).parents[1] / path).is_file(), path
+def test_the_gallery_begins_after_two_screens():
+    assert README.splitlines().index("## Gallery") < 80
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_exist(page):
+    text = page.read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^"]+)"', text):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_lead_somewhere(page):
+    """`ebm.a.b` opens, files and folders that are named exist."""
+    text = page.read_text()
+    for name in re.findall(r"`ebm\.([\w.]+)`", text):
+        thing = ebmjax
+        for part in name.split("."):
+            assert hasattr(thing, part), f"{page.name}: ebm.{name}"
+            thing = getattr(thing, part)
+    for name in re.findall(r"`((?:ebmjax|experiments|tests|benchmarks|docs)/[\w/.]*)`", text):
+        if not re.search(r"NAME|FAMILY", name):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_experiment_has_a_line():
+    from experiments.application import cli
+
+    said = (ROOT / "docs/experiments.md").read_text()
+    for name in cli.EXPERIMENTS:
+        assert re.search(rf"`{name}[ `]", said), name

@@ -4,7 +4,7 @@ A learner is `Learner(init, update)`; `train` runs any learner in one scan. Whic
 
     you have                                                         take
     a loss of `ebmjax.losses`                                        `gradient`
-    an energy and a sampler of it: Boltzmann machines, networks      `contrast`: contrastive divergence and its kin
+    an energy and a sampler of it: Boltzmann machines, networks      `contrast`: contrastive divergence and others
     data whose sparse codes need a dictionary                        `dictionaries`
     an unrolled network of many layers                               `layerwise`, which calls `train` once a phase
 

@@ -10,7 +10,7 @@ data and of the model come from. The positive phase, the data:
 The negative phase, the model:
 
     contrastive divergence: short runs from the data  `phases.contrastive_divergence`; quick and biased
-    persistent chains                                 `phases.persistent`; unbiased while they keep up
+    persistent chains                                 `phases.persistent`; nearly unbiased if learning is slow
     parallel tempering                                `phases.persistent_tempering`, where chains do not mix
     chains with restarts                              `replay.replay`, for energies that are networks
 

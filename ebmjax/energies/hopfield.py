@@ -71,6 +71,16 @@ def field(params: Params, spins: Float[Array, " units"]) -> Float[Array, " units
     return _product(params.weights, spins) + params.bias
 
 
+def symmetrized(params: Params) -> Params:
+    """Parameters with ½(W + Wᵀ), its diagonal set to zero, in place of W; symmetric to the last bit.
+
+    >>> symmetrized(Params(jnp.array([[9.0, 1.0], [3.0, 9.0]]), jnp.zeros(2))).weights.tolist()
+    [[0.0, 2.0], [2.0, 0.0]]
+    """
+    weights = 0.5 * (params.weights + params.weights.T)
+    return params._replace(weights=jnp.where(jnp.eye(len(weights), dtype=bool), 0, weights))
+
+
 def hebbian(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
     """Hebb's rule, W = 1/N Σ_p y^p y^pᵀ with zero diagonal, b = 0.
 

@@ -1,14 +1,21 @@
 """Learn: shape the energy so that data lie low.
 
-A learner is `Learner(init, update)`; `train` runs any of them in one scan.
+A learner is `Learner(init, update)`; `train` runs any learner in one scan. Which learner to take:
 
-`gradient`      gradient descent on a loss of `ebmjax.losses`
-`contrast`      the folder for learning from two phases: contrastive divergence, persistent chains, mean fields
-`dictionaries`  the folder for dictionaries of sparse codes
-`layerwise`     unrolled networks, one layer after the other
-`averaging`     a wrapper: the running mean of the parameters
-`train`         one scan for every learner
-`checkpoint`    the same, saved every few epochs and resumed (extra `checkpoint`)
+    you have                                                         take
+    a loss of `ebmjax.losses`                                        `gradient`
+    an energy and a sampler of it: Boltzmann machines, networks      `contrast`: contrastive divergence and others
+    data whose sparse codes need a dictionary                        `dictionaries`
+    an unrolled network of many layers                               `layerwise`, which calls `train` once a phase
+
+Around a learner:
+
+    `train`         the scan: shuffled batches, some epochs, metrics of every update
+    `checkpoint`    the same, saved every few epochs and resumed (extra `checkpoint`)
+    `averaging`     a wrapper of a learner: the running mean of its parameters, often the better model
+
+Contrastive divergence is the phase `contrast.phases.contrastive_divergence`, given to
+`contrast.contrastive.contrastive`.
 """
 
 from ebmjax.learn import averaging, checkpoint, contrast, dictionaries, gradient, layerwise, train

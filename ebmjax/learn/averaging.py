@@ -1,27 +1,30 @@
-"""Averaged parameters: the running mean of where a learner has been is often a better model than where it is.
+"""Averaged parameters: the running mean of the parameters that a learner has had is often a better model than the last.
 
     mean ← decay · mean + (1 - decay) · params
 
-Gradients from chains or small batches make parameters wander about their optimum; the mean wanders less.
+Gradients from chains or small batches move the parameters about their optimum at random; the mean moves less.
 
 Polyak and Juditsky (1992), "Acceleration of stochastic approximation by averaging".
 """
 
 from typing import Any, NamedTuple
 
-import jax
+import optax
 from jaxtyping import Array, Key, PyTree
 
 from ebmjax.checks import ArgumentError, is_static
 from ebmjax.types import Learner, Scalar
 
 
-class AveragedState(NamedTuple):
-    """The learner's parameters and state, and the running mean of the parameters."""
+class State(NamedTuple):
+    """The state of the averaged learner."""
 
     params: PyTree[Array]
+    """The parameters of the learner inside, as they are without averaging."""
     inner: Any
+    """The state of the learner inside."""
     mean: PyTree[Array]
+    """The running mean of the parameters."""
 
 
 def averaged(learner: Learner, decay: Scalar) -> Learner:
@@ -29,12 +32,16 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
 
     Args:
         learner: any.
-        decay: in [0, 1[: the mean forgets after about 1/(1 - decay) updates. It starts at the initial parameters.
+        decay: weight of the old mean, in [0, 1): the mean is over about the last 1/(1 - decay) updates. It starts at
+            the initial parameters.
+
+    Returns:
+        A learner whose state is `State` and whose metrics are those of `learner`.
 
     Raises:
-        ValueError: a static decay outside [0, 1[.
+        ValueError: a static decay outside [0, 1).
 
-    >>> import jax.numpy as jnp, optax
+    >>> import jax, jax.numpy as jnp
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = averaged(gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.5)), 0.75)
     >>> key = jax.random.key(0)
@@ -43,14 +50,14 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
     (2.0, 0.5)
     """
     if is_static(decay) and not 0 <= float(decay) < 1:
-        raise ArgumentError(f"decay: got {float(decay)}, wanted a number in [0, 1[")
+        raise ArgumentError(f"decay: got {float(decay)}, wanted a number in [0, 1)")
 
-    def init(key: Key[Array, ""], params: Any) -> AveragedState:
-        return AveragedState(params, learner.init(key, params), params)
+    def init(key: Key[Array, ""], params: Any) -> State:
+        return State(params, learner.init(key, params), params)
 
-    def update(key: Key[Array, ""], state: AveragedState, batch: Any) -> tuple[AveragedState, Any]:
+    def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Any]:
         inner, metrics = learner.update(key, state.inner, batch)
-        mean = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, state.mean, inner.params)
-        return AveragedState(inner.params, inner, mean), metrics
+        mean = optax.incremental_update(inner.params, state.mean, 1 - decay)
+        return State(inner.params, inner, mean), metrics
 
     return Learner(init, update)

@@ -1,14 +1,16 @@
-"""Training that outlives its process: saved every few epochs, and taken up again where it stopped.
+"""Training with checkpoints: saved every few epochs, and resumed where it stopped.
 
-Needs the extra `checkpoint` (orbax-checkpoint). A checkpoint is a numbered folder with every array of a state, which
-gets its name by one rename when it is complete: a process killed while saving leaves the one before it as it was.
+Needs the extra `checkpoint` (orbax-checkpoint). A checkpoint is a numbered folder with every array of a state. It gets
+its name by one rename when it is complete, so that a process killed while saving leaves the checkpoint before it
+intact.
+
+`train_resumable` is `train` with checkpoints; `save` and `restore` are for a pytree of any kind.
 """
 
 import hashlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.checks import ArgumentError, check_count
-from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check
+from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check_data
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
 
 if TYPE_CHECKING:
@@ -26,14 +28,27 @@ _FORMAT = "ebmjax checkpoint 1"
 
 
 class Checkpointed(NamedTuple):
-    """What was trained, and how it ended.
-
-    `result` is STEP_LIMIT where all epochs were done (nothing tells whether they were enough), DIVERGED where a segment
-    was not healthy: `trained.params` and `trained.state` are then those before it, `trained.metrics` ends with it.
-    """
+    """What was trained, and how the training ended."""
 
     trained: Trained
+    """Where a segment was not healthy, the parameters and the state before it; the metrics end with it."""
     result: int
+    """`STEP_LIMIT` where all epochs were done, whether or not they were enough; `DIVERGED` where a segment was not
+    healthy."""
+
+
+@runtime_checkable
+class Healthy(Protocol):
+    """Whether a segment of a training is good enough to go on from."""
+
+    def __call__(self, params: Any, metrics: Any, /) -> bool:
+        """False stops the training.
+
+        Args:
+            params: after the segment.
+            metrics: of the learner in the segment, with the leading axes (epochs, batches).
+        """
+        ...
 
 
 class _Saved(NamedTuple):
@@ -45,15 +60,16 @@ class _Saved(NamedTuple):
 
 
 def save(folder: Path | str, step: int, state: Any) -> None:
-    """Save a pytree of arrays as checkpoint number `step`, and delete all but the last two.
+    """Save a pytree of arrays as checkpoint number `step`, and delete all but the last two checkpoints.
 
     Args:
-        folder: made if need be; other things in it stay.
+        folder: created where it does not exist; other files in it stay.
         step: above that of every checkpoint in the folder.
         state: arrays of any dtype and typed random keys of any implementation.
 
     Raises:
         ValueError: a step that is not above the latest, a folder that is a file.
+        ModuleNotFoundError: the extra `checkpoint` is not installed.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -78,16 +94,17 @@ def save(folder: Path | str, step: int, state: Any) -> None:
 
 
 def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
-    """The latest checkpoint in a folder: its number, and the state as it was saved, bit for bit; None without one.
+    """The latest checkpoint of a folder: its number and its state, bit for bit as saved. None where there is none.
 
     Args:
-        folder: where `save` put it.
+        folder: as for `save`.
         like: a pytree with the structure, shapes, dtypes and key implementations of the state: arrays (their values
             do not matter) or `jax.ShapeDtypeStruct`. NumPy arrays come back as such, all others as JAX arrays.
 
     Raises:
-        ValueError: a state that is not like `like`, a checkpoint that is damaged or not one of ours, a folder that is
-            a file.
+        ValueError: a state that is not like `like`, a checkpoint that is damaged or was not made by `save`, a folder
+            that is a file.
+        ModuleNotFoundError: the folder exists and the extra `checkpoint` is not installed.
 
     >>> restore("no such folder", jnp.zeros(2)) is None
     True
@@ -99,7 +116,7 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
         step = manager.latest_step()
         if step is None:
             return None
-        # Whatever a damaged file makes orbax and its storage raise, this is what it means.
+        # A damaged file makes orbax and its storage raise all kinds of errors, which mean the same.
         try:
             found = manager.restore(
                 step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
@@ -107,11 +124,11 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
             ours, saved = found.about["format"] == _FORMAT, found.about["leaves"]
         except Exception as error:
             raise ArgumentError(
-                f"folder: got {folder}, whose checkpoint {step} is damaged or not one of ours"
-                f" ({type(error).__name__}), wanted one that `save` made"
+                f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
+                f" ({type(error).__name__})"
             ) from error
     if not ours:
-        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} is not one of ours")
+        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
     _check_like(like, saved, f"as in checkpoint {step} of {folder}")
     leaves, structure = jax.tree.flatten(like)
     rebuilt = [_rebuilt(found.arrays.get(str(index)), leaf) for index, leaf in enumerate(leaves)]
@@ -119,7 +136,11 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
 
 
 def all_finite(params: Any, metrics: Any) -> bool:
-    """Whether every number that the learner reported is finite: what a healthy segment is, unless one says otherwise.
+    """Whether every number in the metrics is finite: the default of `healthy` in `train_resumable`.
+
+    Args:
+        params: not used.
+        metrics: a pytree of arrays.
 
     >>> all_finite(None, {"loss": np.array([1.0, np.nan])})
     False
@@ -137,34 +158,37 @@ def train_resumable(
     epochs: int,
     folder: Path | str,
     every: int,
-    healthy: Callable[[Any, Any], bool] = all_finite,
+    healthy: Healthy = all_finite,
 ) -> Checkpointed:
-    """`train`, in segments of some epochs, with a checkpoint after each; called again, it goes on from the last one.
+    """`train` in segments of some epochs, with a checkpoint after each. Called again, it resumes from the last one.
 
-    A run that was broken off, even killed, ends with the bits of one that was not. They are those of `train` up to
-    what another compilation rounds differently. The segments share one compilation, a shorter last one has its own.
+    A run that was interrupted, even killed, ends with the same bits as one that was not. They differ from those of
+    `train` only by the rounding of another compilation. The segments share one compilation; a shorter last segment has
+    its own.
 
-    A segment in which an update is not finite, or which `healthy` refuses, is the last one. No checkpoint is made of
-    it, so that the last good parameters stay on disk as well.
+    A segment in which an update is not finite, or which `healthy` refuses, is the last one. It is not saved, so that
+    the last good parameters stay on disk.
 
     Args:
         key: typed random key.
         learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         params: initial parameters.
         data: arrays with the leading axis N, such as y or (x, y).
-        batch_size: samples an update, 1 … N.
+        batch_size: samples an update, from 1 to N.
         epochs: passes over the data, at least 1.
-        folder: this run's own. The initial state is checkpoint 0, the state after n epochs is checkpoint n.
+        folder: for this run alone. The initial state is checkpoint 0, the state after n epochs is checkpoint n.
         every: epochs in a segment, at least 1.
         healthy: `healthy(params, metrics)` of the parameters after a segment and the learner's metrics in it, which
-            have the axes (every, N // batch_size): False stops the run. Called outside of jit.
+            have the axes (every, N // batch_size): False stops the run. It is called outside of jit.
 
     Returns:
-        `Checkpointed(trained, result)`, with the metrics of every epoch, also of those before a break.
+        `Checkpointed(trained, result)`, with the metrics of every epoch, also of those before an interruption.
 
     Raises:
-        ValueError: what `train` refuses, every below 1, a folder that holds another run: one with another key, other
-            initial parameters, data, batch_size, epochs or every, or with another form of learner.
+        ValueError: data, batch_size or epochs that `train` refuses, every below 1, a folder that holds another run: one
+            with another key, other initial parameters, data, batch_size, epochs or every, or with another form of
+            learner.
+        ModuleNotFoundError: the extra `checkpoint` is not installed.
 
     >>> import optax, tempfile
     >>> from ebmjax.learn.gradient import gradient
@@ -175,15 +199,15 @@ def train_resumable(
     >>> round(float(first.trained.params), 2), bool(again.trained.params == first.trained.params)
     (3.0, True)
     """
-    check(data, batch_size, epochs)
+    check_data(data, batch_size, epochs)
     check_count("every", every)
     data = jax.tree.map(jnp.asarray, data)
     progress, keys = begin(key, learner, params, epochs)
-    segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size))
+    segment = jax.jit(lambda keys, progress, data: advance(keys, learner, progress, data, batch_size))
 
-    # Without weak types, which no file keeps: the first segment would compile for them alone.
+    # No file keeps weak types. With them, the first segment would need a compilation of its own.
     progress = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
-    shapes = jax.eval_shape(segment, progress, keys[:every], data)[1]
+    shapes = jax.eval_shape(segment, keys[:every], progress, data)[1]
     metrics = jax.tree.map(lambda leaf: np.zeros((epochs, *leaf.shape[1:]), leaf.dtype), shapes)
     start = _Saved(_digest((key, params, data), (batch_size, epochs, every)), progress, metrics)
     found = restore(folder, start)
@@ -196,10 +220,10 @@ def train_resumable(
     progress, metrics = saved.progress, jax.tree.map(np.array, saved.metrics)
     while done < epochs:
         upto = min(done + every, epochs)
-        after, told = segment(progress, keys[done:upto], data)
-        for whole, part in zip(jax.tree.leaves(metrics), jax.tree.leaves(told), strict=True):
+        after, reported = segment(keys[done:upto], progress, data)
+        for whole, part in zip(jax.tree.leaves(metrics), jax.tree.leaves(reported), strict=True):
             whole[done:upto] = part
-        if not (after.alive and healthy(after.state.params, told.learner)):
+        if not (after.alive and healthy(after.state.params, reported.learner)):
             return _ended(progress, metrics, upto, DIVERGED)
         save(folder, upto, _Saved(start.arguments, after, metrics))
         progress, done = after, upto
@@ -212,7 +236,7 @@ def _ended(progress: Progress, metrics: Metrics, epochs: int, result: int) -> Ch
 
 
 def _digest(arrays: Any, numbers: tuple[int, ...]) -> np.ndarray:
-    """A fingerprint of what a run was called with."""
+    """A fingerprint of the arguments of a run."""
     digest = hashlib.sha256(repr((numbers, _described(arrays))).encode())
     for leaf in jax.tree.leaves(arrays):
         digest.update(_stored(leaf).tobytes())
@@ -237,10 +261,10 @@ def _manager(folder: Path | str) -> "CheckpointManager":
 
 
 def _remove_unfinished(folder: Path | str) -> None:
-    """Remove what a killed process left half written.
+    """Remove checkpoints that a killed process left half written.
 
-    Orbax can do so by itself, but in a thread that may outlive the manager which started it, and that then takes away
-    what the next one is writing.
+    Orbax can do so by itself, but in a thread that may outlive the manager which started it, and which then removes
+    what the next manager is writing.
     """
     for unfinished in Path(folder).glob("*.orbax-checkpoint-tmp"):
         shutil.rmtree(unfinished)
@@ -259,7 +283,7 @@ def _stored(leaf: Any) -> np.ndarray:
 
 
 def _rebuilt(stored: np.ndarray | None, like: Any) -> Any:
-    """A leaf in the form of its example; None stands for an array without elements."""
+    """A leaf in the form of its example; None means an array without elements."""
     example = jnp.empty((), like.dtype) if _is_key(like) else np.zeros((), _dtype(like))
     if stored is None:
         stored = np.zeros(np.shape(like) + _stored(example).shape, _stored(example).dtype)
@@ -269,7 +293,7 @@ def _rebuilt(stored: np.ndarray | None, like: Any) -> Any:
 
 
 def _described(state: Any) -> list[list[str]]:
-    """Where every leaf stands and what it is, in words."""
+    """The path, the dtype and the shape of every leaf, as text."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return [[jax.tree_util.keystr(path), f"{_dtype(leaf)}{list(np.shape(leaf))}"] for path, leaf in leaves]
 

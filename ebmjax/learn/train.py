@@ -1,6 +1,11 @@
-"""One scan that trains every family.
+"""Train any learner, in one scan.
 
-`train` is a pure function of a key: `jit` it for speed, `vmap` it over seeds, temperatures and learning rates.
+`train` is a pure function of a key: `jit` it for speed, `vmap` it over seeds, temperatures and learning rates. `begin`
+and `advance` are its two parts, for a training that is measured or saved between epochs:
+
+    progress, keys = begin(key, learner, params, epochs)
+    progress, metrics = advance(keys[:5], learner, progress, data, batch_size)    # five epochs
+    progress, metrics = advance(keys[5:], learner, progress, data, batch_size)    # the others
 """
 
 from typing import Any, NamedTuple
@@ -9,52 +14,58 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count
+from ebmjax.checks import ArgumentError, check_count, leading_axis
 from ebmjax.types import Learner
 
 
 class Metrics(NamedTuple):
-    """What the learner reported at every update, and whether the update was carried out: axes (epochs, batches)."""
+    """What is reported of every update: leading axes (epochs, batches)."""
 
     learner: Any
+    """The metrics of the learner."""
     finite: Bool[Array, "epochs batches"]
+    """Whether the update was carried out: its parameters, and those of every update before it, were finite."""
 
 
 class Progress(NamedTuple):
-    """What one epoch hands to the next: the learner's state, and whether every update so far was finite."""
+    """What one epoch hands to the next."""
 
     state: Any
+    """The learner's state after the last finite update."""
     alive: Bool[Array, ""]
+    """Whether the parameters have been finite so far."""
 
 
 class Trained(NamedTuple):
-    """The last finite parameters, the learner's whole state, and the metrics of every update."""
+    """What `train` returns."""
 
     params: Any
+    """The last finite parameters."""
     state: Any
+    """The learner's state with these parameters."""
     metrics: Metrics
 
 
 def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_size: int, epochs: int) -> Trained:
     """Train for some epochs of shuffled mini-batches, all in one scan.
 
-    Every epoch permutes the samples anew and drops the remainder that does not fill a batch. An update whose parameters
-    are not finite is not carried out, and none after it: the state stays the last finite one, and `metrics.finite` is
-    False from there on, for this member of a vmap alone.
+    Every epoch shuffles the samples anew and drops the remainder that does not fill a batch. An update whose parameters
+    are not finite is not carried out, nor is any after it: the state stays the last finite one, and `metrics.finite` is
+    False from there on. Under `vmap` this holds for each member alone.
 
     Args:
         key: typed random key.
         learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
         params: initial parameters.
         data: arrays with the leading axis N, such as y or (x, y).
-        batch_size: samples an update, 1 … N.
+        batch_size: samples an update, from 1 to N.
         epochs: passes over the data, at least 1.
 
     Returns:
         `Trained(params, state, metrics)`; metrics have the leading axes (epochs, N // batch_size).
 
     Raises:
-        ValueError: no data, leading axes that differ, batch_size outside 1 … N, epochs below 1.
+        ValueError: no data, leading axes that differ, batch_size below 1 or above N, epochs below 1.
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
@@ -63,14 +74,17 @@ def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_s
     >>> round(float(trained.params), 2), trained.metrics.finite.shape
     (3.0, (20, 2))
     """
-    check(data, batch_size, epochs)
+    check_data(data, batch_size, epochs)
     progress, keys = begin(key, learner, params, epochs)
-    progress, metrics = advance(learner, progress, keys, data, batch_size)
+    progress, metrics = advance(keys, learner, progress, data, batch_size)
     return Trained(progress.state.params, progress.state, metrics)
 
 
 def begin(key: Key[Array, ""], learner: Learner, params: Any, epochs: int) -> tuple[Progress, Key[Array, " epochs"]]:
-    """Where `train` stands before its first epoch, and the key of every epoch.
+    """The start of `train`: its progress before the first epoch, and the key of every epoch.
+
+    Args:
+        key, learner, params, epochs: as in `train`.
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
@@ -85,17 +99,25 @@ def begin(key: Key[Array, ""], learner: Learner, params: Any, epochs: int) -> tu
 
 
 def advance(
-    learner: Learner, progress: Progress, keys: Key[Array, " epochs"], data: Any, batch_size: int
+    keys: Key[Array, " epochs"], learner: Learner, progress: Progress, data: Any, batch_size: int
 ) -> tuple[Progress, Metrics]:
-    """Train for one epoch with each of the keys, in one scan: `train` in pieces gives the same numbers.
+    """Train for one epoch with each of the keys, in one scan. `train` in several pieces gives the same numbers.
+
+    Args:
+        keys: those of `begin`, or the next few of them.
+        learner, data, batch_size: as in `train`, which checks them; here they are not checked.
+        progress: of `begin`, or of the piece before.
+
+    Returns:
+        `(progress, metrics)`; metrics have the leading axes (epochs, N // batch_size).
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
     >>> data = jnp.full(8, 3.0)
     >>> progress, keys = begin(jax.random.key(0), learner, jnp.array(0.0), epochs=20)
-    >>> progress, first = advance(learner, progress, keys[:5], data, batch_size=4)
-    >>> progress, rest = advance(learner, progress, keys[5:], data, batch_size=4)
+    >>> progress, first = advance(keys[:5], learner, progress, data, batch_size=4)
+    >>> progress, rest = advance(keys[5:], learner, progress, data, batch_size=4)
     >>> round(float(progress.state.params), 2), rest.finite.shape
     (3.0, (15, 2))
     """
@@ -120,18 +142,14 @@ def advance(
     return jax.lax.scan(epoch, progress, keys)
 
 
-def check(data: Any, batch_size: int, epochs: int) -> None:
+def check_data(data: Any, batch_size: int, epochs: int) -> None:
     """Raise ValueError, naming the argument, for data and sizes that `train` cannot work with.
 
-    >>> check(jnp.ones(4), batch_size=5, epochs=1)
+    >>> check_data(jnp.ones(4), batch_size=5, epochs=1)
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: batch_size: got 5, wanted 1 to 4, the number of samples
     """
-    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
-    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
-        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(data)]
-        raise ArgumentError(f"data: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
-    ((samples,),) = sizes
+    samples = leading_axis("data", data)
     if not 1 <= batch_size <= samples:
         raise ArgumentError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
     check_count("epochs", epochs)
@@ -140,8 +158,9 @@ def check(data: Any, batch_size: int, epochs: int) -> None:
 def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
     """A permutation of range(samples).
 
-    Up to 4,096 samples: random words with the index in their low bits are sorted, one native sort of one operand, five
-    times as fast on CPU as sorting pairs. Ties of the 20 or more random bits, which keep their order, are then rare.
+    Up to 4,096 samples, random words with the index in their low bits are sorted. This is one native sort of one
+    operand, five times as fast on CPU as sorting pairs. Two words rarely have the same 20 or more random bits; they
+    keep their order then.
     """
     if samples > 4096:
         return jax.random.permutation(key, samples)

@@ -1,15 +1,22 @@
-"""Losses: functionals of energies and free energies, `loss(params, batch) -> scalar`.
+"""Losses: what learning makes small. Most are `loss(params, batch) -> scalar`, of an energy or a free energy F.
 
-`functional`         from a function of one sample to a loss of a batch
-`energy`             the mean free energy of the data, for architectures that cannot be low everywhere
-`margin`             hinge and log losses of observed against contrasting samples
-`likelihood`         exact likelihoods, where a space can be enumerated or integrated
-`pseudo_likelihood`  of binary units, without Z
-`contrast`           mean energy of data less that of samples of the model; `ebmjax.learn.contrast` draws them
-`evolved_negatives`  contrasting states from a few sweeps of a network's own evolution
-`score_matching`, `noise_contrastive`   of continuous unknowns, without Z
-`evidence_bound`     of latent variables with an encoder
-`inferred_codes`     of networks that infer sparse codes
+Which one to take:
+
+    you have                                                        take
+    an architecture whose F cannot be low everywhere                `energy`
+    data, and wrong answers that have to have a higher F            `margin`
+    a space of y that can be enumerated or integrated               `likelihood`
+    units of two values, too many to enumerate                      `pseudo_likelihood`
+    a sampler of the model                                          `contrast`, by `ebmjax.learn.contrast`
+    patterns that a Hopfield network has to store                   `evolved_negatives`
+    a smooth energy of continuous y, and no sampler                 `score_matching`
+    the same, and a known density of noise that is close to data    `noise_contrastive`, which also learns Z
+    latent variables and an encoder                                 `evidence_bound`
+    a network that infers sparse codes                              `inferred_codes`
+
+`functional` has the types of losses, and turns a loss of one sample into a loss of a batch. A loss that draws random
+numbers is `loss(key, params, batch)`: sliced and denoising score matching, noise-contrastive estimation and evidence
+bounds. `ebmjax.learn.gradient` learns by both kinds.
 """
 
 from ebmjax.losses import (

@@ -1,12 +1,15 @@
-"""The contrast of two sets of positions, whose gradient is that of the likelihood where the second follows the model.
+"""The contrast of two sets of positions: the mean energy of the data less that of samples of the model.
 
     L = mean E(x⁺) - mean E(x⁻),    ∇L = ∇ mean -log p / beta  when x⁺ ~ p(· | data) and x⁻ ~ p
 
-The positions are constants: nothing is differentiated through a sampler. The contrast does not mind a constant added
-to the energy, nor how far the energies of both sets run away together; a penalty on their size holds them.
+Its gradient is that of the likelihood where the second set follows the model. The positions are constants: no gradient
+passes through a sampler. `ebmjax.learn.contrast.contrastive` is the learner that descends it. Contrastive divergence is
+`ebmjax.learn.contrast.phases.contrastive_divergence`, one way to draw the second set.
+
+The contrast does not change when a constant is added to E, and nothing bounds its size: the energies of both sets can
+grow together without limit. `penalized_contrast` adds a penalty on their squares, which bounds them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,19 +17,19 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import check_not_negative
 from ebmjax.losses.functional import Loss, mean_over_samples
-from ebmjax.types import Scalar
+from ebmjax.types import ModelEnergy, Scalar
 
 
-def contrast(energy: Callable[[Any, Any], Any]) -> Loss:
-    """`loss(params, (positives, negatives))`: the gap between the mean energies of data and model, in units of energy.
+def contrast(energy: ModelEnergy) -> Loss:
+    """`loss(params, (positives, negatives))`: the mean energy of the data less that of the model, in units of energy.
 
     Args:
-        energy: `energy(params, position) -> scalar`: an energy of a whole state, or a free energy of what is seen.
+        energy: `energy(params, position) -> scalar`: an energy of a whole state, or a free energy of what is observed.
 
     Returns:
-        A loss whose batch is a pair of stacked positions, as many as one likes of each.
+        A loss whose batch is a pair of stacked positions; the two may differ in number.
 
-    Hinton (2002), eq. 5.
+    Hinton (2002), "Training products of experts by minimizing contrastive divergence", eq. 5.
 
     >>> import jax.numpy as jnp
     >>> loss = contrast(lambda w, s: -w * s[0] * s[1])
@@ -42,14 +45,17 @@ def contrast(energy: Callable[[Any, Any], Any]) -> Loss:
     return loss
 
 
-def penalized_contrast(energy: Callable[[Any, Any], Any], weight: Scalar) -> Loss:
-    """The contrast, and `weight` times the mean squares of both energies, which keep an energy that is learned small.
+def penalized_contrast(energy: ModelEnergy, weight: Scalar) -> Loss:
+    """The contrast plus `weight` times the mean squares of both energies, which bounds a learned energy.
 
         L = mean E(x⁺) - mean E(x⁻) + weight · (mean E(x⁺)² + mean E(x⁻)²)
 
     Args:
         energy: as for `contrast`.
-        weight: in units of one over the energy, not negative; 0 is the plain contrast.
+        weight: in units of one over the energy, at least 0; 0 is the plain contrast.
+
+    Returns:
+        A loss whose batch is a pair of stacked positions, in units of energy.
 
     Raises:
         ValueError: a static negative weight.

@@ -2,19 +2,21 @@
 
     -log p(y) ≤ -1/K-sample bound ≤ <-log p(y|z)>_q + KL(q(z|y) ‖ p(z)) = <E(y, z)>_q - H(q)
 
-The right side is the free energy at beta = 1 with q in place of the posterior; it meets -log p(y) where q is the
-posterior. Its second term, for a diagonal normal q and a standard normal prior, is a spring and a control of size,
+The right side is the variational free energy at beta = 1: q stands in place of the posterior, and equality holds where
+q is the posterior. For a diagonal normal q and a standard normal prior, the divergence has two terms,
 
     KL = ½ Σ μ²  +  ½ Σ (σ² - 1 - log σ²)
 
-that hold the fuzzy balls q(z|y) near the origin and near the size of the prior.
+The first, the spring, pulls the mean of q to 0. The second, the size control, pulls its variance to 1.
+
+`evidence_bound` is the usual one to take. `importance_weighted_bound` is tighter, the more so the more samples it draws
+(K). `doubly_reparameterized_bound` has the same value with a cheaper and less noisy gradient: take it for K above 1.
 
 Kingma and Welling (2014), "Auto-encoding variational Bayes", appendix B.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,15 +28,27 @@ from ebmjax.loops import map_chunks
 from ebmjax.losses.functional import StochasticLoss
 from ebmjax.types import Scalar
 
-Encode = Callable[[Any, Any], Gaussian]
-"""`encode(params, y) -> Gaussian`, the law of one code."""
 
-JointEnergy = Callable[[Any, Any, Any], Any]
-"""`energy(params, y, z) -> scalar`, in nats."""
+@runtime_checkable
+class Encode(Protocol):
+    """An encoder: the variational law q(z|y), such as `ebmjax.energies.variational_autoencoder.encode`."""
+
+    def __call__(self, params: Any, y: Any, /) -> Gaussian:
+        """The law of the code of one y."""
+        ...
+
+
+@runtime_checkable
+class JointEnergy(Protocol):
+    """An energy of y and its code z, in nats, whose parameters are still open."""
+
+    def __call__(self, params: Any, y: Any, z: Any, /) -> Any:
+        """The energy of one pair, a scalar."""
+        ...
 
 
 def spring(code: Gaussian) -> Float[Array, "*batch latent"]:
-    """½ μ² in nats a dimension: what pulls a code to the origin.
+    """½ μ² in nats a dimension, the term that pulls the mean of a code to 0.
 
     >>> spring(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [2.0]
@@ -43,7 +57,7 @@ def spring(code: Gaussian) -> Float[Array, "*batch latent"]:
 
 
 def size_control(code: Gaussian) -> Float[Array, "*batch latent"]:
-    """½ (σ² - 1 - log σ²) in nats a dimension: what keeps the noise on a code from vanishing or growing; 0 at σ = 1.
+    """½ (σ² - 1 - log σ²) in nats a dimension, the term that pulls the variance of a code to 1; it is 0 at σ = 1.
 
     >>> size_control(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [0.0]
@@ -53,26 +67,30 @@ def size_control(code: Gaussian) -> Float[Array, "*batch latent"]:
 
 
 def evidence_bound(
-    misfit: JointEnergy, encode: Encode, pull: Scalar = 1.0, size: Scalar = 1.0, free_bits: Scalar = 0.0
+    misfit: JointEnergy,
+    encode: Encode,
+    spring_weight: Scalar = 1.0,
+    size_weight: Scalar = 1.0,
+    free_bits: Scalar = 0.0,
 ) -> StochasticLoss:
-    """Mean of <-log p(y|z)>_q + Σ max(pull · spring + size · size_control, free_bits), one z drawn for each y.
+    """Mean of <-log p(y|z)>_q + Σ max(a · spring + b · size_control, free_bits), one z drawn for each y.
 
-    With pull = size = 1 it is the negative evidence lower bound. With both equal to w it is the bound with a weight on
-    the divergence; they may be traced, as in a sweep.
+    With a = b = 1 it is the negative evidence lower bound. With a = b = w it is the bound with the weight w on the
+    divergence, as of a beta-VAE. Both weights may be traced, as in a sweep.
 
     Args:
         misfit: `misfit(params, y, z)` = -log p(y|z) in nats.
         encode: `encode(params, y) -> Gaussian`.
-        pull: weight of the spring, at least 0.
-        size: weight of the size control, at least 0.
-        free_bits: nats that each dimension may cost, in the mean over the batch, before it is pressed down further, at
-            least 0; dimensions then are not given up before they have been learned.
+        spring_weight: a, at least 0.
+        size_weight: b, at least 0.
+        free_bits: nats, at least 0. A dimension whose divergence, in the mean over the batch, is below it has no
+            gradient to fall further. This keeps a dimension from being switched off before it has been learned.
 
     Returns:
         `loss(key, params, batch)` in nats a sample.
 
     Raises:
-        ValueError: a static weight or free_bits below zero.
+        ValueError: a static weight or free_bits that is negative.
 
     Kingma and Welling (2014), eq. 10; Higgins et al. (2017), for the weight; Kingma et al. (2016), eq. 15, for free
     bits.
@@ -83,14 +101,14 @@ def evidence_bound(
     >>> bool(loss(jax.random.key(0), jnp.array(0.5), jnp.ones((4, 1))) > 0.125)
     True
     """
-    for name, value in (("pull", pull), ("size", size), ("free_bits", free_bits)):
+    for name, value in (("spring_weight", spring_weight), ("size_weight", size_weight), ("free_bits", free_bits)):
         check_not_negative(name, value)
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         codes = jax.vmap(lambda y: encode(params, y))(batch)
         z = reparameterize(codes, jax.random.normal(key, codes.mean.shape, codes.mean.dtype))
         costs = jax.vmap(lambda y, z: misfit(params, y, z))(batch, z)
-        prices = (pull * spring(codes) + size * size_control(codes)).mean(axis=0)
+        prices = (spring_weight * spring(codes) + size_weight * size_control(codes)).mean(axis=0)
         return costs.mean() + jnp.maximum(prices, free_bits).sum()
 
     return loss
@@ -99,7 +117,8 @@ def evidence_bound(
 def importance_weighted_bound(energy: JointEnergy, encode: Encode, samples: int) -> StochasticLoss:
     """Mean of -log 1/K Σ_k exp(-E(y, z_k)) / q(z_k|y), K draws z_k of the encoder's law for each y.
 
-    K = 1 is the evidence bound with the divergence drawn too; the bound falls to -log p(y) as K grows.
+    K = 1 is the evidence bound with its divergence estimated from the same draw. The bound falls to -log p(y) as K
+    grows.
 
     Args:
         energy: `energy(params, y, z)` = -log p(y|z) - log p(z) in nats.
@@ -132,23 +151,26 @@ def importance_weighted_bound(energy: JointEnergy, encode: Encode, samples: int)
 
 
 def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: int, kept: int) -> StochasticLoss:
-    """`importance_weighted_bound` with a gradient that has less noise for the encoder and costs a third.
+    """`importance_weighted_bound` with a cheaper gradient, which has less noise for the encoder.
 
-    The value is the same. The gradient is backpropagated through `kept` of the K draws only, chosen with their
-    normalized weights w̃ as probabilities (systematically, so that the number of times each is chosen is w̃_k · kept
-    rounded up or down), which leaves its mean as it is:
+    The value is the same, and so is the mean of the gradient. It is backpropagated through `kept` of the K draws only,
+    chosen with their normalized weights w̃ as probabilities. The choice is systematic: each draw is chosen w̃_k · kept
+    times, rounded up or down.
 
         decoder: Σ w̃_k ∇ log w_k        encoder: Σ w̃_k² (∂ log w_k / ∂z_k) ∇ z_k
 
-    The encoder's is the doubly reparameterized gradient, of the same mean as that of the bound; its noise does not
-    drown it as K grows.
+    The encoder's is the doubly reparameterized gradient. Its ratio of signal to noise does not vanish as K grows,
+    unlike that of the bound itself.
 
     Args:
         energy, encode, samples: as in `importance_weighted_bound`.
-        kept: draws with a gradient, 1 … samples.
+        kept: draws with a gradient, from 1 to `samples`.
+
+    Returns:
+        `loss(key, params, batch)` in nats a sample.
 
     Raises:
-        ValueError: samples below 1, kept outside 1 … samples.
+        ValueError: samples below 1, kept below 1 or above samples.
 
     Burda et al. (2016), section 3, for the choice; Tucker, Lawson, Gu, Maddison (2019), eq. 7.
 
@@ -165,12 +187,12 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         noise_key, choice_key = jax.random.split(key)
         codes = jax.vmap(lambda y: encode(params, y))(batch)
-        held = jax.lax.stop_gradient(codes)
+        fixed = jax.lax.stop_gradient(codes)
         noise = _noise(noise_key, codes, samples)
         constants = jax.lax.stop_gradient(params)
-        # a few examples at a time, so that what is decoded for all their draws stays in the processor's cache
+        # a few examples at a time, so that the decoded draws stay in the processor's cache
         weights = map_chunks(
-            lambda example: _log_weights(energy, constants, *example), (batch, held, noise), max(1, 500 // samples)
+            lambda example: _log_weights(energy, constants, *example), (batch, fixed, noise), max(1, 500 // samples)
         )
         value = math.log(samples) - jax.nn.logsumexp(weights, axis=1).mean()
         choice_keys = jax.random.split(choice_key, len(noise))
@@ -188,7 +210,7 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
             log_proposal = log_density(law, (z - law.mean) * jnp.exp(-law.log_variance / 2))
             return (_energies(energy, params, y, z) + log_proposal).mean()
 
-        surrogate = jax.vmap(few)(choice_keys, batch, codes, held, noise, weights).mean()
+        surrogate = jax.vmap(few)(choice_keys, batch, codes, fixed, noise, weights).mean()
         return value + surrogate - jax.lax.stop_gradient(surrogate)
 
     return loss

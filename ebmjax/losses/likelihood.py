@@ -1,26 +1,34 @@
 """Negative log-likelihood where the partition function over y can be computed: on a grid or an enumerated space.
 
 -log p(y) = beta F(y) + log ∫ exp(-beta F(y')) dy',        p(y) = exp(-beta F(y)) / Z
+
+LeCun et al. (2006), "A tutorial on energy-based learning", section 2.2.4.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-from jaxtyping import Array
+from typing import Any, Protocol, runtime_checkable
 
 from ebmjax.checks import check_finite_beta
-from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
+from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.marginalize.free_energy import log_partition
-from ebmjax.types import Beta, Space
+from ebmjax.types import Beta, ModelEnergy, Space
 
 
-def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -> Loss:
+@runtime_checkable
+class ConditionalEnergy(Protocol):
+    """An energy, or a free energy, of y given x, whose parameters are still open."""
+
+    def __call__(self, params: Any, x: Any, y: Any, /) -> Any:
+        """The energy of one pair, a scalar."""
+        ...
+
+
+def negative_log_likelihood(free_energy: ModelEnergy, space: Space, beta: Beta) -> Loss:
     """Mean of -log p(y) in nats, with Z summed over a space of y.
 
     Args:
         free_energy: `free_energy(params, y) -> scalar`, at the same beta.
-        space: the observed space, a grid that holds the data's neighbourhood, such as `product(interval, interval)`;
-            its points must have the form of a sample.
+        space: the space of y, such as `product(interval, interval)`. It must hold all states of noticeable probability,
+            and its points must have the form of a sample.
         beta: inverse temperature in [0, inf).
 
     Returns:
@@ -44,14 +52,18 @@ def negative_log_likelihood(free_energy: SampleLoss, space: Space, beta: Beta) -
     return loss
 
 
-def conditional_negative_log_likelihood(
-    free_energy: Callable[[Any, Any, Any], Array], space: Space, beta: Beta
-) -> Loss:
+def conditional_negative_log_likelihood(free_energy: ConditionalEnergy, space: Space, beta: Beta) -> Loss:
     """Mean of -log p(y|x) in nats, with a Z(x) for each sample; a batch is (x, y).
 
     Args:
-        free_energy: `free_energy(params, x, y) -> scalar`.
+        free_energy: `free_energy(params, x, y) -> scalar`, at the same beta.
         space, beta: as in `negative_log_likelihood`.
+
+    Returns:
+        `loss(params, (x, y))`.
+
+    Raises:
+        ValueError: beta negative, NaN or infinite.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.marginalize.spaces import interval

@@ -1,9 +1,10 @@
-"""Contrastive losses: push the free energy of data down and that of contrasting points up.
+"""Contrastive losses: they lower the free energy of observed y and raise that of contrasting y.
 
-Both act on a pair of batches `(observed, contrasting)` of equal length: y⁻ that are wrong and too low, found for
-instance by minimizing F from the data.
+Both take a batch `(observed, contrasting)`, two stacks of equal length. Contrasting y are wrong ones of low free
+energy, found for instance by minimizing F from the data.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,14 +12,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.checks import check_not_negative
-from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
-from ebmjax.types import Scalar
+from ebmjax.losses.functional import Loss, mean_over_samples
+from ebmjax.types import ModelEnergy, Scalar
 
 
 def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array, ""]:
-    """[m + F(observed) - F(contrasting)]⁺: zero once the gap is at least m. All in units of energy.
+    """[m + F(observed) - F(contrasting)]⁺: zero once the difference is at least m. All in units of energy.
 
-    LeCun & Huang (2005); LeCun et al. (2006), eq. 11.
+    Args:
+        observed, contrasting: the two free energies.
+        margin: m, at least 0.
+
+    LeCun and Huang (2005), "Loss functions for discriminative training of energy-based models"; LeCun et al. (2006), "A
+    tutorial on energy-based learning", eq. 11.
 
     >>> float(hinge(1.0, 3.0, 1.0)), float(hinge(3.0, 1.0, 1.0))
     (0.0, 3.0)
@@ -27,9 +33,9 @@ def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array,
 
 
 def log(observed: Scalar, contrasting: Scalar) -> Float[Array, ""]:
-    """log(1 + exp(F(observed) - F(contrasting))): a hinge with a soft corner and no margin.
+    """log(1 + exp(F(observed) - F(contrasting))): a smooth hinge with margin 0. Free energies in nats.
 
-    LeCun et al. (2006), eq. 12.
+    LeCun et al. (2006), "A tutorial on energy-based learning", eq. 12.
 
     >>> round(float(log(1.0, 1.0)), 4)
     0.6931
@@ -37,30 +43,38 @@ def log(observed: Scalar, contrasting: Scalar) -> Float[Array, ""]:
     return jax.nn.softplus(jnp.asarray(observed - contrasting))
 
 
-def hinge_loss(free_energy: SampleLoss, margin: float) -> Loss:
+def hinge_loss(free_energy: ModelEnergy, margin: Scalar) -> Loss:
     """The mean hinge of F(params, observed) against F(params, contrasting), with `batch = (observed, contrasting)`.
 
-    Raises ValueError for a static negative or NaN margin.
+    Args:
+        free_energy: `free_energy(params, y) -> scalar`, in units of energy.
+        margin: m in the same units, at least 0.
+
+    Raises:
+        ValueError: a static negative or NaN margin.
 
     >>> loss = hinge_loss(lambda centre, y: (y - centre) ** 2, margin=1.0)
     >>> float(loss(0.0, (jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]))))
     0.5
     """
     check_not_negative("margin", margin)
-    return _contrast(free_energy, lambda observed, contrasting: hinge(observed, contrasting, margin))
+    return _compared(free_energy, lambda observed, contrasting: hinge(observed, contrasting, margin))
 
 
-def log_loss(free_energy: SampleLoss) -> Loss:
+def log_loss(free_energy: ModelEnergy) -> Loss:
     """The mean log loss of F(params, observed) against F(params, contrasting), with `batch = (observed, contrasting)`.
+
+    Args:
+        free_energy: `free_energy(params, y) -> scalar`, in nats.
 
     >>> loss = log_loss(lambda centre, y: (y - centre) ** 2)
     >>> round(float(loss(0.0, (jnp.array([1.0]), jnp.array([1.0])))), 4)
     0.6931
     """
-    return _contrast(free_energy, log)
+    return _compared(free_energy, log)
 
 
-def _contrast(free_energy: SampleLoss, compare: Any) -> Loss:
+def _compared(free_energy: ModelEnergy, compare: Callable[[Any, Any], Array]) -> Loss:
     def sample_loss(params: Any, pair: Any) -> Array:
         observed, contrasting = pair
         return compare(free_energy(params, observed), free_energy(params, contrasting))

@@ -1,13 +1,14 @@
-"""Pseudo-likelihood: how well each unit is told by all the others, without a partition function.
+"""Pseudo-likelihood: how well each unit is predicted from all the others, without a partition function.
 
     -Σ_i log P(s_i | rest) = Σ_i softplus(-beta (E(s with unit i flipped) - E(s)))
 
-For units of two values. It is the likelihood where units are independent, and has its minimum at the same parameters
-where the data follow a law that the model can express; its gradient is exact and needs no samples.
+For units of two values. It is the likelihood where units are independent. Where the data follow a law that the model
+can express, its minimum is at the same parameters as that of the likelihood. Its gradient is exact and needs no
+samples.
 
-`pseudo_likelihood` flips every unit and holds for any energy, free energies among them: N + 1 energies a sample. Where
-the energy is linear in each unit, as those of Boltzmann machines are, `multilinear_pseudo_likelihood` has the same
-value from one gradient, which costs N times less.
+`pseudo_likelihood` flips every unit and holds for any energy or free energy: N + 1 energies a sample. Where the energy
+is linear in each unit, as those of Boltzmann machines are, `multilinear_pseudo_likelihood` gets the same value from one
+gradient, which costs N times less.
 
 Besag (1975), "Statistical analysis of non-lattice data".
 """
@@ -20,19 +21,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.checks import check_finite_beta, check_units
-from ebmjax.losses.functional import Loss, SampleLoss, mean_over_samples
+from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
-from ebmjax.types import SPINS, Alphabet, Beta
+from ebmjax.types import SPINS, Alphabet, Beta, ModelEnergy
 
 
-def pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
+def pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
     """Mean negative pseudo-log-likelihood, in nats a sample.
 
     Args:
-        energy: `energy(params, units) -> scalar` of one array of binary units of any shape, in units of energy; a free
-            energy of visible units too, such as that of a restricted Boltzmann machine at the same beta.
-        beta: inverse temperature in [0, inf[; at 0 every unit is a fair coin and the loss is N log 2.
+        energy: `energy(params, units) -> scalar` of one array of binary units of any shape, in units of energy. It may
+            be a free energy of visible units, such as that of a restricted Boltzmann machine at the same beta.
+        beta: inverse temperature in [0, inf); at 0 every unit is a fair coin and the loss is N log 2.
         alphabet: the two values of a unit.
 
     Returns:
@@ -49,24 +50,23 @@ def pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alphabet = SPINS
     0.25
     """
 
-    def rises(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def changes(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         here, flat = energy(params, units), units.ravel()
 
-        def flipped(site):
-            turned = flat.at[site].set(alphabet.low + alphabet.high - flat[site])
-            return energy(params, turned.reshape(units.shape)) - here
+        def of_flipping(site):
+            flipped = flat.at[site].set(alphabet.low + alphabet.high - flat[site])
+            return energy(params, flipped.reshape(units.shape)) - here
 
-        return jax.vmap(flipped)(jnp.arange(flat.size)).reshape(units.shape)
+        return jax.vmap(of_flipping)(jnp.arange(flat.size)).reshape(units.shape)
 
-    return _loss(rises, beta, alphabet)
+    return _loss(changes, beta, alphabet)
 
 
-def multilinear_pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
-    """`pseudo_likelihood` of an energy that is linear in each unit while the others are held, from one gradient.
+def multilinear_pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alphabet = SPINS) -> Loss:
+    """`pseudo_likelihood` of an energy that is linear in each unit when the others are fixed, from one gradient.
 
-    Arguments, result and errors are those of `pseudo_likelihood`. The couplings of a Boltzmann machine must have zeros
-    on their diagonal and keep them (`boltzmann_phases.symmetric_updates`): with s_i² the energy is
-    not linear.
+    Arguments and errors as in `pseudo_likelihood`. The couplings of a Boltzmann machine must have a zero diagonal and
+    keep it (`ebmjax.learn.contrast.boltzmann_phases.symmetric_updates`): the energy is not linear in s_i².
 
     >>> energy = lambda w, s: -w * s[0] * s[1]
     >>> data = jnp.array([[1.0, 1.0], [1.0, -1.0]])
@@ -74,17 +74,17 @@ def multilinear_pseudo_likelihood(energy: SampleLoss, beta: Beta, alphabet: Alph
     [2.2539, 2.2539]
     """
 
-    def rises(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    def changes(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         gaps = gibbs.gaps(lambda units: energy(params, units), units, alphabet)
         return jnp.where(units == alphabet.high, gaps, -gaps)
 
-    return _loss(rises, beta, alphabet)
+    return _loss(changes, beta, alphabet)
 
 
-def _loss(rises: Callable[[Any, Any], Any], beta: Beta, alphabet: Alphabet) -> Loss:
-    """The functional of `rises(params, units)`: by how much flipping each unit would raise the energy."""
+def _loss(changes: Callable[[Any, Any], Array], beta: Beta, alphabet: Alphabet) -> Loss:
+    """The loss, from `changes(params, units)`: by how much flipping each unit raises the energy."""
     check_finite_beta(beta)
-    per_sample = lambda params, units: jax.nn.softplus(-reduced(rises(params, units), beta)).sum()
+    per_sample = lambda params, units: jax.nn.softplus(-reduced(changes(params, units), beta)).sum()
     mean = mean_over_samples(per_sample)
 
     def loss(params: Any, batch: Any) -> Float[Array, ""]:

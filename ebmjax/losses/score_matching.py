@@ -1,16 +1,18 @@
-"""Score matching: fit the slope of the log density, in which the partition function does not appear.
+"""Score matching: fit the gradient of the log density, in which the partition function does not appear.
 
     s(y) = ∇ log p(y) = -beta ∇E(y),    J = ½ mean ‖s - ∇ log p_data‖²
 
-`score_matching` is J up to a constant, by Hyvärinen's integration by parts; `sliced_score_matching` estimates its trace
-from random directions; `denoising_score_matching` matches the score of the data blurred by noise. None needs a sampler
-or Z, and none sees how much weight lies in regions that are far apart: between them there are no data at which the
-slope could be seen. All want an energy that is twice differentiable in y.
+`score_matching` is J up to a constant, by Hyvärinen's integration by parts. It costs as many gradients as y has
+components: take it for a few of them. `sliced_score_matching` estimates its trace from random directions: take it for
+many. `denoising_score_matching` matches the score of the data plus noise, at the cost of one gradient: take it where
+the law of slightly noisy data is good enough.
 
-A loss of the second and third kind draws random numbers: `ebmjax.learn.gradient.stochastic_gradient` learns by it.
+None needs a sampler or Z. None learns how the probability is shared between regions that are far apart, because there
+are no data between them to fit the gradient at. All need an energy that is twice differentiable in y.
+
+The second and third draw random numbers: learn by them with `ebmjax.learn.gradient.stochastic_gradient`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,10 +21,10 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import check_count, check_finite_beta, check_positive
 from ebmjax.losses.functional import Loss, StochasticLoss, mean_over_samples
-from ebmjax.types import Beta, Scalar
+from ebmjax.types import Beta, ModelEnergy, Scalar
 
 
-def score_matching(energy: Callable[[Any, Any], Any], beta: Beta) -> Loss:
+def score_matching(energy: ModelEnergy, beta: Beta) -> Loss:
     """Mean of ½‖s(y)‖² + tr ∇s(y), with the trace of the Hessian exact: as many gradients as y has components.
 
     Args:
@@ -52,11 +54,11 @@ def score_matching(energy: Callable[[Any, Any], Any], beta: Beta) -> Loss:
     return mean_over_samples(sample_loss)
 
 
-def sliced_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, projections: int = 1) -> StochasticLoss:
+def sliced_score_matching(energy: ModelEnergy, beta: Beta, projections: int = 1) -> StochasticLoss:
     """Mean of ½‖s(y)‖² + vᵀ∇s(y)v over random signs v: `score_matching` in expectation, at the cost of two gradients.
 
-    The form of reduced variance: the square of the score is taken whole, not along v. With signs, vᵀHv has the diagonal
-    of H exactly.
+    This is the form of reduced variance: ‖s‖² is exact, and only the trace is estimated. With random signs, vᵀHv
+    contains the diagonal of H exactly.
 
     Args:
         energy, beta: as for `score_matching`.
@@ -90,21 +92,21 @@ def sliced_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, project
     return loss
 
 
-def denoising_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, scale: Scalar) -> StochasticLoss:
-    """Mean of ½σ²‖s(ỹ) + (ỹ - y)/σ²‖² over ỹ = y + σ·noise: the score there points back to the sample.
+def denoising_score_matching(energy: ModelEnergy, beta: Beta, noise_scale: Scalar) -> StochasticLoss:
+    """Mean of ½σ²‖s(ỹ) + (ỹ - y)/σ²‖² over ỹ = y + σ·noise: the score at ỹ is fitted to point back to y.
 
-    Its minimizer is the law of the data blurred by a Gaussian of width σ = `scale`, not the law of the data. The factor
-    σ² makes the loss a pure number, ½ per component for a score of zero. Costs one gradient in y.
+    Its minimizer is the law of ỹ, the data plus Gaussian noise of standard deviation σ, not the law of the data. The
+    factor σ² makes the loss a pure number, ½ per component for a score of zero. It costs one gradient in y.
 
     Args:
         energy, beta: as for `score_matching`.
-        scale: σ, above 0, in the units of y.
+        noise_scale: σ, above 0, in the units of y.
 
     Returns:
         `loss(key, params, batch)`.
 
     Raises:
-        ValueError: a bad or infinite beta, a scale that is not above 0.
+        ValueError: a bad or infinite beta, a noise_scale that is not positive and finite.
 
     Vincent (2011), "A connection between score matching and denoising autoencoders", eq. 9, times σ².
 
@@ -113,11 +115,11 @@ def denoising_score_matching(energy: Callable[[Any, Any], Any], beta: Beta, scal
     0.0
     """
     check_finite_beta(beta)
-    check_positive("scale", scale)
+    check_positive("noise_scale", noise_scale)
 
     def loss(key: Key[Array, ""], params: Any, batch: Float[Array, "batch *shape"]) -> Float[Array, ""]:
         score = _score(energy, beta, params)
-        width = jnp.asarray(scale).astype(batch.dtype)
+        width = jnp.asarray(noise_scale).astype(batch.dtype)
         noise = jax.random.normal(key, batch.shape, batch.dtype)
         one = lambda y, noise: jnp.sum((width * score(y + width * noise) + noise) ** 2) / 2
         return jax.vmap(one)(batch, noise).mean()

@@ -70,7 +70,7 @@ def train_watched(
     """
     folder = report.checkpoints / name
     progress, keys = begin(key, learner, params, epochs_a_segment * segments)
-    segment = jax.jit(lambda progress, keys, data: advance(learner, progress, keys, data, batch_size)[0])
+    segment = jax.jit(lambda progress, keys, data: advance(keys, learner, progress, data, batch_size)[0])
     first = jax.tree.map(np.asarray, measure(params))
     table = jax.tree.map(lambda value: np.zeros((segments + 1, *value.shape), value.dtype), first)
     done, (progress, table) = checkpoint.restore(folder, (progress, table)) or (0, (progress, table))

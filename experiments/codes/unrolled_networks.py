@@ -160,7 +160,7 @@ def fit(
         used,
         size,
         epochs=-(-schedule.updates // batches),
-        begin=from_layer_before if copied else None,
+        init_layer=from_layer_before if copied else None,
         depths=schedule.depths,
     )[0]
 

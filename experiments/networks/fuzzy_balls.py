@@ -150,7 +150,7 @@ def watch(
         return measured(codes, jnp.asarray(costs).mean())
 
     def epoch(progress, key):
-        progress, _ = advance(learner, progress, key[None], data, config.batch_size)
+        progress, _ = advance(key[None], learner, progress, data, config.batch_size)
         return progress, look(progress.state.params)
 
     first = look(params)

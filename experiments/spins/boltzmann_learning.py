@@ -174,7 +174,7 @@ def _train(config: Config, report: Report, method: Method, keys: Key[Array, " se
         progress, keys = begin(train_key, method.learner, start, each * config.measured)
 
         def segment(progress, keys):
-            progress = advance(method.learner, progress, keys, data, config.batch_size)[0]
+            progress = advance(keys, method.learner, progress, data, config.batch_size)[0]
             return progress, progress.state.params
 
         _, path = jax.lax.scan(segment, progress, keys.reshape(config.measured, each))

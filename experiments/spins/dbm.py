@@ -164,8 +164,8 @@ def _train(
     pretrain_key, train_key = jax.random.split(key)
     first_epochs, _ = divided(len(data), config.batch_size, config.pretraining_updates, 1)
     epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
-    learner_of_layer = partial(copied_machine, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
-    grow = lambda key, data: pretrain(key, data, hidden, learner_of_layer, config.batch_size, first_epochs)
+    learner_of_layer = partial(copied_machine, beta=1.0, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
+    grow = lambda key, data: pretrain(key, learner_of_layer, hidden, 1.0, data, config.batch_size, first_epochs)
     folder = report.checkpoints / f"{name}_pretrained"
     with report.stage(f"pretraining the {name} machine"):
         found = checkpoint.restore(folder, jax.eval_shape(grow, pretrain_key, data))

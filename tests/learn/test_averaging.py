@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ebmjax.learn.averaging import AveragedState, averaged
+from ebmjax.learn.averaging import State, averaged
 from ebmjax.types import Learner
 
 
 def test_the_mean_of_the_parameters_is_the_weighted_sum_of_their_past():
     counting = Learner(
-        lambda key, params: AveragedState(params, None, None),
+        lambda key, params: State(params, None, None),
         lambda key, state, batch: (state._replace(params=state.params + 1), "told"),
     )
     learner, key = averaged(counting, 0.75), jax.random.key(0)

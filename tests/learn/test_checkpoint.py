@@ -147,7 +147,7 @@ def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path, damage):
             path.write_bytes(path.read_bytes()[:-5])
     else:
         shutil.rmtree(folder / "3/arrays")
-    with pytest.raises(ValueError, match=r"folder: got .*run, whose checkpoint 3 is .*not one of ours"):
+    with pytest.raises(ValueError, match=r"folder: got .*run, whose checkpoint 3 .*was not made by `save`"):
         restore(folder, jnp.ones(1000))
 
 

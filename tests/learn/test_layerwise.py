@@ -46,7 +46,7 @@ def test_adam_leaves_the_layers_at_rest_where_they_are():
 def test_a_layer_may_start_from_the_one_before():
     start = {"w": jnp.array([0.0, -1.0, 5.0])}
     weights, _ = layerwise(
-        KEY, _sum_of_squares, lambda s: optax.sgd(0.25 * s), start, jnp.ones(2), 2, 1, (), begin=from_layer_before
+        KEY, _sum_of_squares, lambda s: optax.sgd(0.25 * s), start, jnp.ones(2), 2, 1, (), init_layer=from_layer_before
     )
     np.testing.assert_allclose(weights["w"], [0.5, 0.75, 0.875])
 
@@ -71,7 +71,15 @@ def test_alista_learns_its_numbers():
     loss = energy_loss(inferred_codes.supervised(lambda weights, y: alista(params, analytic, weights, y).last))
     start = per_layer(Alista(jnp.array(0.8), jnp.array(0.5)), 4)
     weights, losses = layerwise(
-        KEY, loss, lambda scale: optax.adam(3e-2 * scale), start, data, 64, 5, begin=from_layer_before, depths=(2, 4)
+        KEY,
+        loss,
+        lambda scale: optax.adam(3e-2 * scale),
+        start,
+        data,
+        64,
+        5,
+        init_layer=from_layer_before,
+        depths=(2, 4),
     )
     assert (np.diff(losses[:, -1]) < 0).all()  # every layer helps
     assert float(loss(weights, data)) < 0.3 * float(loss(start, data))

@@ -282,7 +282,7 @@ def test_seeds_and_weights_compile_once():
     np.testing.assert_allclose(losses[1, 1], alone, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["pull", "size", "free_bits"])
+@pytest.mark.parametrize("name", ["spring_weight", "size_weight", "free_bits"])
 @pytest.mark.parametrize("value", [-1.0, math.nan])
 def test_a_negative_weight_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}: got"):

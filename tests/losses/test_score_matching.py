@@ -131,13 +131,13 @@ def test_scale_and_beta_may_be_traced():
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
 def test_scale_is_checked(scale):
-    with pytest.raises(ValueError, match="scale: got"):
+    with pytest.raises(ValueError, match="noise_scale: got"):
         denoising_score_matching(energy, BETA, scale)
 
 
 def test_projections_and_beta_are_checked():
     with pytest.raises(ValueError, match="projections: got 0"):
         sliced_score_matching(energy, BETA, 0)
-    for make in (score_matching, sliced_score_matching, partial(denoising_score_matching, scale=1.0)):
+    for make in (score_matching, sliced_score_matching, partial(denoising_score_matching, noise_scale=1.0)):
         with pytest.raises(ValueError, match="beta: got -1"):
             make(energy, -1.0)

@@ -1,14 +1,14 @@
-"""Learning of Boltzmann machines with visible, hidden and label units: what they are contrasted with, and exact truth.
+"""Learning of Boltzmann machines with visible, hidden and label units: their two phases, and their exact free energy.
 
     ∇ mean -log p(seen) / beta = <∇E>_clamped - <∇E>_free
 
-A sample is what is seen: the visible units, then the label units, one array of spins. The machine's whole state comes
-from it by `whole_state`. Sampled learning contrasts two phases,
+A sample holds the observed spins, the visible units and then the label units, in one array: "seen" below. `whole_state`
+puts the hidden units in their places beside it. Learning by samples contrasts two phases,
 
     optimizer = symmetric_updates(optax.adam(1e-2))
     contrastive(boltzmann.energy, clamped(units, beta, 5), free_running(units, beta, 100, 1), optimizer)
 
-exact learning of a machine that can be enumerated descends
+Exact learning of a machine that can be enumerated descends
 
     negative_log_likelihood(observed_free_energy(units, beta), spin_cube(visible + label), beta)
 
@@ -23,22 +23,27 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_beta, check_shape
+from ebmjax.checks import check_beta, check_count, check_shape
 from ebmjax.energies import hopfield
 from ebmjax.energies.boltzmann import Units, check_units, energy, join
 from ebmjax.learn.contrast import phases
 from ebmjax.learn.contrast.phases import Phase, persistent
-from ebmjax.losses.functional import SampleLoss
 from ebmjax.marginalize.free_energy import free_energy
 from ebmjax.marginalize.spaces import spin_cube
 from ebmjax.sample.special.single_site import sweep
-from ebmjax.types import Beta, Kernel
+from ebmjax.types import Beta, Kernel, ModelEnergy
 
 
 def whole_state(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, " hidden"]) -> Float[Array, " units"]:
-    """The machine's state from what is seen, visible units then labels, and its hidden units.
+    """The machine's state, from the observed spins and the hidden units.
 
-    Raises ValueError where `seen` or `hidden` are not as many as the units say.
+    Args:
+        units: which spins are visible, hidden and label units.
+        seen: the visible units, then the label units.
+        hidden: the hidden units.
+
+    Raises:
+        ValueError: a number of seen or hidden units other than that of `units`.
 
     >>> units = Units(np.array([0, 3]), np.array([1]), np.array([2]))
     >>> whole_state(units, jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0])).tolist()
@@ -50,15 +55,15 @@ def whole_state(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, 
     return join(units, seen[:visible], hidden, seen[visible:])
 
 
-def observed_free_energy(units: Units, beta: Beta) -> SampleLoss:
-    """`free(params, seen)`: the exact free energy of what is seen, the hidden units enumerated, up to 24 of them.
+def observed_free_energy(units: Units, beta: Beta) -> ModelEnergy:
+    """`free(params, seen)`: the exact free energy of the observed spins, by enumeration of up to 24 hidden units.
 
         F_beta(seen) = -1/beta log 2^-hidden Σ_hidden exp(-beta E(seen, hidden))
 
-    For `negative_log_likelihood`, `posterior` and, with the label held, `conditional_negative_log_likelihood`.
+    For `negative_log_likelihood`, `posterior` and, with the label clamped, `conditional_negative_log_likelihood`.
 
     Args:
-        units: which spins are what.
+        units: which spins are visible, hidden and label units.
         beta: inverse temperature in [0, inf].
 
     Raises:
@@ -82,25 +87,25 @@ def observed_free_energy(units: Units, beta: Beta) -> SampleLoss:
     return free
 
 
-def clamped(units: Units, beta: Beta, steps: int) -> Phase:
-    """The positive phase: what is seen is held at the sample, the hidden units are drawn, from a random start.
+def clamped(units: Units, beta: Beta, sweeps: int) -> Phase:
+    """The positive phase: the observed spins are clamped to the sample, the hidden units drawn from a random start.
 
     Without hidden units there is nothing to draw, and the positions are the samples.
 
     Args:
-        units: which spins are what.
+        units: which spins are visible, hidden and label units.
         beta: inverse temperature in [0, inf].
-        steps: sweeps over the hidden units, at least 1.
+        sweeps: over the hidden units, at least 1.
 
     Raises:
-        ValueError: a bad beta, steps below 1; when it samples, units that are not those of the machine.
+        ValueError: a bad beta, sweeps below 1; when it samples, units that are not those of the machine.
 
     >>> units = Units(np.array([0]), np.array([1]), np.array([], int))
     >>> pair = hopfield.Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
     >>> clamped(units, jnp.inf, 1).sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
-    phase = _from_seen(units, beta, steps, units.hidden)
+    phase = _from_seen(units, beta, sweeps, units.hidden)
     if len(units.hidden):
         return phase
     nothing = jnp.zeros(0)
@@ -108,34 +113,33 @@ def clamped(units: Units, beta: Beta, steps: int) -> Phase:
     return Phase(phase.init, lambda key, params, memory, batch: (rows(batch), memory))
 
 
-def free_running(units: Units, beta: Beta, chains: int, steps: int) -> Phase:
-    """The negative phase: chains of the whole machine that go on from update to update, from a random start.
+def free_running(units: Units, beta: Beta, chains: int, sweeps: int) -> Phase:
+    """The negative phase: persistent chains of the whole machine, from a random start.
 
     Args:
-        units: which spins are what.
+        units: which spins are visible, hidden and label units.
         beta: inverse temperature in [0, inf].
         chains: how many, at least 1.
-        steps: sweeps an update, at least 1.
+        sweeps: over all units, an update, at least 1.
 
     Raises:
-        ValueError: a bad beta, chains or steps below 1; when it samples, units that are not those of the machine.
+        ValueError: a bad beta, chains or sweeps below 1; when it samples, units that are not those of the machine.
 
-    >>> phase = free_running(Units(np.arange(2), np.array([2]), np.array([], int)), 1.0, chains=5, steps=1)
+    >>> phase = free_running(Units(np.arange(2), np.array([2]), np.array([], int)), 1.0, chains=5, sweeps=1)
     >>> phase.init(jax.random.key(0), None).shape
     (5, 3)
     """
     check_beta(beta)
+    check_count("sweeps", sweeps)
     count = sum(len(part) for part in units)
-    return persistent(_kernel(units, beta, np.arange(count)), lambda key: _spins(key, count), chains, steps)
+    return persistent(_kernel(units, beta, np.arange(count)), lambda key: _spins(key, count), chains, sweeps)
 
 
-def contrastive_divergence(units: Units, beta: Beta, steps: int) -> Phase:
-    """The negative phase of contrastive divergence, CD-k for k = `steps`: from the data, and so biased.
+def contrastive_divergence(units: Units, beta: Beta, sweeps: int) -> Phase:
+    """The negative phase of contrastive divergence, CD-k for k = `sweeps`: short runs from the data, and so biased.
 
-    A sweep draws the hidden units first, so that the visible ones answer to hidden units that have seen the sample.
-
-    Args, Raises:
-        as in `clamped`.
+    A sweep draws the hidden units first, given the sample, and then the visible units given these hidden units.
+    Arguments and errors as in `clamped`; here a sweep is over all units.
 
     >>> units = Units(np.array([0]), np.array([1]), np.array([], int))
     >>> pair = hopfield.Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
@@ -143,14 +147,17 @@ def contrastive_divergence(units: Units, beta: Beta, steps: int) -> Phase:
     >>> phase.sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
-    return _from_seen(units, beta, steps, np.concatenate([units.hidden, units.visible, units.label]))
+    return _from_seen(units, beta, sweeps, np.concatenate([units.hidden, units.visible, units.label]))
 
 
 def symmetric_updates(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
     """An optimizer of `hopfield.Params` that keeps the weights symmetric with zero diagonal, bit for bit.
 
-    The gradients are so already, up to rounding. But an optimizer that divides by their size, such as Adam, would turn
-    a rounding on the diagonal into whole steps.
+    The gradient has this form already, up to rounding. But an optimizer that divides by the size of the gradient, such
+    as Adam, would turn a rounding error on the diagonal into whole steps.
+
+    Args:
+        optimizer: any optax gradient transformation that treats all entries alike.
 
     >>> optimizer = symmetric_updates(optax.sgd(1.0))
     >>> params = hopfield.Params(jnp.zeros((2, 2)), jnp.zeros(2))
@@ -160,19 +167,20 @@ def symmetric_updates(optimizer: optax.GradientTransformation) -> optax.Gradient
     """
 
     def project(slope: Any, params: Any = None) -> hopfield.Params:
-        weights = (slope.weights + slope.weights.T) / 2
-        return slope._replace(weights=jnp.where(jnp.eye(len(weights), dtype=bool), 0, weights))
+        return hopfield.symmetrized(slope)
 
     return optax.chain(optax.stateless(project), optimizer)
 
 
-def _from_seen(units: Units, beta: Beta, steps: int, sites: np.ndarray) -> Phase:
+def _from_seen(units: Units, beta: Beta, sweeps: int, sites: np.ndarray) -> Phase:
+    """Runs from every sample that draw the units at `sites` alone."""
     check_beta(beta)
+    check_count("sweeps", sweeps)
 
     def start(key: Key[Array, ""], seen: Float[Array, " seen"]) -> Float[Array, " units"]:
         return whole_state(units, seen, _spins(key, len(units.hidden)).astype(seen.dtype))
 
-    return phases.contrastive_divergence(_kernel(units, beta, sites), start, steps)
+    return phases.contrastive_divergence(_kernel(units, beta, sites), start, sweeps)
 
 
 def _kernel(units, beta, sites):

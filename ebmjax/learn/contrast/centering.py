@@ -1,13 +1,15 @@
-"""Centering: a restricted Boltzmann machine learns faster in units that are measured from their means.
+"""Centering: a preconditioner with which restricted Boltzmann machines learn faster.
 
-With v - μ and h - λ in the energy, the gradient in plain parameters becomes
+It takes the gradient in units that are measured from their means. With v - μ and h - λ in the energy, the gradient in
+the plain parameters becomes
 
     ∇W = d<(v - μ)(h - λ)ᵀ>,    ∇a = d<v> - ∇W λ,    ∇b = d<h> - ∇Wᵀ μ
 
-where d<·> is the difference of the two phases. It is a linear map of the plain gradient, so that flipping 0 and 1 in
-the data flips nothing in what is learned.
+where d<·> is the difference of the two phases. It is a linear map of the plain gradient. With it, learning does not
+depend on which of the two values of a visible unit is called 1.
 
-Montavon and Müller (2012); Melchior, Fischer, Wiskott (2016), "How to center deep Boltzmann machines".
+Montavon and Müller (2012), "Deep Boltzmann machines and the centering trick"; Melchior, Fischer, Wiskott (2016), "How
+to center deep Boltzmann machines".
 """
 
 from typing import NamedTuple
@@ -16,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError
+from ebmjax.checks import check_share
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import Preconditioner
 
@@ -24,21 +26,23 @@ from ebmjax.learn.contrast.contrastive import Preconditioner
 class Means(NamedTuple):
     """Running means under the data."""
 
-    visible: Float[Array, " visible"]  # μ
-    hidden: Float[Array, " hidden"]  # λ
+    visible: Float[Array, " visible"]
+    """μ"""
+    hidden: Float[Array, " hidden"]
+    """λ"""
 
 
-def centering(visible_mean: Float[Array, " visible"], rate: float = 0.01) -> Preconditioner:
+def centering(visible_mean: Float[Array, " visible"], decay: float = 0.99) -> Preconditioner:
     """Centering for `restricted_boltzmann.Params`, for positives that are visible states.
 
     λ follows the hidden means at beta = 1; any λ gives a direction of descent.
 
     Args:
         visible_mean: mean of the data, where μ starts; λ starts at ½.
-        rate: how much of the batch's mean is taken in at each update, in [0, 1].
+        decay: weight of the old means at each update, in [0, 1].
 
     Raises:
-        ValueError: a rate outside [0, 1].
+        ValueError: a decay outside [0, 1].
 
     >>> apply = centering(jnp.array([0.5])).apply
     >>> params = rbm.Params(jnp.zeros((1, 1)), jnp.zeros(1), jnp.zeros(1))
@@ -46,8 +50,7 @@ def centering(visible_mean: Float[Array, " visible"], rate: float = 0.01) -> Pre
     >>> float(apply(params, Means(jnp.array([0.5]), jnp.array([0.5])), slope, jnp.ones((4, 1)))[0].weights[0, 0]) < 0
     True
     """
-    if not 0 <= rate <= 1:
-        raise ArgumentError(f"rate: got {rate}, wanted a number in [0, 1]")
+    check_share("decay", decay)
 
     def init(params: rbm.Params) -> Means:
         return Means(jnp.asarray(visible_mean), jnp.full_like(params.hidden_bias, 0.5))
@@ -56,8 +59,8 @@ def centering(visible_mean: Float[Array, " visible"], rate: float = 0.01) -> Pre
         params: rbm.Params, means: Means, slope: rbm.Params, positives: Float[Array, "batch visible"]
     ) -> tuple[rbm.Params, Means]:
         hidden = jax.nn.sigmoid(jax.vmap(lambda visible: rbm.hidden_field(params, visible))(positives))
-        visible_mean = (1 - rate) * means.visible + rate * positives.mean(axis=0)
-        hidden_mean = (1 - rate) * means.hidden + rate * hidden.mean(axis=0)
+        visible_mean = decay * means.visible + (1 - decay) * positives.mean(axis=0)
+        hidden_mean = decay * means.hidden + (1 - decay) * hidden.mean(axis=0)
         # d<(v - μ)(h - λ)ᵀ>: the products of means cancel between the phases
         weights = (
             slope.weights - jnp.outer(visible_mean, slope.hidden_bias) - jnp.outer(slope.visible_bias, hidden_mean)

@@ -1,11 +1,16 @@
-"""Learning by contrast: lower the energy where the data are, raise it where the model is.
+"""The contrastive learner: lower the energy where the data are, raise it where the model is.
 
-Which positions stand on either side is up to two phases (`ebmjax.learn.contrast.phases`): contrastive divergence,
-persistent chains, parallel tempering, hidden units sampled or as mean fields are all this one learner.
+    ∇ mean -log p(y) / beta = <∇E>_data - <∇E>_model
+
+Two phases of `ebmjax.learn.contrast.phases` say where the positions of both averages come from. Contrastive divergence,
+persistent chains, parallel tempering, and hidden units that are sampled or replaced by mean fields are all this one
+learner with other phases.
+
+Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines", for the two phases; Hinton (2002),
+"Training products of experts by minimizing contrastive divergence", for short runs from the data.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import optax
@@ -14,46 +19,83 @@ from jaxtyping import Array, Float, Key, PyTree
 from ebmjax.learn.contrast.phases import Phase
 from ebmjax.losses.contrast import contrast
 from ebmjax.losses.functional import Loss
-from ebmjax.types import Learner
+from ebmjax.types import Learner, ModelEnergy
+
+
+@runtime_checkable
+class InitPreconditioner(Protocol):
+    """What a preconditioner remembers before the first update."""
+
+    def __call__(self, params: Any, /) -> Any:
+        """Its memory, any pytree of arrays."""
+        ...
+
+
+@runtime_checkable
+class ApplyPreconditioner(Protocol):
+    """How a preconditioner changes a gradient."""
+
+    def __call__(self, params: Any, memory: Any, gradient: Any, positives: Any, /) -> tuple[Any, Any]:
+        """`(gradient, memory)`, the changed gradient and the next memory.
+
+        Args:
+            params: before the update.
+            memory: as of `init`, or of the update before.
+            gradient: of the loss, in the form of `params`.
+            positives: of the positive phase, stacked.
+        """
+        ...
+
+
+@runtime_checkable
+class MakeLoss(Protocol):
+    """A loss functional of a pair of positions, such as `ebmjax.losses.contrast.contrast`."""
+
+    def __call__(self, energy: ModelEnergy, /) -> Loss:
+        """`loss(params, (positives, negatives)) -> scalar`."""
+        ...
 
 
 class Preconditioner(NamedTuple):
-    """What is done to a gradient before the optimizer sees it, and what that has to remember.
+    """A linear map of the gradient, applied before the optimizer, with a memory."""
 
-    `init(params) -> memory`, `apply(params, memory, gradient, positives) -> (gradient, memory)`.
-    """
-
-    init: Callable[[Any], Any]
-    apply: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+    init: InitPreconditioner
+    apply: ApplyPreconditioner
 
 
-class ContrastiveState(NamedTuple):
-    """Parameters and all that is remembered: the optimizer's moments, chains, running means."""
+class State(NamedTuple):
+    """What contrastive learning remembers."""
 
     params: PyTree[Array]
-    optimizer: Any
+    optimizer: optax.OptState
     positive: Any
+    """The memory of the positive phase."""
     negative: Any
+    """The memory of the negative phase, such as its chains."""
     preconditioner: Any
+    """The memory of the preconditioner, such as running means."""
 
 
-class ContrastiveMetrics(NamedTuple):
-    """Of the batch before the update."""
+class Metrics(NamedTuple):
+    """Of the batch, before the update."""
 
-    loss: Float[Array, ""]  # mean energy of data less that of the model's samples; it explodes when learning diverges
+    loss: Float[Array, ""]
+    """The contrast of data and samples, in units of energy. It grows without limit when learning diverges."""
     gradient_norm: Float[Array, ""]
-    negative: Any = None  # what the negative phase reports, such as how many chains diverged
+    """Euclidean norm of the gradient that the optimizer receives."""
+    negative: Any = None
+    """What the negative phase reports, such as how many chains diverged."""
 
 
 def contrastive(
-    energy: Callable[[Any, Any], Any],
+    energy: ModelEnergy,
     positive: Phase,
     negative: Phase,
     optimizer: optax.GradientTransformation,
     preconditioner: Preconditioner | None = None,
-    loss: Callable[[Callable[[Any, Any], Any]], Loss] = contrast,
+    loss: MakeLoss = contrast,
 ) -> Learner:
-    """Descend ∇<E>_positive - ∇<E>_negative, the likelihood gradient where both phases have their laws.
+    """Descend <∇E>_positive - <∇E>_negative: the gradient of the likelihood where both phases follow their laws.
 
     Args:
         energy: `energy(params, position) -> scalar`.
@@ -63,6 +105,9 @@ def contrastive(
         preconditioner: such as `ebmjax.learn.contrast.centering.centering`; None leaves the gradient as it is.
         loss: `loss(energy) -> loss(params, (positives, negatives))`: the plain contrast, or one with a penalty, such as
             `partial(penalized_contrast, weight=0.1)`.
+
+    Returns:
+        A learner whose state is `State` and whose metrics are `Metrics`.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.sample.gibbs import systematic
@@ -77,12 +122,12 @@ def contrastive(
     """
     contrasted = loss(energy)
     preconditioner = preconditioner or Preconditioner(
-        lambda params: None, lambda params, memory, slope, seen: (slope, memory)
+        lambda params: None, lambda params, memory, slope, positives: (slope, memory)
     )
 
-    def init(key: Key[Array, ""], params: Any) -> ContrastiveState:
+    def init(key: Key[Array, ""], params: Any) -> State:
         positive_key, negative_key = jax.random.split(key)
-        return ContrastiveState(
+        return State(
             params,
             optimizer.init(params),
             positive.init(positive_key, params),
@@ -90,7 +135,7 @@ def contrastive(
             preconditioner.init(params),
         )
 
-    def update(key: Key[Array, ""], state: ContrastiveState, batch: Any) -> tuple[ContrastiveState, ContrastiveMetrics]:
+    def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
         positive_key, negative_key = jax.random.split(key)
         positives, of_positive = positive.sample(positive_key, state.params, state.positive, batch)
         negatives, of_negative = negative.sample(negative_key, state.params, state.negative, batch)
@@ -98,7 +143,7 @@ def contrastive(
         slope, of_preconditioner = preconditioner.apply(state.params, state.preconditioner, slope, positives)
         updates, moments = optimizer.update(slope, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        new = ContrastiveState(params, moments, of_positive, of_negative, of_preconditioner)
-        return new, ContrastiveMetrics(value, optax.tree.norm(slope), negative.report(of_negative))
+        new = State(params, moments, of_positive, of_negative, of_preconditioner)
+        return new, Metrics(value, optax.tree.norm(slope), negative.report(of_negative))
 
     return Learner(init, update)

@@ -1,25 +1,32 @@
-"""Greedy pretraining: a deep Boltzmann machine put together from restricted ones, trained one upon the other.
+"""Greedy pretraining: a deep Boltzmann machine made of restricted ones, which are trained one after the other.
 
-Inside a deep machine a layer hears its neighbours on both sides, in a restricted one it hears only one. Each restricted
-machine is therefore trained with two copies of the side that will be heard double, which share their weights: the
-bottom one of its visible side, the top one of its hidden side, those in between of both, which is the same as training
-twice the weights and halving them. A hidden layer then has two machines that each tell its field in full; the deep
-machine takes the mean of the two,
+A hidden layer of the deep machine gets its field from two neighbours, below and above; in a restricted machine it has
+one neighbour only. Each restricted machine is therefore trained with copies of a side, which share their weights. They
+double the field of the other side, in place of its missing neighbour:
+
+    restricted machine   copies of its sides          its weights in the deep machine
+    bottom               two of the visible side      W
+    middle               one of each                  W / 2
+    top                  two of the hidden side       W
+    the only one         one of each                  W
+
+(Two copies of both sides of a middle machine would be the same as training 2 W and halving it.) Each hidden layer then
+has two restricted machines that give it a field, and its field in the deep machine is the mean of the two,
 
     ½ (b + 2 Wᵀ s_below) + ½ (c + 2 W s_above)
 
 Salakhutdinov and Hinton (2009), "Deep Boltzmann machines", section 3.1.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_beta
+from ebmjax.checks import ArgumentError, check_beta, check_count
 from ebmjax.energies import deep_boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
@@ -31,40 +38,50 @@ from ebmjax.types import BITS, Beta, Kernel, Learner
 
 
 class Copies(NamedTuple):
-    """How often each side of a restricted machine stands there."""
+    """How many copies of each side a restricted machine has in training."""
 
     visible: int
     hidden: int
 
 
+@runtime_checkable
+class LearnerOfLayer(Protocol):
+    """The learner of one restricted machine, such as `partial(copied_machine, beta=1.0, optimizer=...)`."""
+
+    def __call__(self, copies: Copies, /) -> Learner:
+        """A learner of `restricted_boltzmann.Params`, on visible units that are repeated `copies.visible` times."""
+        ...
+
+
 def pretrain(
     key: Key[Array, ""],
-    data: Float[Array, "samples visible"],
+    learner_of_layer: LearnerOfLayer,
     sizes: Sequence[int],
-    learner_of_layer: Callable[[Copies], Learner],
+    beta: Beta,
+    data: Float[Array, "samples visible"],
     batch_size: int,
     epochs: int,
-    beta: Beta = 1.0,
 ) -> deep_boltzmann.Params:
-    """Train one restricted machine for each pair of layers, from the bottom up, and put them together.
+    """Train one restricted machine for each pair of layers, from the bottom up, and compose the deep machine of them.
 
-    The lowest sees the data, each other one the hidden means of the one below, given the data.
+    The bottom machine learns the data. Each machine above learns the hidden means of the one below, given the data.
 
     Args:
         key: typed random key.
+        learner_of_layer: `learner_of_layer(copies) -> Learner` of `restricted_boltzmann.Params`, on batches of visible
+            units that are repeated `copies.visible` times, such as `partial(copied_machine, beta=1.0, optimizer=...)`.
+        sizes: of the hidden layers, from the bottom up.
+        beta: inverse temperature in [0, inf], that of the learners.
         data: visible units, in [0, 1].
-        sizes: of the hidden layers, from the lowest up.
-        learner_of_layer: `copies -> Learner` of `restricted_boltzmann.Params` on batches of visible units that are
-            repeated `copies.visible` times, such as `partial(copied_machine, optimizer=...)`.
         batch_size: samples an update.
         epochs: passes over the data, for each layer.
-        beta: inverse temperature in [0, inf].
 
     Raises:
-        ValueError: no hidden layer, or an empty one; what `train` refuses; a bad beta.
+        ValueError: a bad beta, no hidden layer, a layer without a unit; data, batch_size or epochs that `train`
+            refuses.
 
-    >>> learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1))
-    >>> params = pretrain(jax.random.key(0), jnp.ones((8, 3)), (4, 2), learner_of_layer, batch_size=4, epochs=2)
+    >>> learner_of_layer = lambda copies: copied_machine(copies, 1.0, optax.sgd(0.1))
+    >>> params = pretrain(jax.random.key(0), learner_of_layer, (4, 2), 1.0, jnp.ones((8, 3)), batch_size=4, epochs=2)
     >>> [weights.shape for weights in params.weights]
     [(3, 4), (4, 2)]
     """
@@ -79,25 +96,23 @@ def pretrain(
         seen = jnp.tile(data, (1, copies.visible))
         trained = train(train_key, learner_of_layer(copies), params, seen, batch_size, epochs)
         machines.append(trained.params)
-        data = hidden_means(trained.params, copies, data, beta)
+        data = hidden_means(trained.params, beta, copies, data)
     return compose(machines)
 
 
-def copied_machine(
-    copies: Copies, optimizer: optax.GradientTransformation, steps: int = 1, beta: Beta = 1.0
-) -> Learner:
+def copied_machine(copies: Copies, beta: Beta, optimizer: optax.GradientTransformation, sweeps: int = 1) -> Learner:
     """A learner of one restricted machine with copied sides, by CD-k on the free energy of its visible units.
 
     Args:
-        copies: how often each side stands there.
-        optimizer: any optax gradient transformation.
-        steps: k, sweeps v → h → v from each sample.
+        copies: how many copies of each side.
         beta: inverse temperature in [0, inf].
+        optimizer: any optax gradient transformation.
+        sweeps: k, sweeps v → h → v from each sample, at least 1.
 
     Raises:
-        ValueError: a bad beta, steps below 1.
+        ValueError: a bad beta, sweeps below 1.
 
-    >>> learner = copied_machine(Copies(2, 1), optax.sgd(0.1))
+    >>> learner = copied_machine(Copies(2, 1), 1.0, optax.sgd(0.1))
     >>> key = jax.random.key(0)
     >>> state = learner.init(key, rbm.init(key, jnp.full(3, 0.5), 4))
     >>> state, _ = learner.update(key, state, jnp.ones((8, 6)))
@@ -105,6 +120,7 @@ def copied_machine(
     True
     """
     check_beta(beta)
+    check_count("sweeps", sweeps)
     free_energy = lambda params, visible: rbm.free_energy(tied(params, copies), visible, beta)
 
     def kernel(params: rbm.Params) -> Kernel:
@@ -117,14 +133,19 @@ def copied_machine(
 
         return alternate([sweep])
 
-    negative = contrastive_divergence(kernel, lambda key, visible: visible, steps)
+    negative = contrastive_divergence(kernel, lambda key, visible: visible, sweeps)
     return contrastive(free_energy, observed(), negative, optimizer)
 
 
 def copies_of(level: int, machines: int) -> Copies:
-    """Which sides of the machine at `level`, counted from the bottom, stand there twice. Of a single one, none.
+    """How many copies of each side the machine at `level` has in training.
 
-    In between both would: that machine is trained as it is, and `compose` halves its weights.
+    `level` counts from 0 at the bottom, `machines` is the number of all restricted machines:
+
+        bottom    visible 2, hidden 1
+        middle    visible 1, hidden 1; `compose` halves its weights
+        top       visible 1, hidden 2
+        the only  visible 1, hidden 1
 
     >>> [tuple(copies_of(level, 3)) for level in range(3)]
     [(2, 1), (1, 1), (1, 2)]
@@ -135,7 +156,9 @@ def copies_of(level: int, machines: int) -> Copies:
 
 
 def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
-    """The whole machine, of which `params` holds each copied side once.
+    """The machine with all copies, which share the parameters in `params`.
+
+    Shapes: weights (visible, hidden) become (copies.visible · visible, copies.hidden · hidden), the biases likewise.
 
     >>> whole = tied(rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)), Copies(2, 1))
     >>> whole.weights.shape, whole.visible_bias.shape
@@ -149,21 +172,28 @@ def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
 
 
 def hidden_means(
-    params: rbm.Params, copies: Copies, visible: Float[Array, "samples visible"], beta: Beta = 1.0
+    params: rbm.Params, beta: Beta, copies: Copies, visible: Float[Array, "samples visible"]
 ) -> Float[Array, "samples hidden"]:
-    """P(h = 1 | v) of each hidden unit, all copies of v being the same: what the next machine is trained on.
+    """P(h = 1 | v) of each hidden unit, where all copies of v are equal: what the next machine is trained on.
 
-    >>> hidden_means(rbm.Params(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2)), Copies(2, 1), jnp.ones((1, 3))).tolist()
+    >>> params = rbm.Params(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> hidden_means(params, 1.0, Copies(2, 1), jnp.ones((1, 3))).tolist()
     [[0.5, 0.5]]
     """
-    heard = params._replace(weights=copies.visible * params.weights)
-    return jax.nn.sigmoid(reduced(jax.vmap(lambda v: rbm.hidden_field(heard, v))(visible), beta))
+    summed = params._replace(weights=copies.visible * params.weights)
+    return jax.nn.sigmoid(reduced(jax.vmap(lambda v: rbm.hidden_field(summed, v))(visible), beta))
 
 
 def compose(machines: Sequence[rbm.Params]) -> deep_boltzmann.Params:
-    """The deep machine of restricted ones, from the bottom up, that were trained with `copies_of` each.
+    """The deep machine made of restricted ones that were trained with the copies of `copies_of`.
 
-    Raises ValueError where the hidden side of one is not as large as the visible side of the next.
+    The weights of middle machines are halved, and each hidden layer gets the mean of its two biases.
+
+    Args:
+        machines: from the bottom up.
+
+    Raises:
+        ValueError: a hidden side of another size than the visible side of the next machine.
 
     >>> machine = rbm.Params(jnp.ones((2, 2)), jnp.zeros(2), jnp.full(2, 3.0))
     >>> params = compose([machine] * 3)

@@ -1,58 +1,136 @@
-"""Where the two sides of a likelihood gradient come from: positions under the data, positions under the model.
+"""Phases: where the positions of the two averages of a likelihood gradient come from.
 
     ∇ mean -log p(v) / beta = <∇E>_data - <∇E>_model
 
-A phase answers `sample(key, params, memory, batch) -> (positions, memory)`, with a leading axis of positions, and may
-remember chains from one update to the next. Contrastive divergence, persistent and tempered chains, clamped sampling
-of hidden units and mean fields are phases; which two are contrasted is what tells one way of learning from another.
+A phase draws positions by `sample(key, params, memory, batch) -> (positions, memory)`, stacked along a leading axis. It
+may remember chains from one update to the next. `ebmjax.learn.contrast.contrastive` takes one phase for each average:
+
+`observed`                 positive: the data themselves
+`contrastive_divergence`   negative: short runs from the data (CD-k); positive: hidden units sampled, the data clamped
+`variational`              positive: hidden units as mean fields, the data clamped
+`persistent`               negative: chains that go on from update to update
+`persistent_tempering`     negative: the same with parallel tempering
+`viewed`                   any phase, through a function of its positions
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_beta, check_count
+from ebmjax.checks import check_beta, check_count, leading_axis
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample import tempering
-from ebmjax.types import BITS, Alphabet, Beta, Energy, Kernel
+from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, Kernel, ModelEnergy
 
-MakeKernel = Callable[[Any], Kernel]
-"""`make_kernel(params) -> Kernel`, with the temperature chosen in it."""
 
-Start = Callable[[Key[Array, ""], Any], Any]
-"""`start(key, sample) -> position`: a whole position around one sample, such as hidden units drawn at random."""
+@runtime_checkable
+class MakeKernel(Protocol):
+    """The kernel of a model, its temperature included. (`ebmjax.types.KernelAtBeta` is beta -> kernel.)"""
+
+    def __call__(self, params: Any, /) -> AnyKernel:
+        """The kernel whose law is that of the model with these parameters."""
+        ...
+
+
+@runtime_checkable
+class MakeKernelAtBeta(Protocol):
+    """The kernel of a model at any temperature."""
+
+    def __call__(self, params: Any, beta: Any, /) -> Kernel:
+        """The kernel at this inverse temperature, which is traced."""
+        ...
+
+
+@runtime_checkable
+class Start(Protocol):
+    """How a run from a sample begins."""
+
+    def __call__(self, key: Key[Array, ""], sample: Any, /) -> Any:
+        """A whole position that contains one sample, such as with hidden units drawn at random."""
+        ...
+
+
+@runtime_checkable
+class StartChain(Protocol):
+    """How a chain begins that does not depend on the data."""
+
+    def __call__(self, key: Key[Array, ""], /) -> Any:
+        """The position of one chain."""
+        ...
+
+
+@runtime_checkable
+class View(Protocol):
+    """A function of a position, for `viewed`."""
+
+    def __call__(self, params: Any, position: Any, /) -> Any:
+        """What stands for one position in the contrast."""
+        ...
+
+
+@runtime_checkable
+class InitPhase(Protocol):
+    """What a phase remembers before the first update."""
+
+    def __call__(self, key: Key[Array, ""], params: Any, /) -> Any:
+        """The memory, any pytree of arrays; None for a phase that remembers nothing."""
+        ...
+
+
+@runtime_checkable
+class SamplePhase(Protocol):
+    """How a phase draws its positions."""
+
+    def __call__(self, key: Key[Array, ""], params: Any, memory: Any, batch: Any, /) -> tuple[Any, Any]:
+        """`(positions, memory)`: the positions stacked along a leading axis, and the next memory."""
+        ...
+
+
+@runtime_checkable
+class ReportPhase(Protocol):
+    """What a phase says of its chains."""
+
+    def __call__(self, memory: Any, /) -> Any:
+        """A pytree of scalars for the metrics of every update; None for nothing."""
+        ...
+
+
+def _no_memory(key: Key[Array, ""], params: Any) -> None:
+    """For phases that remember nothing."""
+
+
+def _no_report(memory: Any) -> None:
+    """For phases that report nothing."""
 
 
 class Phase(NamedTuple):
-    """`init(key, params) -> memory`, `sample(key, params, memory, batch) -> (positions, memory)`.
+    """Where positions come from: `sample` draws them, `init` and `report` are for what it remembers."""
 
-    `report(memory)` is what a person wants to know of the chains: it goes into the metrics of every update.
-    """
-
-    init: Callable[[Key[Array, ""], Any], Any]
-    sample: Callable[[Key[Array, ""], Any, Any, Any], tuple[Any, Any]]
-    report: Callable[[Any], Any] = lambda memory: None
+    init: InitPhase
+    sample: SamplePhase
+    report: ReportPhase = _no_report
 
 
 def observed() -> Phase:
-    """The batch itself: the positive phase where the free energy of a sample has a closed form.
+    """The batch itself: the positive phase where the free energy of what is observed has a closed form.
 
     >>> phase = observed()
     >>> phase.sample(jax.random.key(0), None, phase.init(jax.random.key(0), None), "batch")
     ('batch', None)
     """
-    return Phase(lambda key, params: None, lambda key, params, memory, batch: (batch, memory))
+    return Phase(_no_memory, lambda key, params, memory, batch: (batch, memory))
 
 
 def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) -> Phase:
-    """A short run from every sample of the batch.
+    """Contrastive divergence: a short run from every sample of the batch.
 
-    With a kernel of the model it is the negative phase of contrastive divergence, CD-k for k = `steps`: biased, since
-    the chains have not left the data. With a kernel that holds the observed units it is the positive phase of a model
-    with hidden units.
+    With a kernel of the model it is the negative phase of CD-k for k = `steps`. The gradient is biased, since the
+    chains are still close to the data. With a kernel that leaves the observed units clamped it is the positive phase of
+    a model with hidden units.
 
     Args:
         make_kernel: `params -> Kernel`.
@@ -60,7 +138,7 @@ def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) ->
         steps: k, at least 1.
 
     Raises:
-        ValueError: steps below 1.
+        ValueError: steps below 1; when it samples, a batch without a leading axis.
 
     Hinton (2002), "Training products of experts by minimizing contrastive divergence".
 
@@ -78,13 +156,15 @@ def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) ->
             start_key, steps_key = jax.random.split(key)
             return repeat(steps_key, kernel, kernel.init(start(start_key, sample)), steps).positions
 
-        return jax.vmap(run)(jax.random.split(key, _size(batch)), batch), memory
+        return jax.vmap(run)(jax.random.split(key, leading_axis("batch", batch)), batch), memory
 
-    return Phase(lambda key, params: None, sample)
+    return Phase(_no_memory, sample)
 
 
-def persistent(make_kernel: MakeKernel, start: Callable[[Key[Array, ""]], Any], chains: int, steps: int) -> Phase:
-    """Chains of the model that go on from update to update: as the parameters move slowly, they stay near their law.
+def persistent(make_kernel: MakeKernel, start: StartChain, chains: int, steps: int) -> Phase:
+    """Persistent chains of the model, which go on from update to update.
+
+    They stay close to the law of the model as long as the parameters change slowly.
 
     Args:
         make_kernel: `params -> Kernel`.
@@ -119,33 +199,33 @@ def persistent(make_kernel: MakeKernel, start: Callable[[Key[Array, ""]], Any], 
 
 
 def persistent_tempering(
-    energy: Callable[[Any], Energy],
-    make_kernel: Callable[[Any, Any], Kernel],
+    energy: ModelEnergy,
+    make_kernel: MakeKernelAtBeta,
     betas: Float[Array, " rungs"],
-    start: Callable[[Key[Array, ""]], Any],
+    start: StartChain,
     chains: int,
     steps: int,
 ) -> Phase:
-    """Persistent chains that are each a ladder of parallel tempering; those at the last beta are the samples.
+    """Persistent chains with parallel tempering: each is a ladder of temperatures, whose last rung gives the samples.
 
     Args:
-        energy: `params -> energy` of a position.
+        energy: `energy(params, position) -> scalar`.
         make_kernel: `(params, beta) -> Kernel`.
-        betas: the ladder, ending at the temperature of learning.
+        betas: inverse temperatures of the rungs, in [0, inf]; the last one is that of learning.
         start: `start(key) -> position` of one rung.
         chains: how many ladders, at least 1.
         steps: steps of the whole ladder an update, at least 1.
 
     Raises:
-        ValueError: chains or steps below 1, a ladder of fewer than 2 rungs.
+        ValueError: chains or steps below 1; when it samples, fewer than 2 rungs or a bad beta.
 
     Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted Boltzmann machines".
 
     >>> from ebmjax.sample.gibbs import systematic
-    >>> of = lambda w: lambda s: -w * s.sum()
-    >>> make_kernel = lambda w, beta: systematic(of(w), beta)
+    >>> energy = lambda w, s: -w * s.sum()
+    >>> make_kernel = lambda w, beta: systematic(partial(energy, w), beta)
     >>> start = lambda key: jax.random.rademacher(key, (2,), float)
-    >>> phase = persistent_tempering(of, make_kernel, jax.numpy.array([0.0, 1.0]), start, chains=5, steps=1)
+    >>> phase = persistent_tempering(energy, make_kernel, jax.numpy.array([0.0, 1.0]), start, chains=5, steps=1)
     >>> phase.init(jax.random.key(0), 0.5).shape
     (5, 2, 2)
     """
@@ -157,7 +237,7 @@ def persistent_tempering(
         return jax.vmap(jax.vmap(start))(jax.random.split(key, (chains, rungs)))
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
-        ladder = tempering.tempering(energy(params), lambda beta: make_kernel(params, beta), betas)
+        ladder = tempering.tempering(partial(energy, params), partial(make_kernel, params), betas)
         run = lambda key, position: repeat(key, ladder, ladder.init(position), steps).positions
         positions = jax.vmap(run)(jax.random.split(key, chains), memory)
         return jax.tree.map(lambda leaf: leaf[:, -1], positions), positions
@@ -166,7 +246,7 @@ def persistent_tempering(
 
 
 def variational(
-    energy: Callable[[Any, Any], Any],
+    energy: ModelEnergy,
     start: Start,
     beta: Beta,
     blocks: Sequence[Sequence[int]],
@@ -174,22 +254,26 @@ def variational(
     max_sweeps: int = 30,
     tolerance: float = 1e-4,
 ) -> Phase:
-    """The positive phase of a model with hidden units, each sample with the mean fields of what is hidden.
+    """Mean fields: the positive phase of a model with hidden units, each replaced by its mean given the sample.
 
-    Positions are means, not states. An energy that is linear in each unit is at the means what it is on average, so
-    that the contrast of such positions with states of the model has the gradient of the bound.
+    Positions are means, not states. Where the energy is linear in each unit, its value at the means is the mean energy.
+    The contrast of these positions with states of the model then has the gradient of the variational bound on the
+    likelihood.
 
     Args:
-        energy: `energy(params, layers) -> scalar`, linear in each unit while the others are held.
-        start: `start(key, sample) -> layers`: the sample, and means to begin with, such as ½.
+        energy: `energy(params, layers) -> scalar`, linear in each unit when the others are fixed.
+        start: `start(key, sample) -> layers`: the sample, and initial means of the hidden layers, such as ½.
         beta: inverse temperature in [0, inf].
-        blocks: the hidden layers, as for `ebmjax.marginalize.mean_field`; a layer in no block is held: observed.
+        blocks: the hidden layers, as for `ebmjax.marginalize.mean_field`; a layer in no block is clamped to the sample.
         alphabet: the two values of a unit.
-        max_sweeps: limit, at least 1. Fewer than are needed still bound the likelihood, less tightly.
-        tolerance: no more sweeps once no mean changes by more than this share of high - low.
+        max_sweeps: limit, at least 1. With too few sweeps the bound still holds, but is less tight.
+        tolerance: the sweeps end once no mean changes by more than this share of high - low.
 
     Raises:
-        ValueError: a bad beta, max_sweeps below 1.
+        ValueError: a bad beta, max_sweeps below 1; when it samples, a batch without a leading axis, or arguments that
+            `ebmjax.marginalize.mean_field` refuses.
+
+    Salakhutdinov and Hinton (2009), "Deep Boltzmann machines", section 2.2.
 
     >>> import jax.numpy as jnp
     >>> start = lambda key, v: (v, jnp.full(2, 0.5))
@@ -203,19 +287,23 @@ def variational(
 
     def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
         def means(key, sample):
-            known = lambda layers: energy(params, layers)
+            known = partial(energy, params)
             return mean_field(known, start(key, sample), beta, blocks, alphabet, max_sweeps, tolerance).value
 
-        return jax.vmap(means)(jax.random.split(key, _size(batch)), batch), memory
+        return jax.vmap(means)(jax.random.split(key, leading_axis("batch", batch)), batch), memory
 
-    return Phase(lambda key, params: None, sample)
+    return Phase(_no_memory, sample)
 
 
-def viewed(phase: Phase, view: Callable[[Any, Any], Any]) -> Phase:
-    """A phase whose positions are looked at through `view(params, position)`.
+def viewed(phase: Phase, view: View) -> Phase:
+    """The phase whose positions are `view(params, position)` of those of another.
 
-    Such as the visible units alone, or hidden units in place of which their means stand: where the energy is linear in
-    them, its gradient then is the mean gradient, with less noise than any draw of them.
+    A view can be the visible units alone. It can also put the means of the hidden units in place of their values: where
+    the energy is linear in them, the gradient is then the mean gradient, with less noise than at any draw.
+
+    Args:
+        phase: any; its memory and its report stay as they are.
+        view: `view(params, position)` of one position.
 
     >>> phase = viewed(observed(), lambda params, pair: params * pair[0])
     >>> phase.sample(jax.random.key(0), 2.0, None, (jax.numpy.ones(3), jax.numpy.zeros(3)))[0].tolist()
@@ -227,7 +315,3 @@ def viewed(phase: Phase, view: Callable[[Any, Any], Any]) -> Phase:
         return jax.vmap(lambda position: view(params, position))(positions), memory
 
     return phase._replace(sample=sample)
-
-
-def _size(batch):
-    return len(jax.tree.leaves(batch)[0])

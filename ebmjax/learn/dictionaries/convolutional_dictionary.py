@@ -1,10 +1,13 @@
-"""Learning the kernels of convolutional sparse coding, alone or together with an encoder that guesses the maps.
+"""Learn the kernels of convolutional sparse coding, alone or together with an encoder that predicts the codes.
 
-Codes first, with the kernels held; then a step of an optimizer on the kernels, with the codes held; then unit norms.
+Every update has three parts: it finds the codes of a batch for the present kernels, takes a step of an optimizer on the
+kernels for these codes, and scales the kernels to unit norm.
+
 The code of one picture is found by any `ebmjax.minimize.codes.find_code.FindCode`, such as `convolutional_admm`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,40 +15,47 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative, is_static
+from ebmjax.checks import check_count, check_positive
 from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, predicted
 from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
 from ebmjax.energies.regularizers import Regularizer
+from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
 from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.types import Learner, Scalar
 
 
 class State(NamedTuple):
-    """Parameters, the optimizer's memory, and for how many updates in a row each kernel has stood nowhere."""
+    """What the learning of kernels remembers."""
 
     params: Any
-    optimizer: Any
+    """`Params`, or a `Coder` where there is an encoder."""
+    optimizer: optax.OptState
     idle: Int[Array, " filters"]
+    """For how many updates in a row no code has used each kernel."""
 
 
 class Metrics(NamedTuple):
     """Of the batch, with the parameters before the update."""
 
-    energy: Float[Array, ""]  # mean of E(y, z), with the encoder's term where there is one
-    density: Float[Array, ""]  # mean fraction of coefficients that are not zero
-    replaced: Int[Array, ""]  # kernels that were replaced
-    encoder: Float[Array, ""]  # mean of ½α‖z - Enc(y)‖²; 0 without an encoder
+    energy: Float[Array, ""]
+    """Mean of E(y, z), with the encoder's term where there is one."""
+    density: Float[Array, ""]
+    """Fraction of the coefficients that are not zero."""
+    replaced: Int[Array, ""]
+    """Number of kernels that were replaced after the update."""
+    encoder: Float[Array, ""]
+    """Mean of ½α‖z - Enc(y)‖²; 0 without an encoder."""
 
 
 class Coder(NamedTuple):
-    """A decoder and the encoder that learns to foresee its codes."""
+    """A decoder and the encoder that learns to predict its codes."""
 
     decoder: Params
     encoder: Encoder
 
 
 def init_coder(params: Params) -> Coder:
-    """A decoder with the encoder that has its kernels, and gains of 1.
+    """A decoder with an encoder that has the same kernels, and gains of 1.
 
     >>> coder = init_coder(Params(jnp.ones((4, 9, 9))))
     >>> coder.encoder.kernels.shape
@@ -61,9 +71,9 @@ def convolutional(
     reconstruction: Reconstruction = periodic,
     patience: int = 10,
 ) -> Learner:
-    """Kernels that code pictures sparsely: params are `Params`, a batch is pictures with a leading axis.
+    """Learn kernels that code pictures sparsely: params are `Params`, a batch is pictures with a leading axis.
 
-    A kernel that stood nowhere for `patience` updates in a row is replaced by a piece of the batch that is badly coded.
+    A kernel that no code has used for `patience` updates in a row is replaced by a badly coded piece of the batch.
 
     Args:
         find: finds the code of a picture, such as `partial(convolutional_admm, max_steps=20)`.
@@ -75,7 +85,8 @@ def convolutional(
     Raises:
         ValueError: patience below 1.
 
-    Zeiler et al. (2010); dead kernels as Mairal et al. (2009) treat dead atoms.
+    Zeiler, Krishnan, Taylor, Fergus (2010), "Deconvolutional networks"; for dead kernels, Mairal et al. (2009), "Online
+    dictionary learning for sparse coding", section 3.4.
 
     >>> from functools import partial
     >>> from ebmjax.energies import convolutional_sparse_coding as coding
@@ -108,23 +119,24 @@ def predictive(
     reconstruction: Reconstruction = periodic,
     patience: int = 10,
 ) -> Learner:
-    """Kernels and an encoder at once: predictive sparse decomposition; params are a `Coder`.
+    """Predictive sparse decomposition: learn kernels and an encoder together; params are a `Coder`.
 
         E(y, z) + ½α‖z - Enc(y)‖²
 
-    The code is searched from Enc(y), held near it by the last term; then a step lowers the misfit by the decoder, and
-    the last term by the encoder. Encoder kernels and gains are free in size; those of a kernel that is replaced begin
-    anew, as `init_encoder` has them.
+    The code minimizes this energy, from the start Enc(y). Then one step lowers the misfit in the decoder and the last
+    term in the encoder. The kernels and gains of the encoder may have any size. Where a kernel is replaced, those of
+    its encoder start again from `init_encoder`.
 
     Args:
         weight: α, above 0, in units of energy over the code squared; it may be traced.
-        nonlinearity: φ of the encoder, such as `jnp.tanh` or a `shrink` with its threshold.
-        find, regularizer, optimizer, reconstruction, patience: as those of `convolutional`.
+        nonlinearity: φ of the encoder, such as `jnp.tanh` or `shrink` with a threshold.
+        find, regularizer, optimizer, reconstruction, patience: as in `convolutional`.
 
     Raises:
-        ValueError: a static weight that is not above 0, patience below 1.
+        ValueError: a static weight that is not positive and finite, patience below 1.
 
-    Kavukcuoglu, Ranzato & LeCun (2008); Kavukcuoglu et al. (2010).
+    Kavukcuoglu, Ranzato, LeCun (2008), "Fast inference in sparse coding algorithms with applications to object
+    recognition"; Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visual recognition".
 
     >>> from functools import partial
     >>> from ebmjax.energies import convolutional_sparse_coding as coding
@@ -137,9 +149,7 @@ def predictive(
     >>> state.params.decoder.kernels.shape, bool(metrics.encoder > 0)
     ((2, 3, 3), True)
     """
-    check_not_negative("weight", weight)
-    if is_static(weight) and float(weight) == 0:
-        raise ArgumentError("weight: got 0.0, wanted a number above 0")
+    check_positive("weight", weight)
 
     def code(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
@@ -151,13 +161,13 @@ def predictive(
 
     def replace(coder, decoder, dead):
         fresh = init_encoder(decoder)
-        return Coder(decoder, jax.tree.map(lambda new, old: _where(dead, new, old), fresh, coder.encoder))
+        return Coder(decoder, jax.tree.map(partial(where_dead, dead), fresh, coder.encoder))
 
     return _learner(code, loss, optimizer, reconstruction, patience, lambda coder: coder.decoder, replace)
 
 
 def _learner(code, loss, optimizer, reconstruction, patience, decoder, replace):
-    """The update both share; `decoder(params)` and `replace(params, decoder, dead) -> params` tell them apart."""
+    """The learner of both; they differ in `decoder(params)` and `replace(params, decoder, dead) -> params`."""
     check_count("patience", patience)
 
     def init(key: Key[Array, ""], params: Any) -> State:
@@ -174,36 +184,14 @@ def _learner(code, loss, optimizer, reconstruction, patience, decoder, replace):
         updates, memory = optimizer.update(slope, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         used = jnp.any(codes.value != 0, axis=(0, 2, 3))
-        idle = jnp.where(used, 0, state.idle + 1)
+        idle = count_idle(state.idle, used)
         residual = batch - jax.vmap(reconstruction, in_axes=(None, 0))(decoder(state.params), codes.value)
-        pieces = _badly_coded(key, residual, decoder(params).kernels.shape)
-        # a batch that is coded without a rest has nothing to give
+        pieces = residual_pieces(key, residual, decoder(params).kernels.shape)
+        # a residual of zero has no piece that could replace a kernel
         dead = (idle >= patience) & jnp.any(pieces != 0, axis=tuple(range(1, pieces.ndim)))
-        kernels = normalized(Params(_where(dead, pieces, decoder(params).kernels)))
+        kernels = normalized(Params(where_dead(dead, pieces, decoder(params).kernels)))
         density = jnp.mean(jnp.where(codes.value != 0, jnp.ones((), batch.dtype), 0))
         metrics = Metrics(jnp.mean(codes.energy), density, jnp.sum(dead), prediction)
         return State(replace(params, kernels, dead), memory, jnp.where(dead, 0, idle)), metrics
 
     return Learner(init, update)
-
-
-def _badly_coded(key, residual, shape):
-    """Pieces of kernel size, drawn from the residuals of the pictures; the more energy about a pixel, the likelier."""
-    filters, rows, columns = shape[:3]
-    height, width = residual.shape[1:3]
-    square = jnp.square(residual)
-    power = square if residual.ndim == 3 else jnp.sum(square, axis=-1)
-    inside = power[:, : height - rows + 1, : width - columns + 1]
-    tiny = jnp.finfo(power.dtype).tiny
-    drawn = jax.random.categorical(key, jnp.log(inside + tiny).reshape(-1), shape=(filters,))
-    which, row, column = jnp.unravel_index(drawn, inside.shape)
-
-    def piece(which, row, column):
-        corner = (which, row, column, *(jnp.zeros_like(row) for _ in shape[3:]))
-        return jax.lax.dynamic_slice(residual, corner, (1, rows, columns, *shape[3:]))[0]
-
-    return jax.vmap(piece)(which, row, column)
-
-
-def _where(dead, new, old):
-    return jnp.where(dead.reshape(-1, *(1,) * (old.ndim - 1)), new, old)

@@ -1,10 +1,15 @@
-"""Dictionary learning: code a batch by exact inference, then move the atoms to where the codes need them.
+"""Dictionary learning: find the codes of a batch by exact inference, then minimize over the atoms for these codes.
 
-    W ← argmin Σ ½‖y - Wz‖²  with unit columns, the codes z held
+    W ← argmin Σ ½‖y - Wz‖²  with unit columns, the codes z fixed
 
-By the envelope theorem the codes count as constants. There are three learners: `online` and `alternate` minimize by
-block-coordinate descent, `descent` follows the gradient. All take the regularizer of the codes, and `find`, which finds
-the codes of a whole batch: any `ebmjax.minimize.codes.find_code.FindCodes`.
+By the envelope theorem the codes count as constants. There are three learners:
+
+`online`      block-coordinate descent for the codes of all batches so far; the one to take
+`alternate`   block-coordinate descent for the codes of this batch alone, which must be all the data
+`descent`     one gradient step for the codes of this batch
+
+All take the regularizer of the codes, and `find`, which finds the codes of a whole batch: any
+`ebmjax.minimize.codes.find_code.FindCodes`.
 """
 
 from typing import NamedTuple
@@ -18,51 +23,61 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.checks import ArgumentError, check_count, check_not_negative
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, normalized
+from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
+from ebmjax.loops import iterate
 from ebmjax.minimize.codes.find_code import FindCodes
 from ebmjax.types import CONVERGED, Learner, Scalar
 
 BLOCK = 16
-"""Atoms that are moved one after the other, after one product of matrices for what all others leave to them."""
+"""Atoms of a block. One product of matrices serves a block; within it, the atoms are moved one after the other."""
 
 
 class Statistics(NamedTuple):
-    """What the atoms need to know of all codes so far: Σ z zᵀ and Σ z yᵀ, older samples counting less."""
+    """Sums over all codes so far, in which older samples have less weight."""
 
     codes: Float[Array, "atoms atoms"]
+    """Σ z zᵀ"""
     samples: Float[Array, "atoms observed"]
+    """Σ z yᵀ"""
 
 
-class DictionaryState(NamedTuple):
-    """The dictionary, its statistics, updates made, and for how many of them each atom has been idle."""
+class BlockState(NamedTuple):
+    """What `online` and `alternate` remember."""
 
     params: Params
     statistics: Statistics
     updates: Int[Array, ""]
+    """Number of updates so far."""
     idle: Int[Array, " atoms"]
+    """For how many updates in a row no code has used each atom."""
 
 
 class DescentState(NamedTuple):
-    """The dictionary, the optimizer's memory, and for how many updates each atom has been idle."""
+    """What `descent` remembers."""
 
     params: Params
     optimizer: optax.OptState
     idle: Int[Array, " atoms"]
+    """For how many updates in a row no code has used each atom."""
 
 
-class DictionaryMetrics(NamedTuple):
-    """Of the batch, before the update: mean energy of the codes, the part of coefficients that is not zero, and the
-    part of codes that converged; and how many atoms were replaced after it."""
+class Metrics(NamedTuple):
+    """Of the batch, with the dictionary before the update."""
 
     energy: Float[Array, ""]
+    """Mean energy of the codes."""
     density: Float[Array, ""]
+    """Fraction of the coefficients that are not zero."""
     converged: Float[Array, ""]
+    """Fraction of the codes that converged."""
     replaced: Int[Array, ""]
+    """Number of dead atoms after the update, which are replaced as far as there are samples."""
 
 
 def online(
     find: FindCodes, regularizer: Regularizer, forgetting: Scalar = 1.5, sweeps: int = 1, patience: int = 20
 ) -> Learner:
-    """Online dictionary learning: every batch adds to the statistics, one sweep over the atoms follows.
+    """Online dictionary learning: every batch adds to the statistics, then sweeps over the atoms follow.
 
         u_j = d_j + (B_j - W A_j)/A_jj,    d_j ← u_j/‖u_j‖,    A = Σ z zᵀ,  B = Σ y zᵀ
 
@@ -70,17 +85,20 @@ def online(
         find: `find(params, regularizer, batch, start) -> Solution`, whose value has the axes (batch, atoms), such as
             `coordinate.solve_batch`, or `find_code.each(admm)`; it is called with a start of None.
         regularizer: of the codes.
-        forgetting: ρ ≥ 0; before update t the statistics are multiplied by (1 - 1/t)^ρ, so that the codes of an
-            earlier, worse dictionary fade. 0 keeps all.
+        forgetting: ρ ≥ 0; before update t the statistics are multiplied by (1 - 1/t)^ρ, so that the codes of earlier,
+            worse dictionaries lose weight. 0 keeps their full weight.
         sweeps: over the atoms, an update, at least 1.
-        patience: an atom that no sample of so many updates in a row has used is replaced, by the sample of the batch
-            with the highest energy.
+        patience: an atom that no code has used for so many updates in a row is replaced, by the sample of the batch
+            with the highest energy; at least 1.
+
+    Returns:
+        A learner whose state is `BlockState` and whose metrics are `Metrics`.
 
     Raises:
-        ValueError: sweeps or patience below 1, negative forgetting; and, at the first update, data of another length
-            than the atoms.
+        ValueError: sweeps or patience below 1, a static negative forgetting; at the first update, data of another
+            length than the atoms.
 
-    Mairal, Bach, Ponce & Sapiro (2009), "Online dictionary learning for sparse coding", algorithms 1 and 2.
+    Mairal, Bach, Ponce, Sapiro (2009), "Online dictionary learning for sparse coding", algorithms 1 and 2.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
@@ -96,10 +114,11 @@ def online(
 
 
 def alternate(find: FindCodes, regularizer: Regularizer, sweeps: int = 10, patience: int = 20) -> Learner:
-    """Alternating minimization: codes of this batch alone, then the atoms for these codes; the batch is all the data.
+    """Alternating minimization: the codes of this batch, then the atoms for these codes. The batch is all the data.
 
-    Args and errors as in `online`. The energy of the whole data never rises, as far as the codes are exact.
-    Engan, Aase & Husøy (1999), "Method of optimal directions"; the atoms one by one keep unit length.
+    The energy of the data never rises where the codes are exact. Arguments and errors as in `online`.
+
+    Engan, Aase, Husøy (1999), "Method of optimal directions for frame design", with unit atoms, minimized one by one.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
@@ -121,7 +140,10 @@ def descent(
 ) -> Learner:
     """Stochastic gradient descent on the dictionary, W ← W + η (y - Wz) zᵀ for `optax.sgd(η)`, then unit columns.
 
-    Args and errors as in `online`; `optimizer` is any optax gradient transformation. Olshausen & Field (1996), eq. 5.
+    Arguments and errors as in `online`; `optimizer` is any optax gradient transformation. The state is `DescentState`.
+
+    Olshausen and Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code for
+    natural images", eq. 5.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
@@ -135,18 +157,18 @@ def descent(
     check_count("patience", patience)
 
     def start(key: Key[Array, ""], params: Params) -> DescentState:
-        return DescentState(params, optimizer.init(params), _none(params))
+        return DescentState(params, optimizer.init(params), _never_idle(params))
 
     def update(
         key: Key[Array, ""], state: DescentState, batch: Float[Array, "batch observed"]
-    ) -> tuple[DescentState, DictionaryMetrics]:
+    ) -> tuple[DescentState, Metrics]:
         solution = _codes(find, regularizer, state.params, batch)
         residual = batch - solution.value @ state.params.dictionary.T
         slope = Params(-(residual.T @ solution.value) / len(batch))
         updates, memory = optimizer.update(slope, state.optimizer, state.params)
         params = normalized(jax.tree.map(jnp.add, state.params, updates))
-        idle, dead = _idle(state.idle, solution, patience)
-        atoms = _revived(params.dictionary.T, dead, batch, solution)
+        idle, dead = _idle_and_dead(state.idle, solution, patience)
+        atoms = with_worst_samples(params.dictionary.T, dead, batch, solution)
         return DescentState(Params(atoms.T), memory, idle), _metrics(solution, dead)
 
     return Learner(start, update)
@@ -156,38 +178,39 @@ def _block_coordinate(find, regularizer, keep, sweeps, patience):
     check_count("sweeps", sweeps)
     check_count("patience", patience)
 
-    def start(key: Key[Array, ""], params: Params) -> DictionaryState:
+    def start(key: Key[Array, ""], params: Params) -> BlockState:
         observed, atoms = params.dictionary.shape
         zeros = lambda *shape: jnp.zeros(shape, params.dictionary.dtype)
-        return DictionaryState(
-            params, Statistics(zeros(atoms, atoms), zeros(atoms, observed)), jnp.int32(0), _none(params)
-        )
+        statistics = Statistics(zeros(atoms, atoms), zeros(atoms, observed))
+        return BlockState(params, statistics, jnp.int32(0), _never_idle(params))
 
     def update(
-        key: Key[Array, ""], state: DictionaryState, batch: Float[Array, "batch observed"]
-    ) -> tuple[DictionaryState, DictionaryMetrics]:
+        key: Key[Array, ""], state: BlockState, batch: Float[Array, "batch observed"]
+    ) -> tuple[BlockState, Metrics]:
         solution = _codes(find, regularizer, state.params, batch)
         updates = state.updates + 1
         kept = keep(updates.astype(batch.dtype))
         added = Statistics(solution.value.T @ solution.value, solution.value.T @ batch)
         statistics = jax.tree.map(lambda old, new: kept * old + new, state.statistics, added)
-        atoms = lax.fori_loop(0, sweeps, lambda _, atoms: moved(atoms, statistics), state.params.dictionary.T)
-        idle, dead = _idle(state.idle, solution, patience)
-        atoms = _revived(atoms, dead, batch, solution)
+        atoms = iterate(lambda atoms: block_coordinate_sweep(atoms, statistics), state.params.dictionary.T, sweeps)
+        idle, dead = _idle_and_dead(state.idle, solution, patience)
+        atoms = with_worst_samples(atoms, dead, batch, solution)
         alive = (~dead).astype(batch.dtype)
         statistics = Statistics(statistics.codes * alive[:, None] * alive[None], statistics.samples * alive[:, None])
-        return DictionaryState(Params(atoms.T), statistics, updates, idle), _metrics(solution, dead)
+        return BlockState(Params(atoms.T), statistics, updates, idle), _metrics(solution, dead)
 
     return Learner(start, update)
 
 
-def moved(atoms: Float[Array, "atoms observed"], statistics: Statistics) -> Float[Array, "atoms observed"]:
-    """One sweep of block-coordinate descent over the atoms, rows here, for the statistics of codes.
+def block_coordinate_sweep(
+    atoms: Float[Array, "atoms observed"], statistics: Statistics
+) -> Float[Array, "atoms observed"]:
+    """One sweep of block-coordinate descent over the atoms, which are rows here, for the statistics of codes.
 
-    The order and the result are those of one atom after the other. An atom that no code uses stays.
+    The order and the result are those of moving one atom after the other. An atom that no code uses stays.
 
     >>> statistics = Statistics(jnp.array([[2.0]]), jnp.array([[0.0, 6.0]]))
-    >>> moved(jnp.array([[1.0, 0.0]]), statistics).tolist()
+    >>> block_coordinate_sweep(jnp.array([[1.0, 0.0]]), statistics).tolist()
     [[0.0, 1.0]]
     """
     count, observed = atoms.shape
@@ -201,7 +224,7 @@ def moved(atoms: Float[Array, "atoms observed"], statistics: Statistics) -> Floa
         rows = lax.dynamic_slice(weights, (first, 0), (BLOCK, len(weights)))
         inside = lax.dynamic_slice(rows, (0, first), (BLOCK, BLOCK))
         old = lax.dynamic_slice(atoms, (first, 0), (BLOCK, observed))
-        # row j is B_j - W A_j, in which the atoms before the block have moved already
+        # row j is B_j - W A_j; the atoms of the blocks before this one have moved already
         pull = lax.dynamic_slice(samples, (first, 0), (BLOCK, observed)) - rows @ atoms
 
         def move(place, new):
@@ -229,33 +252,19 @@ def _codes(find, regularizer, params, batch):
     return lax.stop_gradient(find(params, regularizer, batch, None))
 
 
-def _none(params):
+def _never_idle(params):
     return jnp.zeros(params.dictionary.shape[1], jnp.int32)
 
 
-def _idle(idle, solution, patience):
-    """How long every atom has been idle, and which have been for too long, whose count begins anew."""
-    idle = jnp.where(jnp.any(solution.value != 0, axis=0), 0, idle + 1)
+def _idle_and_dead(idle, solution, patience):
+    """For how many updates each atom has been idle, and which atoms have been for too long: their count is reset."""
+    idle = count_idle(idle, jnp.any(solution.value != 0, axis=0))
     dead = idle >= patience
     return jnp.where(dead, 0, idle), dead
 
 
-def _revived(atoms, dead, batch, solution):
-    """Dead atoms become samples of the batch, those of the highest energy; any more than there are samples wait."""
-
-    def replace():
-        order = jnp.argsort(-solution.energy)
-        rank = jnp.cumsum(dead) - 1
-        worst = batch[order[jnp.minimum(rank, len(batch) - 1)]]
-        length = jnp.linalg.norm(worst, axis=1, keepdims=True)
-        usable = dead[:, None] & (rank < len(batch))[:, None] & (length > 0)
-        return jnp.where(usable, worst / jnp.where(length > 0, length, 1), atoms)
-
-    return lax.cond(jnp.any(dead), replace, lambda: atoms)
-
-
 def _metrics(solution, dead):
-    return DictionaryMetrics(
+    return Metrics(
         jnp.mean(solution.energy),
         jnp.mean((solution.value != 0).astype(solution.value.dtype)),
         jnp.mean((solution.result == CONVERGED).astype(solution.value.dtype)),

@@ -1,11 +1,12 @@
-"""Predictive sparse decomposition learned: dictionary and encoder together, in turns with exact inference.
+"""Predictive sparse decomposition: learn a dictionary and an encoder that predicts its codes.
 
-For every batch the codes z* of least energy are found, from the encoder's guess and held to it; then one step down
+    ½‖y - Wz‖² + R(z) + ½α‖z - Enc(y)‖²
 
-    ½‖y - Wz*‖² + R(z*) + ½α‖z* - Enc(y)‖²
+Every update finds the codes z* of least energy of a batch, from the start Enc(y). Then it takes one gradient step in W
+and in K, b and g of the encoder, with z* fixed, and scales the atoms to unit length.
 
-in W, K, b and g, with z* held, and the atoms are scaled back to unit length.
-Kavukcuoglu, Ranzato, LeCun (2008), sec. 3.
+Kavukcuoglu, Ranzato, LeCun (2008), "Fast inference in sparse coding algorithms with applications to object
+recognition", section 3.
 """
 
 from typing import Any, NamedTuple
@@ -18,25 +19,28 @@ from jaxtyping import Array, Bool, Float, Key
 from ebmjax.checks import check_not_negative
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.learn.gradient import GradientState, stochastic_gradient
+from ebmjax.learn import gradient
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
 
 class Params(NamedTuple):
-    """What is learned together."""
+    """A dictionary and an encoder, which are learned together."""
 
     dictionary: sparse_coding.Params
     encoder: predictive.Encoder
 
 
 class Metrics(NamedTuple):
-    """Of a batch before the update."""
+    """Of the batch, before the update."""
 
-    loss: Float[Array, ""]  # mean energy of the exact codes, encoder's term and regularizer included
-    gap: Float[Array, ""]  # mean ½‖z* - Enc(y)‖²: what the encoder misses
-    converged: Float[Array, ""]  # the part of the codes whose inference converged
+    loss: Float[Array, ""]
+    """Mean energy of the exact codes, with the regularizer and the encoder's term."""
+    gap: Float[Array, ""]
+    """Mean ½‖z* - Enc(y)‖², the error of the encoder."""
+    converged: Float[Array, ""]
+    """Fraction of the codes whose inference converged."""
 
 
 def decomposition(
@@ -55,7 +59,7 @@ def decomposition(
         optimizer: any optax gradient transformation.
 
     Returns:
-        A learner whose metrics are `Metrics`.
+        A learner whose state is `ebmjax.learn.gradient.State` and whose metrics are `Metrics`.
 
     Raises:
         ValueError: a static negative weight.
@@ -78,10 +82,10 @@ def decomposition(
         code = lambda y: find(predictive.Params(*params, weight), regularizer, y, None)
         return jax.lax.stop_gradient(jax.vmap(code)(batch))
 
-    def init(key: Key[Array, ""], params: Params) -> GradientState:
-        return GradientState(params, optimizer.init(params))
+    def init(key: Key[Array, ""], params: Params) -> gradient.State:
+        return gradient.State(params, optimizer.init(params))
 
-    def update(key: Key[Array, ""], state: GradientState, batch: Any) -> tuple[GradientState, Metrics]:
+    def update(key: Key[Array, ""], state: gradient.State, batch: Any) -> tuple[gradient.State, Metrics]:
         solutions = exact(state.params, batch)
 
         def loss(key: Any, params: Params, batch: Any) -> Float[Array, ""]:
@@ -90,14 +94,14 @@ def decomposition(
             return jax.vmap(one)(batch, solutions.value).mean()
 
         guess = jax.vmap(lambda y: predictive.encode(state.params.encoder, y))(batch)
-        state, _ = stochastic_gradient(loss, optimizer).update(key, state, batch)
+        state, _ = gradient.stochastic_gradient(loss, optimizer).update(key, state, batch)
         params = state.params._replace(dictionary=sparse_coding.normalized(state.params.dictionary))
-        missed = jnp.sum(jnp.square(solutions.value - guess), axis=1).mean() / 2
+        gap = jnp.sum(jnp.square(solutions.value - guess), axis=1).mean() / 2
         converged = jnp.broadcast_to(solutions.result == CONVERGED, batch.shape[:1])
-        return state._replace(params=params), Metrics(solutions.energy.mean(), missed, _part(converged, missed.dtype))
+        return state._replace(params=params), Metrics(solutions.energy.mean(), gap, _fraction(converged, gap.dtype))
 
     return Learner(init, update)
 
 
-def _part(flags: Bool[Array, " batch"], dtype: Any) -> Float[Array, ""]:
+def _fraction(flags: Bool[Array, " batch"], dtype: Any) -> Float[Array, ""]:
     return jnp.mean(flags.astype(dtype))

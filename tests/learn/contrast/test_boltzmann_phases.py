@@ -47,7 +47,7 @@ def test_clamped_units_stay_and_hidden_ones_do_not():
 
 
 def test_free_chains_go_on_and_short_ones_begin_at_the_data():
-    params, phase = machine(), free_running(UNITS, 0.5, chains=6, steps=1)
+    params, phase = machine(), free_running(UNITS, 0.5, chains=6, sweeps=1)
     memory = phase.init(jax.random.key(0), params)
     states, memory = phase.sample(jax.random.key(1), params, memory, SEEN)
     assert (states == memory).all()
@@ -79,5 +79,5 @@ def test_what_is_wrong_is_named():
     ):
         with pytest.raises(ValueError, match=r"beta: got -1\.0"):
             make()
-    with pytest.raises(ValueError, match="steps: got 0, wanted at least 1"):
+    with pytest.raises(ValueError, match="sweeps: got 0, wanted at least 1"):
         clamped(UNITS, 1.0, 0)

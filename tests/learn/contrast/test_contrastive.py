@@ -140,14 +140,14 @@ def binary(params):
     return sweeps.binary(params, BETA)
 
 
-def of_pair(params):
-    return lambda pair: rbm.energy(params, *pair)
+def energy_of_pair(params, pair):
+    return rbm.energy(params, *pair)
 
 
 PHASES = {
     "from data, mixed": contrastive_divergence(binary, zeros_and, 60),
     "persistent": persistent(binary, coins, 12, 60),
-    "tempered": persistent_tempering(of_pair, sweeps.binary, jnp.array([0.0, 0.35, BETA]), coins, 12, 20),
+    "tempered": persistent_tempering(energy_of_pair, sweeps.binary, jnp.array([0.0, 0.35, BETA]), coins, 12, 20),
 }
 
 
@@ -228,7 +228,7 @@ def test_learning_reaches_the_best_likelihood_under_jit_and_vmap():
 
 @pytest.mark.optax
 def test_adam_alone_makes_whole_steps_of_a_rounding():
-    """Why `symmetric` exists: the diagonal of the gradient is zero up to rounding, and Adam divides by its size."""
+    """Why `symmetric_updates` exists: the gradient's diagonal is zero up to rounding, and Adam divides by its size."""
     params = boltzmann.init(jax.random.key(0), 3)
     rounding = boltzmann.Params(6e-8 * jnp.eye(3) + jnp.ones((3, 3)).at[0, 1].add(1e-7), jnp.ones(3))
     rounding = rounding._replace(weights=rounding.weights - jnp.diag(jnp.ones(3)))
@@ -257,7 +257,7 @@ def test_centering_descends_in_centred_parameters(x64):
         params.hidden_bias + means.visible @ params.weights,
     )
     truth = plain(jax.grad(lambda centred: loss(plain(centred), batch))(centred))
-    step, kept = centering(means.visible, rate=0.0).apply(params, means, jax.grad(loss)(params, batch), batch[0])
+    step, kept = centering(means.visible, decay=1.0).apply(params, means, jax.grad(loss)(params, batch), batch[0])
     for ours, exact in zip([*step, *kept], [*truth, *means], strict=True):
         np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-12)
 
@@ -274,7 +274,7 @@ def test_centering_does_not_mind_which_value_is_called_one(x64):
 
     def step(params, positives, negatives):
         slope = jax.grad(contrast(free_energy))(params, (positives, negatives))
-        preconditioner = centering(positives.mean(axis=0), rate=0.3)
+        preconditioner = centering(positives.mean(axis=0), decay=0.7)
         return slope, preconditioner.apply(params, preconditioner.init(params), slope, positives)[0]
 
     params, positives, negatives = restricted(), pictures(), binary_cube(6).points[20:24]

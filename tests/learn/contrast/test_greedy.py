@@ -53,7 +53,7 @@ def test_hidden_means_are_those_of_the_whole_machine(copies, beta, x64):
     whole = tied(params, copies)
     field = jax.vmap(lambda v: rbm.hidden_field(whole, jnp.tile(v, copies.visible)))(visible)
     expected = jax.nn.sigmoid(beta * field)[:, :2]
-    np.testing.assert_allclose(hidden_means(params, copies, visible, beta), expected, atol=1e-12)
+    np.testing.assert_allclose(hidden_means(params, beta, copies, visible), expected, atol=1e-12)
 
 
 def test_every_machine_hears_one_side_double():
@@ -89,8 +89,8 @@ def test_a_layer_hears_half_of_both_machines_that_it_is_in(x64):
 @pytest.mark.optax
 @pytest.mark.parametrize("sizes", [(5,), (5, 4), (4, 4, 3)])
 def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):
-    learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1, momentum=0.9))
-    run = lambda key: pretrain(key, jnp.asarray(DATA, float), sizes, learner_of_layer, batch_size=16, epochs=400)
+    learner_of_layer = lambda copies: copied_machine(copies, 1.0, optax.sgd(0.1, momentum=0.9))
+    run = lambda key: pretrain(key, learner_of_layer, sizes, 1.0, jnp.asarray(DATA, float), batch_size=16, epochs=400)
     params = jax.jit(run)(jax.random.key(0))
     dbm.check(params)
     assert [len(bias) for bias in params.biases] == [6, *sizes]
@@ -100,11 +100,11 @@ def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):
 
 
 def test_bad_arguments_are_refused_by_name():
-    learner_of_layer = lambda copies: copied_machine(copies, optax.sgd(0.1))
+    learner_of_layer = lambda copies: copied_machine(copies, 1.0, optax.sgd(0.1))
     for sizes in ((), (2, 0)):
         with pytest.raises(ValueError, match="sizes: got"):
-            pretrain(jax.random.key(0), jnp.ones((4, 3)), sizes, learner_of_layer, 2, 1)
+            pretrain(jax.random.key(0), learner_of_layer, sizes, 1.0, jnp.ones((4, 3)), 2, 1)
     with pytest.raises(ValueError, match=r"beta: got -1\.0"):
-        pretrain(jax.random.key(0), jnp.ones((4, 3)), (2,), learner_of_layer, 2, 1, beta=-1.0)
+        pretrain(jax.random.key(0), learner_of_layer, (2,), -1.0, jnp.ones((4, 3)), 2, 1)
     with pytest.raises(ValueError, match=r"machines\[1\]: got 3 visible units, wanted 2"):
         compose([random_machine(0), random_machine(1)])

@@ -53,7 +53,7 @@ def test_blocks_are_one_atom_after_the_other(x64, atoms):
     statistics = dictionary.Statistics(codes.T @ codes, codes.T @ samples)
     start = generator.normal(size=(atoms, 7))
     start /= np.linalg.norm(start, axis=1, keepdims=True)
-    moved = dictionary.moved(jnp.asarray(start), jax.tree.map(jnp.asarray, statistics))
+    moved = dictionary.block_coordinate_sweep(jnp.asarray(start), jax.tree.map(jnp.asarray, statistics))
     np.testing.assert_allclose(moved, one_at_a_time(start, statistics), atol=1e-12)
 
 

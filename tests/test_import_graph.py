@@ -57,7 +57,7 @@ def test_imports_point_upwards(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_flax_and_outsiders_stay_out(path):
-    allowed = {"ebmjax", "jax", "jaxtyping", "numpy", "optax", "flax"}
+    allowed = {"ebmjax", "jax", "jaxtyping", "numpy", "optax", "flax", "scipy"}
     allowed |= {"collections", "typing", "functools", "math", "itertools", "dataclasses"}
     if path.name == "checkpoint.py":  # what it needs besides is an extra
         allowed |= {"orbax", "pathlib", "hashlib", "shutil"}

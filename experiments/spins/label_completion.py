@@ -121,7 +121,7 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
     data = jax.jit(jax.vmap(lambda image, label: labels_rbm.with_label(image, label, CLASSES)))(*train)
     mean = data.mean(axis=0)
     params = rbm.init(init_key, mean, config.hidden)
-    rbm.check(params, data)
+    rbm.check_visible(params, data)
 
     def start(key):
         pixels_key, label_key = jax.random.split(key)
@@ -148,7 +148,7 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
 
 @jax.jit
 def _free_energies(params: rbm.Params, pictures: Array) -> Float[Array, "n classes"]:
-    return map_chunks(lambda image: labels_rbm.label_free_energies(params, image, CLASSES, 1.0), pictures, 500)
+    return map_chunks(lambda image: labels_rbm.label_free_energies(params, image, 1.0, CLASSES), pictures, 500)
 
 
 def _measure(params: rbm.Params, train: Set, test: Set) -> Measures:

@@ -136,7 +136,7 @@ def _train(config: Config, report: Report, way: Way, key: Key[Array, ""], data: 
     init_key, train_key = jax.random.split(key)
     epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
     params = rbm.init(init_key, data.mean(axis=0), way.hidden)
-    rbm.check(params, data)
+    rbm.check_visible(params, data)
     exact = way.hidden <= MOST_HIDDEN
     with report.stage(f"training by {way.name}"):
         return train_watched(

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.checks import ArgumentError, check_count, check_not_negative, is_static
-from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, predicted
+from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, near_prediction
 from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.types import Learner, Scalar, Solution
@@ -145,7 +145,7 @@ def predictive(
 
     def find(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
-        return solve(coder.decoder, predicted(regularizer, guess, weight), y, guess)
+        return solve(coder.decoder, near_prediction(regularizer, guess, weight), y, guess)
 
     def loss(coder, y, z):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)

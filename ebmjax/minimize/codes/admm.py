@@ -58,8 +58,8 @@ def admm(
         `result` is CONVERGED, STEP_LIMIT, or DIVERGED where the energy is not finite. Differentiates as `proximal`.
 
     Raises:
-        ValueError: a dictionary that `sparse_coding.check` refuses, y or start of another shape, max_steps below 1;
-            static: a negative tolerance, a penalty that is not positive.
+        ValueError: a dictionary that `sparse_coding.check_params` refuses, y or start of another shape, max_steps below
+            1; static: a negative tolerance, a penalty that is not positive.
 
     Boyd et al. (2011), section 6.4.
 
@@ -69,7 +69,7 @@ def admm(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([1.5, 0.0], 0)
     """
-    sparse_coding.check(params)
+    sparse_coding.check_params(params)
     check_not_negative("tolerance", tolerance)
     if is_static(penalty) and not 0 < float(penalty) < jnp.inf:
         raise ArgumentError(f"penalty: got {float(penalty)}, wanted a positive finite number")

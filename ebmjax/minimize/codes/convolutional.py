@@ -14,7 +14,17 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
-from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, check, energy, spectra, synthesis, zeros
+from ebmjax.energies.convolutional_sparse_coding import (
+    Maps,
+    Params,
+    Picture,
+    check_params,
+    check_picture,
+    energy,
+    spectra,
+    synthesis,
+    zeros,
+)
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
@@ -82,7 +92,8 @@ def admm(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([[[1.5, 0.0]]], 0)
     """
-    check(params, y)
+    check_params(params)
+    check_picture(params, y)
     check_not_negative("tolerance", tolerance)
     blank = zeros(params, y)
     if penalty is not None and is_static(penalty) and not float(penalty) > 0:

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_shape
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.energies.sparse_coding import Params, check
+from ebmjax.energies.sparse_coding import Params, check_params
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
@@ -188,7 +188,7 @@ def path(
 
 
 def _check(params, regularizer, max_steps, tolerance):
-    check(params)
+    check_params(params)
     check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
     one = jax.ShapeDtypeStruct((), params.dictionary.dtype)

@@ -26,9 +26,14 @@ from ebmjax.types import Beta
 Values = Num[Array | np.ndarray, "..."]
 LogWeights = Num[Array | np.ndarray, "..."]
 
-LINEAR_BELOW = 0.2  # below this, 1 - exp(-x) comes from its series, above it from the subtraction
-TAIL = -60.0  # weights below exp(-60) can vanish in float32: then the sum is shifted by its largest term
-VANISHED = 128.0  # (1 + x) exp(-x) is nothing beside 1 from here on, in float64 too
+LINEAR_BELOW = 0.2
+"""Below this x, 1 - exp(-x) is computed by its series, above it by the subtraction."""
+
+TAIL = -60.0
+"""Weights below exp(-60) can underflow in float32: then the sum is shifted by its largest term."""
+
+VANISHED = 128.0
+"""From this x on, (1 + x) exp(-x) is negligible beside 1, in float64 too."""
 
 
 def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
@@ -153,7 +158,7 @@ def _average(values, weights):
 
 
 def _on_support(values, log_weights, elsewhere):
-    """`values` where the measure is positive: points of weight zero do not exist."""
+    """`values` where the measure is positive, `elsewhere` at points of weight zero, which do not count."""
     return jnp.where(jnp.broadcast_to(log_weights > -jnp.inf, values.shape), values, elsewhere)
 
 
@@ -189,7 +194,7 @@ def _share_of_least(values, log_weights):
 def _softmin(values, log_weights, beta):
     base, above = _above(values, log_weights)
     weights = _weights(log_weights)
-    # Hot: two cumulants, the third vanishes. They do not depend on beta, so a sweep over beta computes them once.
+    # At small beta the first two cumulants suffice. They do not depend on beta: a sweep over beta computes them once.
     mean = _average(jnp.where(jnp.broadcast_to(weights > 0, values.shape), values, 0), weights)
     centred = above - _average(above, weights)[..., None]
     variance = _average(jnp.where(jnp.isfinite(centred), centred, 0) ** 2, weights)
@@ -216,7 +221,7 @@ def _excess(above, log_weights, beta):
 
 
 def _excess_of_tails(above, log_weights, beta):
-    """`_excess` where the least value may have next to no weight: there the largest term sets the scale."""
+    """`_excess` where the least value may have almost no weight: there the sum is scaled by its largest term."""
     log_terms = jnp.broadcast_to(log_weights, above.shape) - _finite(beta) * above
     shifted = jnp.max(log_terms, axis=-1) < TAIL
     log_kept = jax.nn.logsumexp(log_terms, axis=-1) - jax.nn.logsumexp(log_weights)
@@ -243,7 +248,7 @@ def _softmin_jvp(primals, tangents):
 
 
 def _inner(left, right):
-    """Σ left · right over the last axis; a zero on the left wins over an infinity on the right."""
+    """Σ left · right over the last axis, where 0 · inf = 0 for a zero on the left."""
     return jnp.sum(jnp.where(left == 0, 0, left * right), axis=-1)
 
 
@@ -288,6 +293,6 @@ def _softargmin_jvp(primals, tangents):
     _, above = _above(values, log_weights)
     cold = beta == jnp.inf  # the minimum does not move, whatever happens above it
     d_log_weights = jnp.broadcast_to(d_log_weights, values.shape)
-    above = jnp.where(share == 0, 0, above)  # an infinite one has no share, and must not meet a zero
+    above = jnp.where(share == 0, 0, above)  # an infinite value has no share, and 0 · inf would be NaN
     exponent = d_log_weights - jnp.where(cold, 0, jnp.where(cold, 1, beta) * d_values) - above * d_beta
     return share, share * (exponent - _inner(share, exponent)[..., None])

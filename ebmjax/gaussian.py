@@ -1,4 +1,4 @@
-"""Normal laws with a diagonal covariance, such as an encoder's law of a code: draws and log-densities."""
+"""Normal laws with a diagonal covariance, such as the law of a code that an encoder predicts."""
 
 import math
 from typing import NamedTuple
@@ -8,17 +8,16 @@ from jaxtyping import Array, Float
 
 
 class Gaussian(NamedTuple):
-    """A normal law of one vector with a diagonal covariance, such as what an encoder says of a code.
-
-    The logarithm of the variance may be any number, so a network can put it out.
-    """
+    """A normal law of one vector with a diagonal covariance."""
 
     mean: Float[Array, "*batch size"]
+    """μ, in the units of the vector."""
     log_variance: Float[Array, "*batch size"]
+    """log σ², any real number, so that it can be the output of a network."""
 
 
 def reparameterize(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
-    """The vector z = μ + σ ε of the law that standard normal noise ε stands for: differentiable by the law.
+    """z = μ + σ ε: a draw from the law where ε is standard normal noise, differentiable with respect to the law.
 
     Kingma and Welling (2014), section 2.4.
 
@@ -29,7 +28,7 @@ def reparameterize(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[A
 
 
 def log_density(law: Gaussian, noise: Float[Array, "*batch size"]) -> Float[Array, "*batch"]:
-    """log q(μ + σ ε) in nats, of the vector that the noise ε stands for: -½ Σ (ε² + log σ² + log 2π).
+    """log q(z) in nats of the vector z = μ + σ ε: -½ Σ (ε² + log σ² + log 2π).
 
     >>> round(float(log_density(Gaussian(jnp.zeros(1), jnp.zeros(1)), jnp.zeros(1))), 4)
     -0.9189

@@ -1,9 +1,9 @@
-"""Numerical helpers that several rooms share, and the rule for the precision of matrix products.
+"""Matrix products in full precision, and the rule that says where the library takes them.
 
 Products that define an energy, a field, a conditional law, a free energy or a certificate are computed in full
 precision on every platform, by `matmul` of this file. GPUs and TPUs would otherwise round their factors to TF32 or
-bfloat16, and an energy would be off by 1e-3 of its size. The layers of `networks` take the default of the platform,
-as Flax does: there speed counts, and the training corrects for rounding.
+bfloat16, and an energy would be off by about 1e-3 of its size. The layers of `networks` take the default of the
+platform, as Flax does: there speed counts, and the training corrects for rounding.
 """
 
 import jax
@@ -12,7 +12,7 @@ from jaxtyping import Array, Inexact
 
 
 def matmul(a: Inexact[Array, "..."], b: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
-    """`a @ b` in the full precision of its dtype, on GPU and TPU too.
+    """`a @ b` in the full precision of its dtype, also on GPU and TPU. Shapes and errors are those of `jnp.matmul`.
 
     >>> matmul(jnp.ones((2, 3)), jnp.ones(3)).tolist()
     [3.0, 3.0]

@@ -3,11 +3,13 @@
     softmin_beta[E] = -1/beta log Σ w exp(-beta E),    Σ w = 1
     softmax_beta[E] = -softmin_beta[-E]
 
-The mean at beta = 0, the minimum (maximum) at beta = inf, something in between elsewhere. What deep-learning libraries
-call softmax is the gradient of this function, `softargmax`.
+softmin is the mean at beta = 0, the minimum at beta = inf, and lies between them for every other beta; softmax is the
+mean, the maximum, or between them. What deep-learning libraries call softmax is the gradient of this softmax,
+`softargmax`.
 
-beta may be static or traced, 0 or inf included: values, first and second derivatives are finite there and right. A
-plain logsumexp loses all digits when hot (11% off at beta = 1e-6 in float32) and gives NaN at both ends.
+beta may be static or traced, and may be 0 or inf: there too the values and the first and second derivatives are finite
+and correct. A plain logsumexp loses all digits at small beta (it is 11% off at beta = 1e-6 in float32) and gives NaN at
+both ends.
 """
 
 import math
@@ -18,18 +20,24 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 
 from ebmjax.checks import ArgumentError, check_beta, is_coldest
+from ebmjax.numerics import matmul
 from ebmjax.types import Beta
 
 Values = Num[Array | np.ndarray, "..."]
 LogWeights = Num[Array | np.ndarray, "..."]
 
-LINEAR_BELOW = 0.2  # below this, 1 - exp(-x) comes from its series, above it from the subtraction
-TAIL = -60.0  # weights below exp(-60) can vanish in float32: then the sum is shifted by its largest term
-VANISHED = 128.0  # (1 + x) exp(-x) is nothing beside 1 from here on, in float64 too
+LINEAR_BELOW = 0.2
+"""Below this x, 1 - exp(-x) is computed by its series, above it by the subtraction."""
+
+TAIL = -60.0
+"""Weights below exp(-60) can underflow in float32: then the sum is shifted by its largest term."""
+
+VANISHED = 128.0
+"""From this x on, (1 + x) exp(-x) is negligible beside 1, in float64 too."""
 
 
 def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
-    """beta · values, the reduced energy, with inf · 0 = 0: so that at zero temperature a tie stays a tie.
+    """beta · values, the reduced energy, with inf · 0 = 0, so that a value of 0 stays 0 at beta = inf.
 
     >>> reduced(jnp.array([-1.0, 0.0, 2.0]), jnp.inf).tolist()
     [-inf, 0.0, inf]
@@ -44,15 +52,16 @@ def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, a
     Args:
         values: energies, at least one along `axis`; +inf forbids a state.
         beta: inverse temperature, a scalar in [0, inf], in units of 1/values.
-        log_weights: logarithms of the measure w along `axis`, one-dimensional; normalized here, so that only their
-            differences count. None is the uniform measure.
+        log_weights: logarithms of the measure w along `axis`, one-dimensional. They are normalized here. None is the
+            uniform measure.
         axis: the axis that is reduced.
 
     Returns:
-        values without `axis`, same dtype. NaN where a traced beta is negative.
+        An array of the shape of values without `axis`, in units of values. NaN where a traced beta is negative.
 
     Raises:
-        ValueError: beta negative, NaN or not a scalar, `axis` empty or absent, log_weights of another length.
+        ValueError: beta negative, NaN or not a scalar; an `axis` that is empty or absent; log_weights of another
+            length.
 
     LeCun et al. (2006), "A tutorial on energy-based learning", eq. 8, divided by |Z|.
 
@@ -66,7 +75,7 @@ def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, a
 
 
 def softmax(values: Values, beta: Beta, log_weights: LogWeights | None = None, axis: int = -1) -> Float[Array, "..."]:
-    """The soft maximum, 1/beta log Σ w exp(beta values) along `axis`: arguments and errors as in `softmin`.
+    """The soft maximum, 1/beta log Σ w exp(beta values) along `axis`. Arguments and errors as in `softmin`.
 
     >>> import jax.numpy as jnp
     >>> [float(softmax(jnp.array([1.0, 3.0]), beta)) for beta in (0.0, jnp.inf)]
@@ -80,8 +89,8 @@ def softargmin(
 ) -> Float[Array, "..."]:
     """Boltzmann weights w exp(-beta values) / Σ w exp(-beta values) along `axis`: the gradient of `softmin`.
 
-    w itself at beta = 0; at beta = inf all weight is on the minimum, shared over ties in proportion to w (equally, if w
-    is uniform). Shape of `values`; arguments and errors as in `softmin`.
+    At beta = 0 they are w. At beta = inf all weight is on the minimum, and ties share it in proportion to w. The result
+    has the shape of `values`. Arguments and errors as in `softmin`.
 
     >>> import jax.numpy as jnp
     >>> softargmin(jnp.array([1.0, 3.0, 1.0]), jnp.inf).tolist()
@@ -97,6 +106,8 @@ def softargmax(
     values: Values, beta: Beta, log_weights: LogWeights | None = None, axis: int = -1
 ) -> Float[Array, "..."]:
     """Boltzmann weights w exp(beta values) / Σ w exp(beta values) along `axis`: what others call softmax.
+
+    Arguments and errors as in `softmin`.
 
     >>> import jax.numpy as jnp
     >>> softargmax(jnp.array([1.0, 3.0]), 0.0).tolist()
@@ -142,12 +153,12 @@ def _weights(log_weights):
 
 
 def _average(values, weights):
-    """Σ w values, as a product: the fastest reduction on CPU, in full precision everywhere."""
-    return jnp.dot(values, weights, precision=jax.lax.Precision.HIGHEST)
+    """Σ w values, as a product: the fastest reduction on CPU."""
+    return matmul(values, weights)
 
 
 def _on_support(values, log_weights, elsewhere):
-    """`values` where the measure is positive: points of weight zero do not exist."""
+    """`values` where the measure is positive, `elsewhere` at points of weight zero, which do not count."""
     return jnp.where(jnp.broadcast_to(log_weights > -jnp.inf, values.shape), values, elsewhere)
 
 
@@ -183,7 +194,7 @@ def _share_of_least(values, log_weights):
 def _softmin(values, log_weights, beta):
     base, above = _above(values, log_weights)
     weights = _weights(log_weights)
-    # Hot: two cumulants, the third vanishes. They do not depend on beta, so a sweep over beta computes them once.
+    # At small beta the first two cumulants suffice. They do not depend on beta: a sweep over beta computes them once.
     mean = _average(jnp.where(jnp.broadcast_to(weights > 0, values.shape), values, 0), weights)
     centred = above - _average(above, weights)[..., None]
     variance = _average(jnp.where(jnp.isfinite(centred), centred, 0) ** 2, weights)
@@ -210,7 +221,7 @@ def _excess(above, log_weights, beta):
 
 
 def _excess_of_tails(above, log_weights, beta):
-    """`_excess` where the least value may have next to no weight: there the largest term sets the scale."""
+    """`_excess` where the least value may have almost no weight: there the sum is scaled by its largest term."""
     log_terms = jnp.broadcast_to(log_weights, above.shape) - _finite(beta) * above
     shifted = jnp.max(log_terms, axis=-1) < TAIL
     log_kept = jax.nn.logsumexp(log_terms, axis=-1) - jax.nn.logsumexp(log_weights)
@@ -237,7 +248,7 @@ def _softmin_jvp(primals, tangents):
 
 
 def _inner(left, right):
-    """Σ left · right over the last axis; a zero on the left wins over an infinity on the right."""
+    """Σ left · right over the last axis, where 0 · inf = 0 for a zero on the left."""
     return jnp.sum(jnp.where(left == 0, 0, left * right), axis=-1)
 
 
@@ -282,6 +293,6 @@ def _softargmin_jvp(primals, tangents):
     _, above = _above(values, log_weights)
     cold = beta == jnp.inf  # the minimum does not move, whatever happens above it
     d_log_weights = jnp.broadcast_to(d_log_weights, values.shape)
-    above = jnp.where(share == 0, 0, above)  # an infinite one has no share, and must not meet a zero
+    above = jnp.where(share == 0, 0, above)  # an infinite value has no share, and 0 · inf would be NaN
     exponent = d_log_weights - jnp.where(cold, 0, jnp.where(cold, 1, beta) * d_values) - above * d_beta
     return share, share * (exponent - _inner(share, exponent)[..., None])

@@ -1,9 +1,10 @@
-"""Diagnostics against chains whose effective sample size is known in closed form."""
+"""Diagnostics against chains whose effective sample size is known in closed form, and against BlackJAX's."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from blackjax import diagnostics as peer
 
 from ebmjax.diagnostics import acceptance_rate, effective_sample_size, exact_mean, law_moments, r_hat, z_scores
 
@@ -20,6 +21,34 @@ def test_effective_sample_size_of_autoregressive_chains(rho):
     samples = autoregressive(jax.random.key(0), rho, 16, 5000)
     exact = samples.size * (1 - rho) / (1 + rho)
     np.testing.assert_allclose(effective_sample_size(samples), exact, rtol=0.12)
+
+
+@pytest.mark.parametrize("rho", [-0.9, -0.5, 0.0, 0.5, 0.9, 0.99])
+def test_effective_sample_size_is_that_of_blackjax_but_for_one_autocorrelation(rho):
+    """BlackJAX follows Stan, which adds to τ the first even autocorrelation after Geyer's cut where it is positive.
+
+    Its true value is about 0 there, and its standard error is that of late autocorrelations (Bartlett, 1946),
+    √((1 + ρ²)/((1 - ρ²) N)) for this process. So τ may differ by 5 of these; where the term is not positive, both are
+    equal up to rounding.
+    """
+    samples = jax.vmap(lambda key: autoregressive(key, rho, 4, 1000))(jax.random.split(jax.random.key(2), 20))
+    ours = jax.vmap(effective_sample_size)(samples)
+    theirs = peer.effective_sample_size(samples, chain_axis=1, sample_axis=2)
+    total = samples[0].size
+    gap = np.abs(total / np.asarray(ours) - total / np.asarray(theirs))
+    assert gap.max() < 5 * np.sqrt((1 + rho**2) / (1 - rho**2) / total)
+    assert np.isclose(ours, theirs, rtol=1e-5).sum() >= 5
+
+
+@pytest.mark.parametrize("draws", [1000, 1001])
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+def test_r_hat_is_that_of_blackjax_on_the_halves_of_each_chain(draws, shift):
+    """BlackJAX's is not split: it is given the halves, without the last draw of an odd number. Equal up to rounding."""
+    samples = autoregressive(jax.random.key(3), 0.7, 4, draws + 1) + shift * jnp.arange(4.0)[:, None]
+    assert samples.shape == (4, draws)
+    halves = samples[:, : draws // 2 * 2].reshape(8, -1)
+    np.testing.assert_allclose(r_hat(samples), peer.potential_scale_reduction(halves), rtol=1e-5)
+    assert (r_hat(samples) > 1.5) == (shift > 0)
 
 
 def test_chains_that_disagree_have_few_effective_samples():

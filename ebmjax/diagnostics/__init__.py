@@ -1,8 +1,9 @@
-"""How far samples are to be trusted.
+"""How far samples can be trusted.
 
-`chains`: effective sample size, split R-hat, acceptance rate, from the draws alone. `laws`: z-scores of moments against
-a law that is known exactly, by enumeration or by an integral. All functions are lifted here:
-`ebm.diagnostics.effective_sample_size`.
+    chains   effective sample size, split R-hat, acceptance rate: they need the draws alone
+    laws     z-scores of moments against a law that is known exactly, by enumeration or by an integral
+
+All functions are lifted here: `ebm.diagnostics.effective_sample_size`.
 """
 
 from ebmjax.diagnostics import chains, laws

@@ -1,4 +1,4 @@
-"""How far the draws of Markov chains are to be trusted: effective sample size, R-hat, acceptance."""
+"""Diagnostics from the draws of Markov chains alone: effective sample size, R-hat, acceptance rate."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,19 @@ from ebmjax.checks import ArgumentError
 
 
 def effective_sample_size(samples: Float[Array, "chains draws"]) -> Float[Array, ""]:
-    """How many independent draws would estimate the mean of one quantity as well as these chains do.
+    """The number of independent draws that would estimate the mean of a quantity as precisely as these chains do.
 
         ESS = chains · draws / τ,    τ = 1 + 2 Σ_t ρ_t
 
-    with autocorrelations ρ_t pooled over chains, the disagreement between chains counted in, and the sum cut by Geyer's
-    initial monotone sequence.
+    The autocorrelations ρ_t are pooled over the chains and include the variance between chains. The sum is truncated by
+    Geyer's initial monotone sequence. The first draws of a chain should be dropped as burn-in before.
 
     Args:
-        samples: at least 4 draws of at least one chain. `jax.vmap` over a trailing axis of quantities.
+        samples: one quantity, at least 4 draws of at least one chain. Use `jax.vmap` for many quantities.
 
     Returns:
-        A number up to chains · draws · log10(chains · draws), as for antithetic chains it may exceed their count; that
-        count for a quantity that never changes in any chain.
+        A number of at most chains · draws · log10(chains · draws): antithetic chains may have more effective samples
+        than draws. It is chains · draws for a quantity that has one value in all draws of all chains.
 
     Raises:
         ValueError: fewer than 4 draws.
@@ -38,7 +38,7 @@ def effective_sample_size(samples: Float[Array, "chains draws"]) -> Float[Array,
     centred = samples - samples.mean(axis=1, keepdims=True)
     padded = jnp.fft.rfft(centred, 2 * draws, axis=1)
     power = padded.real**2 + padded.imag**2
-    # biased by 1/draws at each lag, which keeps late lags quiet
+    # divided by `draws` at each lag, not by the number of pairs: biased, but late lags have less noise
     covariance = jnp.fft.irfft(power, axis=1)[:, :draws].mean(axis=0) / draws
     within = covariance[0] * draws / (draws - 1)
     between = samples.mean(axis=1).var(ddof=1) if chains > 1 else jnp.zeros((), samples.dtype)
@@ -54,9 +54,13 @@ def effective_sample_size(samples: Float[Array, "chains draws"]) -> Float[Array,
 
 
 def r_hat(samples: Float[Array, "chains draws"]) -> Float[Array, ""]:
-    """Split R-hat of one quantity: how much wider all chains are together than each half alone. 1 when they agree.
+    """Split R-hat of one quantity: √(pooled variance / variance within), with every chain cut into two halves.
 
-    NaN where no chain ever moves. Raises ValueError for fewer than 4 draws. Gelman et al., section 11.4.
+    It is near 1 where all halves agree, and larger where the chains differ or drift. The first draws should be dropped
+    as burn-in before. NaN where all draws are equal, inf where each half is constant but they differ. Raises ValueError
+    for fewer than 4 draws.
+
+    Gelman et al., "Bayesian Data Analysis", 3rd edition, section 11.4.
 
     >>> draws = jax.random.normal(jax.random.key(0), (4, 1000))
     >>> bool(r_hat(draws) < 1.01), bool(r_hat(draws + jnp.arange(4.0)[:, None]) > 1.5)
@@ -73,7 +77,7 @@ def r_hat(samples: Float[Array, "chains draws"]) -> Float[Array, ""]:
 
 
 def acceptance_rate(accepted: Bool[Array, "*steps"]) -> Float[Array, ""]:
-    """Share of proposals that were accepted, over all steps and chains.
+    """The share of proposals that were accepted, over all steps and chains, a number in [0, 1].
 
     >>> float(acceptance_rate(jnp.array([True, False, True, True])))
     0.75

@@ -1,19 +1,27 @@
-"""How far samples are from a law that is known exactly."""
+"""Comparison of samples with a law that is known exactly."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.diagnostics.chains import effective_sample_size
+from ebmjax.numerics import matmul
 
 
 def z_scores(
     samples: Float[Array, "chains draws moments"], truth: Float[Array, " moments"]
 ) -> Float[Array, " moments"]:
-    """(mean - truth) / standard error of many moments, the error from the effective sample size of each.
+    """(mean - truth) / standard error of each moment, with the standard error from its effective sample size.
 
-    For a right sampler each is close to a standard normal: with 55 moments one exceeds 4.5 once in 2,700 runs. Infinite
-    where a quantity never changes and is not what it should be; 0 where it is.
+    For a correct sampler each score is nearly standard normal: of 55 moments one exceeds 4.5 once in 2,700 runs. For a
+    moment that is the same in all draws the score is 0 where it equals the truth up to rounding, else inf.
+
+    Args:
+        samples: at least 4 draws.
+        truth: the exact means of the moments.
+
+    Raises:
+        ValueError: fewer than 4 draws.
 
     >>> draws = jax.random.normal(jax.random.key(0), (4, 1000, 3))
     >>> bool(jnp.all(jnp.abs(z_scores(draws, jnp.zeros(3))) < 4.5))
@@ -30,12 +38,12 @@ def z_scores(
 def law_moments(
     units: Float[Array, "*batch units"], energies: Float[Array, "*batch"], bins: Float[Array, " edges"]
 ) -> Float[Array, "*batch moments"]:
-    """What a sampler of binary units is judged by: every unit, every product of two, and the energy's histogram.
+    """Moments to test a sampler of binary units: each unit, each product of two units, and the histogram of the energy.
 
     Args:
         units: states.
-        energies: their energies.
-        bins: edges of the histogram; each of the edges - 1 bins counts as one moment, 1 where the energy is in it.
+        energies: the energies of the states.
+        bins: increasing edges of the histogram. Each of the edges - 1 bins is one moment: 1 where low ≤ energy < high.
 
     >>> law_moments(jnp.array([1.0, -1.0]), jnp.array(0.5), jnp.array([0.0, 1.0, 2.0])).tolist()
     [1.0, -1.0, -1.0, 1.0, 0.0]
@@ -48,9 +56,9 @@ def law_moments(
 
 
 def exact_mean(moments: Float[Array, "points moments"], law: Float[Array, " points"]) -> Float[Array, " moments"]:
-    """Mean of moments under an enumerated law, such as `ebmjax.posterior` over a cube.
+    """The mean of each moment under an enumerated law, such as `ebmjax.posterior` over a cube.
 
     >>> exact_mean(jnp.array([[0.0], [4.0]]), jnp.array([0.75, 0.25])).tolist()
     [1.0]
     """
-    return law @ moments
+    return matmul(law, moments)

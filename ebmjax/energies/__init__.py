@@ -1,7 +1,7 @@
 """Energies: scalar functions of one example, one file a model.
 
-A model is a module with a NamedTuple `Params`, `init(key, ...)` and `energy(params, [x,] y, [z])`, the latent last, and
-its own closed-form conditionals and free energies.
+A model is a module with `energy(params, [x,] y, [z])`, the latent last, and its own closed-form conditional laws and
+free energies; most have a NamedTuple `Params` and an `init`.
 
 Latent variables    `ellipse`, `placed_ellipse`, `horn`, `generalized_horn`, `variational_autoencoder`; `latent` builds
                     an energy from a cost, a decoder, a predictor and a regularizer of your own
@@ -9,8 +9,8 @@ Spins and bits      `hopfield`, `modern_hopfield`, `ising`, `boltzmann`, `deep_b
                     `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`
 Sparse codes        `sparse_coding`, `convolutional_sparse_coding`, `convolutional_encoder`; `regularizers` of codes
 Networks            `neural`: dense and convolutional energies
-Energies of energies   `composition`: sums, products, mixtures, negation, temperature, interpolation; `penalties` and
-                    noise for a latent variable; `clamp`: some units fixed at known values
+Energies of energies   `composition`: sums, products, mixtures, negation, temperature, interpolation; `penalties` of a
+                    latent variable, and noise; `clamp`: some units clamped at known values
 """
 
 from ebmjax.energies import (

@@ -1,9 +1,9 @@
-"""Boltzmann machine: a Hopfield network at a temperature, its units visible, hidden or labels in any partition.
+"""Boltzmann machine: a Hopfield network at a temperature, whose units are visible, hidden or labels.
 
     E(s) = -½ sᵀWs - bᵀs,    s ∈ {-1, +1}^N, P(s) = exp(-beta E(s)) / Z
 
-Parameters, `energy` and `field` are those of the Hopfield network. Given the rest, a spin is up with probability
-σ(2 beta (Ws + b)_i).
+Parameters, energy and field are those of the Hopfield network. The conditional law of a spin given all others is
+P(s_i = +1 | rest) = σ(2 beta (Ws + b)_i).
 
 Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines".
 """
@@ -15,14 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, is_static
+from ebmjax.checks import ArgumentError, check_not_negative, is_static
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
+from ebmjax.numerics import matmul
 from ebmjax.types import Scalar
 
 
 class Units(NamedTuple):
-    """Which spins are what: index arrays that together count every spin once."""
+    """The role of each spin: three arrays of indices that together contain every spin exactly once."""
 
     visible: Int[np.ndarray, " visible"]
     hidden: Int[np.ndarray, " hidden"]
@@ -30,7 +31,7 @@ class Units(NamedTuple):
 
 
 def init(key: Key[Array, ""], units: int, scale: float = 0.1) -> Params:
-    """Symmetric Gaussian couplings of standard deviation `scale` / √N, no bias.
+    """Symmetric Gaussian couplings of standard deviation `scale` / √N with zero diagonal, and biases of zero.
 
     >>> params = init(jax.random.key(0), 3)
     >>> bool(jnp.all(params.weights == params.weights.T)), params.bias.tolist()
@@ -41,7 +42,7 @@ def init(key: Key[Array, ""], units: int, scale: float = 0.1) -> Params:
 
 
 def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
-    """E(s) = -½ sᵀWs - bᵀs of one state.
+    """E(s) = -½ sᵀWs - bᵀs of one state, a scalar; W and b are in units of energy.
 
     >>> float(energy(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2)), jnp.array([1.0, -1.0])))
     1.0
@@ -50,7 +51,7 @@ def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
 
 
 def partition(visible: int, hidden: int = 0, label: int = 0) -> Units:
-    """Visible units first, then hidden ones, then labels.
+    """The partition that numbers the visible units first, then the hidden ones, then the labels.
 
     Raises ValueError for a negative count or no unit at all.
 
@@ -59,18 +60,17 @@ def partition(visible: int, hidden: int = 0, label: int = 0) -> Units:
     """
     counts = {"visible": visible, "hidden": hidden, "label": label}
     for name, count in counts.items():
-        if count < 0:
-            raise ArgumentError(f"{name}: got {count}, wanted a number of units that is not negative")
+        check_not_negative(name, count)
     if sum(counts.values()) == 0:
         raise ArgumentError("visible: got 0 units in all, wanted at least one")
     ends = np.cumsum([0, *counts.values()])
     return Units(*(np.arange(start, end) for start, end in zip(ends[:-1], ends[1:], strict=True)))
 
 
-def check_units(units: Units, params: Params) -> None:
-    """Raise ValueError where the parts do not count every spin of the machine exactly once.
+def check_partition(params: Params, units: Units) -> None:
+    """Raise ValueError where the three parts do not contain every spin of the machine exactly once.
 
-    >>> check_units(Units(np.array([0]), np.array([0]), np.array([], int)), init(jax.random.key(0), 2))
+    >>> check_partition(init(jax.random.key(0), 2), Units(np.array([0]), np.array([0]), np.array([], int)))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: units: got the spins [0, 0], wanted each of 0 to 1 once
     """
@@ -86,7 +86,7 @@ def join(
     hidden: Float[Array, " hidden"],
     label: Float[Array, " label"],
 ) -> Float[Array, " units"]:
-    """One state from its parts.
+    """One state of the whole machine from the values of its three parts, whose shapes are those of `units`.
 
     >>> units = Units(np.array([2, 0]), np.array([1]), np.array([], int))
     >>> join(units, jnp.array([1.0, -1.0]), jnp.array([3.0]), jnp.zeros(0)).tolist()
@@ -97,7 +97,7 @@ def join(
 
 
 def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
-    """A class as spins: +1 at its place, -1 elsewhere.
+    """The one-hot code of a class in spins: +1 for the label unit of the class, -1 for the others.
 
     Raises ValueError for a static label outside 0 … classes - 1.
 
@@ -111,22 +111,29 @@ def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*
     return 2 * jax.nn.one_hot(labels, classes) - 1
 
 
-def conditioned(params: Params, known: Bool[np.ndarray, " units"], values: Float[Array, " units"]) -> Params:
-    """The Boltzmann machine of the free units when the others are held: W_ff and b_f + W_fk s_k.
+def clamp_units(params: Params, known: Bool[np.ndarray, " units"], values: Float[Array, " units"]) -> Params:
+    """The Boltzmann machine of the free units f, when the known units k are clamped: W_ff and b_f + W_fk s_k.
 
-    Its energy is that of `composition.clamp` up to a constant, and its law the same.
+    Its energy differs from that of `ebmjax.energies.clamp.clamp` by a constant, so that its law is the same: the
+    conditional law of the free units.
 
-    Raises ValueError where nothing is free, or shapes differ.
+    Args:
+        params: the whole machine.
+        known: True for a unit that is clamped, static; the free units keep their order.
+        values: values of all units; those of the free units are not used.
+
+    Raises:
+        ValueError: every unit clamped, or `known` of another shape than the biases.
 
     >>> pair = Params(jnp.array([[0.0, 2.0], [2.0, 0.0]]), jnp.zeros(2))
-    >>> conditioned(pair, np.array([True, False]), jnp.array([-1.0, 0.0])).bias.tolist()
+    >>> clamp_units(pair, np.array([True, False]), jnp.array([-1.0, 0.0])).bias.tolist()
     [-2.0]
     """
     known = np.asarray(known)
     if known.shape != params.bias.shape:
         raise ArgumentError(f"known: got shape {known.shape}, wanted {params.bias.shape}, one entry a unit")
     if known.all():
-        raise ArgumentError("known: got every unit held, wanted at least one that is free")
-    free, held = np.nonzero(~known)[0], np.nonzero(known)[0]
-    between = params.weights[free][:, held]
-    return Params(params.weights[free][:, free], params.bias[free] + between @ values[held])
+        raise ArgumentError("known: got every unit clamped, wanted at least one that is free")
+    free, clamped = np.nonzero(~known)[0], np.nonzero(known)[0]
+    between = params.weights[free][:, clamped]
+    return Params(params.weights[free][:, free], params.bias[free] + matmul(between, values[clamped]))

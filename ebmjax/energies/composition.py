@@ -1,17 +1,16 @@
-"""Energies made of energies: their laws multiplied, mixed, divided, heated, and held down.
+"""Energies made of energies: sums, mixtures, negation, temperature and paths.
 
-With p_i = exp(-beta E_i)/Z_i, all of one unknown:
+With p_i = exp(-beta E_i)/Z_i, where all E_i are energies of the same unknown:
 
+    function              energy                              law
     weighted_sum          Σ w_i E_i                           p ∝ Π p_i^w_i
-    product_of_experts    Σ E_i                               p ∝ Π p_i             and
-    mixture               -1/beta log Σ w_i exp(-beta E_i)    p ∝ Σ w_i p_i         or, if Z_i is known
-    negated               -E                                  p ∝ 1/p_1             not, within an expert that confines
-    tempered              beta E                              at 1 what E is at beta
+    product_of_experts    Σ E_i                               p ∝ Π p_i             the "and" of the laws
+    mixture               -1/beta log Σ v_i exp(-beta E_i)    p ∝ Σ v_i Z_i p_i     their "or"
+    negated               -E_1                                p ∝ 1/p_1             "not", in a bounded set
+    tempered              beta E_1                            at inverse temperature 1, the law of E_1 at beta
     interpolated          (1 - t) E_0 + t E_1                 p ∝ p_0^(1-t) p_1^t
 
-A latent that is free to move explains everything: with dim(z) ≥ dim(y) the free energy is zero everywhere. Three
-things hold it down: a regularizer λR(z) on its size (squared norm) or on its number (L1), and noise, which limits what
-it can say. `clamp` conditions on part of the unknown.
+The penalties of a latent variable are in `penalties`; `clamp` fixes a part of the unknown.
 
 Hinton (2002), "Training products of experts by minimizing contrastive divergence"; Du, Li and Mordatch (2020),
 "Compositional visual generation with energy based models".
@@ -19,12 +18,11 @@ Hinton (2002), "Training products of experts by minimizing contrastive divergenc
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import (
     ArgumentError,
@@ -32,6 +30,7 @@ from ebmjax.checks import (
     check_beta,
     check_finite_beta,
     check_not_negative,
+    check_share,
     is_coldest,
     is_static,
 )
@@ -39,22 +38,26 @@ from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Energy, Scalar
 
 Weights = Sequence[Scalar] | Float[Array | np.ndarray, "..."]
-"""One number an energy, shape (energies,)."""
+"""One number for each energy, shape (energies,)."""
 
 
 def weighted_sum(energies: Sequence[Energy], weights: Weights) -> Energy:
     """E(x) = Σ w_i E_i(x), whose law is p ∝ Π p_i^w_i at every beta.
 
-    A negative weight turns its expert's preference round, as `negated` does. A weight of zero takes its expert away,
-    with the states that it forbids (0 · ∞ = 0).
+    A negative weight reverses the preference of its energy, as `negated` does. A weight of zero removes its energy,
+    together with the states that it forbids (0 · ∞ = 0).
 
     Args:
         energies: at least one, all of the same unknown, which may be any pytree.
-        weights: one each, of any sign, static or traced.
+        weights: one for each energy, of any sign, static or traced, without units.
+
+    Returns:
+        The energy, a function of one unknown.
 
     Raises:
-        ValueError: no energies, another number of weights, a static weight that is not finite; at the first call, an
-            energy that cannot take the unknown, or is not a scalar of it.
+        ValueError: no energies, another number of weights, a weight that is not a scalar, a static weight that is not
+            finite; when the returned energy is called, an energy that cannot take the unknown or does not return a
+            scalar.
 
     >>> both = weighted_sum([lambda x: x**2, lambda x: (x - 1) ** 2], [1.0, 0.5])
     >>> float(both(jnp.array(3.0)))
@@ -66,9 +69,11 @@ def weighted_sum(energies: Sequence[Energy], weights: Weights) -> Energy:
 
 
 def product_of_experts(energies: Sequence[Energy]) -> Energy:
-    """E(x) = Σ E_i(x), whose law is p ∝ Π p_i at every beta: what all experts allow, each of which has a veto.
+    """E(x) = Σ E_i(x), whose law is p ∝ Π p_i at every beta: a state is likely where all experts find it likely.
 
-    Arguments and errors as in `weighted_sum`. Hinton (1999), "Products of experts".
+    An infinite energy of one expert forbids a state. Arguments and errors as in `weighted_sum`.
+
+    Hinton (1999), "Products of experts".
 
     >>> both = product_of_experts([lambda x: x**2, lambda x: (x - 1) ** 2])
     >>> float(both(jnp.array(3.0)))
@@ -81,27 +86,30 @@ def product_of_experts(energies: Sequence[Energy]) -> Energy:
 def mixture(
     energies: Sequence[Energy], beta: Beta, weights: Weights | None = None, log_partitions: Weights | None = None
 ) -> Energy:
-    """E(x) = -1/beta log Σ v_i exp(-beta E_i(x)), whose law at beta is p ∝ Σ v_i exp(-beta E_i): what any allows.
+    """E(x) = -1/beta log Σ v_i exp(-beta E_i(x)), whose law at beta is p ∝ Σ v_i exp(-beta E_i), a mixture.
 
-    The component's index is a latent that is marginalized over, so that the energy depends on the beta at which it is
-    to be used: at another one it is not the mixture. At beta = inf it is the least of the energies, the union; at 0
-    their mean.
+    The index of the component is a latent variable that is marginalized, so that the energy depends on beta: only at
+    this beta is its law the mixture. At beta = inf it is the least of the energies (the union); at 0 it is their mean.
 
-    An energy has no scale of its own: adding a constant to it changes its share. So without `log_partitions` the
-    component i has the share w_i Z_i / Σ w_j Z_j of the mixture; with them v_i ∝ w_i / Z_i, and
+    A constant added to one energy changes the share of its component. So without `log_partitions` the component i has
+    the share w_i Z_i / Σ w_j Z_j of the mixture; with them v_i ∝ w_i / Z_i, and
 
         p = Σ w_i p_i,    Σ w_i = 1
 
     Args:
-        energies: at least one, all of the same unknown. Free energies will do, at the same beta.
-        beta: inverse temperature in [0, inf], static or traced.
-        weights: one each, not negative, of any scale: they are normalized here. None: all equal.
-        log_partitions: log Z_i of each at this beta, as `log_partition` computes; at inf they do not count.
+        energies: at least one, all of the same unknown. They may be free energies at the same beta.
+        beta: inverse temperature in [0, inf], static or traced, in units of 1/energy.
+        weights: one for each energy, not negative; they are normalized here. None: all equal.
+        log_partitions: log Z_i of each energy at this beta, as `ebmjax.log_partition` computes; not used at beta = inf.
+
+    Returns:
+        The energy, a function of one unknown.
 
     Raises:
-        ValueError: a bad beta, no energies, another number of weights or log-partitions; static weights that are
-            negative, not finite or all zero; static log-partitions that are not finite, at a beta that is; at the first
-            call, an energy that cannot take the unknown, or is not a scalar of it.
+        ValueError: a bad beta, no energies, another number of weights or log-partitions, one that is not a scalar;
+            static weights that are negative, not finite or all zero; static log-partitions that are not finite, unless
+            beta is inf; when the returned energy is called, an energy that cannot take the unknown or does not return a
+            scalar.
 
     >>> either = mixture([lambda x: x**2, lambda x: (x - 1) ** 2], jnp.inf)
     >>> float(either(jnp.array(3.0)))
@@ -113,11 +121,11 @@ def mixture(
     for weight in shares:
         check_not_negative("weights", weight)
     if all(map(is_static, shares)) and not any(shares):
-        raise ArgumentError("weights: got nothing but zeros, wanted a component that has a share")
+        raise ArgumentError("weights: got nothing but zeros, wanted at least one weight above 0")
     ignored = log_partitions is None or is_coldest(beta)
     logs = _one_each("log_partitions", [0.0] * len(energies) if ignored else log_partitions, energies)
 
-    def energy(unknown: Any) -> Float[Array, ""]:
+    def energy(unknown: PyTree) -> Float[Array, ""]:
         values = jnp.stack(_values(energies, unknown))
         as_array = lambda numbers: jnp.stack([jnp.asarray(number, values.dtype) for number in numbers])
         subtracted = jnp.where(jnp.asarray(beta) == jnp.inf, 0, as_array(logs))
@@ -127,12 +135,15 @@ def mixture(
 
 
 def negated(energy: Energy) -> Energy:
-    """E'(x) = -E(x), whose law is p ∝ 1/p_1: what the expert finds likely is now unlikely.
+    """E'(x) = -E(x), whose law is p ∝ 1/p_1: states that were likely become unlikely.
 
-    It can be normalized on a bounded set only, or together with an expert that confines: "A and not B" is
-    `weighted_sum([A, negated(B)], [1, w])`, with w small enough that A rises faster than w B falls, or with a mixture
-    of B and a constant energy for B, which is bounded. Where B forbids a state it is infinitely likely, unless A
-    forbids it, which gives NaN: exclude such states. Errors as `weighted_sum`.
+    The law can be normalized only on a bounded set, or in a sum with an energy that confines. "A and not B" is
+    `weighted_sum([A, negated(B)], [1, w])`, where w is so small that A rises faster than w B falls, or where B is a
+    mixture with a constant energy, which is bounded from above. A state that B forbids gets the energy -inf, and NaN
+    where A forbids it too: exclude such states.
+
+    Raises ValueError, when the returned energy is called, for an energy that cannot take the unknown or does not return
+    a scalar.
 
     >>> float(negated(lambda x: x**2)(jnp.array(3.0)))
     -9.0
@@ -143,15 +154,16 @@ def negated(energy: Energy) -> Energy:
 def tempered(energy: Energy, beta: Beta) -> Energy:
     """beta E(x): its law at inverse temperature 1 is that of E at beta, at beta' that of E at beta' · beta.
 
-    For what knows one temperature only: a sampler of another library, or a product of experts that were learned at
-    different ones. At 0 nothing is left of the energy (0 · ∞ = 0).
+    For a sampler of another library that has no temperature, or for a product of experts that were learned at
+    different temperatures. At beta = 0 the energy is zero everywhere, also where E is infinite.
 
     Args:
-        energy: of any unknown.
+        energy: an energy of any unknown.
         beta: inverse temperature in [0, inf), static or traced.
 
     Raises:
-        ValueError: a bad beta, or a static infinite one: use a minimizer; errors of `weighted_sum`.
+        ValueError: a bad beta, or a static infinite one (use a minimizer there); when the returned energy is called, an
+            energy that cannot take the unknown or does not return a scalar.
 
     >>> float(tempered(lambda x: x**2, 0.5)(jnp.array(2.0)))
     2.0
@@ -163,15 +175,17 @@ def tempered(energy: Energy, beta: Beta) -> Energy:
 def interpolated(first: Energy, second: Energy, t: Scalar) -> Energy:
     """E(x) = (1 - t) E_0(x) + t E_1(x), whose law is p ∝ p_0^(1-t) p_1^t: the geometric path between two laws.
 
-    Exactly E_0 at t = 0 and E_1 at t = 1, also where the other is infinite. It is the path of annealed importance
-    sampling.
+    It is exactly E_0 at t = 0 and E_1 at t = 1, also where the other one is infinite. Annealed importance sampling
+    follows this path.
 
     Args:
-        first, second: E_0 and E_1, of the same unknown.
+        first: E_0.
+        second: E_1, of the same unknown.
         t: in [0, 1], static or traced.
 
     Raises:
-        ValueError: a static t outside [0, 1]; errors of `weighted_sum`.
+        ValueError: a t that is not a scalar, or a static one outside [0, 1]; when the returned energy is called, an
+            energy that cannot take the unknown or does not return a scalar.
 
     Neal (2001), "Annealed importance sampling", eq. 3.
 
@@ -181,8 +195,7 @@ def interpolated(first: Energy, second: Energy, t: Scalar) -> Energy:
     """
     if np.shape(t) != ():
         raise ArgumentError(f"t: got shape {np.shape(t)}, wanted a scalar")
-    if is_static(t) and not 0 <= float(t) <= 1:
-        raise ArgumentError(f"t: got {float(t)}, wanted a number in [0, 1]")
+    check_share("t", t)
     return weighted_sum((first, second), (1 - t, t))
 
 
@@ -197,7 +210,7 @@ def _checked(energies):
 
 
 def _one_each(name, numbers, energies):
-    """The numbers as a tuple of scalars, as many as energies; finite, where that is known."""
+    """The numbers as a tuple of as many scalars as there are energies; static ones are checked to be finite."""
     numbers = tuple(numbers)
     if len(numbers) != len(energies):
         raise ArgumentError(f"{name}: got {len(numbers)}, wanted {len(energies)}, one for each of the energies")
@@ -210,7 +223,7 @@ def _one_each(name, numbers, energies):
 
 
 def _values(energies, unknown):
-    """Every energy of the unknown; one that has another unknown, or is not a scalar, is named."""
+    """The value of every energy; the error names the one that cannot take the unknown or returns no scalar."""
     values = []
     for index, energy in enumerate(energies):
         which = f"the {ORDINALS[index]}" if index < len(ORDINALS) else f"number {index + 1}"
@@ -224,6 +237,6 @@ def _values(energies, unknown):
 
 
 def _times(weight, value):
-    """weight · value with 0 · ∞ = 0, and with the right derivative by either."""
+    """weight · value with 0 · ∞ = 0, and with the right derivative with respect to either factor."""
     weight = jnp.asarray(weight, value.dtype)
     return weight * jnp.where((weight == 0) & jnp.isinf(value), 0, value)

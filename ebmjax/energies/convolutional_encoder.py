@@ -1,17 +1,19 @@
-"""A convolutional encoder: a guess at the sparse maps of a picture without a search, and codes held near the guess.
+"""A convolutional encoder: it predicts the sparse maps of a picture without an iteration, and a penalty for codes.
 
     Enc(y)_i = g_i φ(K_i ⋆ y),    R(z) + ½α‖z - Enc(y)‖²
+
+The penalty keeps a code near the prediction.
 
 Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visual recognition".
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_not_negative, is_static
+from ebmjax import networks
+from ebmjax.checks import check_above_zero
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -26,14 +28,16 @@ from ebmjax.types import Scalar
 
 
 class Encoder(NamedTuple):
-    """A guess at the maps without a search: kernels as the decoder's, and a gain for each map, in units of the code."""
+    """The parameters of the encoder."""
 
     kernels: Kernels
+    """K, of the shape of the decoder's kernels."""
     gain: Float[Array, " filters"]
+    """g, one number for each map, in units of the code."""
 
 
 def init_encoder(params: Params) -> Encoder:
-    """The encoder whose kernels are the decoder's, with a gain of 1: K * Z seen backwards.
+    """The encoder whose kernels are the decoder's, with gains of 1: before φ it is the adjoint of the reconstruction.
 
     >>> init_encoder(Params(jnp.ones((4, 9, 9)))).gain.tolist()
     [1.0, 1.0, 1.0, 1.0]
@@ -44,10 +48,13 @@ def init_encoder(params: Params) -> Encoder:
 def encode(
     encoder: Encoder,
     y: Picture,
-    nonlinearity: Callable[[Any], Any] = jnp.tanh,
+    nonlinearity: networks.Activation = jnp.tanh,
     reconstruction: Reconstruction = periodic,
 ) -> Maps:
-    """Enc(y)_i = g_i φ(K_i ⋆ y): convolution, non-linearity, gain; K ⋆ y is the transpose of K * z.
+    """Enc(y)_i = g_i φ(K_i ⋆ y): correlation with a kernel, nonlinearity, gain.
+
+    The correlation K ⋆ y is the adjoint (the transpose) of the convolution K * z. The maps have the shape that
+    `reconstruction` wants for a picture of this size. Raises ValueError for a picture that does not fit the kernels.
 
     Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visual recognition".
 
@@ -59,20 +66,29 @@ def encode(
     return encoder.gain[:, None, None] * response
 
 
-def predicted(regularizer: Regularizer, prediction: Maps, weight: Scalar) -> Regularizer:
-    """R(z) + ½α‖z - Enc(y)‖², α = `weight`: a code that has to stay near an encoder's guess.
+def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) -> Regularizer:
+    """R(z) + ½α‖z - Enc(y)‖²: a regularizer that keeps a code near the prediction of an encoder.
 
-    Any proximal solver takes it, for it stays convex and its proximal operator is R's own at a point between. Raises
-    ValueError for a static weight that is not above 0. Kavukcuoglu et al. (2008), predictive sparse decomposition.
+    The sum is convex, and its proximal operator is that of R at a weighted mean of z and the prediction, so that every
+    proximal solver takes it.
+
+    Args:
+        regularizer: R.
+        prediction: Enc(y), of the shape of the code.
+        weight: α, above 0, in units of energy / code².
+
+    Raises:
+        ValueError: a static weight that is not above 0.
+
+    Kavukcuoglu, Ranzato and LeCun (2008), "Fast inference in sparse coding algorithms with applications to object
+    recognition": predictive sparse decomposition.
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> near = predicted(l1(1.0), jnp.array([[[4.0]]]), 1.0)
+    >>> near = near_prediction(l1(1.0), jnp.array([[[4.0]]]), 1.0)
     >>> near.prox(jnp.array([[[2.0]]]), 1.0).tolist()
     [[[2.5]]]
     """
-    check_not_negative("weight", weight)
-    if is_static(weight) and float(weight) == 0:
-        raise ArgumentError("weight: got 0.0, wanted a number above 0")
+    check_above_zero("weight", weight)
 
     def value(z):
         return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
@@ -81,7 +97,7 @@ def predicted(regularizer: Regularizer, prediction: Maps, weight: Scalar) -> Reg
         return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
 
     def conjugate(slope, bound):
-        # the maximum over all codes is no smaller than that within the bound
+        # the supremum over all codes, which is at least that over the codes within the bound
         best = regularizer.prox(prediction + slope / weight, 1 / weight)
         return jnp.sum(slope * best) - value(best)
 

@@ -1,18 +1,27 @@
-"""Convolutional sparse coding: a picture as the sum of few copies of each kernel, wherever they are needed.
+"""Convolutional sparse coding: a picture as the sum of kernels, each convolved with a sparse map.
 
     E(y, z) = ½‖y - Σ_i K_i * Z_i‖² + R(z)
 
-Each kernel K_i of unit norm has a sparse map Z_i that says where it stands and how strong. One map is shared by all
-channels of a coloured picture. There are two ways to treat a picture's border, two functions of the same signature:
-`periodic`, with maps as large as the picture, which closes on itself; and `valid`, with maps larger by the kernel less
-one, so that a border pixel has as many neighbours as any other. Both are products in the Fourier domain: on CPU that
-is 6 times as fast as XLA's own convolution of 16 maps of 256 × 256 with kernels of 9 × 9.
+The map Z_i has a non-zero entry wherever a copy of the kernel K_i (of unit norm) is placed: its amplitude. All channels
+of a coloured picture share the maps. Two functions of one signature treat the border of a picture:
+
+    periodic    periodic boundary; the maps are as large as the picture
+    valid       no boundary condition: the maps are larger by the kernel's size less one
+
+Both multiply in the Fourier domain. On CPU that is 6 times as fast as XLA's own convolution of 16 maps of 256 × 256
+with kernels of 9 × 9. The arrays there, for F filters, C channels (1 for grey) and maps of (R, S):
+
+    K   (F, rows, columns[, C])     kernels           K̂   (C, F, R, S/2 + 1)     `spectra(params, (R, S))`
+    z   (F, R, S)                   maps              ẑ   (F, R, S/2 + 1)        `jnp.fft.rfft2(z)`
+    y   (R, S[, C]) if periodic     picture           ŷ   (C, R, S/2 + 1)        `synthesis(K̂, ẑ)`: a sum over F alone
+
+so that each frequency is a problem of its own, with F unknowns and C equations (S/2 is rounded down).
+
 Zeiler et al. (2010), "Deconvolutional networks"; Wohlberg (2016), "Efficient algorithms for convolutional sparse
 representations".
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,19 +38,24 @@ Picture = Float[Array, "rows columns"] | Float[Array, "rows columns channels"]
 
 
 class Params(NamedTuple):
-    """Kernels of unit norm, grey or with a last axis of channels."""
+    """Kernels of unit norm, in units of y / z: grey, or with a last axis of channels."""
 
     kernels: Kernels
 
 
-Reconstruction = Callable[[Any, Any], Any]
-"""`periodic` or `valid`: parameters and maps to a picture."""
+@runtime_checkable
+class Reconstruction(Protocol):
+    """A linear function of the maps, which says how the border is treated: `periodic` or `valid`."""
+
+    def __call__(self, params: Params, z: Maps, /) -> Picture:
+        """The picture Σ_i K_i * Z_i."""
+        ...
 
 
 def init(key: Key[Array, ""], filters: int, shape: tuple[int, ...]) -> Params:
-    """Random kernels of a shape (rows, columns), or (rows, columns, channels) for colour.
+    """Random kernels of shape (rows, columns), or (rows, columns, channels) for coloured pictures.
 
-    Raises ValueError for sizes below 1 and shapes of other lengths.
+    Raises ValueError for sizes below 1, or a shape of another length than 2 or 3.
 
     >>> init(jax.random.key(0), 4, (9, 9, 3)).kernels.shape
     (4, 9, 9, 3)
@@ -58,9 +72,10 @@ def from_data(
     filters: int,
     size: tuple[int, int],
 ) -> Params:
-    """Kernels of (rows, columns) that are pieces of pictures, drawn from anywhere in them, less each channel's mean.
+    """Kernels of shape (rows, columns[, channels]) that are random pieces of pictures, less the mean of each channel.
 
-    Raises ValueError for pictures smaller than the kernels, filters or sizes below 1.
+    Raises ValueError for pictures smaller than the kernels or of another number of axes, or for filters or sizes
+    below 1.
 
     >>> from_data(jax.random.key(0), jax.random.normal(jax.random.key(1), (2, 16, 16)), 4, (9, 9)).kernels.shape
     (4, 9, 9)
@@ -85,13 +100,10 @@ def from_data(
     return normalized(Params(jax.vmap(piece)(*corners)))
 
 
-def check(params: Params, y: Picture | None = None) -> None:
-    """Raise ValueError for static parameters that are no kernels: of zeros, or not finite.
+def check_params(params: Params) -> None:
+    """Raise ValueError for kernels of another number of axes, and for static ones that are zero or not finite.
 
-    With a picture `y`, also for one that is smaller than the kernels, grey where the kernels have channels or the other
-    way round, of another number of channels, or not finite.
-
-    >>> check(Params(jnp.zeros((1, 3, 3))))
+    >>> check_params(Params(jnp.zeros((1, 3, 3))))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: kernels: got a kernel of zeros (0), wanted kernels of unit norm
     """
@@ -108,14 +120,24 @@ def check(params: Params, y: Picture | None = None) -> None:
                 )
             if not kernel.any():
                 raise ArgumentError(f"kernels: got a kernel of zeros ({index}), wanted kernels of unit norm")
-    if y is not None:
-        _check_picture(params, y)
-        if is_static(y) and not np.isfinite(np.asarray(y)).all():
-            raise ArgumentError("y: got a number that is not finite")
+
+
+def check_picture(params: Params, y: Picture) -> None:
+    """Raise ValueError for a picture that does not fit the kernels, or a static one with a number that is not finite.
+
+    A picture does not fit where it is smaller than the kernels, or has another number of channels.
+
+    >>> check_picture(Params(jnp.ones((1, 3, 3))), jnp.ones((2, 8)))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: y: got shape (2, 8), wanted at least 3 by 3, the size of the kernels
+    """
+    _check_fit(params, y)
+    if is_static(y) and not np.isfinite(np.asarray(y)).all():
+        raise ArgumentError("y: got a number that is not finite")
 
 
 def normalized(params: Params) -> Params:
-    """Every kernel scaled to unit norm over all of its entries; one of zeros stays as it is.
+    """Every kernel scaled to unit norm over all of its entries; a kernel of zeros does not change.
 
     >>> normalized(Params(jnp.array([[[0.0, 4.0]]]))).kernels.tolist()
     [[[0.0, 1.0]]]
@@ -126,7 +148,7 @@ def normalized(params: Params) -> Params:
 
 
 def periodic(params: Params, z: Maps) -> Picture:
-    """Σ_i K_i * Z_i on a picture that closes on itself, as large as the maps: y(p) = Σ_i Σ_a K_i(a) Z_i(p - a).
+    """Σ_i K_i * Z_i with a periodic boundary: y(p) = Σ_i Σ_a K_i(a) Z_i(p - a), a picture as large as the maps.
 
     Raises ValueError where the numbers of kernels and maps differ, or a map is smaller than the kernels.
 
@@ -141,7 +163,7 @@ def periodic(params: Params, z: Maps) -> Picture:
 
 
 def valid(params: Params, z: Maps) -> Picture:
-    """Σ_i K_i * Z_i where kernels and maps overlap in full: a picture smaller than the maps by the kernel less one.
+    """Σ_i K_i * Z_i where kernels and maps overlap in full: the picture has map size - kernel size + 1 pixels a side.
 
     Raises ValueError where the numbers of kernels and maps differ, or a map is smaller than the kernels.
 
@@ -150,17 +172,17 @@ def valid(params: Params, z: Maps) -> Picture:
     [[1.0, 2.0]]
     """
     rows, columns = params.kernels.shape[1:3]
-    # what the closed picture gets wrong lies within its first rows and columns
+    # the periodic boundary reaches only the first rows - 1 rows and columns - 1 columns
     return periodic(params, z)[rows - 1 :, columns - 1 :]
 
 
 def zeros(params: Params, y: Picture, reconstruction: Reconstruction = periodic) -> Maps:
-    """Empty maps for a picture: where a search begins. Raises ValueError for a picture that does not fit the kernels.
+    """Maps of zeros for a picture, where a solver starts. Raises ValueError for one that does not fit the kernels.
 
     >>> zeros(Params(jnp.ones((4, 3, 3))), jnp.ones((8, 8)), valid).shape
     (4, 10, 10)
     """
-    _check_picture(params, y)
+    _check_fit(params, y)
     filters, (rows, columns) = len(params.kernels), y.shape[:2]
     same = jax.ShapeDtypeStruct((filters, rows, columns), y.dtype)
     less_rows, less_columns = jax.eval_shape(reconstruction, params, same).shape[:2]
@@ -168,13 +190,15 @@ def zeros(params: Params, y: Picture, reconstruction: Reconstruction = periodic)
 
 
 def misfit(params: Params, y: Picture, z: Maps, reconstruction: Reconstruction = periodic) -> Scalar:
-    """½‖y - Σ_i K_i * Z_i‖²: the smooth term. Raises ValueError for shapes that do not fit.
+    """½‖y - Σ_i K_i * Z_i‖²: the smooth term of the energy, in squared units of y.
+
+    Raises ValueError for a picture or maps that do not fit the kernels or each other.
 
     >>> params = Params(jnp.ones((1, 1, 1)))
     >>> float(misfit(params, jnp.array([[1.0, 2.0]]), jnp.zeros((1, 1, 2))))
     2.5
     """
-    _check_picture(params, y)
+    _check_fit(params, y)
     picture = reconstruction(params, z)
     check_shape("y", y, picture.shape)
     return jnp.sum(jnp.square(y - picture)) / 2
@@ -183,7 +207,7 @@ def misfit(params: Params, y: Picture, z: Maps, reconstruction: Reconstruction =
 def energy(
     params: Params, regularizer: Regularizer, y: Picture, z: Maps, reconstruction: Reconstruction = periodic
 ) -> Scalar:
-    """E(y, z) = ½‖y - Σ_i K_i * Z_i‖² + R(z) of one picture's maps.
+    """E(y, z) = ½‖y - Σ_i K_i * Z_i‖² + R(z) of one picture and its maps. Raises ValueError as `misfit`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> params = Params(jnp.ones((1, 1, 1)))
@@ -194,7 +218,9 @@ def energy(
 
 
 def analysis(params: Params, y: Picture, reconstruction: Reconstruction = periodic) -> Maps:
-    """Kᵀy, the transpose of the reconstruction: how well each kernel fits at each place.
+    """Kᵀy, the adjoint of the reconstruction: the correlation of the picture with each kernel at each place.
+
+    Raises ValueError for a picture that does not fit the kernels.
 
     >>> shift = Params(jnp.array([[[0.0, 1.0]]]))
     >>> analysis(shift, jnp.array([[3.0, 1.0, 2.0]])).round(4).tolist()
@@ -205,7 +231,9 @@ def analysis(params: Params, y: Picture, reconstruction: Reconstruction = period
 
 
 def largest_weight(params: Params, y: Picture, reconstruction: Reconstruction = periodic) -> Scalar:
-    """λ_max = ‖Kᵀy‖_∞: from this weight of the L1 norm on, the best maps are empty.
+    """λ_max = ‖Kᵀy‖_∞: with an L1 norm of this weight or more, the best maps are zero.
+
+    Raises ValueError for a picture that does not fit the kernels.
 
     >>> round(float(largest_weight(Params(jnp.ones((1, 1, 1))), jnp.array([[1.0, -2.0]]))), 4)
     2.0
@@ -214,11 +242,12 @@ def largest_weight(params: Params, y: Picture, reconstruction: Reconstruction = 
 
 
 def lipschitz(params: Params, map_shape: tuple[int, ...]) -> Scalar:
-    """A bound L of the misfit's curvature for maps of (rows, columns), from above.
+    """An upper bound L of the Lipschitz constant of the misfit's gradient, for maps of shape (rows, columns).
 
-    One channel: max over frequencies of Σ_i |K̂_i|², exact for `periodic`; `valid` leaves pixels out and has no larger
-    one. Several: the largest eigenvalue of a small matrix at each frequency, at most a factor of channels^(1/16) above.
-    Raises ValueError for maps smaller than the kernels.
+    It is the largest eigenvalue, over all frequencies, of the channels × channels matrix Σ_i K̂_i K̂_iᴴ. For one channel
+    that is max Σ_i |K̂_i|²; for C channels the bound is at most C^(1/16) times the eigenvalue. The eigenvalue is exact
+    for `periodic`; for `valid`, which has fewer pixels, it is a bound. Raises ValueError for maps smaller than the
+    kernels.
 
     >>> round(float(lipschitz(Params(jnp.array([[[0.6, 0.8]]])), (1, 8))), 3)
     1.96
@@ -230,14 +259,16 @@ def lipschitz(params: Params, map_shape: tuple[int, ...]) -> Scalar:
     if len(at) == 1:
         return jnp.max(trace)
     scaled = gram / jnp.where(trace > 0, trace, 1).astype(gram.dtype)[None, None]
-    for _ in range(4):  # the trace of the sixteenth power is the sum of the eigenvalues' sixteenth powers
+    for _ in range(4):  # the trace of the sixteenth power is the sum of the sixteenth powers of the eigenvalues
         scaled = jnp.sum(scaled[:, :, None] * scaled[None], axis=1)
     sixteenth = sum(jnp.real(scaled[channel, channel]) for channel in range(len(at)))
     return jnp.max(trace * jnp.maximum(sixteenth, 0) ** (1 / 16))
 
 
 def spectra(params: Params, map_shape: tuple[int, ...]) -> Complex[Array, "channels filters rows frequencies"]:
-    """The kernels' real Fourier transforms on a grid of `map_shape`, channels first, one channel for grey.
+    """K̂, the real Fourier transforms of the kernels on a grid of `map_shape` = (rows, columns).
+
+    There are columns // 2 + 1 frequencies, and one channel for grey kernels.
 
     >>> spectra(Params(jnp.ones((4, 3, 3))), (8, 8)).shape
     (1, 4, 8, 5)
@@ -250,7 +281,7 @@ def spectra(params: Params, map_shape: tuple[int, ...]) -> Complex[Array, "chann
 def synthesis(
     at: Complex[Array, "channels filters rows frequencies"], z: Complex[Array, "filters rows frequencies"]
 ) -> Complex[Array, "channels rows frequencies"]:
-    """Σ_i K̂_i Ẑ_i, the reconstruction in the Fourier domain.
+    """ŷ = Σ_i K̂_i Ẑ_i, the periodic reconstruction in the Fourier domain.
 
     >>> synthesis(jnp.ones((1, 2, 1, 1), complex), jnp.ones((2, 1, 1), complex)).tolist()
     [[[(2+0j)]]]
@@ -258,7 +289,7 @@ def synthesis(
     return jnp.sum(at * z[None], axis=1)
 
 
-def _check_picture(params, y):
+def _check_fit(params, y):
     channels = params.kernels.shape[3:]
     if jnp.ndim(y) != 2 + len(channels) or jnp.shape(y)[2:] != channels:
         wanted = f"(rows, columns, {channels[0]})" if channels else "(rows, columns), as the kernels are grey"

@@ -1,9 +1,9 @@
-"""Deep Boltzmann machine: layers of binary units, each coupled to the one below and the one above, none within a layer.
+"""Deep Boltzmann machine: layers of binary units, with couplings between neighbouring layers and none within a layer.
 
     E(s⁰, …, s^L) = -Σ bₗᵀsₗ - Σ sₗᵀ Wₗ sₗ₊₁,    s ∈ {0,1}
 
-Layer 0 is visible. Given the even layers the odd ones are independent, and the other way round. With two layers it is
-the restricted Boltzmann machine.
+Layer 0 is visible. Given the even layers, all units of the odd layers are independent, and the reverse. With two layers
+it is the restricted Boltzmann machine.
 
 Salakhutdinov and Hinton (2009), "Deep Boltzmann machines".
 """
@@ -16,30 +16,33 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import ArgumentError
+from ebmjax.numerics import matmul
 
 Layers = tuple[Float[Array, " _"], ...]
-"""One vector of units a layer, from the visible one up."""
+"""One vector of units for each layer, the visible layer first."""
 
 Blocks = tuple[tuple[int, ...], ...]
-"""Layers that are drawn, or whose means are found, together."""
+"""Tuples of layers that are updated together."""
 
 
 class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 
-    weights: tuple[Float[Array, "_ _"], ...]  # Wₗ, (units of layer l, units of layer l + 1)
-    biases: tuple[Float[Array, " _"], ...]  # bₗ, one vector a layer
+    weights: tuple[Float[Array, "_ _"], ...]
+    """Wₗ, each of shape (units of layer l, units of layer l + 1)."""
+    biases: tuple[Float[Array, " _"], ...]
+    """bₗ, one vector for each layer."""
 
 
 def init(
     key: Key[Array, ""], visible_mean: Float[Array, " visible"], sizes: Sequence[int], scale: float = 0.01
 ) -> Params:
-    """Small Gaussian weights, no hidden bias, and visible biases that give each unit its mean in the data.
+    """Small Gaussian weights, hidden biases of zero, and visible biases that give each unit its mean in the data.
 
     Args:
         key: typed random key.
-        visible_mean: mean of every visible unit, in [0, 1]; kept 0.01 off both ends, so that no bias is infinite.
-        sizes: of the hidden layers, from the lowest up; at least one.
+        visible_mean: mean of every visible unit in the data, clipped to [0.01, 0.99], so that no bias is infinite.
+        sizes: numbers of units of the hidden layers, the lowest first; at least one.
         scale: standard deviation of the weights.
 
     Raises:
@@ -60,7 +63,7 @@ def init(
 
 
 def energy(params: Params, layers: Layers) -> Float[Array, ""]:
-    """Energy of one state; multilinear, so that at the means of independent units it is the mean energy.
+    """Energy of one state, a scalar. It is multilinear: at the means of independent units it is the mean energy.
 
     Raises ValueError for another number of layers than the parameters have.
 
@@ -69,13 +72,18 @@ def energy(params: Params, layers: Layers) -> Float[Array, ""]:
     -8.0
     """
     _check_count(params, layers)
-    alone = [bias @ units for bias, units in zip(params.biases, layers, strict=True)]
-    pairs = [below @ weights @ above for below, weights, above in zip(layers, params.weights, layers[1:], strict=False)]
+    alone = [matmul(bias, units) for bias, units in zip(params.biases, layers, strict=True)]
+    pairs = [
+        matmul(matmul(below, weights), above)
+        for below, weights, above in zip(layers, params.weights, layers[1:], strict=False)
+    ]
     return -jnp.stack(alone + pairs).sum()
 
 
 def fields(params: Params, layers: Layers) -> Layers:
-    """bₗ + Wₗ₋₁ᵀsₗ₋₁ + Wₗsₗ₊₁: how much energy each unit gives back by being on. P(s = 1 | rest) = σ(beta · field).
+    """bₗ + Wₗ₋₁ᵀsₗ₋₁ + Wₗsₗ₊₁: the energy gap E(s = 0) - E(s = 1) of each unit, for every layer.
+
+    The conditional law of a unit is P(s = 1 | rest) = σ(beta · field).
 
     Raises ValueError for another number of layers than the parameters have.
 
@@ -86,13 +94,13 @@ def fields(params: Params, layers: Layers) -> Layers:
     _check_count(params, layers)
     result = list(params.biases)
     for level, weights in enumerate(params.weights):
-        result[level] = result[level] + weights @ layers[level + 1]
-        result[level + 1] = result[level + 1] + layers[level] @ weights
+        result[level] = result[level] + matmul(weights, layers[level + 1])
+        result[level + 1] = result[level + 1] + matmul(layers[level], weights)
     return tuple(result)
 
 
 def odd_even(layers: int) -> Blocks:
-    """The blocks of a Gibbs sweep over all layers: the odd ones together, then the even ones.
+    """The blocks of a Gibbs sweep over all layers: first the odd layers together, then the even layers.
 
     Raises ValueError for fewer than 2 layers.
 
@@ -105,7 +113,7 @@ def odd_even(layers: int) -> Blocks:
 
 
 def odd_even_hidden(layers: int) -> Blocks:
-    """The same with the visible layer held: for sampling, or for mean fields, given data.
+    """The same with the visible layer clamped: for sampling, or for a mean field, given data.
 
     Raises ValueError for fewer than 2 layers.
 
@@ -116,10 +124,10 @@ def odd_even_hidden(layers: int) -> Blocks:
     return (odd, even[1:]) if len(even) > 1 else (odd,)
 
 
-def check(params: Params) -> None:
-    """Raise ValueError where the shapes of weights and biases do not make a machine.
+def check_params(params: Params) -> None:
+    """Raise ValueError where the shapes of weights and biases do not fit each other.
 
-    >>> check(Params((jnp.ones((3, 2)),), (jnp.zeros(3), jnp.zeros(3))))
+    >>> check_params(Params((jnp.ones((3, 2)),), (jnp.zeros(3), jnp.zeros(3))))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weights[0]: got shape (3, 2), wanted (3, 3): the units of layers 0 and 1
     """

@@ -1,8 +1,8 @@
-"""A one-latent energy whose manifold is an ellipse: squared distance to the point at angle z.
+"""An energy with one latent angle z, whose manifold is an ellipse: the squared distance to the point at angle z.
 
     E(y, z) = (y₁ - w₁ cos z)² + (y₂ - w₂ sin z)²
 
-`placed_ellipse` is the form with any centre and direction of the axes. Radii are determined up to their sign.
+Radii are determined up to their sign. `placed_ellipse` is the model with any centre and any direction of the axes.
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
@@ -58,9 +58,16 @@ def energy(params: Params, y: Point, z: Scalar) -> Scalar:
 
 
 def critical_beta(mean_square: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The inverse temperature below which marginal training loses a radius: beta_c = 1 / (2 E[y_k²]).
+    """beta_c = 1 / (2 E[y_k²]): below this inverse temperature, training on F_beta shrinks the radius w_k to zero.
 
-    Near w_k = 0, F ≈ const + w_k² (1/2 - beta y_k²): the mean over the data turns from a valley into a hill there.
+    Near w_k = 0, F_beta ≈ const + w_k² (1/2 - beta y_k²). The mean over the data has a minimum at w_k = 0 for
+    beta < beta_c, and a maximum for beta > beta_c.
+
+    Args:
+        mean_square: E[y_k²], the mean of the squared component over the data.
+
+    Returns:
+        beta_c, in units of 1/energy, of the same shape.
 
     >>> float(critical_beta(jnp.array(2.0)))
     0.25

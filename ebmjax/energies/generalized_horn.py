@@ -1,4 +1,4 @@
-"""A conditional energy whose decoder is a network too, so that it has to learn the circle itself.
+"""A conditional energy like that of `horn` with a network as decoder, which has to learn the circle as well.
 
     E(x, y, z) = ‖y - g(f(x), z)‖²
 
@@ -29,7 +29,7 @@ class Params(NamedTuple):
 
 
 def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[int, ...] = (16, 16)) -> Params:
-    """Networks f: 1 → 8 → 8 → features and g: features + latent → hidden → 2, default initialization.
+    """Networks f: 1 → 8 → 8 → features and g: features + latent → hidden → 2, with Flax's default initialization.
 
     Raises ValueError for a size below 1.
 
@@ -44,7 +44,9 @@ def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[
 
 
 def decode(params: Params, x: Scalar, z: Latent) -> Float[Array, "2"]:
-    """g(f(x), z): z a scalar or a vector, of the dimension that the decoder was made for.
+    """g(f(x), z), the predicted y, for z a vector of shape (latent,), or a scalar if latent is 1.
+
+    Raises ValueError for a z of another dimension.
 
     >>> decode(init(jax.random.key(0)), 0.5, 0.0).shape
     (2,)
@@ -54,7 +56,9 @@ def decode(params: Params, x: Scalar, z: Latent) -> Float[Array, "2"]:
 
 
 def energy(params: Params, x: Scalar, y: Point, z: Latent) -> Scalar:
-    """‖y - g(f(x), z)‖², in squared units of y. Raises ValueError unless y has shape (2,).
+    """‖y - g(f(x), z)‖², in squared units of y.
+
+    Raises ValueError unless y has shape (2,), or for a z of another dimension than the decoder's.
 
     >>> params = init(jax.random.key(0))
     >>> float(energy(params, 0.5, decode(params, 0.5, 1.0), 1.0))

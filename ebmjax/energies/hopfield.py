@@ -1,9 +1,9 @@
-"""Hopfield network: spins that remember patterns as minima of a quadratic energy, and three rules that store them.
+"""Hopfield network: spins whose quadratic energy has stored patterns as minima, and three rules that store them.
 
     E(s) = -½ sᵀWs - bᵀs,    s ∈ {-1, +1}^N, W symmetric with zero diagonal
 
-The rules have one signature, `rule(patterns, used=None) -> Params`. `used` is 1 where a pattern is stored and 0 where
-it is left out, so that `jax.vmap` over it stores different numbers of patterns in one compiled call.
+The rules have one signature, `rule(patterns, used=None) -> Params`. `used` is 1 for a pattern that is stored and 0 for
+one that is left out, so that `jax.vmap` over `used` stores different numbers of patterns in one compiled call.
 Hopfield (1982), "Neural networks and physical systems with emergent collective computational abilities".
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, check_shape, check_units, is_static
+from ebmjax.numerics import matmul
 from ebmjax.types import SPINS, Scalar
 
 
@@ -22,15 +23,17 @@ class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 
     weights: Float[Array, "units units"]
+    """W, symmetric with zero diagonal."""
     bias: Float[Array, " units"]
+    """b."""
 
 
-def check(params: Params) -> None:
-    """Raise ValueError for static parameters that are no Hopfield network.
+def check_params(params: Params) -> None:
+    """Raise ValueError for weights that are not square, or a bias of another length.
 
-    Weights that are not square, symmetric and zero on the diagonal, or a bias of another length, are refused by name.
+    Static weights must also be symmetric, up to 1e-5 of the largest one, and zero on the diagonal.
 
-    >>> check(Params(jnp.eye(2), jnp.zeros(2)))
+    >>> check_params(Params(jnp.eye(2), jnp.zeros(2)))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weights: got a diagonal with 1.0 in it, wanted zeros: no unit is coupled to itself
     """
@@ -41,7 +44,7 @@ def check(params: Params) -> None:
     if not is_static(params.weights):
         return
     weights = np.asarray(params.weights)
-    # a product of matrices is symmetric up to rounding only
+    # a product of matrices is symmetric only up to rounding
     gap = np.abs(weights - weights.T).max(initial=0)
     if not gap <= 1e-5 * np.abs(weights).max(initial=0):
         raise ArgumentError(
@@ -54,21 +57,21 @@ def check(params: Params) -> None:
 
 
 def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
-    """E(s) = -½ sᵀWs - bᵀs of one state.
+    """E(s) = -½ sᵀWs - bᵀs of one state, a scalar.
 
     >>> float(energy(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([0.5, 0.0])), jnp.array([1.0, -1.0])))
     0.5
     """
-    return -_product(spins, 0.5 * _product(params.weights, spins) + params.bias)
+    return -matmul(spins, 0.5 * matmul(params.weights, spins) + params.bias)
 
 
 def field(params: Params, spins: Float[Array, " units"]) -> Float[Array, " units"]:
-    """Ws + b: half of what each spin's energy falls by when it turns from -1 to +1.
+    """Ws + b, the local field: half the energy gap E(s_i = -1) - E(s_i = +1) of each spin.
 
     >>> field(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([0.5, 0.0])), jnp.array([1.0, -1.0])).tolist()
     [-0.5, 1.0]
     """
-    return _product(params.weights, spins) + params.bias
+    return matmul(params.weights, spins) + params.bias
 
 
 def symmetrized(params: Params) -> Params:
@@ -84,14 +87,15 @@ def symmetrized(params: Params) -> Params:
 def hebbian(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
     """Hebb's rule, W = 1/N Σ_p y^p y^pᵀ with zero diagonal, b = 0.
 
-    Random patterns are recalled, with few errors, up to 0.138 N of them (Amit, Gutfreund & Sompolinsky, 1985).
+    Up to 0.138 N random patterns are recalled with few errors (Amit, Gutfreund & Sompolinsky, 1985).
 
     Args:
         patterns: rows of -1 and +1.
-        used: 1 for a pattern that is stored, 0 for one that is left out; all are stored if it is None.
+        used: 1 for a pattern that is stored, 0 for one that is left out. None: all are stored.
 
     Raises:
-        ValueError: no unit, a static pattern that holds anything but -1 and +1, `used` of another length.
+        ValueError: patterns that are no matrix with at least one column, a static pattern with a value other than -1
+            and +1, `used` of another length.
 
     Hopfield (1982), eq. 2.
 
@@ -99,21 +103,18 @@ def hebbian(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
     [0.0, 0.25, -0.25, 0.25]
     """
     patterns = _stored(patterns, used)
-    return _without_self_coupling(_product(patterns.T, patterns) / patterns.shape[1])
+    return _without_self_coupling(matmul(patterns.T, patterns) / patterns.shape[1])
 
 
 def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
-    """The projection rule, W = 1/N Yᵀ(YYᵀ/N)⁻¹Y without its diagonal, b = 0: correlated patterns do no harm.
+    """The projection rule, W = 1/N Yᵀ(YYᵀ/N)⁻¹Y without its diagonal, b = 0: it also stores correlated patterns.
 
-    With the diagonal, W projects on the span of the patterns: Wy = y. Without it the field of a pattern is
-    (1 - W_ii) y_i, still of the right sign for up to N independent patterns, at which W = 0 and nothing moves any more.
+    With its diagonal, W projects on the span of the patterns: Wy = y. Without it the field of a pattern is
+    (1 - W_ii) y_i, of the right sign for fewer than N independent patterns. For N of them, W = 0 and every state is a
+    fixed point.
 
-    Args:
-        patterns, used: as in `hebbian`. A pattern that depends on those before it, up to 100 roundings of its squared
-            length, adds nothing, as with the pseudo-inverse.
-
-    Raises:
-        ValueError: as `hebbian`.
+    A pattern that depends linearly on those before it, up to 100 roundings of its squared length, adds nothing, as with
+    the pseudo-inverse. Arguments and errors as in `hebbian`.
 
     Personnaz, Guyon & Dreyfus (1985); Kanter & Sompolinsky (1987), eq. 3.
 
@@ -127,32 +128,27 @@ def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, 
 
     def add(directions, index_and_pattern):
         index, pattern = index_and_pattern
-        # what is new in the pattern; once more, since the first time leaves a rounding of all that was taken off
+        # the part that is orthogonal to the earlier patterns; the second pass removes the rounding of the first
         new = pattern
         for _ in range(2):
-            new = new - _product(_product(directions, new), directions)
+            new = new - matmul(matmul(directions, new), directions)
         square = jnp.sum(new**2)
         kept = square > least
         direction = jnp.where(kept, new / jnp.sqrt(jnp.where(kept, square, 1)), 0)
         return directions.at[index].set(direction), None
 
-    # Gram and Schmidt's way, and not an eigenvalue routine: batched ones of those can hang on CPU
+    # the method of Gram and Schmidt: batched eigenvalue routines can hang on CPU
     directions, _ = jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))
-    return _without_self_coupling(_product(directions.T, directions))
+    return _without_self_coupling(matmul(directions.T, directions))
 
 
 def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
-    """Storkey's rule: patterns are added one by one, each less what the network knows of it already; b = 0.
+    """Storkey's rule: Hebb's rule with a correction by the fields of the patterns stored so far, one by one; b = 0.
 
         ΔW_ij = 1/N (y_i y_j - y_i h_ji - h_ij y_j),    h_ij = Σ_{k≠i,j} W_ik y_k
 
-    Local and incremental as Hebb's rule is, with more room; the order of the patterns matters. N² steps a pattern.
-
-    Args:
-        patterns, used: as in `hebbian`.
-
-    Raises:
-        ValueError: as `hebbian`.
+    Like Hebb's rule it is local and incremental, with a larger capacity; the result depends on the order of the
+    patterns. The cost is O(N²) for each pattern. Arguments and errors as in `hebbian`.
 
     Storkey (1997), "Increasing the capacity of a Hopfield network without sacrificing functionality".
 
@@ -163,9 +159,9 @@ def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
     units = patterns.shape[1]
 
     def learn(weights, pattern):
-        known = _product(weights, pattern)
-        # h_ij = known_i - W_ij y_j, and y_j² = 1, except for a pattern of zeros, which is one left out.
-        correction = jnp.outer(pattern, known)
+        field = matmul(weights, pattern)
+        # h_ij = field_i - W_ij y_j, and y_j² = 1, except for a pattern that is left out, which is all zeros
+        correction = jnp.outer(pattern, field)
         step = jnp.outer(pattern, pattern) - (correction + correction.T) + 2 * pattern[0] ** 2 * weights
         return _without_self_coupling(weights + step / units).weights, None
 
@@ -174,7 +170,7 @@ def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
 
 
 def _stored(patterns, used):
-    """The patterns, with zeros for those that are left out."""
+    """The patterns, with rows of zeros for those that are left out."""
     if jnp.ndim(patterns) != 2 or jnp.shape(patterns)[1] == 0:
         raise ArgumentError(
             f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units) with at least one unit"
@@ -184,11 +180,6 @@ def _stored(patterns, used):
         return patterns
     check_shape("used", used, patterns.shape[:1])
     return patterns * used[:, None]
-
-
-def _product(left, right):
-    """A product in full precision: fields that cancel must come out as zero on every device."""
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def _without_self_coupling(weights):

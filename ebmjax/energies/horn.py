@@ -27,7 +27,7 @@ class Params(NamedTuple):
 
 
 def init(key: Key[Array, ""]) -> Params:
-    """An untrained horn: radii near one everywhere, and a network in which no unit is dead on [0, 1].
+    """An untrained horn: all radii are near one, and every unit of the network is active somewhere on [0, 1].
 
     >>> import jax
     >>> init(jax.random.key(0)).predictor(jnp.array(0.5)).shape

@@ -2,8 +2,8 @@
 
     E(s) = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i,    s ∈ {-1, +1}
 
-One coupling for all bonds, or one a bond: `coupling[axis]` at a site is the bond to its next neighbour along that axis,
-around the edge at the end. A ring of two sites has both its bonds.
+There is one coupling for all bonds, or one for each bond: `coupling[axis]` at a site is the coupling to its next
+neighbour along that axis, across the periodic boundary for the last site. A ring of two sites has two bonds.
 
 Ising (1925); Onsager (1944), "Crystal statistics I".
 """
@@ -20,25 +20,25 @@ from ebmjax.energies import hopfield
 from ebmjax.types import Scalar
 
 Sublattices = tuple[Shaped[Array, "half_rows half_columns *rest"], ...]
-"""A square lattice in four parts, see `split`."""
+"""The four sublattices of a square lattice, see `split`."""
 
 CRITICAL_BETA = math.log1p(math.sqrt(2)) / 2
 """β_c J of the square lattice: 0.440687."""
 
 
 class Params(NamedTuple):
-    """Couplings and the outer field, in units of energy."""
+    """Couplings and the external field, in units of energy."""
 
     coupling: Float[Array, "*bonds"]
-    """A scalar, or (dimensions, *lattice): a coupling a bond."""
+    """J, a scalar, or of shape (dimensions, *lattice): one coupling for each bond."""
     field: Float[Array, "*sites"]
-    """A scalar, or of the lattice's shape."""
+    """h, a scalar, or of the shape of the lattice."""
 
 
-def check(params: Params, lattice: tuple[int, ...]) -> None:
-    """Raise ValueError where the parameters do not fit a lattice of this shape, naming the argument.
+def check_lattice(params: Params, lattice: tuple[int, ...]) -> None:
+    """Raise ValueError unless the lattice has one or two axes of at least 2 sites, and the parameters fit it.
 
-    >>> check(Params(jnp.ones((2, 4, 4)), jnp.zeros(())), (4, 6))
+    >>> check_lattice(Params(jnp.ones((2, 4, 4)), jnp.zeros(())), (4, 6))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: coupling: got shape (2, 4, 4), wanted () or (2, 4, 6)
     """
@@ -55,23 +55,25 @@ def check(params: Params, lattice: tuple[int, ...]) -> None:
 
 
 def energy(params: Params, spins: Float[Array, "*lattice"]) -> Scalar:
-    """E(s) of one lattice. Raises ValueError for parameters that do not fit it.
+    """E(s) of one lattice, a scalar. Raises ValueError for parameters that do not fit the lattice.
 
     >>> float(energy(Params(jnp.array(1.0), jnp.array(0.5)), jnp.ones((4, 4))))
     -40.0
     """
-    check(params, spins.shape)
+    check_lattice(params, spins.shape)
     bonds = jnp.stack([spins * jnp.roll(spins, -1, axis) for axis in range(spins.ndim)])
     return -(jnp.sum(params.coupling * bonds) + jnp.sum(params.field * spins))
 
 
 def local_field(params: Params, spins: Float[Array, "*lattice"]) -> Float[Array, "*lattice"]:
-    """Σ_j J_ij s_j + h_i at every site: half of what the energy falls by when the spin turns from -1 to +1.
+    """Σ_j J_ij s_j + h_i at every site: half the energy gap E(s_i = -1) - E(s_i = +1).
+
+    Raises ValueError for parameters that do not fit the lattice.
 
     >>> local_field(Params(jnp.array(1.0), jnp.array(0.0)), jnp.array([1.0, 1.0, -1.0, 1.0])).tolist()
     [2.0, 0.0, 2.0, 0.0]
     """
-    check(params, spins.shape)
+    check_lattice(params, spins.shape)
     coupling = jnp.broadcast_to(params.coupling, (spins.ndim, *spins.shape))
     field = jnp.broadcast_to(params.field, spins.shape)
     for axis in range(spins.ndim):
@@ -81,10 +83,10 @@ def local_field(params: Params, spins: Float[Array, "*lattice"]) -> Float[Array,
     return field
 
 
-def checkerboard(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]:
-    """Two colours such that no neighbours share one. Raises ValueError for a lattice with an odd side.
+def checkerboard_colors(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]:
+    """The colour 0 or 1 of every site, such that neighbours differ. Raises ValueError for a lattice with an odd side.
 
-    >>> checkerboard((4,)).tolist()
+    >>> checkerboard_colors((4,)).tolist()
     [0, 1, 0, 1]
     """
     if any(side % 2 for side in lattice):
@@ -95,8 +97,9 @@ def checkerboard(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]:
 def split(spins: Shaped[Array, "rows columns *rest"]) -> Sublattices:
     """The four sublattices of a square lattice, by the parities of row and column: (0, 0), (0, 1), (1, 0), (1, 1).
 
-    The first and the last make up one colour of the checkerboard, the two in between the other; the neighbours of a
-    sublattice are two others, whole, and the same two moved by one. Raises ValueError for an odd side.
+    The first and the last are one colour of the checkerboard, the second and the third the other colour. The four
+    neighbours of each site of a sublattice lie in the two sublattices of the other colour: at the same index in both,
+    and at an index moved by one in both. Raises ValueError for an odd side.
 
     >>> [part.item() for part in split(jnp.arange(4).reshape(2, 2))]
     [0, 1, 2, 3]
@@ -108,7 +111,7 @@ def split(spins: Shaped[Array, "rows columns *rest"]) -> Sublattices:
 
 
 def join(sublattices: Sublattices) -> Shaped[Array, "rows columns *rest"]:
-    """The lattice that `split` was given.
+    """The lattice from its four sublattices: the inverse of `split`.
 
     >>> join(split(jnp.arange(16).reshape(4, 4))).ravel().tolist() == list(range(16))
     True
@@ -118,13 +121,15 @@ def join(sublattices: Sublattices) -> Shaped[Array, "rows columns *rest"]:
     return jnp.moveaxis(grid, (0, 1), (1, 3)).reshape(2 * rows, 2 * columns, *rest)
 
 
-def dense(params: Params, lattice: tuple[int, ...]) -> hopfield.Params:
-    """The same energy as a Hopfield network of the flattened lattice, whose W holds all bonds.
+def to_boltzmann(params: Params, lattice: tuple[int, ...]) -> hopfield.Params:
+    """The same energy as a Boltzmann machine of the flattened lattice: W is a matrix with an entry for each bond.
 
-    >>> dense(Params(jnp.array(1.0), jnp.array(0.0)), (3,)).weights.tolist()
+    Raises ValueError for parameters that do not fit the lattice.
+
+    >>> to_boltzmann(Params(jnp.array(1.0), jnp.array(0.0)), (3,)).weights.tolist()
     [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
-    check(params, lattice)
+    check_lattice(params, lattice)
     sites = np.arange(math.prod(lattice)).reshape(lattice)
     coupling = jnp.broadcast_to(params.coupling, (len(lattice), *lattice))
     weights = jnp.zeros((sites.size, sites.size), coupling.dtype)

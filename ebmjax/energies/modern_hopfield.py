@@ -1,9 +1,9 @@
-"""Modern Hopfield network: the free energy of which stored pattern a state is.
+"""Modern Hopfield network: the free energy of a state over the stored patterns.
 
-    E(ξ, x) = ½ ξᵀξ - ξᵀx,    F_beta(ξ) = softmin over the stored patterns x of E(ξ, x)
+    E(x, ξ) = ½ ξᵀξ - ξᵀx,    F_beta(ξ) = softmin over the stored patterns x of E(x, ξ)
 
-The pattern is the latent variable, and beta enters in the free energy alone, as everywhere in this library. One update,
-ξ ← ξ - ∇F = Σ softargmin(E) x, is attention: keys and values are the patterns, the query is the state.
+The pattern x is the latent variable, and beta enters in the free energy alone. One update, ξ ← ξ - ∇F =
+Σ softargmin(E) x, is attention: keys and values are the patterns, the query is the state.
 Ramsauer et al. (2020), "Hopfield networks is all you need", eqs. 2 and 3; their energy is F plus a constant.
 """
 
@@ -12,27 +12,28 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, check_shape
+from ebmjax.numerics import matmul
 from ebmjax.temperature import softargmin, softmin
 from ebmjax.types import Beta, Scalar
 
 
-def energy(state: Float[Array, " units"], pattern: Float[Array, " units"]) -> Scalar:
-    """E(ξ, x) = ½ ξᵀξ - ξᵀx: half the squared distance of a state from a pattern, but for the pattern's own ½ xᵀx.
+def energy(pattern: Float[Array, " units"], state: Float[Array, " units"]) -> Scalar:
+    """E(x, ξ) = ½ ξᵀξ - ξᵀx: half the squared distance of a state from a pattern, less the constant ½ xᵀx.
 
-    Raises ValueError unless the two have one shape.
+    Raises ValueError unless pattern and state have one shape.
 
-    >>> float(energy(jnp.array([1.0, 1.0]), jnp.array([1.0, -2.0])))
+    >>> float(energy(jnp.array([1.0, -2.0]), jnp.array([1.0, 1.0])))
     2.0
     """
-    check_shape("pattern", pattern, jnp.shape(state))
-    return jnp.vdot(state, 0.5 * state - pattern, precision=jax.lax.Precision.HIGHEST)
+    check_shape("state", state, jnp.shape(pattern))
+    return matmul(state, 0.5 * state - pattern)
 
 
 def free_energy(patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta) -> Scalar:
-    """F_beta(ξ) = ½ ξᵀξ - 1/beta log 1/P Σ_p exp(beta ξᵀx^p): low near any stored pattern.
+    """F_beta(ξ) = ½ ξᵀξ - 1/beta log 1/P Σ_p exp(beta ξᵀx^p): low near each stored pattern.
 
     Args:
-        patterns: stored patterns x, any real vectors, at least one.
+        patterns: the P stored patterns x, any real vectors, at least one.
         state: ξ, the query.
         beta: inverse temperature in [0, inf], in units of 1/energy.
 
@@ -51,10 +52,10 @@ def free_energy(patterns: Float[Array, "patterns units"], state: Float[Array, " 
 def retrieve(
     patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta
 ) -> Float[Array, " units"]:
-    """One update ξ ← Σ_p softargmin_p(E) x^p = ξ - ∇F_beta(ξ); F never rises under it.
+    """One update ξ ← Σ_p softargmin_p(E) x^p = ξ - ∇F_beta(ξ), which never raises F.
 
-    At beta = inf it is the pattern of the greatest overlap ξᵀx, or the mean of those that share it; at 0 the mean of
-    all. Arguments and errors as in `free_energy`.
+    At beta = inf it is the pattern with the largest overlap ξᵀx, or the mean of several such patterns; at beta = 0 it
+    is the mean of all patterns. Arguments and errors as in `free_energy`.
 
     Ramsauer et al. (2020), eq. 3.
 
@@ -63,10 +64,10 @@ def retrieve(
     [1.0, 1.0]
     """
     shares = softargmin(_energies(patterns, state), beta)
-    return jnp.matmul(shares, patterns, precision=jax.lax.Precision.HIGHEST)
+    return matmul(shares, patterns)
 
 
 def _energies(patterns, state):
     if jnp.ndim(patterns) != 2:
         raise ArgumentError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units)")
-    return jnp.asarray(jax.vmap(energy, (None, 0))(state, patterns))
+    return jnp.asarray(jax.vmap(energy, (0, None))(patterns, state))

@@ -1,18 +1,18 @@
-"""An energy that is a network: it can take any shape, and says nothing about where it is low until it has learned.
+"""An energy that is a network: a flexible function of y, whose minima are all learned from data.
 
     E(y) = network(y),    a scalar, smooth where the activation is
 
-p(y) = exp(-beta E(y))/Z needs a finite Z, and over all of space a network does not promise one: a dense network is
-linear far out, so that it falls for ever in some direction. Z is finite
+The law p(y) = exp(-beta E(y))/Z needs a finite Z. A network does not guarantee one on an unbounded space: far from the
+origin a dense network is nearly linear, and in some directions it may decrease without a bound. Z is finite
 
 - on a bounded set, such as a grid or a box that a sampler does not leave;
-- with a confining term that grows faster than any line, `composition.regularized(E, squared_norm, weight)` with a
-  weight above 0: then the law has Gaussian tails, and Langevin chains come back from anywhere.
+- with a confining term that grows faster than linearly, `penalties.regularized(E, penalties.squared_norm, weight)` with
+  a weight above 0: then the law has Gaussian tails, and Langevin chains return from every point.
 
-`networks.spectrally_normalized(params)` bounds how steep a network is, by a Lipschitz constant of about one a layer.
+`networks.spectrally_normalized(params)` bounds the slope of a network, by a Lipschitz constant of about one per layer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -32,14 +32,14 @@ ConvolutionalParams = networks.ScalarConvolution
 def init(
     key: Key[Array, ""],
     sizes: Sequence[int] = (2, 128, 128),
-    activation: Callable[[Array], Array] = jax.nn.silu,
+    activation: networks.Activation = jax.nn.silu,
 ) -> Params:
     """A dense network y ↦ E(y) with random weights.
 
     Args:
         key: typed random key.
-        sizes: (observed, hidden…), each at least 1; the one output is added.
-        activation: smooth, so that the gradient in y, which Langevin's steps and score matching use, is continuous.
+        sizes: (observed, hidden…), at least one size, each at least 1; the one output is added.
+        activation: smooth, so that the gradient in y is continuous, which Langevin steps and score matching need.
 
     Raises:
         ValueError: no size, or one below 1.
@@ -51,7 +51,7 @@ def init(
 
 
 def energy(params: Params, y: Float[Array | np.ndarray, "..."]) -> Scalar:
-    """E(y) of one y, shape (observed,), in units of the energy. Raises ValueError for another shape.
+    """E(y) of one y of shape (observed,), a scalar. Raises ValueError for another shape.
 
     >>> params = init(jax.random.key(0))
     >>> jax.grad(energy, argnums=1)(params, jax.numpy.ones(2)).shape
@@ -65,9 +65,9 @@ def init_convolutional(
     key: Key[Array, ""],
     shape: tuple[int, int] = (28, 28),
     channels: Sequence[int] = (16, 32, 64),
-    activation: Callable[[Array], Array] = jax.nn.silu,
+    activation: networks.Activation = jax.nn.silu,
 ) -> ConvolutionalParams:
-    """A convolutional network of one picture with random weights.
+    """A convolutional network of one picture, y ↦ E(y), with random weights.
 
     Args:
         key: typed random key.
@@ -76,7 +76,7 @@ def init_convolutional(
         activation: smooth, as for `init`.
 
     Raises:
-        ValueError: no channels, a size below 1, or a picture that is too small for so many halvings.
+        ValueError: no channels, a number of channels below 1, or a picture that is too small for so many halvings.
 
     >>> params = init_convolutional(jax.random.key(0), (8, 8), (4,))
     >>> convolutional_energy(params, jax.numpy.ones((8, 8))).shape
@@ -86,7 +86,9 @@ def init_convolutional(
 
 
 def convolutional_energy(params: ConvolutionalParams, y: Float[Array | np.ndarray, "..."]) -> Scalar:
-    """E(y) of one picture (rows, columns). Raises ValueError for another shape than the network was made for.
+    """E(y) of one picture of shape (rows, columns), a scalar.
+
+    Raises ValueError for another shape than the network was made for.
 
     >>> params = init_convolutional(jax.random.key(0), (8, 8), (4,))
     >>> jax.grad(convolutional_energy, argnums=1)(params, jax.numpy.ones((8, 8))).shape

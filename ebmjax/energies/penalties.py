@@ -1,27 +1,35 @@
 """Penalties that limit what a latent variable can express: a regularizer of its size, or noise added to it.
 
-With dim(z) ≥ dim(y) an unlimited latent explains every y, and the free energy is zero everywhere. A term λR(z) on its
-size (squared norm) or on its number of non-zero entries (L1), or noise, prevents this.
+With dim(z) ≥ dim(y) an unlimited latent can explain every y, and the free energy is zero everywhere. This is prevented
+by a term λR(z) that makes z small (squared norm) or sparse (L1 norm), or by noise.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import ArgumentError, check_not_negative
 from ebmjax.types import Energy, Scalar
 
 
-def regularized(energy: Energy, regularizer: Callable[[Any], Any], weight: Scalar) -> Energy:
+@runtime_checkable
+class Penalty(Protocol):
+    """R, a scalar function of a latent variable."""
+
+    def __call__(self, z: PyTree, /) -> Scalar:
+        """R(z), a scalar."""
+        ...
+
+
+def regularized(energy: Energy, regularizer: Penalty, weight: Scalar) -> Energy:
     """E(z) + λ R(z), with λ = `weight`, in units of energy.
 
     Raises ValueError for a static negative weight.
 
-    >>> held = regularized(lambda z: jnp.sum((3 - z) ** 2), squared_norm, 2.0)
-    >>> float(held(jnp.array([1.0])))
+    >>> limited = regularized(lambda z: jnp.sum((3 - z) ** 2), squared_norm, 2.0)
+    >>> float(limited(jnp.array([1.0])))
     6.0
     """
     check_not_negative("weight", weight)
@@ -47,9 +55,9 @@ def l1_norm(z: Float[Array, "*latent"]) -> Scalar:
 
 
 def noisy(energy: Energy, noise: Float[Array, "draws *latent"]) -> Energy:
-    """Mean over the rows ε of `noise` of E(z + ε): a latent that is blurred can carry only so much information.
+    """The mean of E(z + ε) over the rows ε of `noise`, which limits the information that z can carry.
 
-    Raises ValueError without a row.
+    Raises ValueError for noise without a row.
 
     >>> blurred = noisy(lambda z: jnp.sum(z**2), jnp.array([[1.0], [-1.0]]))
     >>> float(blurred(jnp.array([2.0])))

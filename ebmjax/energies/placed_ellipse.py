@@ -1,4 +1,4 @@
-"""A one-latent energy whose manifold is an ellipse with any centre and any direction of its axes.
+"""An energy with one latent angle z, whose manifold is an ellipse with any centre and any direction of its axes.
 
     E(y, z) = ‖y - c - R(φ) (w₁ cos z, w₂ sin z)‖²,    R(φ) the rotation by the angle φ
 
@@ -25,9 +25,10 @@ class Params(NamedTuple):
 
 
 def init(points: Float[Array, "samples 2"]) -> Params:
-    """The ellipse of the points' own mean and covariance, exact if they are spread evenly in z.
+    """The ellipse with the mean c and the covariance R diag(w²) Rᵀ / 2 of the points.
 
-    Mean of y = centre; covariance = R diag(w²)/2 Rᵀ. Raises ValueError unless `points` is (N, 2) with N at least 3.
+    It is exact for points of an ellipse that are evenly spread in z. Raises ValueError unless `points` has shape (N, 2)
+    with N at least 3.
 
     >>> z = jnp.linspace(0, 6.283185, 64, endpoint=False)
     >>> params = init(jnp.stack([3 * jnp.cos(z) + 1, 2 * jnp.sin(z)], axis=1))
@@ -45,7 +46,7 @@ def init(points: Float[Array, "samples 2"]) -> Params:
 
 
 def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
-    """The point at angle z of the turned and moved ellipse: centre + R(angle) [w₁ cos z, w₂ sin z].
+    """The point of the manifold at angle z (radians): c + R(φ) [w₁ cos z, w₂ sin z].
 
     >>> params = Params(jnp.array([2.0, 1.5]), jnp.array([1.0, 1.0]), jnp.array(0.0))
     >>> decode(params, 0.0).tolist()
@@ -57,7 +58,7 @@ def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
 
 
 def energy(params: Params, y: Point, z: Scalar) -> Scalar:
-    """Squared distance of y from the placed manifold's point at z.
+    """Squared distance of y from the manifold's point at z, in squared units of y.
 
     Raises ValueError unless y has shape (2,) and z is a scalar.
 

@@ -1,12 +1,12 @@
-"""Convex regularizers that a proximal solver splits off: values, proximal operators, and conjugates for certificates.
+"""Convex regularizers for proximal solvers: values, proximal operators, and conjugates for certificates.
 
-A regularizer holds a free latent down. Those of this file need not be smooth: a solver never differentiates them, it
+A regularizer limits a latent variable. Those of this file need not be smooth: a solver does not differentiate them but
 applies their proximal operator, and their conjugate bounds how far a code is from the best one. Weights may be traced,
-so that `jax.vmap` over them gives a path.
+so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -16,20 +16,23 @@ from ebmjax.types import Scalar
 
 
 class Regularizer(NamedTuple):
-    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape.
+    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape."""
 
-    `value(z)` = R(z), in units of energy; `prox(z, step)` = argmin_x ½‖x - z‖² + step · R(x);
-    `conjugate(slope, bound)` = sup of ⟨slope, x⟩ - R(x) over all x with R(x) ≤ bound, or a number above it. Without the
-    bound, it would be infinite for nearly every slope. A weight of zero leaves no bound.
+    value: Callable[[Array], Scalar]
+    """`value(z)` = R(z), in units of energy."""
+    prox: Callable[[Array, Scalar], Array]
+    """`prox(z, step)` = argmin over x of ½‖x - z‖² + step · R(x), the proximal operator."""
+    conjugate: Callable[[Array, Scalar], Array]
+    """`conjugate(slope, bound)` = sup of ⟨slope, x⟩ - R(x) over all x with R(x) ≤ bound, or a number above it.
+
+    Solvers pass as `bound` the energy of their present code, or a number above it. The energy is at least R, so that
+    the best code x* has R(x*) ≤ bound. The supremum over all x, without a bound, would be infinite for nearly every
+    slope. It may also be infinite where the weight is zero, since then every x has R(x) ≤ bound.
     """
-
-    value: Callable[[Any], Any]
-    prox: Callable[[Any, Any], Any]
-    conjugate: Callable[[Any, Any], Any]
 
 
 def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
-    """Soft threshold: sign(z) [|z| - threshold]⁺.
+    """The soft threshold sign(z) [|z| - threshold]⁺, of the shape of z.
 
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
     [2.0, 0.0, -1.0]
@@ -38,9 +41,9 @@ def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent
 
 
 def l1(weight: Scalar) -> Regularizer:
-    """R(z) = λ Σ|z_i|: few coefficients. Raises ValueError for a static negative weight λ.
+    """R(z) = λ Σ|z_i|, which makes most coefficients zero. Raises ValueError for a static negative weight λ.
 
-    Tibshirani (1996); its proximal operator is `shrink`.
+    Its proximal operator is `shrink`. Tibshirani (1996), "Regression shrinkage and selection via the lasso".
 
     >>> l1(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
@@ -54,9 +57,10 @@ def l1(weight: Scalar) -> Regularizer:
 
 
 def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
-    """R(z) = λ Σ|z_i| + ½ρ Σ z_i², with λ = `weight` and ρ = `ridge`: atoms that are alike share a coefficient.
+    """R(z) = λ Σ|z_i| + ½ρ Σ z_i², with λ = `weight` and ρ = `ridge`: similar atoms get similar coefficients.
 
-    Raises ValueError for a static negative weight or ridge. Zou & Hastie (2005).
+    Raises ValueError for a static negative weight or ridge. Zou and Hastie (2005), "Regularization and variable
+    selection via the elastic net".
 
     >>> elastic_net(0.5, 1.0).prox(jnp.array([3.0, -0.25]), 1.0).tolist()
     [1.25, 0.0]
@@ -65,7 +69,7 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
     check_not_negative("ridge", ridge)
 
     def conjugate(slope, bound):
-        # two numbers above the supremum: without the bound, and without the ridge
+        # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
         square = jnp.sum(jnp.square(jnp.maximum(jnp.abs(slope) - weight, 0))) / 2
         unbounded = jnp.where(square > 0, _ratio(square, ridge), 0)
         return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), weight, bound))
@@ -78,7 +82,7 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
 
 
 def non_negative(weight: Scalar) -> Regularizer:
-    """R(z) = λ Σ z_i for z ≥ 0, infinite elsewhere: parts that only add.
+    """R(z) = λ Σ z_i for z ≥ 0, infinite elsewhere: a code that only adds atoms.
 
     Raises ValueError for a static negative weight λ. Hoyer (2002), "Non-negative sparse coding".
 
@@ -94,10 +98,11 @@ def non_negative(weight: Scalar) -> Regularizer:
 
 
 def group(weight: Scalar, size: int) -> Regularizer:
-    """R(z) = λ Σ_g ‖z_g‖ over consecutive groups of `size` entries: groups are switched on and off as a whole.
+    """R(z) = λ Σ_g ‖z_g‖ over consecutive groups of `size` entries of the last axis: most groups are zero as a whole.
 
-    Raises ValueError for a static negative weight, a size below 1; and, where it is used, for a last axis that is no
-    multiple of the size. Yuan & Lin (2006).
+    Raises ValueError for a static negative weight or a size below 1; when one of its functions is called, for a last
+    axis whose length is not a multiple of the size. Yuan and Lin (2006), "Model selection and estimation in regression
+    with grouped variables".
 
     >>> group(2.5, 2).prox(jnp.array([3.0, 4.0, 0.5, 0.5]), 1.0).tolist()
     [1.5, 2.0, 0.0, 0.0]
@@ -111,7 +116,7 @@ def group(weight: Scalar, size: int) -> Regularizer:
         if z.shape[-1] % size:
             raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
         square = jnp.sum(jnp.square(z.reshape(*z.shape[:-1], -1, size)), axis=-1)
-        # the gradient of a norm at zero is NaN, of this one it is zero
+        # the gradient of a plain norm would be NaN at zero; here it is zero
         return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
     def prox(z, step):

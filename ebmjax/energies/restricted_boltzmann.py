@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machine: binary visible and hidden units, no edge inside a layer.
+"""Restricted Boltzmann machine: binary visible and hidden units, with no coupling within a layer.
 
     E(v, h) = -aᵀv - bᵀh - vᵀWh,    v ∈ {0,1}^V, h ∈ {0,1}^H
 
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import ArgumentError, check_beta, check_units
+from ebmjax.numerics import matmul
 from ebmjax.temperature import reduced, softmin
 from ebmjax.types import BITS, Beta, Scalar
 
@@ -20,17 +21,20 @@ from ebmjax.types import BITS, Beta, Scalar
 class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 
-    weights: Float[Array, "visible hidden"]  # W
-    visible_bias: Float[Array, " visible"]  # a
-    hidden_bias: Float[Array, " hidden"]  # b
+    weights: Float[Array, "visible hidden"]
+    """W."""
+    visible_bias: Float[Array, " visible"]
+    """a."""
+    hidden_bias: Float[Array, " hidden"]
+    """b."""
 
 
 def init(key: Key[Array, ""], visible_mean: Float[Array, " visible"], hidden: int, scale: float = 0.01) -> Params:
-    """Small Gaussian weights, no hidden bias, and visible biases that give each unit its mean in the data.
+    """Small Gaussian weights, hidden biases of zero, and visible biases that give each unit its mean in the data.
 
     Args:
         key: typed random key.
-        visible_mean: mean of every visible unit, in [0, 1]; kept 0.01 off both ends, so that no bias is infinite.
+        visible_mean: mean of every visible unit in the data, clipped to [0.01, 0.99], so that no bias is infinite.
         hidden: number of hidden units.
         scale: standard deviation of the weights.
 
@@ -44,13 +48,13 @@ def init(key: Key[Array, ""], visible_mean: Float[Array, " visible"], hidden: in
     return Params(weights, jnp.log(mean) - jnp.log1p(-mean), jnp.zeros(hidden))
 
 
-def check(params: Params, visible: Float[Array | np.ndarray, "*batch visible"]) -> None:
-    """Raise ValueError for static visible states that are not 0 or 1, or not one for each visible unit.
+def check_visible(params: Params, visible: Float[Array | np.ndarray, "*batch visible"]) -> None:
+    """Raise ValueError for visible states of another length, or static ones with a value other than 0 and 1.
 
-    For data, before training: grey values, such as pictures from 0 to 1, are no states of binary units. The energies
-    do not check, as there a grey value stands for a mean.
+    Call it on the data before training: grey values between 0 and 1 are not states of binary units. The energies do not
+    check, because a grey value may stand for a mean.
 
-    >>> check(Params(jnp.ones((2, 1)), jnp.zeros(2), jnp.zeros(1)), np.array([[0.0, 0.5]]))
+    >>> check_visible(Params(jnp.ones((2, 1)), jnp.zeros(2), jnp.zeros(1)), np.array([[0.0, 0.5]]))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: visible: got a unit of 0.5, wanted 0 or 1
     """
@@ -61,38 +65,52 @@ def check(params: Params, visible: Float[Array | np.ndarray, "*batch visible"]) 
 
 
 def energy(params: Params, visible: Float[Array, " visible"], hidden: Float[Array, " hidden"]) -> Scalar:
-    """Energy of one joint state.
+    """E(v, h) of one joint state, a scalar.
 
     >>> params = Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> float(energy(params, jnp.ones(3), jnp.ones(2)))
     -6.0
     """
-    return -(visible @ params.visible_bias + hidden @ params.hidden_bias + visible @ params.weights @ hidden)
+    alone = matmul(visible, params.visible_bias) + matmul(hidden, params.hidden_bias)
+    return -(alone + matmul(matmul(visible, params.weights), hidden))
 
 
 def hidden_field(params: Params, visible: Float[Array, " visible"]) -> Float[Array, " hidden"]:
-    """b + vᵀW: how much energy each hidden unit gives back by being on. P(h=1|v) = σ(beta · field).
+    """b + vᵀW: the energy gap E(h_j = 0) - E(h_j = 1) of each hidden unit.
+
+    The conditional law of a hidden unit is P(h_j = 1 | v) = σ(beta · field_j).
 
     >>> hidden_field(Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)), jnp.ones(3)).tolist()
     [3.0, 3.0]
     """
-    return params.hidden_bias + visible @ params.weights
+    return params.hidden_bias + matmul(visible, params.weights)
 
 
 def visible_field(params: Params, hidden: Float[Array, " hidden"]) -> Float[Array, " visible"]:
-    """a + Wh: the same for the visible units.
+    """a + Wh: the energy gap E(v_i = 0) - E(v_i = 1) of each visible unit; P(v_i = 1 | h) = σ(beta · field_i).
 
     >>> visible_field(Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)), jnp.ones(2)).tolist()
     [2.0, 2.0, 2.0]
     """
-    return params.visible_bias + params.weights @ hidden
+    return params.visible_bias + matmul(params.weights, hidden)
 
 
 def free_energy(params: Params, visible: Float[Array, " visible"], beta: Beta) -> Scalar:
-    """F_beta(v): the hidden units marginalized one by one, exact because v separates them.
+    """F_beta(v) = -aᵀv + Σ_j softmin_beta(0, -field_j): the free energy over all hidden states, in closed form.
 
-    Each unit chooses between energy 0 and -field, so F is a sum of softmins: their mean when hot,
-    -relu(field) when cold.
+    Given v, the hidden units are independent, so that each is marginalized alone. A softmin is -field_j / 2 at beta = 0
+    and -relu(field_j) at beta = inf. It is an average over the two states: the sum over states gives F_beta less
+    hidden · log 2 / beta.
+
+    Args:
+        params: the machine.
+        visible: v, one state, or means of the units.
+        beta: inverse temperature in [0, inf], in units of 1/energy.
+
+    Raises:
+        ValueError: beta negative, NaN or not a scalar.
+
+    Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 16.1, at beta = 1.
 
     >>> params = Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> [float(free_energy(params, jnp.ones(3), beta)) for beta in (0.0, jnp.inf)]
@@ -101,16 +119,18 @@ def free_energy(params: Params, visible: Float[Array, " visible"], beta: Beta) -
     check_beta(beta)
     field = hidden_field(params, visible)
     off_on = jnp.stack([jnp.zeros_like(field), -field])
-    return -visible @ params.visible_bias + softmin(off_on, beta, axis=0).sum()
+    return matmul(-visible, params.visible_bias) + softmin(off_on, beta, axis=0).sum()
 
 
 def with_hidden_means(
     params: Params, visible: Float[Array, " visible"], beta: Beta
 ) -> tuple[Float[Array, " visible"], Float[Array, " hidden"]]:
-    """The position (v, <h>), with <h> = σ(beta · field): the energy there has the gradient of F_beta(v) in `params`.
+    """The position (v, <h>), where <h> = σ(beta · field) is the mean of the hidden units given v.
 
-    As E is linear in h, ∇E(v, <h>) with <h> held is the mean of ∇E over P(h|v). Learning from these positions costs two
-    matrix products less than from free energies.
+    With <h> as a constant, the gradient of E(v, <h>) with respect to the parameters is that of F_beta(v), because E is
+    linear in h. Learning from these positions needs two matrix products less than learning from free energies.
+
+    Raises ValueError for a beta that is negative, NaN or not a scalar.
 
     >>> with_hidden_means(Params(jnp.ones((1, 1)), jnp.zeros(1), jnp.zeros(1)), jnp.ones(1), 0.0)[1].tolist()
     [0.5]

@@ -1,11 +1,11 @@
-"""Restricted Boltzmann machine for real numbers: Gaussian visible units, binary hidden ones.
+"""Restricted Boltzmann machine for real numbers: Gaussian visible units and binary hidden units.
 
     E(v, h) = ½ ‖(v - a)/σ‖² - bᵀh - (v/σ)ᵀWh,    v ∈ ℝ^V, h ∈ {0,1}^H
 
 Every visible unit has a scale σ of its own, learned as its logarithm, so that it stays positive. Visible units enter
-the couplings as v/σ, Hinton's and Krizhevsky's convention (Cho's has v/σ²): W and b are energies, a and σ have the
-units of v. Given h, v is normal with mean a + σWh and standard deviation σ/√beta; given v, P(h_j=1) = σ(beta · field_j)
-as for binary visible units.
+the couplings as v/σ, the convention of Hinton and of Krizhevsky (Cho et al. write v/σ²): W and b are energies, a and σ
+have the units of v. Given h, v is normal with mean a + σWh and standard deviation σ/√beta. Given v, the hidden units
+have the conditional law P(h_j = 1 | v) = σ(beta · field_j), with the logistic function σ, as for binary visible units.
 
 Hinton (2010), "A practical guide to training restricted Boltzmann machines", section 13.2; Krizhevsky (2009),
 "Learning multiple layers of features from tiny images"; Cho, Ilin, Raiko (2011), "Improved learning of
@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import check_beta
+from ebmjax.numerics import matmul
 from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Scalar
 
@@ -26,10 +27,14 @@ from ebmjax.types import Beta, Scalar
 class Params(NamedTuple):
     """Couplings and hidden biases in units of energy, visible biases and scales in those of the data."""
 
-    weights: Float[Array, "visible hidden"]  # W
-    visible_bias: Float[Array, " visible"]  # a
-    hidden_bias: Float[Array, " hidden"]  # b
-    log_scale: Float[Array, " visible"]  # log σ
+    weights: Float[Array, "visible hidden"]
+    """W."""
+    visible_bias: Float[Array, " visible"]
+    """a."""
+    hidden_bias: Float[Array, " hidden"]
+    """b."""
+    log_scale: Float[Array, " visible"]
+    """log σ."""
 
 
 def init(
@@ -39,12 +44,12 @@ def init(
     hidden: int,
     scale: float = 0.01,
 ) -> Params:
-    """Small Gaussian weights, no hidden bias; the visible units alone already have the data's means and deviations.
+    """Small Gaussian weights, hidden biases of zero, and the means and standard deviations of the data.
 
     Args:
         key: typed random key.
-        visible_mean: mean of every visible unit.
-        visible_deviation: standard deviation of every visible unit, above 0; at least 1e-3 is taken.
+        visible_mean: mean of every visible unit in the data.
+        visible_deviation: standard deviation of every visible unit in the data; values below 1e-3 are raised to 1e-3.
         hidden: number of hidden units.
         scale: standard deviation of the weights.
 
@@ -58,32 +63,34 @@ def init(
 
 
 def energy(params: Params, visible: Float[Array, " visible"], hidden: Float[Array, " hidden"]) -> Scalar:
-    """Energy of one joint state.
+    """E(v, h) of one joint state, a scalar.
 
     >>> params = Params(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3), jnp.log(jnp.full(2, 2.0)))
     >>> float(energy(params, jnp.array([2.0, 2.0]), jnp.ones(3)))  # ½ (1 + 1) - 2 · 3
     -5.0
     """
-    return _spring(params, visible) - hidden @ hidden_field(params, visible)
+    return _quadratic(params, visible) - matmul(hidden, hidden_field(params, visible))
 
 
 def hidden_field(params: Params, visible: Float[Array, " visible"]) -> Float[Array, " hidden"]:
-    """b + (v/σ)ᵀW: how much energy each hidden unit gives back by being on. P(h=1|v) = σ(beta · field).
+    """b + (v/σ)ᵀW: the energy gap E(h_j = 0) - E(h_j = 1) of each hidden unit.
+
+    The conditional law of a hidden unit is P(h_j = 1 | v) = σ(beta · field_j), with the logistic function σ.
 
     >>> params = Params(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3), jnp.log(jnp.full(2, 2.0)))
     >>> hidden_field(params, jnp.array([2.0, 2.0])).tolist()
     [2.0, 2.0, 2.0]
     """
-    return params.hidden_bias + (visible * jnp.exp(-params.log_scale)) @ params.weights
+    return params.hidden_bias + matmul(visible * jnp.exp(-params.log_scale), params.weights)
 
 
 def visible_law(
     params: Params, hidden: Float[Array, " hidden"], beta: Beta
 ) -> tuple[Float[Array, " visible"], Float[Array, " visible"]]:
-    """Mean a + σWh and standard deviation σ/√beta of the visible units given the hidden ones.
+    """The conditional law of the visible units given the hidden units: means a + σWh, standard deviations σ/√beta.
 
-    The deviation is 0 at beta = inf, and infinite at beta = 0, where the units have no law. Raises ValueError for a bad
-    beta.
+    The deviations are 0 at beta = inf, and infinite at beta = 0, where no law exists. Raises ValueError for a beta that
+    is negative, NaN or not a scalar.
 
     >>> params = Params(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3), jnp.zeros(2))
     >>> [x.tolist() for x in visible_law(params, jnp.ones(3), beta=4.0)]
@@ -91,14 +98,15 @@ def visible_law(
     """
     check_beta(beta)
     scale = jnp.exp(params.log_scale)
-    return params.visible_bias + scale * (params.weights @ hidden), scale / jnp.sqrt(jnp.asarray(beta, scale.dtype))
+    mean = params.visible_bias + scale * matmul(params.weights, hidden)
+    return mean, scale / jnp.sqrt(jnp.asarray(beta, scale.dtype))
 
 
 def free_energy(params: Params, visible: Float[Array, " visible"], beta: Beta) -> Scalar:
-    """F_beta(v): the hidden units marginalized one by one, as for binary visible units.
+    """F_beta(v) = ½ ‖(v - a)/σ‖² + Σ_j softmin_beta(0, -field_j): the free energy over all hidden states.
 
-    ½ ‖(v - a)/σ‖² plus one softmin of (0, -field) a hidden unit: an average over the hidden states, so that 2ᴴ states
-    of no energy have none. Raises ValueError for a bad beta.
+    As for binary visible units, it averages over the hidden states, which are independent given v. Arguments and errors
+    as in `restricted_boltzmann.free_energy`.
 
     >>> params = Params(jnp.ones((2, 3)), jnp.zeros(2), jnp.zeros(3), jnp.zeros(2))
     >>> [float(free_energy(params, jnp.ones(2), beta)) for beta in (0.0, jnp.inf)]
@@ -107,8 +115,8 @@ def free_energy(params: Params, visible: Float[Array, " visible"], beta: Beta) -
     check_beta(beta)
     field = hidden_field(params, visible)
     off_on = jnp.stack([jnp.zeros_like(field), -field])
-    return _spring(params, visible) + softmin(off_on, beta, axis=0).sum()
+    return _quadratic(params, visible) + softmin(off_on, beta, axis=0).sum()
 
 
-def _spring(params, visible):
+def _quadratic(params, visible):
     return 0.5 * jnp.sum(((visible - params.visible_bias) * jnp.exp(-params.log_scale)) ** 2)

@@ -1,11 +1,11 @@
-"""Restricted Boltzmann machine of pictures and their labels: the last visible units say the class, one of them on.
+"""Restricted Boltzmann machine of pictures and labels: the last visible units are the one-hot code of the class.
 
     E(v, c, h) = -aᵀv - bᵀh - vᵀWh - d_c - (Uh)_c,    v ∈ {0,1}^V, c ∈ {1 … C}, h ∈ {0,1}^H
 
-It is the plain machine with the visible units (v, e_c), and its parameters are `restricted_boltzmann.Params` with
-V + C visible units: a and d are the visible biases, W and U the weights. What is new is that exactly one label unit is
-on, so that the class is drawn as one unit of C values, and that all C free energies of a picture cost hardly more than
-one.
+It is the restricted Boltzmann machine with the visible units (v, e_c), where e_c is the one-hot code of class c. Its
+parameters are `restricted_boltzmann.Params` with V + C visible units: a and d are the visible biases, W and U the
+weights. Exactly one label unit is 1, so that the class is one unit with C values. All C free energies of a picture
+together cost hardly more than one.
 
 Larochelle and Bengio (2008), "Classification using discriminative restricted Boltzmann machines".
 """
@@ -18,15 +18,16 @@ from jaxtyping import Array, Float, Int
 from ebmjax.checks import ArgumentError, check_beta, is_static
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params
+from ebmjax.numerics import matmul
 from ebmjax.temperature import softargmin, softmin
 from ebmjax.types import Beta, Scalar
 
 Label = Int[Array | np.ndarray, ""] | int
-"""A class, 0 … C - 1."""
+"""A class, an integer from 0 to C - 1."""
 
 
 def with_label(image: Float[Array | np.ndarray, " pixels"], label: Label, classes: int) -> Float[Array, " visible"]:
-    """(v, e_c): the pixels, then the label as units of which one is on.
+    """The visible units (v, e_c): the pixels, then the one-hot code of the label.
 
     Raises ValueError for a static label outside 0 … classes - 1.
 
@@ -46,9 +47,10 @@ def energy(
     hidden: Float[Array, " hidden"],
     classes: int,
 ) -> Scalar:
-    """Energy of a picture, its label and the hidden units.
+    """E(v, c, h) of a picture, its label and the hidden units, a scalar.
 
-    Raises ValueError for a static label outside 0 … classes - 1, or parameters of another number of units.
+    Raises ValueError for a static label outside 0 … classes - 1, fewer than 2 classes, or parameters with another
+    number of visible units than pixels + classes.
 
     >>> params = Params(jnp.ones((5, 2)), jnp.zeros(5), jnp.zeros(2))
     >>> float(energy(params, jnp.ones(2), jnp.array(0), jnp.ones(2), classes=3))
@@ -59,47 +61,48 @@ def energy(
 
 
 def label_free_energies(
-    params: Params, image: Float[Array, " pixels"], classes: int, beta: Beta
+    params: Params, image: Float[Array, " pixels"], beta: Beta, classes: int
 ) -> Float[Array, " classes"]:
-    """F_beta(v, c) of one picture with each of the classes: the hidden units are marginalized.
+    """F_beta(v, c) of one picture with each of the classes: the free energy over all hidden states, in closed form.
 
-    The picture's part of the fields is computed once: O((V + C) H) in all.
+    The part of the fields that depends on the picture is computed once: the cost is O((V + C) H).
 
     Args:
         params: of a machine with pixels + classes visible units.
         image: the pixels.
+        beta: inverse temperature in [0, inf], in units of 1/energy.
         classes: C, static, at least 2.
-        beta: inverse temperature in [0, inf].
 
     Raises:
-        ValueError: a bad beta, fewer than 2 classes, parameters of another number of units.
+        ValueError: beta negative, NaN or not a scalar; fewer than 2 classes; parameters with another number of visible
+            units than pixels + classes.
 
     >>> params = Params(jnp.ones((4, 1)), jnp.zeros(4).at[-1].set(2.0), jnp.zeros(1))
-    >>> label_free_energies(params, jnp.ones(2), 2, beta=jnp.inf).tolist()
+    >>> label_free_energies(params, jnp.ones(2), jnp.inf, 2).tolist()
     [-3.0, -5.0]
     """
     check_beta(beta)
     _check_sizes(params, image.shape[-1], classes)
     of_pixels, of_label = params.weights[:-classes], params.weights[-classes:]
-    field = (params.hidden_bias + image @ of_pixels)[None] + of_label
+    field = (params.hidden_bias + matmul(image, of_pixels))[None] + of_label
     hidden = softmin(jnp.stack([jnp.zeros_like(field), -field]), beta, axis=0).sum(axis=1)
-    return hidden - params.visible_bias[-classes:] - image @ params.visible_bias[:-classes]
+    return hidden - params.visible_bias[-classes:] - matmul(image, params.visible_bias[:-classes])
 
 
-def label_law(params: Params, image: Float[Array, " pixels"], classes: int, beta: Beta) -> Float[Array, " classes"]:
-    """P(c | v) = softargmin of the free energies at the same beta: the machine as a classifier.
+def label_law(params: Params, image: Float[Array, " pixels"], beta: Beta, classes: int) -> Float[Array, " classes"]:
+    """P(c | v), the softargmin of the free energies at the same beta: the machine as a classifier.
 
     Arguments and errors as in `label_free_energies`.
 
     >>> params = Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1))
-    >>> label_law(params, jnp.ones(2), 2, beta=1.0).tolist()
+    >>> label_law(params, jnp.ones(2), 1.0, 2).tolist()
     [0.5, 0.5]
     """
-    return softargmin(label_free_energies(params, image, classes, beta), beta)
+    return softargmin(label_free_energies(params, image, beta, classes), beta)
 
 
 def label_energies(params: Params, hidden: Float[Array, " hidden"], classes: int) -> Float[Array, " classes"]:
-    """-d_c - (Uh)_c: the energy of each class given the hidden units. P(c | h) is its softargmin.
+    """-d_c - (Uh)_c: the energy of each class given the hidden units; P(c | h) is the softargmin.
 
     Raises ValueError for fewer than 2 classes, or more than there are visible units.
 
@@ -113,7 +116,7 @@ def label_energies(params: Params, hidden: Float[Array, " hidden"], classes: int
 
 
 def check_classes(params: Params, classes: int) -> None:
-    """Raise ValueError for fewer than 2 classes, or so many that no visible unit is left for a pixel.
+    """Raise ValueError for fewer than 2 classes, or for so many that no visible unit is left for a pixel.
 
     >>> check_classes(Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1)), 4)
     Traceback (most recent call last):

@@ -1,17 +1,17 @@
-"""The energy behind a variational autoencoder: a decoder explains y by a code z, which noise keeps from saying much.
+"""The energy of a variational autoencoder: a decoder predicts y from a code z whose information is limited by noise.
 
     E(y, z) = -log p(y|z) - log p(z),        p(z) = N(0, 1),        F₁(y) = -log p(y)
 
-At beta = 1 the free energy is the negative log-likelihood. It has no closed form, so an encoder proposes a normal law
-q(z|y) of the code: the noise on it is what limits its information. `ebmjax.losses.evidence_bound` learns both, and
-`ebmjax.marginalize.importance_sampling` estimates F₁.
+At beta = 1 the free energy F₁ is the negative log-likelihood. It has no closed form, so an encoder proposes a normal
+law q(z|y) of the code; its variance limits the information in z. `ebmjax.losses.evidence_bound` learns decoder and
+encoder, and `ebmjax.marginalize.importance_sampling` estimates F₁.
 
 Kingma and Welling (2014), "Auto-encoding variational Bayes"; LeCun & Canziani, NYU Deep Learning, week 8.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,28 +27,29 @@ Code = Float[Array, " latent"]
 
 
 class Params(NamedTuple):
-    """Two networks: y to the 2 · latent numbers of q(z|y), and z to what the observation wants, with the shape of y."""
+    """Two networks, each a pytree that is called with one array."""
 
-    encoder: Any
-    decoder: Any
+    encoder: Callable[[Array], Array]
+    """From y to the means and log-variances of q(z|y), an array of shape (2 · latent,)."""
+    decoder: Callable[[Array], Array]
+    """From z to the parameters of p(y|z), an array of the shape of y: logits or means, as the observation defines."""
 
 
 class Observation(NamedTuple):
-    """How y scatters about what was decoded.
+    """The law p(y|z) as a function of the decoded array, which has the shape of y: `bernoulli` or `gaussian`."""
 
-    `cost(decoded, y)` = -log p(y|decoded) in nats, `mean(decoded)` = <y>, and `check(y)` raises ValueError for static y
-    outside the domain.
-    """
-
-    cost: Callable[[Any, Any], Any]
-    mean: Callable[[Any], Any]
-    check: Callable[[Any], None]
+    cost: Callable[[Array, Array | np.ndarray], Array]
+    """`cost(decoded, y)` = -log p(y|z) in nats, a scalar."""
+    mean: Callable[[Array], Array]
+    """`mean(decoded)` = <y>, of the shape of y."""
+    check: Callable[[Array | np.ndarray], None]
+    """`check(y)` raises ValueError for a static y outside the domain of the law."""
 
 
 def bernoulli() -> Observation:
-    """Pixels of 0 and 1 from logits a: cost = Σ softplus(a) - y a. A grey y in between counts as its own mean.
+    """Pixels of 0 and 1 with logits a: cost = Σ softplus(a) - y a. A grey y between 0 and 1 is a mean of pixels.
 
-    `check` raises ValueError for y outside [0, 1]; where y is traced, as in a batch, the cost of such a y is NaN.
+    `check` raises ValueError for a static y outside [0, 1]. For a traced one, as in a batch, the cost is NaN.
 
     >>> float(jnp.exp(-bernoulli().cost(jnp.zeros(2), jnp.ones(2))))
     0.25
@@ -62,9 +63,10 @@ def bernoulli() -> Observation:
 
 
 def gaussian(scale: Scalar) -> Observation:
-    """Real y with normal noise of standard deviation `scale`: cost = ‖y - decoded‖²/2s² + n log(s √2π).
+    """Real y with normal noise of standard deviation s = `scale`: cost = ‖y - decoded‖²/2s² + n log(s √2π).
 
-    Raises ValueError for a static scale that is not positive.
+    The scale has the units of y, and n is the number of entries of y. Raises ValueError for a static scale that is not
+    positive and finite.
 
     >>> round(float(gaussian(0.5).cost(jnp.zeros(1), jnp.ones(1))), 4)  # 2 + log(0.5 √2π)
     2.2258
@@ -78,7 +80,7 @@ def gaussian(scale: Scalar) -> Observation:
     return Observation(cost, lambda decoded: decoded, lambda y: None)
 
 
-def check_unit_interval(y: Any) -> None:
+def check_unit_interval(y: Array | np.ndarray) -> None:
     """Raise ValueError for static pictures with a value outside [0, 1].
 
     >>> check_unit_interval(np.array([0.5, 2.0]))
@@ -99,9 +101,17 @@ def init(
     latent: int,
     activation: networks.Activation = jax.nn.silu,
 ) -> Params:
-    """Dense networks: y of shape (observed,) to z of shape (latent,) and back, `hidden` units on the way.
+    """Dense networks between y of shape (observed,) and z of shape (latent,).
 
-    Raises ValueError for a size below 1.
+    Args:
+        key: typed random key.
+        observed: length of y.
+        hidden: units of the hidden layers of the encoder; the decoder has them in reverse order.
+        latent: length of z.
+        activation: nonlinearity of the hidden layers.
+
+    Raises:
+        ValueError: a size below 1.
 
     >>> params = init(jax.random.key(0), 6, (5, 4), 2)
     >>> decode(params, encode(params, jnp.ones(6)).mean).shape
@@ -117,7 +127,7 @@ def init(
 def init_convolutional(
     key: Key[Array, ""], shape: tuple[int, int], latent: int, channels: tuple[int, int] = (16, 32)
 ) -> Params:
-    """Convolutional networks for pictures of a shape (rows, columns), two strides of 2 on either way.
+    """Convolutional networks for pictures of shape (rows, columns), each with two layers of stride 2.
 
     Raises ValueError unless rows and columns are multiples of 4.
 
@@ -133,7 +143,9 @@ def init_convolutional(
 
 
 def encode(params: Params, y: Float[Array | np.ndarray, "*observed"]) -> Gaussian:
-    """q(z|y): what the encoder says of one y.
+    """q(z|y), the law of the code that the encoder predicts for one y.
+
+    Raises ValueError for a y of another shape than the encoder takes.
 
     >>> encode(init(jax.random.key(0), 6, (5,), 2), jnp.ones(6)).log_variance.shape
     (2,)
@@ -143,7 +155,9 @@ def encode(params: Params, y: Float[Array | np.ndarray, "*observed"]) -> Gaussia
 
 
 def decode(params: Params, z: Code) -> Float[Array, "*observed"]:
-    """What the decoder makes of one code: logits for `bernoulli`, the mean for `gaussian`.
+    """The parameters of p(y|z) for one code z: logits for `bernoulli`, means for `gaussian`.
+
+    Raises ValueError for a code of another length than the decoder takes.
 
     >>> decode(init(jax.random.key(0), 6, (5,), 2), jnp.zeros(2)).shape
     (6,)
@@ -154,8 +168,8 @@ def decode(params: Params, z: Code) -> Float[Array, "*observed"]:
 def misfit(params: Params, observation: Observation, y: Float[Array | np.ndarray, "*observed"], z: Code) -> Scalar:
     """-log p(y|z) in nats: the energy without the prior, for spaces whose measure is the prior (`gauss_hermite`).
 
-    Raises ValueError where y does not have the decoded shape, or has static values outside the observation's domain.
-    NaN where such values are traced.
+    It is NaN for traced values of y outside the domain of the observation. Raises ValueError for static ones, for a y
+    of another shape than the decoded one, or a code of another length than the decoder takes.
 
     >>> params = init(jax.random.key(0), 6, (5,), 2)
     >>> bool(misfit(params, bernoulli(), jnp.ones(6), jnp.zeros(2)) > 0)
@@ -168,7 +182,7 @@ def misfit(params: Params, observation: Observation, y: Float[Array | np.ndarray
 
 
 def energy(params: Params, observation: Observation, y: Float[Array | np.ndarray, "*observed"], z: Code) -> Scalar:
-    """-log p(y|z) - log p(z) in nats, with log p(z) = -½ Σ (z² + log 2π). Raises ValueError as `misfit`.
+    """-log p(y|z) - log p(z) in nats, with log p(z) = -½ Σ (z² + log 2π). Arguments and errors as in `misfit`.
 
     >>> params = init(jax.random.key(0), 6, (5,), 2)
     >>> y, z = jnp.ones(6), jnp.zeros(2)
@@ -180,10 +194,10 @@ def energy(params: Params, observation: Observation, y: Float[Array | np.ndarray
 
 @jax.custom_jvp
 def _sum_softplus(logits: Float[Array, "*shape"]) -> Scalar:
-    """Σ log(1 + exp aᵢ), with one logarithm for a hundred terms.
+    """Σ log(1 + exp aᵢ), with one logarithm for 112 terms.
 
-    Each is max(a, 0) + log(1 + exp(-|a|)), whose argument lies in [1, 2]: a hundred of them multiply without overflow.
-    A logarithm for every pixel of every sample is what else the likelihood would spend its time on.
+    Each term is max(a, 0) + log(1 + exp(-|a|)). The argument of the logarithm lies in [1, 2], so that the product of
+    112 of them does not overflow. A logarithm for each pixel of each sample would take most of the time.
     """
     flat = logits.ravel()
     terms = jnp.pad(1 + jnp.exp(-jnp.abs(flat)), (0, -flat.size % 112), constant_values=1)

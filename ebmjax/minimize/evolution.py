@@ -239,7 +239,7 @@ def _solution(params, spins, steps, result):
 
 
 def _check(params, spins):
-    hopfield.check(params)
+    hopfield.check_params(params)
     check_shape("spins", spins, jnp.shape(params.bias))
     check_units("spins", spins, SPINS)
 

@@ -1,8 +1,12 @@
 """The networks inside energies: the only folder that imports Flax.
 
-NNX modules are pytrees: they go through `jax.grad`, `jit`, `vmap` and `scan` as parameters do. `dense`: a multilayer
-perceptron. `convolutional`: encoder, decoder and scalar energy of pictures. `spectral`: spectral normalization of any
-of them. All classes are lifted here: `ebm.networks.MLP`.
+NNX modules are pytrees: they go through `jax.grad`, `jit`, `vmap` and `scan` as parameters do.
+
+    dense           a multilayer perceptron, and the predictor of the horn's radii
+    convolutional   encoder, decoder and scalar energy of pictures
+    spectral        spectral normalization of any network
+
+All classes are lifted here: `ebm.networks.MLP`.
 """
 
 from ebmjax.networks import convolutional, dense, spectral

@@ -13,7 +13,7 @@ from ebmjax.networks.dense import Activation
 
 
 class ConvolutionalEncoder(nnx.Module):
-    """Two strided 5 × 5 convolutions, then a dense layer: a picture (rows, columns) to `size` numbers.
+    """Two 5 × 5 convolutions of stride 2, then a dense layer: from a picture (rows, columns) to `size` numbers.
 
     >>> ConvolutionalEncoder(jax.random.key(0), (8, 12), 6)(jnp.ones((8, 12))).shape
     (6,)
@@ -27,7 +27,7 @@ class ConvolutionalEncoder(nnx.Module):
         channels: tuple[int, int] = (16, 32),
         activation: Activation = jax.nn.silu,
     ):
-        """Raises ValueError unless rows and columns are multiples of 4, which the strides halve twice."""
+        """Raises ValueError unless rows and columns are multiples of 4, since they are halved twice."""
         rows, columns = _quarter(shape)
         rngs = nnx.Rngs(params=key)
         self.shape = tuple(shape)
@@ -37,14 +37,14 @@ class ConvolutionalEncoder(nnx.Module):
         self.activation = activation
 
     def __call__(self, picture: Float[Array, "rows columns"]) -> Float[Array, " size"]:
-        """Linear after the last layer. Raises ValueError for a picture of another shape."""
+        """The outputs; the last layer is linear. Raises ValueError for a picture of another shape."""
         check_shape("picture", picture, self.shape)
         hidden = self.activation(self.first(picture[..., None]))
         return self.last(self.activation(self.second(hidden)).ravel())
 
 
 class ConvolutionalDecoder(nnx.Module):
-    """The way back: a dense layer, then two transposed 5 × 5 convolutions to a picture (rows, columns).
+    """A dense layer, then two transposed 5 × 5 convolutions of stride 2: from a code to a picture (rows, columns).
 
     >>> ConvolutionalDecoder(jax.random.key(0), 6, (8, 12))(jnp.ones(6)).shape
     (8, 12)
@@ -67,7 +67,7 @@ class ConvolutionalDecoder(nnx.Module):
         self.activation = activation
 
     def __call__(self, code: Float[Array, " size"]) -> Float[Array, "rows columns"]:
-        """Linear after the last layer. Raises ValueError for a code of another size."""
+        """The picture; the last layer is linear. Raises ValueError for a code of another size."""
         check_shape("code", code, (self.first.in_features,))
         hidden = self.activation(self.first(code)).reshape(self.small)
         return self.last(self.activation(self.second(hidden)))[..., 0]
@@ -80,9 +80,9 @@ def _quarter(shape: tuple[int, int]) -> tuple[int, int]:
 
 
 class ScalarConvolution(nnx.Module):
-    """3 × 3 convolutions of stride 2, then one dense layer to a number: an energy of one picture (rows, columns).
+    """3 × 3 convolutions of stride 2, then one dense layer: from a picture (rows, columns) to one number, its energy.
 
-    Nothing is pooled: with a smooth activation the gradient in the picture is continuous.
+    There is no pooling, so that with a smooth activation the gradient with respect to the picture is continuous.
 
     >>> ScalarConvolution(jax.random.key(0), (8, 12), (4, 8))(jnp.ones((8, 12))).shape
     ()
@@ -95,7 +95,7 @@ class ScalarConvolution(nnx.Module):
         channels: Sequence[int],
         activation: Activation = jax.nn.silu,
     ):
-        """Raises ValueError for no channels or a size below 1, and for a picture too small to be halved so often."""
+        """Raises ValueError for no channels, a number below 1, or a picture too small to be halved by each layer."""
         channels = tuple(channels)
         if not channels or min(channels) < 1:
             raise ArgumentError(f"channels: got {channels}, wanted at least one positive number of channels")
@@ -111,7 +111,7 @@ class ScalarConvolution(nnx.Module):
         self.last = nnx.Linear(math.prod(left) * channels[-1], 1, rngs=rngs)
 
     def __call__(self, picture: Float[Array, "rows columns"]) -> Float[Array, ""]:
-        """Linear after the last layer."""
+        """The energy, a scalar; the last layer is linear."""
         hidden = picture[..., None]
         for layer in self.layers:
             hidden = self.activation(_halved(layer, hidden))
@@ -119,15 +119,15 @@ class ScalarConvolution(nnx.Module):
 
 
 def _halved(layer: nnx.Conv, picture: Float[Array, "rows columns in"]) -> Float[Array, "half_rows half_columns out"]:
-    """A 3 × 3 convolution of stride 2 as one product of all patches.
+    """A 3 × 3 convolution of stride 2, computed as one matrix product of all patches.
 
-    Within a loop on CPU, such as Langevin's, XLA does not use the kernels that it has for convolutions outside of one:
-    there this takes a fifth of the time.
+    Inside a loop on CPU, such as a Langevin chain, XLA does not use its fast kernels for convolutions; there this takes
+    a fifth of the time of `nnx.Conv`.
     """
     sizes = picture.shape[:2]
     halves = [-(-size // 2) for size in sizes]
     missing = [2 * half + 1 - size for half, size in zip(halves, sizes, strict=True)]
-    # what padding "SAME" does: the odd one at the end
+    # the padding of "SAME": if it is odd, the larger part is at the end
     padded = jnp.pad(picture, [*((width // 2, width - width // 2) for width in missing), (0, 0)])
     shifted = lambda i, j: padded[i : i + 2 * halves[0] - 1 : 2, j : j + 2 * halves[1] - 1 : 2]
     patches = jnp.concatenate([shifted(i, j) for i in range(3) for j in range(3)], axis=-1)

@@ -1,7 +1,6 @@
 """Dense networks: a multilayer perceptron, and the predictor of the horn's radii."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +13,21 @@ from ebmjax.types import Scalar
 
 ONES = nnx.initializers.ones_init()
 
-Activation = Callable[[Any], Any]
-"""A nonlinearity that acts on each unit alone, such as `jax.nn.relu`."""
+Activation = Callable[[Array], Array]
+"""A nonlinearity that acts on each entry of an array, such as `jax.nn.relu`."""
 
 
 def _positive(key, shape, dtype=jnp.float32, out_sharding=None):
-    """Weights in [2, 6)/fan-in, about 4 times a mean: relu(x - t) averages 1/6 over the unit square of x and t."""
+    """Positive weights, uniform in [2, 6) / fan-in, so that a layer computes about 4 times the mean of its inputs.
+
+    The inputs are units relu(x - t) with kinks t spread over [0, 1], whose mean over x and t is only 1/6: the factor of
+    about 4 brings the outputs to the order of one.
+    """
     return jax.random.uniform(key, shape, dtype, 2, 6) / shape[0]
 
 
 def _rising_and_falling(key, shape, dtype=jnp.float32, out_sharding=None):
-    """The same weights, all negative for every other unit: fed with rising ones, it falls where the others rise."""
+    """The same weights, negative for every other unit, whose output therefore decreases in its inputs."""
     signs = 1 - 2 * (jnp.arange(shape[-1]) % 2).astype(dtype)
     return signs[None] * _positive(key, shape, dtype)
 
@@ -34,20 +37,20 @@ def _unit(key, shape, dtype=jnp.float32, out_sharding=None):
 
 
 def _places(key, count, dtype=jnp.float32):
-    """Evenly spread places in [0, 1], each jittered within the middle half of its cell."""
+    """Random points in [0, 1]: one in the middle half of each of `count` equal cells."""
     return (jnp.arange(count, dtype=dtype) + jax.random.uniform(key, (count,), dtype, 0.25, 0.75)) / count
 
 
 def _kinks_inside(key, shape, dtype=jnp.float32, out_sharding=None):
-    """Biases that put the kinks of relu(x + b) at places of [0, 1]."""
+    """Biases b that put the kinks of relu(x + b) at random points of [0, 1], see `_places`."""
     return -_places(key, shape[-1], dtype)
 
 
 class MLP(nnx.Module):
-    """Dense layers with a nonlinearity between them: `sizes` = (in, hidden…, out), default initialization.
+    """Dense layers with a nonlinearity between them: `sizes` = (in, hidden…, out), Flax's default initialization.
 
-    Rectified by default; an energy that is to be differentiated by its unknown wants a smooth `activation`, such as
-    `jax.nn.silu` or `jnp.tanh`.
+    The default activation is relu. An energy that is differentiated with respect to its unknown needs a smooth one,
+    such as `jax.nn.silu` or `jnp.tanh`.
 
     >>> MLP(jax.random.key(0), (2, 8, 1))(jnp.ones(2)).shape
     (1,)
@@ -63,7 +66,7 @@ class MLP(nnx.Module):
         self.activation = activation
 
     def __call__(self, inputs: Float[Array, "... in"]) -> Float[Array, "... out"]:
-        """Linear after the last layer. Raises ValueError for another last axis."""
+        """The outputs; the last layer is linear. Raises ValueError for another length of the last axis."""
         check_shape("inputs", inputs, (*np.shape(inputs)[:-1], self.layers[0].in_features))
         for layer in self.layers[:-1]:
             inputs = self.activation(layer(inputs))
@@ -71,11 +74,11 @@ class MLP(nnx.Module):
 
 
 class RadiiPredictor(nnx.Module):
-    """f: 1 → 8 → 8 → 2 with ReLU after the two hidden layers: the radii of the horn at x.
+    """f: 1 → 8 → 8 → 2 with relu after the two hidden layers: the radii of the horn at x.
 
-    A piecewise linear function is as good as its kinks are well placed, and gradient descent moves them but little. So
-    the kinks of both hidden layers start spread over [0, 1], so that no unit is dead there whatever the key. Half of
-    the second layer's units rise with x and half fall: a horn may widen or narrow.
+    A piecewise linear function fits well only if its kinks are well placed, and gradient descent moves them little. So
+    the kinks of both hidden layers are initialized over the whole of [0, 1], and no unit is dead there for any key.
+    Half of the units of the second layer increase with x and half decrease, because a horn may widen or narrow.
 
     >>> RadiiPredictor(jax.random.key(0))(jnp.array(0.5)).shape
     (2,)
@@ -86,17 +89,17 @@ class RadiiPredictor(nnx.Module):
         self.first = nnx.Linear(1, 8, kernel_init=_unit, bias_init=_kinks_inside, rngs=rngs)
         self.second = nnx.Linear(8, 8, kernel_init=_rising_and_falling, rngs=rngs)
         self.last = nnx.Linear(8, 2, kernel_init=_positive, bias_init=ONES, rngs=rngs)
-        # Unit j is to be zero at the j-th place; its bias is zero so far.
+        # the kink of unit j is to be at the j-th place: subtract its value there, computed with a bias of zero
         hidden = jax.nn.relu(self.first(_places(rngs.params(), 8)[:, None]))
         self.second.bias = nnx.Param(-jnp.diagonal(self.second(hidden)))
 
     def __call__(self, x: Scalar) -> Float[Array, "2"]:
-        """Radii at one x."""
+        """The two radii at one x, a scalar."""
         hidden = jax.nn.relu(_tiny(self.first, jnp.reshape(jnp.asarray(x), (1,))))
         return _tiny(self.last, jax.nn.relu(_tiny(self.second, hidden)))
 
 
 def _tiny(layer: nnx.Linear, inputs: Float[Array, " in"]) -> Float[Array, " out"]:
-    """A layer of a few units as a sum: it fuses with what surrounds it, where a product is a call on CPU."""
+    """A layer of a few units, as a sum that XLA fuses with its surroundings; on CPU a product would be a call."""
     kernel, bias = jnp.asarray(layer.kernel), jnp.asarray(layer.bias)
     return (inputs[:, None] * kernel).sum(axis=0) + bias

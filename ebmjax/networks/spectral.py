@@ -1,34 +1,34 @@
-"""Spectral normalization: a bound on how fast a network can change with its input.
+"""Spectral normalization: a bound on the Lipschitz constant of a network.
 
 Miyato et al. (2018), "Spectral normalization for generative adversarial networks".
 """
-
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import ArgumentError, is_static
+from ebmjax.checks import check_above_zero
+from ebmjax.numerics import matmul
 from ebmjax.types import Scalar
 
 
 def spectrally_normalized(module: PyTree[Array], bound: Scalar = 1.0) -> PyTree[Array]:
     """Every kernel W scaled down to W · bound/σ where its largest singular value σ exceeds `bound`.
 
-    A network of L dense layers and an activation of slopes at most s then changes by at most bound^L s^(L-1) ‖Δy‖; its
-    law at temperature 1/beta cannot have arbitrarily narrow wells. A kernel of a convolution counts as the matrix from
-    all that it sees to its output channels, as in the source.
+    Then a network of L dense layers, with an activation whose slope is at most s, changes by at most
+    bound^L s^(L-1) ‖Δy‖, so that its law cannot have arbitrarily narrow wells. The kernel of a convolution is taken as
+    the matrix from all of its inputs to its output channels, as in the source.
 
-    σ = uᵀWv with u and v from power iterations, which are constants to derivatives; the iterations square the smaller
-    Gram matrix ten times, which is 1,024 of them, from the axis that is nearest to its greatest direction.
+    σ = uᵀWv, where u and v are constants for derivatives. They come from the 1,024th power of the smaller Gram matrix,
+    by ten squarings: its column with the largest diagonal entry is nearly the singular vector.
 
     Args:
-        module: a network, or any pytree of arrays; leaves of two axes or more, the last of them outputs, are kernels.
-        bound: above 0.
+        module: a network, or any pytree of arrays. Leaves with two axes or more are kernels, and their last axis is the
+            outputs; other leaves do not change.
+        bound: the largest singular value that is allowed, above 0, static or traced.
 
     Returns:
-        the same pytree, so that `energy(spectrally_normalized(params), y)` is an energy of the same params.
+        The same pytree, so that `energy(spectrally_normalized(params), y)` is an energy with the same params.
 
     Raises:
         ValueError: a static bound that is not above 0.
@@ -38,8 +38,7 @@ def spectrally_normalized(module: PyTree[Array], bound: Scalar = 1.0) -> PyTree[
     >>> spectrally_normalized({"kernel": jnp.diag(jnp.array([4.0, 2.0])), "bias": jnp.array([3.0])})["kernel"].tolist()
     [[1.0, 0.0], [0.0, 0.5]]
     """
-    if is_static(bound) and not float(bound) > 0:
-        raise ArgumentError(f"bound: got {float(bound)}, wanted a number above 0")
+    check_above_zero("bound", bound)
 
     def normalized(leaf: Float[Array, "..."]) -> Float[Array, "..."]:
         if leaf.ndim < 2:
@@ -52,20 +51,19 @@ def spectrally_normalized(module: PyTree[Array], bound: Scalar = 1.0) -> PyTree[
 
 
 def _largest_singular_value(matrix: Float[Array, "rows columns"]) -> Float[Array, ""]:
-    """uᵀWv, whose slope in W is u vᵀ."""
-    held = jax.lax.stop_gradient(matrix)
-    tall = held if held.shape[0] >= held.shape[1] else held.T
-    exact = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    """uᵀWv, whose derivative with respect to W is u vᵀ."""
+    constant = jax.lax.stop_gradient(matrix)
+    tall = constant if constant.shape[0] >= constant.shape[1] else constant.T
     scaled = lambda gram: gram / jnp.maximum(jnp.trace(gram), jnp.finfo(gram.dtype).tiny)
-    gram = scaled(exact(tall.T, tall))
+    gram = scaled(matmul(tall.T, tall))
     for _ in range(10):
-        gram = scaled(exact(gram, gram))
-    # the column of the largest diagonal entry is never orthogonal to the direction that is sought
+        gram = scaled(matmul(gram, gram))
+    # the column with the largest diagonal entry is never orthogonal to the singular vector
     right = _unit_vector(gram[:, jnp.argmax(jnp.diagonal(gram))])
-    left = _unit_vector(exact(tall, right))
-    if tall is not held:
+    left = _unit_vector(matmul(tall, right))
+    if tall is not constant:
         left, right = right, left
-    return exact(left, exact(matrix, right))
+    return matmul(left, matmul(matrix, right))
 
 
 def _unit_vector(vector: Float[Array, " n"]) -> Float[Array, " n"]:

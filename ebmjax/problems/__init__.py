@@ -1,7 +1,9 @@
 """Problems with known answers, which tests, experiments and benchmarks share.
 
-`horn`: the data of the lectures, with their true manifolds and noise floor. `ising`: exact energies, magnetizations and
-partition functions of the square lattice. All functions are lifted here: `ebm.problems.ellipse_data`.
+    horn    the data of the lectures, with their true manifolds and noise floor
+    ising   the exact energy, magnetization and partition function of the square lattice
+
+All functions are lifted here: `ebm.problems.ellipse_data`.
 """
 
 from ebmjax.problems import horn, ising

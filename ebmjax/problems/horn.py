@@ -11,20 +11,25 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import check_count
 
-ALPHA, BETA = 1.5, 2.0  # semi-axes of the horn at x = 0 are (BETA, ALPHA): constants of the data, no temperatures
-NOISE = 1 / 20  # standard deviation of either component of y
-NOISE_FLOOR = NOISE**2  # mean F_inf of the true manifold: the noise along the one normal direction
+ALPHA, BETA = 1.5, 2.0
+"""The semi-axes of the horn at x = 0 are (BETA, ALPHA); BETA is a length here, not an inverse temperature."""
+
+NOISE = 1 / 20
+"""The standard deviation of the noise on each component of y."""
+
+NOISE_FLOOR = NOISE**2
+"""The mean of F_inf for the true manifold: the variance of the noise along the normal of the ellipse."""
 
 
 class HornData(NamedTuple):
-    """Pairs (x, y), leading axis the samples."""
+    """Pairs (x, y), with the samples along the leading axis."""
 
     x: Float[Array, " samples"]
     y: Float[Array, "samples 2"]
 
 
 def horn_radii(x: Float[Array, "*batch"]) -> Float[Array, "*batch 2"]:
-    """True semi-axes ρ(x) = [αx + β(1-x), βx + α(1-x)] · exp(2x), α = 1.5, β = 2.
+    """The true semi-axes ρ(x) = [αx + β(1-x), βx + α(1-x)] · exp(2x), α = 1.5, β = 2, in the units of y.
 
     Canziani & LeCun (2020), NYU Deep Learning, week 15.
 
@@ -36,28 +41,28 @@ def horn_radii(x: Float[Array, "*batch"]) -> Float[Array, "*batch 2"]:
 
 
 def horn_data(key: Key[Array, ""], samples: int = 400) -> HornData:
-    """x ~ U(0, 1), y = ρ(x) · [cos θ, sin θ] + ε with θ ~ U(0, 2π) and ε ~ N(0, 1/20²).
+    """Samples of the horn: x ~ U(0, 1), y = ρ(x) · [cos θ, sin θ] + ε with θ ~ U(0, 2π) and ε ~ N(0, 1/20²).
 
-    Raises ValueError for fewer than one sample.
+    Canziani & LeCun (2020), NYU Deep Learning, week 15. Raises ValueError for fewer than one sample.
 
     >>> horn_data(jax.random.key(0), 5).y.shape
     (5, 2)
     """
+    check_count("samples", samples)
     x_key, y_key = jax.random.split(key)
-    _check_samples(samples)
     x = jax.random.uniform(x_key, (samples,))
     return HornData(x, _noisy_ellipses(y_key, horn_radii(x)))
 
 
 def ellipse_data(key: Key[Array, ""], samples: int = 24) -> Float[Array, "samples 2"]:
-    """The slice x = 0 of the horn: (2 cos θ + ε₁, 1.5 sin θ + ε₂).
+    """Samples of the ellipse, the slice x = 0 of the horn: y = (2 cos θ + ε₁, 1.5 sin θ + ε₂).
 
-    Raises ValueError for fewer than one sample.
+    Canziani & LeCun (2020), NYU Deep Learning, week 15. Raises ValueError for fewer than one sample.
 
     >>> ellipse_data(jax.random.key(0)).shape
     (24, 2)
     """
-    _check_samples(samples)
+    check_count("samples", samples)
     return _noisy_ellipses(key, jnp.broadcast_to(horn_radii(jnp.array(0.0)), (samples, 2)))
 
 
@@ -66,7 +71,3 @@ def _noisy_ellipses(key, radii):
     angle = jax.random.uniform(angle_key, radii.shape[:1], maxval=2 * jnp.pi)
     circle = jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
     return radii * circle + NOISE * jax.random.normal(noise_key, radii.shape)
-
-
-def _check_samples(samples):
-    check_count("samples", samples)

@@ -145,7 +145,7 @@ def _connected(config: Config, report: Report, key: Key[Array, ""]) -> Glass:
 def _lattice(config: Config, key: Key[Array, ""]) -> Glass:
     params = jax.jit(jax.vmap(lambda key: planted(key, config.side)))(jax.random.split(key, config.instances))
     shape = (config.side, config.side)
-    kernel = lambda params, beta: chromatic(partial(ising.energy, params), beta, ising.checkerboard(shape))
+    kernel = lambda params, beta: chromatic(partial(ising.energy, params), beta, ising.checkerboard_colors(shape))
     ground = jnp.full(config.instances, planted_energy(config.side))
     return Glass(f"planted lattice, {config.side} × {config.side}", params, ground, shape, ising.energy, kernel, None)
 

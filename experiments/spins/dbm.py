@@ -172,7 +172,7 @@ def _train(
         params = found[1] if found else report.compiled(grow, pretrain_key, data)
         if not found:
             checkpoint.save(folder, 0, params)
-    dbm.check(params)
+    dbm.check_params(params)
     exact = hidden[0] <= MOST_SUMMED
     with report.stage(f"learning the {name} machine as a whole"):
         watched = train_watched(

@@ -133,7 +133,7 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
 
 @jax.jit
 def _free_energies(params: rbm.Params, pictures: Array) -> Float[Array, "n classes"]:
-    return map_chunks(lambda image: labels_rbm.label_free_energies(params, image, CLASSES, 1.0), pictures, 500)
+    return map_chunks(lambda image: labels_rbm.label_free_energies(params, image, 1.0, CLASSES), pictures, 500)
 
 
 def _measure(params: rbm.Params, train: Set, test: Set) -> Measures:

@@ -56,7 +56,7 @@ def train_machine(
     Raises:
         ValueError: params and data that do not fit together, or a batch larger than the data.
     """
-    rbm.check(params, data)
+    rbm.check_visible(params, data)
     epochs, updates = divided(len(data), schedule.batch_size, schedule.updates, schedule.measured)
     return train_watched(
         key,

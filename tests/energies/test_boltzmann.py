@@ -1,4 +1,4 @@
-"""Boltzmann machines: partitions of their units, and the machine that is left when some of them are held."""
+"""Boltzmann machines: partitions of their units, and the machine of the free units when the others are clamped."""
 
 from functools import partial
 
@@ -21,13 +21,13 @@ def machine(key=0):
 
 def test_init_is_symmetric_without_a_diagonal():
     params = machine()
-    hopfield.check(params)
+    hopfield.check_params(params)
     assert float(jnp.abs(params.weights).max()) > 0
 
 
 def test_units_in_any_partition_join_into_one_state():
     units = Units(np.array([4, 0]), np.array([2]), np.array([1, 3]))
-    boltzmann.check_units(units, boltzmann.Params(jnp.zeros((5, 5)), jnp.zeros(5)))
+    boltzmann.check_partition(boltzmann.Params(jnp.zeros((5, 5)), jnp.zeros(5)), units)
     state = boltzmann.join(units, jnp.array([40.0, 0.0]), jnp.array([20.0]), jnp.array([10.0, 30.0]))
     assert state.tolist() == [0, 10, 20, 30, 40]
     parts = boltzmann.partition(3, 2, 1)
@@ -35,19 +35,19 @@ def test_units_in_any_partition_join_into_one_state():
 
 
 @pytest.mark.parametrize("beta", [0.3, 1.7])
-def test_a_held_machine_has_the_conditional_law(beta, x64):
-    """Of the clamped energy, of the conditioned machine, and of Bayes' rule on the whole cube."""
+def test_a_clamped_machine_has_the_conditional_law(beta, x64):
+    """The clamped energy, the clamped machine, and Bayes' rule on the whole cube agree."""
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), machine())
     values = jnp.array([1.0, 0.0, 0.0, -1.0, 0.0, 0.0])
     free = spin_cube(4)
     clamped = clamp.clamp(partial(boltzmann.energy, params), KNOWN, values)
-    conditioned = partial(boltzmann.energy, boltzmann.conditioned(params, KNOWN, values))
+    machine_of_free = partial(boltzmann.energy, boltzmann.clamp_units(params, KNOWN, values))
     cube = spin_cube(6)
     law = np.asarray(posterior(partial(boltzmann.energy, params), cube, beta))
     agrees = (np.asarray(cube.points)[:, KNOWN] == np.array([1.0, -1.0])).all(axis=1)
     exact = law[agrees] / law[agrees].sum()
     np.testing.assert_allclose(posterior(clamped, free, beta), exact, rtol=1e-9)
-    np.testing.assert_allclose(posterior(conditioned, free, beta), exact, rtol=1e-9)
+    np.testing.assert_allclose(posterior(machine_of_free, free, beta), exact, rtol=1e-9)
 
 
 def test_labels_as_spins():
@@ -61,8 +61,8 @@ def test_labels_as_spins():
     [
         (lambda: boltzmann.partition(-1, 3), "visible: got -1"),
         (lambda: boltzmann.partition(0), "visible: got 0 units"),
-        (lambda: boltzmann.check_units(boltzmann.partition(3), machine()), "units: got the spins"),
-        (lambda: boltzmann.conditioned(machine(), np.ones(6, bool), jnp.ones(6)), "known: got every unit"),
+        (lambda: boltzmann.check_partition(machine(), boltzmann.partition(3)), "units: got the spins"),
+        (lambda: boltzmann.clamp_units(machine(), np.ones(6, bool), jnp.ones(6)), "known: got every unit"),
         (lambda: clamp.clamp(jnp.sum, np.ones(3, bool), jnp.ones(3)), "known: got every unit"),
     ],
 )

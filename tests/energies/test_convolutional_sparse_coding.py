@@ -100,7 +100,7 @@ def test_the_encoder_turns_what_the_decoder_adds(reconstruction):
 def test_a_predicted_code_is_the_proximal_point(x64):
     """The operator against a fine grid; the conjugate against the grid's maximum, which it may not fall short of."""
     guess, weight, step = jnp.array([[[0.7]]]), 0.8, 0.6
-    near = convolutional_encoder.predicted(l1(0.3), guess, weight)
+    near = convolutional_encoder.near_prediction(l1(0.3), guess, weight)
     grid = np.linspace(-4, 4, 800_001)
     values = 0.3 * np.abs(grid) + weight * (grid - 0.7) ** 2 / 2
     for z in (-2.0, 0.1, 1.5):
@@ -140,24 +140,24 @@ GREY, COLOUR = coding.Params(jnp.ones((2, 3, 3))), coding.Params(jnp.ones((2, 3,
         (lambda: coding.from_data(jax.random.key(0), jnp.ones((1, 4, 4)), 0, (3, 3)), "filters: got 0"),
         (lambda: coding.from_data(jax.random.key(0), jnp.ones((1, 4, 4)), 1, (5, 3)), r"size: got \(5, 3\)"),
         (
-            lambda: coding.check(coding.Params(jnp.ones((2, 3, 3)).at[1].set(0))),
+            lambda: coding.check_params(coding.Params(jnp.ones((2, 3, 3)).at[1].set(0))),
             r"kernels: got a kernel of zeros \(1\)",
         ),
         (
-            lambda: coding.check(coding.Params(jnp.ones((2, 3, 3)).at[0, 1, 1].set(jnp.nan))),
+            lambda: coding.check_params(coding.Params(jnp.ones((2, 3, 3)).at[0, 1, 1].set(jnp.nan))),
             "kernels: got a kernel with",
         ),
-        (lambda: coding.check(GREY, jnp.ones((2, 8))), r"y: got shape \(2, 8\), wanted at least 3 by 3"),
-        (lambda: coding.check(GREY, jnp.ones((8, 8, 3))), r"y: got shape .* as the kernels are grey"),
-        (lambda: coding.check(COLOUR, jnp.ones((8, 8))), r"y: got shape .* wanted \(rows, columns, 3\)"),
-        (lambda: coding.check(COLOUR, jnp.ones((8, 8, 4))), r"y: got shape .* wanted \(rows, columns, 3\)"),
-        (lambda: coding.check(GREY, jnp.full((8, 8), jnp.inf)), "y: got a number that is not finite"),
+        (lambda: coding.check_picture(GREY, jnp.ones((2, 8))), r"y: got shape \(2, 8\), wanted at least 3 by 3"),
+        (lambda: coding.check_picture(GREY, jnp.ones((8, 8, 3))), r"y: got shape .* as the kernels are grey"),
+        (lambda: coding.check_picture(COLOUR, jnp.ones((8, 8))), r"y: got shape .* wanted \(rows, columns, 3\)"),
+        (lambda: coding.check_picture(COLOUR, jnp.ones((8, 8, 4))), r"y: got shape .* wanted \(rows, columns, 3\)"),
+        (lambda: coding.check_picture(GREY, jnp.full((8, 8), jnp.inf)), "y: got a number that is not finite"),
         (lambda: coding.periodic(GREY, jnp.ones((3, 8, 8))), r"z: got shape \(3, 8, 8\)"),
         (lambda: coding.valid(GREY, jnp.ones((2, 2, 8))), r"maps: got shape \(2, 8\)"),
         (lambda: coding.lipschitz(GREY, (2, 8)), r"maps: got shape \(2, 8\)"),
         (lambda: coding.misfit(GREY, jnp.ones((8, 8)), jnp.ones((2, 9, 8))), r"y: got shape \(8, 8\), wanted \(9, 8\)"),
-        (lambda: convolutional_encoder.predicted(l1(1.0), jnp.ones((1, 1, 1)), 0.0), "weight: got 0.0"),
-        (lambda: convolutional_encoder.predicted(l1(1.0), jnp.ones((1, 1, 1)), -1.0), "weight: got -1.0"),
+        (lambda: convolutional_encoder.near_prediction(l1(1.0), jnp.ones((1, 1, 1)), 0.0), "weight: got 0.0"),
+        (lambda: convolutional_encoder.near_prediction(l1(1.0), jnp.ones((1, 1, 1)), -1.0), "weight: got -1.0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ebmjax.energies import deep_boltzmann, restricted_boltzmann
-from ebmjax.energies.deep_boltzmann import Params, check, energy, fields, init, odd_even, odd_even_hidden
+from ebmjax.energies.deep_boltzmann import Params, check_params, energy, fields, init, odd_even, odd_even_hidden
 
 SIZES = (3, 4, 2, 3)
 
@@ -28,7 +28,7 @@ def random_units(seed, sizes=SIZES):
 
 def test_energy_is_the_double_sum(x64):
     params = random_params(0)
-    check(params)
+    check_params(params)
     for seed in range(10):
         layers = random_units(seed)
         expected = -sum(b[i] * s[i] for b, s in zip(params.biases, layers, strict=True) for i in range(len(s)))
@@ -77,7 +77,7 @@ def test_blocks_name_every_layer_once():
 def test_init_has_the_mean_of_the_data_and_its_own_weights():
     mean = jnp.array([0.0, 0.25, 1.0])
     params = init(jax.random.key(0), mean, (400, 300), scale=0.1)
-    check(params)
+    check_params(params)
     np.testing.assert_allclose(jax.nn.sigmoid(params.biases[0]), [0.01, 0.25, 0.99], rtol=1e-5)
     assert not params.biases[1].any()
     # the standard error of a standard deviation of 120,000 draws is 0.0002
@@ -98,7 +98,7 @@ def test_bad_parameters_are_refused_by_name():
         (good._replace(weights=(good.weights[0].T, *good.weights[1:])), r"weights\[0\]: got shape \(4, 3\)"),
     ]:
         with pytest.raises(ValueError, match=message):
-            check(bad)
+            check_params(bad)
     for function in (energy, fields):
         with pytest.raises(ValueError, match="layers: got 3, wanted 4"):
             function(good, random_units(0)[:3])

@@ -24,7 +24,7 @@ def test_energy_is_the_double_sum(x64):
     weights = np.triu(weights, 1) + np.triu(weights, 1).T
     bias = np.arange(4) - 1.5
     params = Params(jnp.asarray(weights), jnp.asarray(bias))
-    hopfield.check(params)
+    hopfield.check_params(params)
     for s in spin_cube(4).points:
         pairs = sum(weights[i, j] * s[i] * s[j] for i, j in itertools.combinations(range(4), 2))
         np.testing.assert_allclose(energy(params, s), -pairs - bias @ s, atol=1e-12)
@@ -80,7 +80,7 @@ def test_storkey_is_its_definition(x64):
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_rules_make_hopfield_networks(rule):
     params = jax.jit(rule)(random_patterns(7, 9, 40))
-    hopfield.check(params)
+    hopfield.check_params(params)
     np.testing.assert_array_equal(params.weights, params.weights.T)
     assert not params.bias.any()
 
@@ -118,4 +118,4 @@ def test_rules_refuse_what_is_no_pattern(rule):
 )
 def test_check_names_what_is_wrong(params, message):
     with pytest.raises(ValueError, match=message):
-        hopfield.check(params)
+        hopfield.check_params(params)

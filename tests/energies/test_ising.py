@@ -28,8 +28,8 @@ def test_energy_of_a_ring_by_hand():
 @pytest.mark.parametrize("shape", [(2,), (5,), (2, 2), (4, 3), (2, 4)])
 def test_the_dense_network_has_the_same_energies_and_fields(shape):
     params = random_params(shape)
-    network = ising.dense(params, shape)
-    hopfield.check(network)
+    network = ising.to_boltzmann(params, shape)
+    hopfield.check_params(network)
     for seed in range(4):
         spins = jax.random.rademacher(jax.random.key(seed), shape, jnp.float32)
         np.testing.assert_allclose(
@@ -44,7 +44,7 @@ def test_the_dense_network_has_the_same_energies_and_fields(shape):
 
 @pytest.mark.parametrize("shape", [(2,), (6,), (4, 6), (2, 2)])
 def test_no_neighbours_share_a_colour(shape):
-    colors = ising.checkerboard(shape)
+    colors = ising.checkerboard_colors(shape)
     for axis in range(len(shape)):
         assert (colors != np.roll(colors, 1, axis)).all()
 
@@ -101,7 +101,7 @@ def test_onsager_is_the_derivative_of_the_free_energy_and_refuses_what_it_does_n
         (lambda: ising.energy(random_params((4, 4)), jnp.ones(4)), "coupling: got shape"),
         (lambda: ising.energy(ising.Params(jnp.array(1.0), jnp.ones(3)), jnp.ones((4, 4))), "field: got shape"),
         (lambda: ising.energy(ising.Params(jnp.array(1.0), jnp.array(0.0)), jnp.ones((2, 2, 2))), "one or two dim"),
-        (lambda: ising.checkerboard((4, 5)), "lattice: got shape"),
+        (lambda: ising.checkerboard_colors((4, 5)), "lattice: got shape"),
         (lambda: problems.transfer_matrix(4, 11, 1.0), "columns: got 11"),
         (lambda: problems.transfer_matrix(2, 4, 1.0), "rows: got 2"),
     ],

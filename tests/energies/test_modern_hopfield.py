@@ -1,7 +1,5 @@
 """The modern Hopfield network is the library's free energy over its patterns."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +22,12 @@ def patterns_and_state(seed, count=6, units=10):
 def test_it_is_the_free_energy_over_the_patterns(beta, x64):
     patterns, state = patterns_and_state(0)
     space = weighted(patterns, jnp.zeros(len(patterns)))
-    whole = ebmjax.free_energy(partial(energy, state), space, beta)
+    whole = ebmjax.free_energy(lambda pattern: energy(pattern, state), space, beta)
     np.testing.assert_allclose(free_energy(patterns, state, beta), whole, rtol=1e-12)
     np.testing.assert_allclose(
-        retrieve(patterns, state, beta), ebmjax.posterior(partial(energy, state), space, beta) @ patterns, rtol=1e-12
+        retrieve(patterns, state, beta),
+        ebmjax.posterior(lambda pattern: energy(pattern, state), space, beta) @ patterns,
+        rtol=1e-12,
     )
 
 
@@ -85,5 +85,5 @@ def test_faults_are_named():
         free_energy(patterns, state, -1.0)
     with pytest.raises(ValueError, match=r"patterns: got shape \(10,\), wanted \(patterns, units\)"):
         modern_hopfield.retrieve.__wrapped__(state, state, 1.0)
-    with pytest.raises(ValueError, match=r"pattern: got shape \(10,\), wanted \(9,\)"):
+    with pytest.raises(ValueError, match=r"state: got shape \(10,\), wanted \(9,\)"):
         modern_hopfield.energy.__wrapped__(state[1:], state)

@@ -94,11 +94,11 @@ def test_initial_biases_give_the_units_their_means():
 
 def test_grey_values_are_no_binary_data():
     params = machine(0)
-    rbm.check(params, np.ones((3, 5)))
+    rbm.check_visible(params, np.ones((3, 5)))
     with pytest.raises(ValueError, match=r"visible: got a unit of 0.25, wanted 0 or 1"):
-        rbm.check(params, np.full((3, 5), 0.25))
+        rbm.check_visible(params, np.full((3, 5), 0.25))
     with pytest.raises(ValueError, match=r"visible: got shape \(3, 4\), wanted a last axis of 5 visible units"):
-        rbm.check(params, np.ones((3, 4)))
+        rbm.check_visible(params, np.ones((3, 4)))
 
 
 @pytest.mark.parametrize("beta", BETAS)
@@ -170,14 +170,14 @@ def test_label_free_energies_and_law_by_enumeration(beta, x64):
     def checked(params, image):
         energy = lambda label, hidden: labels_rbm.energy(params, image, label, hidden, CLASSES)
         labels = jnp.arange(CLASSES)
-        free = labels_rbm.label_free_energies(params, image, CLASSES, beta)
+        free = labels_rbm.label_free_energies(params, image, beta, CLASSES)
         truth = jnp.stack([marginal(partial(energy, label), 6, beta) for label in labels])
         plain = [
             rbm.free_energy(params, labels_rbm.with_label(image, label, CLASSES), beta) for label in range(CLASSES)
         ]
         joint = jax.vmap(lambda label: jax.vmap(partial(energy, label))(cube.points))(labels)
         law = ebmjax.softargmin(jnp.ravel(joint), beta).reshape(CLASSES, 64).sum(axis=1)
-        ours = labels_rbm.label_law(params, image, CLASSES, beta)
+        ours = labels_rbm.label_law(params, image, beta, CLASSES)
         return (free, free, ours), (truth, jnp.stack(plain), law)
 
     params = stacked(partial(machine, visible=4 + CLASSES), range(20))
@@ -203,13 +203,13 @@ def test_faults_are_named():
     with pytest.raises(ValueError, match=r"beta: got -1.0"):
         gaussian.free_energy(gaussian_machine(0), jnp.zeros(5), -1.0)
     with pytest.raises(ValueError, match="beta: got nan"):
-        labels_rbm.label_law(params, image, CLASSES, jnp.nan)
+        labels_rbm.label_law(params, image, jnp.nan, CLASSES)
     with pytest.raises(ValueError, match="label: got 3, wanted 0 to 2"):
         labels_rbm.with_label(image, 3, CLASSES)
     with pytest.raises(ValueError, match="label: got -1, wanted 0 to 2"):
         labels_rbm.with_label(image, -1, CLASSES)
     for classes in (0, 1, 7):
         with pytest.raises(ValueError, match=f"classes: got {classes}, wanted 2 to 6"):
-            labels_rbm.label_free_energies(params, image, classes, 1.0)
+            labels_rbm.label_free_energies(params, image, 1.0, classes)
     with pytest.raises(ValueError, match="image: got 4 pixels, wanted 5"):
-        labels_rbm.label_free_energies(params, image, 2, 1.0)
+        labels_rbm.label_free_energies(params, image, 1.0, 2)

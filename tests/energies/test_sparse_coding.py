@@ -77,7 +77,8 @@ def test_dictionaries_have_unit_columns():
     ):
         assert params.dictionary.shape == (8, 12)
         np.testing.assert_allclose(jnp.linalg.norm(params.dictionary, axis=0), 1, rtol=1e-6)
-        sparse_coding.check(params, data)
+        sparse_coding.check_params(params)
+        sparse_coding.check_data(params, data)
     # different samples, each its own direction
     drawn = sparse_coding.from_data(jax.random.key(1), data, 30).dictionary
     overlap = jnp.abs(drawn.T @ (data / jnp.linalg.norm(data, axis=1, keepdims=True)).T)
@@ -86,20 +87,23 @@ def test_dictionaries_have_unit_columns():
 
 
 def test_check_leaves_traced_values_alone():
-    assert jax.jit(lambda w: sparse_coding.check(Params(w)) or w.sum())(jnp.zeros((2, 2))) == 0
+    assert jax.jit(lambda w: sparse_coding.check_params(Params(w)) or w.sum())(jnp.zeros((2, 2))) == 0
 
 
 def test_bad_arguments_are_named():
     good = Params(jnp.eye(3))
     data = jnp.ones((5, 3))
     for run, message in (
-        (lambda: sparse_coding.check(Params(jnp.array([[1.0, 0.0], [1.0, 0.0]]))), r"dictionary: .* zeros \(1\)"),
-        (lambda: sparse_coding.check(Params(jnp.array([[jnp.nan, 1.0]]))), r"dictionary: .* nan \(0\)"),
-        (lambda: sparse_coding.check(Params(jnp.array([[1.0, jnp.inf]]))), r"dictionary: .* inf \(1\)"),
-        (lambda: sparse_coding.check(Params(jnp.zeros((3, 0)))), r"dictionary: got shape \(3, 0\)"),
-        (lambda: sparse_coding.check(good, data[:2]), "data: got 2 samples, wanted at least 3"),
-        (lambda: sparse_coding.check(good, data[:, :2]), r"data: got shape \(5, 2\)"),
-        (lambda: sparse_coding.check(good, data.at[0, 0].set(jnp.nan)), "data: got a number that is not finite"),
+        (
+            lambda: sparse_coding.check_params(Params(jnp.array([[1.0, 0.0], [1.0, 0.0]]))),
+            r"dictionary: .* zeros \(1\)",
+        ),
+        (lambda: sparse_coding.check_params(Params(jnp.array([[jnp.nan, 1.0]]))), r"dictionary: .* nan \(0\)"),
+        (lambda: sparse_coding.check_params(Params(jnp.array([[1.0, jnp.inf]]))), r"dictionary: .* inf \(1\)"),
+        (lambda: sparse_coding.check_params(Params(jnp.zeros((3, 0)))), r"dictionary: got shape \(3, 0\)"),
+        (lambda: sparse_coding.check_data(good, data[:2]), "data: got 2 samples, wanted at least 3"),
+        (lambda: sparse_coding.check_data(good, data[:, :2]), r"data: got shape \(5, 2\)"),
+        (lambda: sparse_coding.check_data(good, data.at[0, 0].set(jnp.nan)), "data: got a number that is not finite"),
         (lambda: sparse_coding.from_data(jax.random.key(0), data, 6), "data: got 5 samples, wanted at least 6"),
         (lambda: sparse_coding.from_data(jax.random.key(0), data, 0), "atoms: got 0"),
         (lambda: sparse_coding.init(jax.random.key(0), 3, 0), "atoms: got 0"),

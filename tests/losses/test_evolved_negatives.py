@@ -60,7 +60,7 @@ def test_training_stores_what_hebb_cannot_and_keeps_the_form(patterns, optimizer
     np.testing.assert_array_equal(negatives(trained.params, patterns), patterns)
     np.testing.assert_array_equal(trained.params.weights, trained.params.weights.T)
     assert not jnp.diagonal(trained.params.weights).any()
-    hopfield.check(trained.params)
+    hopfield.check_params(trained.params)
     assert trained.metrics.learner.loss[-1].max() == 0
     assert (trained.metrics.learner.loss >= -1e-5).all()
 

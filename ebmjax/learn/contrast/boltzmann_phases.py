@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import check_beta, check_count, check_shape
 from ebmjax.energies import hopfield
-from ebmjax.energies.boltzmann import Units, check_units, energy, join
+from ebmjax.energies.boltzmann import Units, check_partition, energy, join
 from ebmjax.learn.contrast import phases
 from ebmjax.learn.contrast.phases import Phase, persistent
 from ebmjax.marginalize.free_energy import free_energy
@@ -77,7 +77,7 @@ def observed_free_energy(units: Units, beta: Beta) -> ModelEnergy:
     check_beta(beta)
 
     def free(params: hopfield.Params, seen: Float[Array, " seen"]) -> Any:
-        check_units(units, params)
+        check_partition(params, units)
         if len(units.hidden) == 0:
             return energy(params, whole_state(units, seen, jnp.zeros(0, seen.dtype)))
         return free_energy(
@@ -185,7 +185,7 @@ def _from_seen(units: Units, beta: Beta, sweeps: int, sites: np.ndarray) -> Phas
 
 def _kernel(units, beta, sites):
     def make(params: hopfield.Params) -> Kernel:
-        check_units(units, params)
+        check_partition(params, units)
         return sweep(params, beta, sites)
 
     return make

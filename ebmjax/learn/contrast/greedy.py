@@ -212,5 +212,5 @@ def compose(machines: Sequence[rbm.Params]) -> deep_boltzmann.Params:
         (below.hidden_bias + above.visible_bias) / 2 for below, above in zip(machines, machines[1:], strict=False)
     ]
     params = deep_boltzmann.Params(tuple(halved), (machines[0].visible_bias, *between, machines[last].hidden_bias))
-    deep_boltzmann.check(params)
+    deep_boltzmann.check_params(params)
     return params

@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.checks import check_count, check_positive
-from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, predicted
+from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, near_prediction
 from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
@@ -153,7 +153,7 @@ def predictive(
 
     def code(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
-        return find(coder.decoder, predicted(regularizer, guess, weight), y, guess)
+        return find(coder.decoder, near_prediction(regularizer, guess, weight), y, guess)
 
     def loss(coder, y, z):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)

@@ -70,7 +70,7 @@ def admm(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([1.5, 0.0], 0)
     """
-    sparse_coding.check(params)
+    sparse_coding.check_params(params)
     check_not_negative("tolerance", tolerance)
     check_positive("penalty", penalty)
     dictionary = params.dictionary

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from ebmjax.checks import check_above_zero, check_not_negative, check_shape
-from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, check, energy, spectra, synthesis, zeros
+from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, energy, spectra, synthesis, zeros
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate, iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
@@ -92,7 +92,8 @@ def convolutional_admm(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([[[1.5, 0.0]]], 0)
     """
-    check(params, y)
+    check_params(params)
+    check_picture(params, y)
     check_not_negative("tolerance", tolerance)
     blank = zeros(params, y)
     if penalty is not None:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_shape
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.energies.sparse_coding import Params, check
+from ebmjax.energies.sparse_coding import Params, check_params
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import matmul
@@ -206,7 +206,7 @@ def _problem(dictionary, y):
 
 
 def _check(params, regularizer, max_steps, tolerance):
-    check(params)
+    check_params(params)
     check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
     one = jax.ShapeDtypeStruct((), params.dictionary.dtype)

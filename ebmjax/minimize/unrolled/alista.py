@@ -45,7 +45,7 @@ def analytic_weights(params: sparse_coding.Params) -> Float[Array, "observed ato
     >>> analytic_weights(sparse_coding.Params(2 * jnp.eye(2))).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    sparse_coding.check(params)
+    sparse_coding.check_params(params)
     dual = jnp.linalg.pinv(params.dictionary).T
     return dual / jnp.sum(dual * params.dictionary, axis=0, keepdims=True)
 
@@ -61,7 +61,7 @@ def symmetric_weights(params: sparse_coding.Params) -> Float[Array, "observed at
     >>> symmetric_weights(sparse_coding.Params(2 * jnp.eye(2))).tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    sparse_coding.check(params)
+    sparse_coding.check_params(params)
     inverse = jnp.linalg.pinv(params.dictionary)
     projection = matmul(inverse, params.dictionary)
     scales = jnp.linalg.lstsq(projection**2, jnp.ones(len(projection), projection.dtype))[0]

@@ -154,7 +154,7 @@ def coupled(
 
 
 def _bound(params, weight, lipschitz):
-    sparse_coding.check(params)
+    sparse_coding.check_params(params)
     check_not_negative("weight", weight)
     if lipschitz is None:
         return sparse_coding.lipschitz(params)

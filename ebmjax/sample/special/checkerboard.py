@@ -47,7 +47,7 @@ def checkerboard(
     True
     """
     check_beta(beta)
-    ising.check(params, shape)
+    ising.check_lattice(params, shape)
     coupling = jnp.broadcast_to(params.coupling, (2, *shape))
     field = ising.split(jnp.broadcast_to(params.field, shape))
     down, right = ising.split(coupling[0]), ising.split(coupling[1])

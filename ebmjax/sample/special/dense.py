@@ -50,7 +50,7 @@ def dense(params: hopfield.Params, beta: Beta, alphabet: Alphabet = SPINS, block
     [[-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]
     """
     check_beta(beta)
-    hopfield.check(params)
+    hopfield.check_params(params)
     check_count("block", block)
     units = params.bias.shape[0]
     block = min(block, units)

@@ -46,7 +46,7 @@ def sweep(params: hopfield.Params, beta: Beta, sites: Int[np.ndarray, " visits"]
     [-1.0, -1.0]
     """
     check_beta(beta)
-    hopfield.check(params)
+    hopfield.check_params(params)
     units = params.bias.shape[0]
     sites = np.arange(units) if sites is None else np.asarray(sites)
     if sites.ndim != 1 or sites.size == 0 or sites.min() < 0 or sites.max() >= units:

@@ -92,7 +92,7 @@ def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):
     learner_of_layer = lambda copies: copied_machine(copies, 1.0, optax.sgd(0.1, momentum=0.9))
     run = lambda key: pretrain(key, learner_of_layer, sizes, 1.0, jnp.asarray(DATA, float), batch_size=16, epochs=400)
     params = jax.jit(run)(jax.random.key(0))
-    dbm.check(params)
+    dbm.check_params(params)
     assert [len(bias) for bias in params.biases] == [6, *sizes]
     random = dbm.init(jax.random.key(1), jnp.asarray(DATA, float).mean(axis=0), sizes)
     # independent pixels of the right means reach -3.9 nats, four kinds of sample -1.39

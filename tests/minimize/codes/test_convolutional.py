@@ -76,7 +76,7 @@ def test_the_gap_holds_at_every_step(x64, channels, regularizer):
 
 def test_both_solvers_agree_near_a_prediction(x64):
     params, y, z = example(coding.periodic, (3,))
-    near = convolutional_encoder.predicted(l1(0.3), 0.2 * z, 0.5)
+    near = convolutional_encoder.near_prediction(l1(0.3), 0.2 * z, 0.5)
     by_admm = jax.jit(lambda z: convolutional_admm(params, near, y, z, max_steps=2000, tolerance=1e-10))(0.2 * z)
     smooth = partial(coding.misfit, params, y)
     bound = coding.lipschitz(params, z.shape[1:])

@@ -134,7 +134,7 @@ def test_multispin_and_checkerboard_and_chromatic_agree_at_zero_temperature():
     packed = multispin.unpack_lattice(kernel.step(key, kernel.init(multispin.pack_lattice(spins)))[0].position)
     kernel = checkerboard(uniform(), jnp.inf, (64, 4))
     by_color = ising.join(kernel.step(key, kernel.init(ising.split(spins)))[0].position)
-    kernel = gibbs.chromatic(partial(ising.energy, uniform()), jnp.inf, ising.checkerboard((64, 4)))
+    kernel = gibbs.chromatic(partial(ising.energy, uniform()), jnp.inf, ising.checkerboard_colors((64, 4)))
     general = kernel.step(key, kernel.init(spins))[0].position
     np.testing.assert_array_equal(packed, by_color)
     np.testing.assert_array_equal(packed, general)
@@ -149,7 +149,7 @@ def test_a_million_spins_in_32_chains_take_little_memory():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ising.checkerboard((3, 4)), "lattice: got shape"),
+        (lambda: ising.checkerboard_colors((3, 4)), "lattice: got shape"),
         (lambda: ising.split(jnp.ones((3, 4))), "spins: got a lattice of 3 by 4, wanted even sides"),
         (lambda: checkerboard(uniform(), 1.0, (3, 4)), "wanted even sides"),
         (lambda: checkerboard(uniform(), -1.0, (4, 4)), "beta: got -1"),
@@ -177,7 +177,7 @@ def test_checkerboard_knows_every_bond_and_field(lattice):
         jnp.asarray(random.normal(size=lattice), jnp.float32),
     )
     kernel = checkerboard(params, jnp.inf, lattice)
-    general = gibbs.chromatic(partial(ising.energy, params), jnp.inf, ising.checkerboard(lattice))
+    general = gibbs.chromatic(partial(ising.energy, params), jnp.inf, ising.checkerboard_colors(lattice))
     spins = jax.random.rademacher(jax.random.key(1), (64, *lattice), jnp.float32)
     key = jax.random.key(2)
     swept = jax.vmap(lambda s: ising.join(kernel.step(key, kernel.init(ising.split(s)))[0].position))(spins)

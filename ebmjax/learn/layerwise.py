@@ -81,7 +81,7 @@ def layerwise(
     losses = []
     for depth, new in zip(depths, steps, strict=True):
         for layer in range(depth - new, depth):
-            weights = weights if begin is None else begin(layer, weights)
+            weights = weights if begin is None else begin(weights, layer)
         so_far = jax.tree.map(lambda leaf: leaf[:depth], weights)
         key, *phase_keys = jax.random.split(key, 2 + len(joint))
         alone, together = jnp.arange(depth) >= depth - new, jnp.ones(depth, bool)

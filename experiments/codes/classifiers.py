@@ -1,8 +1,7 @@
 """Part of the experiment `few_labels`: linear classifiers of given features, and networks trained from scratch."""
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,31 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.checks import ArgumentError
 from ebmjax.energies.regularizers import elastic_net
 from ebmjax.learn.gradient import gradient
+from ebmjax.loops import iterate
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.types import Solution
 
 CLASSES = 10
 STEPS = 300  # at most, of FISTA for one linear classifier
 TOLERANCE = 3e-3  # relative duality gap at which FISTA stops
+
+
+@runtime_checkable
+class Init(Protocol):
+    """How the parameters of a network are initialized."""
+
+    def __call__(self, key: Key[Array, ""], /) -> Any:
+        """The parameters, a pytree of arrays."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """A network that classifies pictures."""
+
+    def __call__(self, params: Any, picture: Float[Array, "rows columns"], /) -> Float[Array, " classes"]:
+        """One score for each class; the largest one is the answer."""
+        ...
 
 
 class Scale(NamedTuple):
@@ -96,7 +114,7 @@ def _largest_eigenvalue(gram: Float[Array, "n n"]) -> Float[Array, ""]:
     which changes the reported errors by single pictures.
     """
     vector = jnp.ones(len(gram), gram.dtype)
-    vector = jax.lax.fori_loop(0, 30, lambda _, v: gram @ v / jnp.linalg.norm(gram @ v), vector)
+    vector = iterate(lambda v: gram @ v / jnp.linalg.norm(gram @ v), vector, 30)
     return jnp.minimum(1.1 * jnp.linalg.norm(gram @ vector), jnp.max(jnp.sum(jnp.abs(gram), axis=1)))
 
 
@@ -179,8 +197,8 @@ def _convolved(values: Float[Array, "rows columns in"], kernel: Float[Array, "wi
 
 def train_from_scratch(
     key: Key[Array, ""],
-    init: Callable[[Any], Any],
-    scores: Callable[[Any, Any], Any],
+    init: Init,
+    scores: Scores,
     pictures: Float[Array, "n rows columns"],
     labels: Int[Array, " n"],
     rows: Int[Array, " padded"],

@@ -30,6 +30,7 @@ from ebmjax.minimize.codes.coordinate import encode
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.minimize.unrolled import lista as networks
 from ebmjax.minimize.unrolled.unroll import per_layer
+from ebmjax.types import Learner
 from experiments.application.report import Report
 from experiments.codes.learned_dictionaries import EXACT
 
@@ -168,7 +169,9 @@ def _averages(length: int, pools: int) -> Float[Array, "pools length"]:
     return inside / jnp.maximum(inside.sum(axis=1, keepdims=True), 1)
 
 
-def _trained(report: Report, learner: Any, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int) -> Any:
+def _trained(
+    report: Report, learner: Learner, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int
+) -> Any:
     samples = len(jax.tree.leaves(data)[0])
     count = epochs(samples, batch, updates)
     trained = report.compiled(

@@ -15,7 +15,6 @@ architecture for object recognition?", for random kernels and pooling.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -115,7 +114,7 @@ def run(config: Config, report: Report) -> None:
         with report.stage(f"linear classifiers of {name}"):
             table[name] = _linear(report, turned, data, draws)
     side = data.train.shape[1]
-    scratch: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    scratch: dict[str, tuple[classifiers.Init, classifiers.Scores]] = {
         "perceptron from scratch": (
             lambda key: classifiers.perceptron(key, side * side, 128),
             classifiers.perceptron_scores,
@@ -276,8 +275,8 @@ def _linear(report: Report, inputs: Inputs, data: Data, draws: list[Draws]) -> l
 def _scratch(
     config: Config,
     key: Key[Array, ""],
-    init: Callable[[Any], Any],
-    scores: Callable[[Any, Any], Any],
+    init: classifiers.Init,
+    scores: classifiers.Scores,
     data: Data,
     draws: list[Draws],
 ) -> list[Errors]:

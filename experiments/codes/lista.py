@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ebmjax.energies import sparse_coding
@@ -378,13 +380,13 @@ def _median_db(found: Array, truth: Array) -> float:
     return float(10 * np.log10(np.median(np.sum((found - truth) ** 2, 1) / np.maximum(np.sum(truth**2, 1), 1e-12))))
 
 
-def _draw(axes: Any, curves: dict[str, np.ndarray], label: str, title: str) -> None:
+def _draw(axes: Axes, curves: dict[str, np.ndarray], label: str, title: str) -> None:
     for name, values in curves.items():
         axes.plot(np.arange(1, len(values) + 1), values, label=name, color=plots.PALETTE[COLORS[name]])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plots.label(axes, "step", label, title)
 
 
-def _legend(figure: Any, axes: Any) -> None:
+def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5 if len(labels) == 5 else 4)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,26 @@ from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import Alista, alista
+from ebmjax.minimize.unrolled.unroll import Codes
+from ebmjax.types import Scalar
 
-Infer = Callable[[Any, Any], Any]
-"""A network: `infer(weights, y) -> Codes` for one observation y."""
 
-Steps = Callable[[Any], Any]
-"""A method of inference: `steps(y)` is the code after each step, (layers, atoms), for one observation y."""
+@runtime_checkable
+class Infer(Protocol):
+    """A network that infers codes, with weights that are learned."""
+
+    def __call__(self, weights: Any, y: Float[Array, " observed"], /) -> Codes:
+        """The last code of one observation, and the code after each layer."""
+        ...
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A method of inference."""
+
+    def __call__(self, y: Float[Array, " observed"], /) -> Float[Array, "layers atoms"]:
+        """The code of one observation after each step."""
+        ...
 
 
 class Samples(NamedTuple):
@@ -78,13 +92,13 @@ def nmse_db(
     return 10 * jnp.log10(error / jnp.mean(jnp.sum(codes**2, axis=-1)))
 
 
-def ista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) -> Steps:
+def ista(params: sparse_coding.Params, weight: Scalar, bound: Scalar, layers: int) -> Steps:
     """ISTA, which is LISTA before training."""
     weights = lista.init_coupled(params, weight, bound)
     return lambda y: lista.coupled(params, weights, y, layers).every
 
 
-def fista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) -> Steps:
+def fista(params: sparse_coding.Params, weight: Scalar, bound: Scalar, layers: int) -> Steps:
     """FISTA, with the code after each step."""
     weights = lista.init_coupled(params, weight, bound)
 
@@ -101,7 +115,7 @@ def fista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) ->
     return steps
 
 
-def coordinates(params: sparse_coding.Params, weight: Any, layers: int) -> Steps:
+def coordinates(params: sparse_coding.Params, weight: Scalar, layers: int) -> Steps:
     """Coordinate descent. One step is a sweep over all coefficients in order; it costs about as much as a step of ISTA.
 
     `ebmjax.minimize.codes.coordinate` is faster, but its rounds are not sweeps.
@@ -136,7 +150,7 @@ def exact(params: sparse_coding.Params, weight: float, observations: Array) -> A
     return jax.jit(jax.vmap(one))(observations)
 
 
-def best_weight(steps: Callable[[Any], Steps], data: Samples) -> float:
+def best_weight(steps: Callable[[Scalar], Steps], data: Samples) -> float:
     """The λ with the least error after the last step of `steps(λ)`, of eight values from 0.005 to 0.3."""
     weights = np.geomspace(0.005, 0.3, 8, dtype=np.float32)
     last = lambda weight: jax.vmap(lambda y: steps(weight)(y)[-1])(data.observations)
@@ -181,12 +195,12 @@ def on_codes(infer: Infer) -> SampleLoss:
     return inferred_codes.supervised(lambda weights, y: infer(weights, y).last)
 
 
-def geometric(start: Any, ratio: Any, layers: int) -> Alista:
+def geometric(start: Scalar, ratio: Scalar, layers: int) -> Alista:
     """Logarithms of step sizes 1 and of thresholds start · ratioᵏ. A learning rate of logarithms is relative."""
     return Alista(jnp.zeros(layers), jnp.log(start) + jnp.log(ratio) * jnp.arange(layers))
 
 
-def growing(rate: Any, limit: Any, atoms: int, layers: int) -> Int[Array, " layers"]:
+def growing(rate: Scalar, limit: Scalar, atoms: int, layers: int) -> Int[Array, " layers"]:
     """`support.growing_support` for rates and limits that may be traced."""
     return (atoms * jnp.minimum(rate * jnp.arange(1.0, layers + 1), limit)).astype(jnp.int32)
 
@@ -194,7 +208,7 @@ def growing(rate: Any, limit: Any, atoms: int, layers: int) -> Int[Array, " laye
 def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array | None) -> Infer:
     """ALISTA whose weights are logarithms, with as many layers as the weights have."""
 
-    def infer(weights: Alista, y: Float[Array, " observed"]) -> Any:
+    def infer(weights: Alista, y: Float[Array, " observed"]) -> Codes:
         chosen = None if support is None else support[: len(weights.step)]
         return alista(params, analytic, jax.tree.map(jnp.exp, weights), y, support=chosen)
 
@@ -203,7 +217,7 @@ def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array |
 
 def search(
     key: Key[Array, ""],
-    infer: Callable[[Any, Any], Any],
+    infer: Callable[[Array, Array], Array],
     low: tuple,
     high: tuple,
     data: Samples,
@@ -258,7 +272,7 @@ def search_alista(
     atoms = params.dictionary.shape[1]
     support = lambda numbers: growing(numbers[2], numbers[3], atoms, layers) if select else None
 
-    def infer(numbers: Array, y: Array) -> Any:
+    def infer(numbers: Array, y: Array) -> Array:
         return infer_alista(params, analytic, support(numbers))(geometric(numbers[0], numbers[1], layers), y).last
 
     low, high = ((0.3, 0.6, 0.005, 0.05), (2.0, 0.95, 0.04, 0.3))

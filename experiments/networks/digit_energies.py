@@ -1,7 +1,6 @@
 """Part of the experiment `neural_digits`: a neural energy of pictures, its learner, its chains and its scores."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from ebmjax.learn.contrast.replay import replay
 from ebmjax.loops import repeat
 from ebmjax.losses.contrast import penalized_contrast
 from ebmjax.sample.langevin import unadjusted
-from ebmjax.types import Energy, Learner
+from ebmjax.types import Energy, Learner, ModelEnergy
 
 BETA = 1.0  # the choice does not matter, since the scale of the energy is learned
 BOUND = 10.0  # largest absolute value of a pixel before a chain counts as diverged; paper is 0, ink is 1
@@ -40,7 +39,7 @@ def blurred(noise: float) -> Phase:
 
 
 def chains_learner(
-    energy: Any,
+    energy: ModelEnergy,
     shape: tuple[int, ...],
     noise: float,
     step_size: float,

@@ -6,10 +6,9 @@ No loss needs Z. In the plane Z is a sum over a grid, and so is the divergence K
 """
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +27,7 @@ from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.score_matching import denoising_score_matching, sliced_score_matching
 from ebmjax.marginalize.spaces import box
 from ebmjax.sample.langevin import mala
-from ebmjax.types import Energy, Learner
+from ebmjax.types import Energy, Learner, ModelEnergy
 
 BOX = 4.5  # half the width of the square that chains start in and that pictures show
 
@@ -97,7 +96,7 @@ def grid(half_width: float = 6.0, cells: int = 240) -> Grid:
     return Grid(box(-half_width, half_width, cells, 2).points, (2 * half_width / cells) ** 2)
 
 
-def model_energy(confinement: float) -> Callable[[neural.Params, Any], Any]:
+def model_energy(confinement: float) -> ModelEnergy:
     """`energy(params, y)`: the network plus the confinement, which makes Z finite."""
     return lambda params, y: regularized(partial(neural.energy, params), squared_norm, confinement)(y)
 

@@ -264,9 +264,9 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
         "film",
         figure,
         f"Left: new chains, which start from uniform noise, after the number of steps above. Right: the energies of "
-        f"{FILMED} chains; the first ones lie above the panel. If the model is right and the chains have reached its "
-        "law, they have the same energies as held-out pictures. Chains with higher energies have not converged. Chains "
-        "with lower energies have found pictures that the model takes to be likelier than digits.",
+        f"{FILMED} chains; the first ones may lie above the panel. If the model is right and the chains have reached "
+        "its law, they have the same energies as held-out pictures. Chains with higher energies have not converged. "
+        "Chains with lower energies have found pictures that the model takes to be likelier than digits.",
     )
     names, distances = nearest(np.asarray(pictures[-1]), split.train[:AMONG])
     reference = nearest(np.asarray(noisy[: len(starts)]), split.train[:AMONG])[1]

@@ -94,7 +94,7 @@ def _case(quick: bool, own: bool) -> Case:
 
     note = (
         f"m = {observed}, n = {atoms}, batch {batch}, float32; objective: loss at update {updates} from equal weights, "
-        f"alike within {AGREEMENT[own]:g}"
+        f"equal within {AGREEMENT[own]:g}"
     )
     name = f"LISTA, {layers} layers, weights {'of their own' if own else 'shared'}"
     return Case(name, "update", Side(ours, per_call=updates), peers, agree, note, missing)

@@ -88,7 +88,7 @@ def _autoencoder(quick: bool) -> Case:
     layers_of = " x ".join(map(str, (784, *hidden, latent)))
     note = (
         f"batch {BATCH}, tanh, Adam; {pictures.source()}, binary; objective: mean bound in pass {judged} over "
-        f"{count:,} pictures, alike within {margin:g} nats"
+        f"{count:,} pictures, equal within {margin:g} nats"
     )
     return Case(f"VAE {layers_of}", "update", side(ours), peers, agree, note, missing)
 

@@ -85,7 +85,7 @@ def case(quick: bool) -> Case:
 
     note = (
         f"batch {batch}; {pictures.source()}; objective: log pseudo-likelihood in nats after {epochs} epochs of "
-        f"{count:,}, alike within {margins['torch']:g} (torch) and {margins['sklearn']:g} (scikit-learn, whose "
+        f"{count:,}, equal within {margins['torch']:g} (torch) and {margins['sklearn']:g} (scikit-learn, whose "
         "chains are persistent)"
     )
     name = f"RBM 784 x {hidden}, CD-1"

@@ -1,7 +1,7 @@
 """The plain JAX side of the group `spins`: simple code with the default random keys.
 
-Spins are not packed, units are not updated in blocks, and a Python loop over jitted calls stands where a temperature or
-a replica could be an axis. What needs no effort is done well: everything is jitted, keys are split inside of the
+Spins are not packed, units are not updated in blocks, and a Python loop over jitted calls replaces an axis of
+temperatures or replicas. What needs no effort is done well: everything is jitted, keys are split inside of the
 jitted functions, and results are waited for only where they are needed.
 """
 

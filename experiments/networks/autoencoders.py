@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     """K of the importance-weighted bound; 1 for the evidence bound with its divergence in closed form."""
     kept: int
     """How many of the K samples get a gradient."""
-    fresh: bool
+    binarize: bool
     """Whether pictures are binarized at random, again in every batch."""
     batch_size: int
     """Pictures in an update."""
@@ -68,7 +68,7 @@ def misfit(params: vae.Params, y: Float[Array, " pixels"], z: Float[Array, " lat
     return vae.misfit(params, OBSERVATION, y, z)
 
 
-def binarized_anew(loss: StochasticLoss) -> StochasticLoss:
+def randomly_binarized(loss: StochasticLoss) -> StochasticLoss:
     """The loss of random binary pictures whose probabilities are the grey values of the batch."""
 
     def drawn(key: Key[Array, ""], params: Any, batch: Float[Array, "batch pixels"]) -> Array:
@@ -85,7 +85,7 @@ def objective(plan: Plan) -> StochasticLoss:
     else:
         loss = doubly_reparameterized_bound(energy, vae.encode, plan.samples, plan.kept)
     fast = lambda key, params, batch: loss(unrolled(key), params, batch)
-    return binarized_anew(fast) if plan.fresh else fast
+    return randomly_binarized(fast) if plan.binarize else fast
 
 
 def train(
@@ -109,7 +109,7 @@ def train(
         key: typed random key.
         plan: how to train.
         params: the first parameters.
-        train_pictures: grey values in [0, 1] where `plan.fresh`, else the values to learn.
+        train_pictures: grey values in [0, 1] where `plan.binarize`, else the values to learn.
         test_pictures: the pictures to measure with, binary where the training pictures are.
 
     Raises:
@@ -123,7 +123,7 @@ def train(
     rates = optax.linear_schedule(plan.rate, plan.final_rate, updates)
     learner = stochastic_gradient(objective(plan), muon(rates))
     seen = train_pictures[: len(test_pictures)]
-    seen = sample_binary(pixels_key, seen) if plan.fresh else seen
+    seen = sample_binary(pixels_key, seen) if plan.binarize else seen
     some = test_pictures[jax.random.permutation(part_key, len(test_pictures))[:1000]]
 
     # one compilation for both sets, which usually have the same size

@@ -142,8 +142,8 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
     params = neural.init_convolutional(init_key, shape, config.channels)
 
     def healthy(params: Any, metrics: Any) -> bool:
-        told = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
-        report.progress(f"contrast {told.loss:.1f}, norm of the gradient {told.gradient_norm:.1f}")
+        latest = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
+        report.progress(f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
         return all_finite(params, metrics)
 
     with report.stage("learning"):
@@ -270,7 +270,7 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
     )
     names, distances = nearest(np.asarray(pictures[-1]), split.train[:AMONG])
     reference = nearest(np.asarray(noisy[: len(starts)]), split.train[:AMONG])[1]
-    told = {
+    measures = {
         "energy_of_chains": np.median(energies[-1]),
         "energy_of_held_out": np.median(held_out),
         "distance_of_chains": np.median(distances),
@@ -283,8 +283,8 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
             [str(label) for label in range(len(counts))],
             [counts.tolist()],
         )
-        told["labels_in_chains"] = int((counts > 0).sum())
-    report.summary(**told)
+        measures["labels_in_chains"] = int((counts > 0).sum())
+    report.summary(**measures)
 
 
 def _draw_completions(config: Config, report: Report, key: Key[Array, ""], model: Model, split: Split) -> None:
@@ -307,7 +307,7 @@ def _draw_completions(config: Config, report: Report, key: Key[Array, ""], model
     given = jnp.where(jnp.asarray(known)[None], noisy, jnp.nan)
     rows = jnp.concatenate([pictures[:, None], given[:, None], drawn], axis=1)
     figure, axes = plots.one(6.4, 6.6)
-    show(axes, rows, across=["held out", "given", *([""] * SHOWN)])
+    show(axes, rows, across=["held out", "clamped", *([""] * SHOWN)])
     report.figure(
         "completions",
         figure,

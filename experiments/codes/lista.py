@@ -230,7 +230,7 @@ def _without_noise(
         "noiseless",
         figure,
         "Without noise. Left: with analytic weights and support selection the error falls by a constant factor in each "
-        "step. The methods that learn nothing, each at its best λ, hardly improve. Right: the energy of the same "
+        "step. ISTA and FISTA, each at its best λ, improve slowly. Right: the energy of the same "
         "codes. The true code is not a minimum of the energy, because the L1 norm shrinks every coefficient. All "
         "methods that recover the true code therefore end at the same energy.",
     )

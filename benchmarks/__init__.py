@@ -1,1 +1,1 @@
-"""Benchmarks: ours against real peers, in one run. `python -m benchmarks GROUP`."""
+"""Benchmarks: this library and its peers, timed in one run by `python -m benchmarks GROUP`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks GROUP`."""
+"""Runs the command line `python -m benchmarks GROUP`."""
 
 import sys
 

@@ -1,17 +1,20 @@
 """The command line: `python -m benchmarks list | GROUP [--json FILE] [--case WORDS] [--repeats N] [--quick]`.
 
-Exit status: 0 done, 1 a peer disagreed, 2 what the user can put right (one line on standard error).
+Exit status: 0 done, 1 a peer disagreed, 2 wrong options (with a message on standard error).
 """
 
-import argparse
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 GROUPS = {
-    "latent": "Free energies over many temperatures, horn training, random bits",
+    "latent": "Free energies at many temperatures, horn training, random bits",
     "spins": "Ising lattices, dense and restricted Boltzmann machines, many temperatures at once",
     "sparse": "Sparse codes, exact and learned, dictionary learning, convolutional codes",
     "neural": "Training of a variational autoencoder, random walks of many chains",
@@ -19,27 +22,51 @@ GROUPS = {
 
 
 FLAGS = {"sparse": "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000"}
-"""What a group adds to XLA_FLAGS: with it jax 0.10 makes one kernel of a nest of loops, as jax 0.12 does without."""
+"""What a group adds to XLA_FLAGS. With it jax 0.10 compiles nested loops to one kernel, as jax 0.12 always does."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a bad option in one line."""
+@dataclass(frozen=True)
+class Options:
+    """Options of the benchmarks."""
 
-    def error(self, message):
-        raise ValueError(message)
+    group: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GROUP")]]
+    """One of latent, spins, sparse, neural; or list, which says what each of them measures."""
+    json: Path | None = None
+    """Write the records to this file."""
+    case: str = ""
+    """Run only the cases whose names contain these words."""
+    repeats: int = 9
+    """Timed runs of every side, in turn; at least 3."""
+    quick: bool = False
+    """Run small problems, which test the benchmark and say nothing about speed."""
+    default_flags: bool = False
+    """Leave XLA_FLAGS unchanged."""
+
+    def __post_init__(self):
+        if self.group != "list" and self.group not in GROUPS:
+            raise ValueError(f"group: got {self.group!r}, wanted one of {', '.join(GROUPS)}, or list")
+        if self.repeats < 3:
+            raise ValueError(f"--repeats: got {self.repeats}, wanted at least 3")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one group and print its table.
 
     Returns:
-        The exit status.
+        the exit status.
+
+    Raises:
+        SystemExit: 2 for options that cannot be parsed, 0 after --help.
     """
     try:
-        options = _parse(sys.argv[1:] if arguments is None else list(arguments))
+        prog, description = "python -m benchmarks", "Time this library and its peers in one run."
+        off = (tyro.conf.FlagCreatePairsOff,)
+        options = tyro.cli(Options, prog=prog, description=description, args=arguments, config=off)
         if options.group == "list":
             print("\n".join(f"{name}  {description}" for name, description in GROUPS.items()))
             return 0
+        if options.json is not None:
+            _check_writable(options.json)
         core = _pin()
         if options.group in FLAGS and not options.default_flags:
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS[options.group]}".strip()
@@ -54,32 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m benchmarks", description="Ours against real peers, in one run.")
-    parser.add_argument("group", help=f"one of {', '.join(GROUPS)}; or list")
-    parser.add_argument("--json", type=Path, help="write the records to this file")
-    parser.add_argument("--case", default="", help="only the cases whose name holds these words")
-    parser.add_argument("--repeats", type=int, default=9, help="interleaved repeats of every side, at least 3")
-    parser.add_argument(
-        "--quick", action="store_true", help="small problems: a test of the benchmark, not of the speed"
-    )
-    parser.add_argument("--default-flags", action="store_true", help="leave XLA_FLAGS as it is")
-    options = parser.parse_args(arguments)
-    if options.group != "list" and options.group not in GROUPS:
-        raise ValueError(f"group: got {options.group!r}, wanted one of {', '.join(GROUPS)}, or list")
-    if options.repeats < 3:
-        raise ValueError(f"--repeats: got {options.repeats}, wanted at least 3")
-    if options.json is not None:
-        try:  # before an hour of timing, not after it
-            with options.json.open("a"):
-                pass
-        except OSError as error:
-            raise ValueError(f"--json: cannot write {options.json} ({error.strerror})") from None
-    return options
+def _check_writable(path: Path) -> None:
+    """Before an hour of timing, not after it."""
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise ValueError(f"--json: cannot write {path} ({error.strerror})") from None
 
 
 def _pin() -> str:
-    """One core for everything, where the system lets us choose."""
+    """Run everything on one core, where the system has such a setting."""
     if not hasattr(os, "sched_setaffinity"):
         return "not pinned"
     core = max(os.sched_getaffinity(0))

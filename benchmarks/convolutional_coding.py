@@ -1,4 +1,4 @@
-"""Convolutional coding of the group `sparse`: all maps of one picture. The unit of work is a picture."""
+"""Part of the group `sparse`: convolutional codes, all maps of one picture. The unit of work is a picture."""
 
 import importlib
 import importlib.util
@@ -16,16 +16,16 @@ from ebmjax.energies.regularizers import l1
 from ebmjax.minimize.codes.convolutional import convolutional_admm
 
 GRANULE = 5
-"""Steps are tried in multiples of this."""
+"""Numbers of steps are multiples of this."""
 
 
 def cases(quick: bool) -> list[Case]:
-    """Two accuracies, at the same weight."""
+    """Two accuracies at the same weight."""
     return [case(quick, 1e-3), case(quick, 1e-5)]
 
 
 def case(quick: bool, accuracy: float = 1e-3) -> Case:
-    """One picture, 16 kernels of 9 × 9: each side takes the steps that it needs to the same relative suboptimality."""
+    """One picture, 16 kernels of 9 × 9; each side takes the fewest steps to the same relative suboptimality."""
     size, weight, limit = (64, 0.1, 1500) if quick else (256, 0.1, 2000)
     kernels, picture = problem(size)
     params, y = coding.Params(jnp.asarray(kernels)), jnp.asarray(picture)
@@ -34,7 +34,7 @@ def case(quick: bool, accuracy: float = 1e-3) -> Case:
     least = cache(lambda: float(jax.jit(solve(limit))(y).energy))
 
     def side(prepared: Callable[[int], Callable[[], np.ndarray]], made: str = "", name: str = "") -> Side:
-        """`prepared(steps)` compiles and returns what finds the maps."""
+        """`prepared(steps)` compiles, and returns a callable that computes the maps."""
         prepared = cache(prepared)
 
         def prepare():
@@ -68,8 +68,8 @@ def case(quick: bool, accuracy: float = 1e-3) -> Case:
 
     note = (
         f"picture {size} x {size} without its low frequencies, weight {weight:g} = "
-        f"{weight / float(coding.largest_weight(params, y)):.2g} of the largest; fewest steps to a relative "
-        f"suboptimality of {accuracy:g}, against a run of {limit} steps"
+        f"{weight / float(coding.largest_weight(params, y)):.2g} of the weight at which the code is zero; fewest steps "
+        f"to a suboptimality of {accuracy:g}, relative to the energy after {limit} steps"
     )
     name = f"convolutional code {size} x {size}, 16 kernels, to {accuracy:g}"
     return Case(name, "picture", ours, peers, agree, note, missing)
@@ -78,8 +78,9 @@ def case(quick: bool, accuracy: float = 1e-3) -> Case:
 def problem(size: int) -> tuple[np.ndarray, np.ndarray]:
     """16 kernels (filters, 9, 9) that look like learned ones, and a picture: float32.
 
-    Kernels are Gabor functions of 8 directions, two wavelengths. The picture is a part of scikit-image's camera, from 0
-    to 1, less its low frequencies (Tikhonov, 5), as SPORCO's examples do; noise where scikit-image is not installed.
+    The kernels are Gabor functions of 8 directions and two wavelengths. The picture is a part of scikit-image's camera,
+    scaled to [0, 1], without its low frequencies (Tikhonov, 5), as in SPORCO's examples. It is noise where scikit-image
+    is not installed.
     """
     down, across = np.mgrid[-4:5, -4:5]
     kernels = []
@@ -95,7 +96,7 @@ def problem(size: int) -> tuple[np.ndarray, np.ndarray]:
         picture = np.asarray(camera())[128 : 128 + size, 128 : 128 + size] / 255
     else:
         picture = np.random.default_rng(0).random((size, size))
-    # (1 + 5 |frequency|²)⁻¹ is what is smooth
+    # (1 + 5 |frequency|²)⁻¹ is the low-pass filter
     slope = [np.abs(np.exp(2j * np.pi * np.fft.fftfreq(size)) - 1) ** 2] * 2
     smooth = 1 / (1 + 5 * (slope[0][:, None] + slope[1][None, :]))
     high = np.real(np.fft.ifft2(np.fft.fft2(picture) * (1 - smooth)))
@@ -103,7 +104,7 @@ def problem(size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fewest(suboptimality: Callable[[int], float], accuracy: float, limit: int) -> int:
-    """The least multiple of `GRANULE` steps with suboptimality ≤ accuracy: doubled until enough, then halved in on.
+    """The least multiple of `GRANULE` steps with suboptimality ≤ accuracy, by doubling and then by bisection.
 
     Raises AssertionError where `limit` steps are not enough.
     """

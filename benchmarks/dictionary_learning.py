@@ -1,4 +1,4 @@
-"""Dictionary learning of the group `sparse`: one pass over patches. The unit of work is an epoch."""
+"""Part of the group `sparse`: dictionary learning. The unit of work is an epoch, one pass over the patches."""
 
 import importlib
 import importlib.util
@@ -19,16 +19,16 @@ from ebmjax.learn.dictionaries.dictionary import online
 from ebmjax.minimize.codes import coordinate
 
 MARGIN = 0.01
-"""A peer may end at most this part above or below our objective."""
+"""Our objective may exceed a peer's by at most this share."""
 TOLERANCE = 0.3
-"""Of our codes while learning, the gap as a part of the energy: with 0.05 the objective is the same to four digits."""
+"""Relative duality gap of our codes in learning. With 0.05 the objective is the same to four digits."""
 OURS, SPAMS, SKLEARN = 512, 512, 256
-"""Samples an update of each side; the peers' are their defaults. Larger ones make ours and SPAMS faster and their
-objectives worse, scikit-learn takes the same time with 256 to 1024."""
+"""Samples in an update of each side; those of the peers are their defaults. Larger batches make ours and SPAMS faster
+and their objectives worse; scikit-learn takes the same time with 256 to 1024."""
 
 
 def case(quick: bool) -> Case:
-    """256 atoms, 50,000 patches once; all sides start from the same patches as atoms."""
+    """One pass over 50,000 patches with 256 atoms; all sides start from the same patches as atoms."""
     count, atoms, held = (2048, 64, 512) if quick else (50_000, 256, 10_000)
     drawn = cache(lambda: patches.patches(count + held + atoms))
     data = lambda: drawn()[:count]
@@ -36,17 +36,17 @@ def case(quick: bool) -> Case:
     exact = jax.jit(lambda dictionary, y: _energies(Params(dictionary), y, 1e-3))
 
     def score(dictionary: np.ndarray) -> float:
-        """Mean energy of patches that no side has seen, at exact codes and unit columns."""
+        """Mean energy of patches that no side has learned from, at exact codes and with unit columns."""
         found = jnp.asarray(dictionary, jnp.float32)
         found /= jnp.linalg.norm(found, axis=0, keepdims=True)
         return float(jnp.mean(exact(found, jnp.asarray(drawn()[count : count + held]))))
 
     def side(prepared: Callable[[], Callable[[], np.ndarray]], made: str = "", name: str = "") -> Side:
-        """`prepared()` compiles and lays out the data for what learns."""
+        """`prepared()` compiles and lays out the data, and returns a callable that learns the dictionary."""
 
         def prepare():
             fit = prepared()
-            # the same at every call, since seeds and starts are
+            # equal at every call, because seeds and starts are
             objective = cache(lambda: score(fit()))
             objective()
 
@@ -85,7 +85,7 @@ def case(quick: bool) -> Case:
         assert ours.objective <= (1 + MARGIN) * peer.objective, f"energies {ours.objective} and {peer.objective}"
 
     note = (
-        f"weight {patches.WEIGHT:g}, patches of length one; our batch {OURS}; objective: mean energy of {held:,} other "
+        f"weight {patches.WEIGHT:g}, patches of length 1; our batch {OURS}; objective: mean energy of {held:,} other "
         f"patches, ours at most {MARGIN:.0%} above a peer's"
     )
     name = f"dictionary of {atoms} atoms, {count:,} patches {patches.SIZE} x {patches.SIZE}"

@@ -1,4 +1,4 @@
-"""The group `latent`: free energies over many temperatures, horn training, random bits."""
+"""The group `latent`: free energies at many temperatures, horn training, random bits."""
 
 import importlib
 import importlib.util
@@ -32,7 +32,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 def _peers(*names):
-    """Which of these packages are here, and which are not."""
+    """Those of the packages that are installed, and those that are not."""
     here = [name for name in names if importlib.util.find_spec(name)]
     return here, tuple(name for name in names if name not in here)
 
@@ -69,11 +69,11 @@ def _free_energy(quick, options, name):
             peers[f"{package}:{chunk}"] = Side(prepare, version(package), name=label)
 
     def agree(ours, peer):
-        # a float32 logsumexp divided by beta = 0.01 is right to 1e-4 of the units of y, no better
+        # a float32 logsumexp divided by beta = 0.01 has an error of 1e-4 in the units of y
         np.testing.assert_allclose(ours.result, peer.result, rtol=2e-5, atol=2e-4)
 
     how = f"compiler options {options}" if options else "default compiler options"
-    note = f"{samples:,} y, {temperatures} betas, {angles} angles; {how}; {peak:.0f} MB above the inputs"
+    note = f"{samples:,} y, {temperatures} betas, {angles} angles; {how}; {peak:.0f} MB besides the inputs"
     return Case(name, "sweep", Side(ours), peers, agree, note, missing)
 
 
@@ -83,7 +83,7 @@ def _mean(values):
 
 
 def _betas():
-    """32 temperatures in one vmapped call, against a Python loop over a jitted one."""
+    """32 temperatures in one vmapped call, and in a Python loop over a jitted call."""
     y = 2 * jax.random.normal(jax.random.key(0), (100, 2))
     betas = jnp.geomspace(0.01, 100, 32)
     params = ellipse.Params(jnp.array([2.0, 1.5]))
@@ -132,7 +132,7 @@ def _training(quick, models, name):
 
         def torch_side(detached):
             run = partial(module.train_horn, weights, np.asarray(data.x), np.asarray(data.y), batch_size)
-            # Timed are some of the steps; the objective is that of a run as long as ours.
+            # A part of the steps is timed. The objective is that of a run as long as ours.
             final = run(updates, 1e-2, detached)
             return lambda: (run(steps, 1e-2, detached), Outcome(None, final))[1]
 
@@ -142,7 +142,7 @@ def _training(quick, models, name):
             peers[label] = Side(side, version("torch"), steps, title)
 
     def agree(ours, peer):
-        # Other batches: the final losses are those of two seeds. They are close once both have learned.
+        # The batches differ, so the final losses differ like those of two seeds. Both are small after learning.
         assert 1 / 3 < ours.objective / peer.objective < 3, f"losses {ours.objective} and {peer.objective}"
 
     note = f"400 samples, batch {batch_size}, {updates} updates of {models} model(s); torch trains one model"
@@ -162,5 +162,5 @@ def _bits(draws, name):
     default = side(lambda key: jax.random.bits(key, (draws,)))
     agree = lambda ours, peer: np.testing.assert_array_equal(ours.result, peer.result)
     ours = side(lambda key: random_bits.bits(key, (draws,)))
-    note = "the same bits; the peer is not in the JSON, being jax itself"
+    note = "the same bits; this row is not recorded, since the peer is jax itself"
     return Case(name, "draw", ours, {"jax.random.bits": default}, agree, note)

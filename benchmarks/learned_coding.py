@@ -1,4 +1,4 @@
-"""Training of LISTA for the group `sparse`: K = 16 layers on the standard problem. The unit is one update of Adam."""
+"""Part of the group `sparse`: training of LISTA with 16 layers. The unit of work is one update of Adam."""
 
 import importlib
 import importlib.util
@@ -19,10 +19,20 @@ from ebmjax.minimize.unrolled import lista
 from ebmjax.minimize.unrolled.unroll import per_layer
 
 RATE = 1e-3
+AGREEMENT = {False: 1e-4, True: 1e-3}
+"""Largest relative difference of the compared losses, for shared weights and for weights of each layer.
+
+Two correct float32 programs differ by rounding, since they sum in other orders, and the updates of Adam amplify this:
+an update has nearly the same size however small the gradient is. Measured on our side against float64, with the axes
+of the problem permuted in eight ways, which changes nothing but the orders of sums: up to 2e-5 with shared weights,
+up to 2.5e-4 with weights of each layer. Two programs can differ by twice that; the bounds are twice as large again.
+Real differences are larger: 5e-3 for a learning rate that is 1% too large, 5e-2 for batches in another order, 8e-2 for
+one update too few.
+"""
 
 
 def cases(quick: bool) -> list[Case]:
-    """Weights shared by all layers, and weights of their own."""
+    """Weights that are shared by all layers, and weights of each layer."""
     return [_case(quick, own=False), _case(quick, own=True)]
 
 
@@ -44,7 +54,7 @@ def _case(quick: bool, own: bool) -> Case:
     @partial(jax.jit, compiler_options=WIDE)
     def run(state, data):
         batches = jax.tree.map(lambda leaf: leaf.reshape(updates, batch, -1), data)
-        # no random number is drawn
+        # the learner draws no random number
         update = lambda state, rows: learner.update(jax.random.key(0), state, rows)
         state, metrics = jax.lax.scan(update, state, batches)
         return state, metrics.loss[-1]
@@ -66,7 +76,7 @@ def _case(quick: bool, own: bool) -> Case:
 
         def theirs(compiled):
             go_on = peer.trainer(tuple(np.asarray(leaf) for leaf in first), layers, RATE, batch, *data, compiled)
-            value = go_on()  # the first updates from the same weights: what is compared
+            value = go_on()  # the first updates, from the same weights as ours: what is compared
 
             def call():
                 go_on()
@@ -80,10 +90,11 @@ def _case(quick: bool, own: bool) -> Case:
             peers["torch:compiled"] = side(True, "torch.compile, fused Adam")
 
     def agree(ours, peer):
-        np.testing.assert_allclose(peer.result, ours.result, rtol=1e-4)
+        np.testing.assert_allclose(peer.result, ours.result, rtol=AGREEMENT[own])
 
     note = (
-        f"m = {observed}, n = {atoms}, batch {batch}, float32; objective: loss of update {updates} from equal weights"
+        f"m = {observed}, n = {atoms}, batch {batch}, float32; objective: loss at update {updates} from equal weights, "
+        f"equal within {AGREEMENT[own]:g}"
     )
     name = f"LISTA, {layers} layers, weights {'of their own' if own else 'shared'}"
     return Case(name, "update", Side(ours, per_call=updates), peers, agree, note, missing)

@@ -23,14 +23,14 @@ BATCH, RATE, EPSILON = 100, 1e-3, 1e-4
 
 
 def cases(quick: bool) -> list[Case]:
-    """Learning first, then sampling in 2 and 10 dimensions."""
+    """Training of an autoencoder, then random walks in 2 and in 10 dimensions."""
     return [_autoencoder(quick), _walk(quick, 2), _walk(quick, 10)]
 
 
 def _autoencoder(quick: bool) -> Case:
-    """One pass over the pictures a call, each going on from the last; judged by the mean loss of the first passes."""
+    """Each call is one further pass over the pictures. Sides are compared by the mean loss of an early pass."""
     count, hidden, latent, judged = (1000, (16,), 4, 1) if quick else (12_000, (200, 200), 50, 8)
-    margin = 20.0 if quick else 5.0  # nats: with other orders and other noise, seeds differ by up to 3 at this stage
+    margin = 20.0 if quick else 5.0  # nats; seeds differ by up to 3 at this stage
     data = cache(lambda: pictures.load(count))
     first = vae.init(jax.random.key(0), 784, hidden, latent, jnp.tanh)
     observation = vae.bernoulli()
@@ -44,7 +44,7 @@ def _autoencoder(quick: bool) -> Case:
         return trained.params, trained.state.optimizer, trained.metrics.learner.loss.mean()
 
     def side(trainer, made="", name=""):
-        """`trainer()` prepares and returns a callable that goes on for one pass and returns its mean loss."""
+        """`trainer()` prepares, and returns a callable that trains for one more pass and returns its mean loss."""
 
         def prepare():
             go_on = trainer()
@@ -87,14 +87,14 @@ def _autoencoder(quick: bool) -> Case:
 
     layers_of = " x ".join(map(str, (784, *hidden, latent)))
     note = (
-        f"batch {BATCH}, tanh, Adam; {pictures.source()}, binary; objective: mean bound of pass {judged} over "
-        f"{count:,}, alike within {margin:g} nats"
+        f"batch {BATCH}, tanh, Adam; {pictures.source()}, binary; objective: mean bound in pass {judged} over "
+        f"{count:,} pictures, equal within {margin:g} nats"
     )
     return Case(f"VAE {layers_of}", "update", side(ours), peers, agree, note, missing)
 
 
 def _walk(quick: bool, size: int) -> Case:
-    """Standard normal chains that start at the origin; the unit is one step of one chain."""
+    """Chains of a standard normal law that start at the origin. The unit of work is one step of one chain."""
     chains, steps = (256, 50) if quick else (4096, 1000)
     scale = 2.4 / size**0.5
     energy = lambda x: jnp.sum(x**2) / 2
@@ -127,13 +127,15 @@ def _walk(quick: bool, size: int) -> Case:
             peer.positions_after(additive, steps), start, made, "blackjax, additive random walk"
         )
 
-    # the mean of so many squares of independent standard normal numbers, 6 standard errors: 2 in 10^9 by chance
+    # 6 standard errors of a mean of chains · size squares of standard normal numbers: fails 2 times in 10^9 by chance
     margin = 6 * (2 / (chains * size)) ** 0.5
 
     def agree(ours, peer):
         for outcome in (ours, peer):
             assert abs(outcome.result - 1) < margin + (0.2 if quick else 0), f"mean square {outcome.result}, not 1"
 
-    note = f"{chains} chains x {steps} steps, scale {scale:.2g}; objective: mean square of where they end, 1 in law"
+    note = (
+        f"{chains} chains x {steps} steps, scale {scale:.2g}; objective: mean square of the last positions, exactly 1"
+    )
     name = f"random walk, D = {size}"
     return Case(name, "step of a chain", side(ours, start.T), peers, agree, note, missing)

@@ -1,4 +1,4 @@
-"""Whitened patches of natural pictures, and a dictionary for them: what the sparse coders are compared on."""
+"""Data of the group `sparse`: whitened patches of natural pictures, and a dictionary for them."""
 
 import importlib.util
 from functools import cache, partial
@@ -14,25 +14,25 @@ from ebmjax.learn.dictionaries.dictionary import online
 from ebmjax.minimize.codes import coordinate
 
 SIZE = 12
-"""Pixels along the side of a patch."""
+"""Rows (and columns) of a patch."""
 WEIGHT = 0.1
-"""The weight λ of the l1 norm that `dictionary` is learned with, and that all comparisons use."""
+"""λ, the weight of the L1 norm in `dictionary` and in all comparisons."""
 BATCH, UPDATES = 128, 300
 
 
 @cache
 def patches(count: int, unit: bool = True) -> np.ndarray:
-    """Patches of scikit-image's own pictures, whitened, less the mean of each: float32 (count, 144).
+    """Whitened patches of scikit-image's pictures, each minus its mean: float32 (count, 144).
 
-    The spectrum of a picture is multiplied by ρ exp(-(ρ/0.4)⁴), ρ in cycles per pixel, its variance is then 0.1. The
-    same at every call; kept, so not to be written to.
+    The spectrum of a picture is multiplied by ρ exp(-(ρ/0.4)⁴), with ρ in cycles per pixel, and its variance is then
+    scaled to 0.1. The result is equal at every call. It is cached, and so it is read-only.
 
     Args:
-        count: how many.
-        unit: scale each to length one.
+        count: number of patches.
+        unit: whether each patch is scaled to length 1.
 
     Raises:
-        ValueError: in one line, scikit-image is not installed.
+        ValueError: scikit-image is not installed.
     """
     if not importlib.util.find_spec("skimage"):
         raise ValueError("patches: got no scikit-image, wanted its pictures (install the extra `experiments`)")
@@ -48,9 +48,9 @@ def patches(count: int, unit: bool = True) -> np.ndarray:
 
 @cache
 def dictionary(atoms: int) -> np.ndarray:
-    """A dictionary of unit columns for patches of length one: float32 (144, atoms), learned online from other patches.
+    """A dictionary with unit columns for patches of length 1: float32 (144, atoms), learned online from other patches.
 
-    The same at every call; kept, so not to be written to.
+    The result is equal at every call. It is cached, and so it is read-only.
     """
     data = jnp.asarray(patches(BATCH * UPDATES + 10_000)[10_000:])
     first_key, key = jax.random.split(random_bits.unrolled(jax.random.key(1)))

@@ -1,4 +1,4 @@
-"""Binary pictures of 28 × 28 to train on, and a measure of how well a restricted Boltzmann machine has learned them."""
+"""Data of the groups `spins` and `neural`: binary 28 × 28 pictures; and the pseudo-likelihood of an RBM."""
 
 import importlib.util
 import os
@@ -9,17 +9,17 @@ FOLDER = "EBMJAX_DATA"
 
 
 def source() -> str:
-    """What `load` will read."""
+    """The name of the pictures that `load` returns."""
     return "MNIST" if FOLDER in os.environ else "scikit-learn's digits, enlarged and shifted"
 
 
 def load(count: int) -> np.ndarray:
-    """At most 60,000 pictures, float32 of 0 and 1, (count, 784), in a random or their own order.
+    """At most 60,000 pictures: float32 of 0 and 1, (count, 784).
 
-    MNIST cut at half its brightness where EBMJAX_DATA names a folder that has it, else digits that everyone has.
+    MNIST with a threshold of ½ where EBMJAX_DATA names a folder that has it, else enlarged digits of scikit-learn.
 
     Raises:
-        ValueError: in one line, what is missing.
+        ValueError: neither EBMJAX_DATA nor scikit-learn is there.
     """
     if FOLDER in os.environ:
         from experiments.data.images import Images, binarize, load
@@ -32,13 +32,13 @@ def load(count: int) -> np.ndarray:
 
 
 def synthetic(count: int) -> np.ndarray:
-    """scikit-learn's 1,797 digits, three times as large, each moved at random by up to 2 pixels, as often as needed."""
+    """scikit-learn's 1,797 digits, enlarged three times, drawn with replacement and shifted by up to 2 pixels."""
     from sklearn.datasets import load_digits
 
     random = np.random.default_rng(0)
     rows, _ = load_digits(return_X_y=True)
     grey = np.asarray(rows).reshape(-1, 8, 8) / 16
-    # 24 × 24, with as much edge as all shifts together need
+    # 24 × 24 pixels, with a margin for the shifts
     large = np.pad(np.kron(grey, np.ones((3, 3))), ((0, 0), (4, 4), (4, 4))) > 0.5
     which, down, right = random.integers(0, len(grey), count), *random.integers(0, 5, (2, count))
     pictures = np.empty((count, 28, 28), np.float32)
@@ -50,13 +50,14 @@ def synthetic(count: int) -> np.ndarray:
 
 
 def pseudo_likelihood(params: tuple[np.ndarray, np.ndarray, np.ndarray], pictures: np.ndarray) -> float:
-    """Mean log pseudo-likelihood in nats a picture: pixels · log σ(F(v with one pixel flipped) - F(v)).
+    """Mean log pseudo-likelihood in nats per picture: pixels · log σ(F(v with one pixel flipped) - F(v)).
 
-    F(v) = -aᵀv - Σ softplus(b + vᵀW). Which pixel, is drawn once for each picture with a fixed seed, so that two
-    models are held against each other on the same pixels.
+    F(v) = -aᵀv - Σ softplus(b + vᵀW). The pixel is drawn for each picture with a fixed seed, so that two models are
+    compared on the same pixels.
 
     Args:
         params: weights (visible, hidden), visible bias, hidden bias.
+        pictures: (n, pixels), of 0 and 1.
     """
     weights, visible, hidden = (np.asarray(part, np.float64) for part in params)
     pixel = np.random.default_rng(0).integers(0, pictures.shape[1], len(pictures))

@@ -1,4 +1,4 @@
-"""Learning of the group `spins`: a restricted Boltzmann machine. The unit of work is one update from a batch."""
+"""Part of the group `spins`: training of a restricted Boltzmann machine. The unit of work is one update."""
 
 import importlib
 import importlib.util
@@ -20,10 +20,10 @@ from ebmjax.sample.special.restricted import binary
 
 
 def case(quick: bool) -> Case:
-    """CD-1 on 60,000 pictures; timed over a short epoch, judged after five whole ones."""
+    """CD-1 on 60,000 pictures, timed over a short epoch and compared after five full epochs."""
     count, hidden, epochs, timed = (2000, 32, 2, 500) if quick else (60_000, 500, 5, 6000)
     batch, rate = 100, 0.05
-    # Nats. Other draws, and for scikit-learn other chains: the start of learning differs, so few updates differ most.
+    # In nats. The sides have other random numbers, and scikit-learn other chains; the difference is largest early.
     margins = {"": 0.0, "torch": 2.0, "sklearn": 16.0} if not quick else {"": 0.0, "torch": 10.0, "sklearn": 150.0}
     data = cache(lambda: pictures.load(count))
     score = lambda params: pictures.pseudo_likelihood(params, data()[:5000])
@@ -31,7 +31,7 @@ def case(quick: bool) -> Case:
     first = rbm.Params(jnp.asarray(weights), jnp.zeros(784), jnp.zeros(hidden))
 
     def side(fit, package="", made="", name=""):
-        """`fit(pictures, epochs)`: learned for long once, then timed over one short epoch."""
+        """`fit(pictures, epochs)` is called once with all epochs for the objective, and timed over one short epoch."""
 
         def prepare():
             fit(data()[:timed], 1)
@@ -85,7 +85,7 @@ def case(quick: bool) -> Case:
 
     note = (
         f"batch {batch}; {pictures.source()}; objective: log pseudo-likelihood in nats after {epochs} epochs of "
-        f"{count:,}, alike within {margins['torch']:g} (torch) and {margins['sklearn']:g} (scikit-learn, whose "
+        f"{count:,}, equal within {margins['torch']:g} (torch) and {margins['sklearn']:g} (scikit-learn, whose "
         "chains are persistent)"
     )
     name = f"RBM 784 x {hidden}, CD-1"

@@ -1,10 +1,10 @@
-"""Times our side and its peers in turn, checks that they agree, prints a table and writes JSON.
+"""The runner: times our side and its peers in turn, checks that they agree, prints a table and writes JSON.
 
-A ratio counts only at equal work: every side returns its result and an objective, a peer that disagrees is an error,
-and the ratio is the median of the ratios of neighbouring runs, so that a machine that drifts does not decide it.
+Sides are compared at equal work. Every side returns its result and an objective, and a peer with another result is an
+error. The ratio of times is the median of the ratios of neighbouring runs, so that a machine whose speed drifts does
+not change it.
 """
 
-import argparse
 import json
 import math
 import platform
@@ -17,33 +17,39 @@ from typing import Any, NamedTuple
 
 import jax
 
+from benchmarks.cli import Options
+
 PEERS = (
     *("torch", "scipy", "sklearn", "thrml", "blackjax", "spams", "celer"),
     *("sporco", "numpy", "numba", "c", "naive-vmap", "python-loop"),
 )
 
 WIDE = {"xla_cpu_prefer_vector_width": 512}
-"""Compiler options: on processors with AVX-512 XLA uses half of it unless asked. A choice of whoever compiles, never of
-the library; peers in JAX are compiled with it too."""
+"""Compiler options: on processors with AVX-512, XLA uses 256-bit vectors by default. The user of the library makes this
+choice, not the library; peers in JAX are compiled with it too."""
 
 
 class Outcome(NamedTuple):
-    """What one call of a side came to: a result to compare, and a number that says how good it is."""
+    """What one call of a side returns."""
 
     result: Any
+    """What is compared with the other sides."""
     objective: float
+    """How good the result is, for the table."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One implementation: `prepare()` compiles and returns the callable that is timed."""
+    """One implementation."""
 
     prepare: Callable[[], Callable[[], Outcome]]
+    """Compiles, and returns the callable that is timed."""
     version: str = ""
+    """The version of the peer's package."""
     per_call: float = 1.0
-    """Units of work in one call; sides are compared by seconds a unit."""
+    """Units of work in one call; sides are compared by seconds per unit."""
     name: str = ""
-    """For the table, where the peer's name in the record is not enough."""
+    """The name in the table, where it differs from the name in the record."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,20 @@ class Case:
 
     name: str
     unit: str
-    """What one unit of work is: "sweep", "step", "draw"."""
+    """The unit of work, such as "sweep", "step" or "draw"."""
     ours: Side
     peers: dict[str, Side]
-    """By the name in `PEERS`, a suffix after ":" telling variants apart; another name is printed and not recorded."""
+    """By name: one of `PEERS`, with a suffix after ":" for variants. Sides of other names are not recorded."""
     agree: Callable[[Outcome, Outcome], None]
-    """Raises AssertionError where a peer's outcome is not ours."""
+    """`agree(ours, peer)` raises AssertionError where the two outcomes differ."""
     note: str = ""
+    """A line for the table: sizes, data, and what the objective is."""
     missing: tuple[str, ...] = field(default=())
     """Peers whose package is not installed."""
 
 
 class Record(NamedTuple):
-    """One row of the table; `ours` and `peer` are seconds a unit of work, `ratio` is peer/ours."""
+    """One row of the table; `ours` and `peer` are seconds per unit of work, `ratio` is peer / ours."""
 
     group: str
     case: str
@@ -79,14 +86,14 @@ class Record(NamedTuple):
     objective_peer: float
 
 
-def run(group: str, cases: Sequence[Case], options: argparse.Namespace, core: str) -> int:
-    """Run the chosen cases, print, write.
+def run(group: str, cases: Sequence[Case], options: Options, core: str) -> int:
+    """Run the chosen cases, print the table, and write the records.
 
     Returns:
         0, or 1 where a peer disagreed.
 
     Raises:
-        ValueError: no case has the words asked for.
+        ValueError: the name of no case contains the words asked for.
     """
     chosen = [case for case in cases if options.case in case.name]
     if not chosen:
@@ -95,7 +102,7 @@ def run(group: str, cases: Sequence[Case], options: argparse.Namespace, core: st
     records, failed = [], False
     for case in chosen:
         for missing in case.missing:
-            print(f"{case.name}: {missing} is not installed, its row is left out")
+            print(f"{case.name}: {missing} is not installed, its row is skipped")
         try:
             records += compare(group, case, options.repeats)
         except AssertionError as error:
@@ -108,10 +115,10 @@ def run(group: str, cases: Sequence[Case], options: argparse.Namespace, core: st
 
 
 def compare(group: str, case: Case, repeats: int) -> list[Record]:
-    """Time all sides of one case, in turn, and print its rows.
+    """Time all sides of one case in turn, and print its rows.
 
     Raises:
-        AssertionError: a peer came to something else.
+        AssertionError: the outcome of a peer differs from ours.
     """
     sides = {"ours": case.ours, **case.peers}
     timed, prepared = {}, {}
@@ -119,7 +126,7 @@ def compare(group: str, case: Case, repeats: int) -> list[Record]:
         start = time.perf_counter()
         timed[name] = side.prepare()
         prepared[name] = time.perf_counter() - start
-    outcomes = {name: call() for name, call in timed.items()}  # the warm-up too
+    outcomes = {name: call() for name, call in timed.items()}  # also the warm-up
     for name in case.peers:
         case.agree(outcomes["ours"], outcomes[name])
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -129,7 +136,7 @@ def compare(group: str, case: Case, repeats: int) -> list[Record]:
             call()
             seconds[name].append((time.perf_counter() - start) / sides[name].per_call)
     ours = statistics.median(seconds["ours"])
-    print(f"\n{case.name}: ours {_time(ours)} a {case.unit}, compiled in {prepared['ours']:.1f} s")
+    print(f"\n{case.name}: ours {_time(ours)} per {case.unit}, compiled in {prepared['ours']:.1f} s")
     if case.note:
         print(f"  {case.note}")
     records = []
@@ -158,14 +165,14 @@ def compare(group: str, case: Case, repeats: int) -> list[Record]:
 
 
 def machine() -> str:
-    """The processor's name, and how many there are."""
+    """The name of the processor and the number of its cores."""
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()
 
 
 def compiled(function: Callable[..., Any], arguments: tuple, options: dict | None = None) -> Callable[[], Any]:
-    """A jitted function, compiled ahead for these arguments: what is timed is one run, waited for."""
+    """A jitted function, compiled ahead for these arguments; a call runs it and waits for the result."""
     executable = jax.jit(function, compiler_options=options).lower(*arguments).compile()
     return lambda: jax.block_until_ready(executable(*arguments))
 

@@ -1,8 +1,8 @@
-"""The group `sparse`: exact codes, learned codes, dictionaries, convolutional codes. A unit of work: a patch, a step.
+"""The group `sparse`: exact codes, learned codes, dictionaries, convolutional codes.
 
-A sparse code counts by its objective alone, ½‖y - Wz‖² + λ‖z‖₁ in double precision. Every side takes the loosest
-tolerance of its own at which the mean over all patches is within the asked relative suboptimality; the truth is the
-least mean that a long run of ours reaches.
+Sparse codes are compared by their objective ½‖y - Wz‖² + λ‖z‖₁ in double precision; the unit of work is a patch. Every
+side runs with its loosest tolerance at which the mean objective over all patches is within the given relative
+suboptimality. The reference is the mean objective of a long run of ours.
 """
 
 import importlib
@@ -27,30 +27,33 @@ from ebmjax.minimize.codes.coordinate import solve_batch
 WEIGHT = patches.WEIGHT
 LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 
-# From loose to tight, in each package's own sense.
+# Tolerances from loose to tight; each package defines them in its own way.
 OURS = (0.5, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 7e-3, 5e-3, 3e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)
 SPAMS = (1.0, 0.5, 0.3, 0.1, 0.07, 0.05, 0.03, 0.02, 0.015, 0.01, 7e-3, 5e-3, 3e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 1e-5)
 OTHERS = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 1e-7)
 
 Coder = Callable[[np.ndarray, np.ndarray, float], Callable[[], np.ndarray]]
-"""`coder(dictionary, data, tolerance)` prepares; what it returns codes the data: (samples, atoms)."""
+"""`coder(dictionary, data, tolerance)` prepares, and returns a callable that computes the codes (samples, atoms)."""
 
 
 class Work(NamedTuple):
-    """One problem, and how exact its codes have to be."""
+    """One problem of sparse coding."""
 
     atoms: int
+    """Atoms of the dictionary."""
     count: int
+    """Number of patches."""
     unit: bool
-    """Whether every patch is scaled to length one."""
+    """Whether every patch is scaled to length 1."""
     suboptimality: float
+    """Largest relative suboptimality of the mean objective."""
 
     def dictionary(self) -> np.ndarray:
-        """Its columns are the atoms."""
+        """The dictionary, its columns the atoms."""
         return patches.dictionary(self.atoms)
 
     def data(self) -> np.ndarray:
-        """A patch a row."""
+        """The patches, one in each row."""
         return patches.patches(self.count, self.unit)
 
 
@@ -81,7 +84,7 @@ def _codes(work: Work) -> Case:
         "spams": ("spams", "spams-bin", _peer("spams_codes", "coordinate_descent"), SPAMS, 1),
         "spams:lars": ("spams", "spams-bin", _peer("spams_codes", "least_angle"), (0.0,), 1),
         "sklearn": ("sklearn", "scikit-learn", _peer("sklearn_codes", "gram_lasso"), OTHERS, 1),
-        # one call a patch, so that a part of the patches is enough
+        # one call for each patch, so a part of the patches is enough
         "celer": ("celer", "celer", _peer("celer_codes", "lasso"), OTHERS, 50),
     }
     missing = tuple(sorted({package for package, *_ in peers.values() if not importlib.util.find_spec(package)}))
@@ -98,7 +101,7 @@ def _codes(work: Work) -> Case:
         assert peer.result <= max(work.suboptimality, 1e-3), f"{peer.result:.1e} above the least energy"
 
     flags = "loops in one kernel" if LOOPS in os.environ.get("XLA_FLAGS", "") else "default XLA flags"
-    patch = f"whitened 12 x 12 patches of scikit-image's pictures, {'length one' if work.unit else 'variance 0.1'}"
+    patch = f"whitened 12 x 12 patches of scikit-image's pictures, {'length 1' if work.unit else 'variance 0.1'}"
     note = f"lambda = {WEIGHT}; {patch}; {flags}"
     name = f"codes, {work.count:,} {'unit' if work.unit else 'variance 0.1'} patches, {work.atoms} atoms, "
     ours = _side(work, least, _ours, OURS, 1)
@@ -108,7 +111,7 @@ def _codes(work: Work) -> Case:
 def _side(
     work: Work, least: Callable[[], float], coder: Coder, ladder: Sequence[float], part: int, made="", name=""
 ) -> Side:
-    """Prepared at the loosest tolerance of the ladder that is exact enough; on every `part`-th patch."""
+    """A side with the loosest tolerance of the ladder that is exact enough, on every `part`-th patch."""
 
     def prepare():
         dictionary, data = work.dictionary(), work.data()[::part]
@@ -137,7 +140,7 @@ def _ours(dictionary: np.ndarray, data: np.ndarray, tolerance: float) -> Callabl
 
 @cache
 def _compiled_coder(atoms: int, count: int):
-    """One compilation a shape: the tolerance is an argument."""
+    """Compiled once for each shape; the tolerance is an argument."""
     shapes = [(144, atoms), (count, 144), ()]
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     code = lambda dictionary, data, tolerance: (

@@ -1,9 +1,9 @@
 """The group `spins`: samplers of binary units, and learning with them. The unit of work of a sampler is a spin update.
 
-Sides that sample continue one chain, or one set of chains, from call to call; what is timed is sweeps alone. Before
-that every side burns in and then measures its mean energy per spin `BLOCKS` times, a call or more apart. Two sides
-agree when their means are within 5 standard errors of the difference, taken from the spread of those blocks: equal laws
-fail by chance less than once in 10,000 comparisons (Student's law with 31 degrees of freedom).
+A side continues its chains from call to call, and only sweeps are timed. Before the timing, after a burn-in, every side
+measures its mean energy per spin `BLOCKS` times, one or more calls apart. Two sides agree if the difference of their
+means is within 5 standard errors, estimated from the spread of these blocks. Equal laws fail this by chance less than
+once in 10,000 comparisons (Student's law with 31 degrees of freedom).
 """
 
 import importlib
@@ -29,24 +29,27 @@ from ebmjax.sample.special.dense import dense
 from ebmjax.sample.tempering import tempering
 
 BETA = 0.35
-"""Of the uniform lattices: correlations reach over 2.6 sites, so that all of them are in equilibrium in no time."""
+"""Inverse temperature of the uniform lattices. Their correlation length is 2.6 sites, so they equilibrate quickly."""
 BURN_IN, BLOCKS = 8, 32
-# A choice of whoever samples, as is the C program's generator; each chain's law is that of 32 random bits all the same.
+# Fast random bits are a choice of the user, like the generator of the C program. The law is the same as with 32 bits.
 FAST: dict[str, Any] = {"bits": random_bits.hashed, "precision": 8}
 
 
 class Sampler(NamedTuple):
-    """A running chain: `advance()` is what is timed, `energy()` is the mean energy per spin of where it stands."""
+    """A running chain, or several."""
 
     advance: Callable[[], Any]
+    """Makes the sweeps of one call; this is timed."""
     energy: Callable[[], Any]
+    """The mean energy per spin of the present state."""
 
 
 class Estimate(NamedTuple):
-    """A mean energy per spin and its standard error."""
+    """A mean energy per spin."""
 
     mean: float
     error: float
+    """Standard error of the mean."""
 
 
 def cases(quick: bool) -> list[Case]:
@@ -67,7 +70,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 def _key(seed):
-    """A key whose draws are those of `jax.random.key(seed)` and take a fraction of their time."""
+    """A key with the same draws as `jax.random.key(seed)`, in a fraction of the time."""
     return random_bits.unrolled(jax.random.key(seed))
 
 
@@ -76,7 +79,7 @@ def _spins(key, shape, dtype=jnp.float32):
 
 
 def _side(start: Callable[[], Sampler], package: str, updates: int, name: str = "", apart: int = 1) -> Side:
-    """`start()` compiles; burn-in and energies, `apart` calls apart, come with the first call, which is not timed."""
+    """`start()` compiles. The first call, which is not timed, burns in and measures energies, `apart` calls apart."""
 
     def prepare():
         sampler = start()
@@ -104,7 +107,7 @@ def _side(start: Callable[[], Sampler], package: str, updates: int, name: str = 
 
 
 def _running(run, energy, key, state) -> Sampler:
-    """`run(key, state) -> state`, compiled; the key is split inside, so that every call draws anew."""
+    """A sampler from `run(key, state) -> state`. The key is split inside, so that every call has new random numbers."""
 
     def advance(key, state):
         key, run_key = jax.random.split(key)
@@ -121,7 +124,7 @@ def _running(run, energy, key, state) -> Sampler:
 
 
 def _kernel(kernel, energy, seed, position, sweeps) -> Sampler:
-    """Our side: sweeps of a kernel, the state carried on."""
+    """Our side: sweeps of a kernel from the last state."""
     run = lambda key, state: repeat(key, kernel, state, sweeps).state
     return _running(run, lambda state: energy(state.position), _key(seed), kernel.init(position))
 
@@ -132,7 +135,7 @@ def _agree(ours: Outcome, peer: Outcome) -> None:
 
 
 def _energy_of(params):
-    """Mean energy per spin of lattices, (..., rows, columns)."""
+    """A function of lattices (..., rows, columns): their mean energy per spin."""
 
     def energy(spins):
         spins = spins.reshape(-1, *spins.shape[-2:]).astype(jnp.float32)
@@ -145,7 +148,7 @@ UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
 
 
 def _c(shape, chains, sweeps):
-    """The C side of a uniform lattice, if there is a compiler."""
+    """The C side of a uniform lattice, where there is a C compiler."""
     if not c_ising.available():
         return {}, ("a C compiler (cc)",)
 
@@ -164,7 +167,7 @@ def _c(shape, chains, sweeps):
 
 
 def _thrml(coupling, beta, chains, sweeps):
-    """The thrml side of any lattice, if the package is here; `chains` None for one without an axis of chains."""
+    """The thrml side of a lattice, where thrml is installed; `chains` is None for one chain without an axis."""
     if not importlib.util.find_spec("thrml"):
         return {}, ("thrml",)
 
@@ -184,7 +187,7 @@ def _thrml(coupling, beta, chains, sweeps):
 
 
 def _plain(coupling, beta, sweeps):
-    """The plain JAX checkerboard of one lattice."""
+    """The side of one lattice in plain JAX."""
     params = ising.Params(jnp.asarray(coupling), jnp.array(0.0))
 
     def start():
@@ -197,7 +200,7 @@ def _plain(coupling, beta, sweeps):
 
 
 def _gather(*sides):
-    """Peers that are here, and the names of those that are not."""
+    """The peers that are installed, and the names of those that are not."""
     peers = {name: side for here, _ in sides for name, side in here.items()}
     return peers, tuple(name for _, missing in sides for name in missing)
 
@@ -221,9 +224,11 @@ def _lattice(quick, fast, name):
 
 
 def _words(fast):
-    """Our random bits in words."""
+    """A description of our random bits, for the table."""
     return (
-        f"hashed counters, {fast['precision']} + 1 random words an update" if fast else "threefry, 16 + 1 random words"
+        f"hashed counters, {fast['precision']} + 1 random words per update"
+        if fast
+        else "threefry, 16 + 1 random words per update"
     )
 
 
@@ -254,7 +259,7 @@ def _bonds(quick):
         return _kernel(kernel, lambda parts: _energy_of(params)(ising.join(parts)), 1, position, sweeps)
 
     peers, missing = _gather(_thrml(coupling, beta, None, few), _plain(coupling, beta, few))
-    note = f"spin glass: a normal coupling for every bond, beta = {beta}; hashed counters"
+    note = f"spin glass with a normal coupling for every bond, beta = {beta}; hashed counters"
     name = f"Ising model with a coupling a bond, {side} x {side}"
     return Case(name, "spin update", _side(start, "", side**2 * sweeps), peers, _agree, note, missing)
 
@@ -347,7 +352,7 @@ def _tempering(quick):
 
 
 def _million(quick):
-    """Memory: 32 chains of a million spins are 4 MB."""
+    """The memory of 32 chains of a million spins, 4 MB."""
     side, sweeps = (64, 10) if quick else (1024, 10)
     kernel = multispin.chains(1.0, BETA, **FAST)
     position = ising.split(jax.random.bits(jax.random.key(0), (side, side, 1)))

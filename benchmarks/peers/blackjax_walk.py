@@ -1,4 +1,4 @@
-"""BlackJAX's side of a random walk: its Rosenbluth-Metropolis-Hastings kernels, chains by vmap, steps by scan."""
+"""BlackJAX's side of the group `neural`: its Rosenbluth-Metropolis-Hastings kernels, with vmapped chains and a scan."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ def additive(log_density: Callable[[Any], Any], scale: float, size: int) -> Any:
 
 
 def positions_after(algorithm: Any, steps: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """`run(key, positions)` of shape (chains, size): where all chains are after so many steps."""
+    """`run(key, positions)`: the positions (chains, size) of all chains after the steps."""
 
     def run(key, positions):
         def step(states, key):

@@ -1,4 +1,4 @@
-"""The C side of the group `spins`: `multispin.c`, compiled when it is first asked for."""
+"""The C side of the group `spins`: `multispin.c`, compiled at its first use."""
 
 import ctypes
 import functools
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 BITS = 24
-"""Random bits that decide an acceptance: as many as a float32 uniform has."""
+"""Random bits for an acceptance, as many as a float32 uniform has."""
 
 COMPILER = "cc"
 FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
@@ -31,19 +31,21 @@ def version() -> str:
 
 
 class Ising:
-    """Lattices in C memory, continued by every call: `run(sweeps)` gives the mean energy per spin at its end.
+    """Lattices in the memory of C. Each call of `run` continues from the last state.
 
-    All spins start up unless `hot`, which draws them.
+    All spins are +1 at the start, or random where `hot`. Raises ValueError for a shape or a number of chains that does
+    not fit into whole words.
     """
 
     def __init__(self, shape: tuple[int, int], chains: int | None, beta: float, seed: int, hot: bool = False):
         rows, columns = shape
         strips = chains is None
         if strips and (rows % 128 or columns % 16):
-            raise ValueError(f"shape: got {shape}, wanted rows a multiple of 128 and columns of 16: a strip is a bit")
+            raise ValueError(f"shape: got {shape}, wanted rows a multiple of 128 and columns a multiple of 16")
         if not strips and (rows % 2 or columns % 2 or chains % 64 or columns // 2 * chains % 512):
             raise ValueError(
-                f"got {chains} chains of {shape}, wanted even sides and multiples of 512 chains x columns / 2"
+                f"chains, shape: got {chains} chains of {shape}, wanted even sides, chains a multiple of 64 and "
+                "chains x columns / 2 a multiple of 512"
             )
         words = 1 if strips else chains // 64
         self._shape = (2, rows // 64 if strips else rows, columns // 2, words)
@@ -53,12 +55,12 @@ class Ising:
         weakref.finalize(self, self._library.ising_destroy, self._model)
 
     def run(self, sweeps: int) -> float:
-        """`sweeps` sweeps from where the last call ended; the mean energy per spin of the last state."""
+        """Make sweeps from the last state, and return the mean energy per spin of the new state."""
         self._library.ising_run(self._model, sweeps)
         return self._library.ising_energy(self._model)
 
     def spins(self) -> np.ndarray:
-        """The state as -1 and +1, (chains, rows, columns), one chain where the bits are strips."""
+        """The state as -1 and +1, (chains, rows, columns); one chain where a bit is a strip of one lattice."""
         words = np.empty(self._shape, np.uint64)
         self._library.ising_copy(self._model, words.ctypes.data)
         _, rows, half, count = self._shape
@@ -72,12 +74,12 @@ class Ising:
 
 
 def sweeps_lattice(L: int, beta: float, sweeps: int, seed: int) -> float:
-    """Energy per spin of one L × L lattice, a strip a bit, averaged over the last half of the sweeps."""
+    """Energy per spin of one L × L lattice, one bit for each strip, averaged over the last half of the sweeps."""
     return _mean(Ising((L, L), None, beta, seed), sweeps)
 
 
 def sweeps_chains(chains: int, L: int, beta: float, sweeps: int, seed: int) -> float:
-    """Energy per spin of many L × L lattices, a chain a bit, averaged over the last half of the sweeps."""
+    """Energy per spin of many L × L lattices, one bit for each chain, averaged over the last half of the sweeps."""
     return _mean(Ising((L, L), chains, beta, seed), sweeps)
 
 

@@ -1,4 +1,4 @@
-"""celer's Lasso in float32: one fit a patch, it takes one target at a time."""
+"""celer's side of the group `sparse`: its Lasso in float32, which fits one patch at a time."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 
 def lasso(dictionary, data, weight, tolerance):
-    """A loop over the patches."""
+    """One fit for each patch, in a Python loop."""
     atoms = np.asfortranarray(dictionary)
     model = celer.Lasso(weight / len(atoms), fit_intercept=False, tol=tolerance)
 

@@ -1,8 +1,8 @@
-"""The plain JAX side of the group `spins`: what one writes first, with the default key.
+"""The plain JAX side of the group `spins`: simple code with the default random keys.
 
-No packed spins, no blocks of units; Python loops over jitted calls where a temperature or a replica could have been an
-axis. What costs nothing to do well is done well: everything is jitted, keys are split inside, nothing is waited for
-before it is needed.
+Spins are not packed, units are not updated in blocks, and a Python loop over jitted calls replaces an axis of
+temperatures or replicas. What needs no effort is done well: everything is jitted, keys are split inside of the
+jitted functions, and results are waited for only where they are needed.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ Array = jax.Array
 
 
 def dense_sweeps(weights: Array, bias: Array, beta: float, sweeps: int) -> Callable[[Array, Array], Array]:
-    """`sweeps` sweeps of one chain of spins: site by site, the field of each from all the others. For `jax.vmap`.
+    """Sweeps of one chain of spins, site by site; for `jax.vmap` over chains.
 
-    s_i = +1 with probability σ(2 beta (W s + b)_i); the key is split and one uniform drawn at every site.
+    s_i = +1 with probability σ(2 beta (W s + b)_i). At every site the key is split and one uniform is drawn.
     """
 
     def update(carry, site):
@@ -30,7 +30,7 @@ def dense_sweeps(weights: Array, bias: Array, beta: float, sweeps: int) -> Calla
 
 
 def dense_sweeps_drawn_ahead(weights: Array, bias: Array, beta: float, sweeps: int) -> Callable[[Array, Array], Array]:
-    """The same with all uniforms of a sweep drawn before it, in one call."""
+    """As `dense_sweeps`, but all uniforms of a sweep are drawn before it, in one call."""
     units = len(bias)
 
     def sweep(spins, key):
@@ -48,10 +48,13 @@ def _updated(weights, bias, beta, spins, site, uniform):
 
 
 def ising_sweep(coupling: Array, beta: Array | float, key: Array, spins: Array) -> Array:
-    """One sweep of a periodic lattice of float spins, the colours of the checkerboard in turn, each by `jnp.where`.
+    """One sweep of a periodic lattice of float spins, first one colour of the checkerboard, then the other.
 
     Args:
         coupling: (2, rows, columns), the bonds to the next row and to the next column.
+        beta: inverse temperature.
+        key: typed random key.
+        spins: (rows, columns), of -1 and +1.
     """
     rows, columns = spins.shape
     colour = (jnp.arange(rows)[:, None] + jnp.arange(columns)[None]) % 2
@@ -70,19 +73,20 @@ def ising_energy(coupling: Array, spins: Array) -> Array:
 
 
 def ising_sweeps(coupling: Array, beta: Array | float, key: Array, spins: Array, sweeps: int) -> Array:
-    """`ising_sweep`, `sweeps` times in one scan."""
+    """Several sweeps by `ising_sweep` in one scan."""
     step = lambda spins, key: (ising_sweep(coupling, beta, key, spins), None)
     return jax.lax.scan(step, spins, jax.random.split(key, sweeps))[0]
 
 
 class BetaLoop:
-    """One chain a temperature: a Python loop over calls of one jitted function, waited for at the end of the loop.
+    """One chain for each temperature: a Python loop over calls of one jitted function, which waits at its end.
 
     Args:
         run: `run(beta, key, spins) -> spins`, jitted once for all betas.
         betas: (chains,).
-        key: split once; every chain carries its own key on, inside the jitted call.
-        spins: where to start, leading axis chains.
+        key: typed random key, split into one key for each chain.
+        spins: first states, with the leading axis chains.
+        options: compiler options.
     """
 
     def __init__(self, run: Callable[..., Array], betas: np.ndarray, key: Array, spins: Array, options: dict):
@@ -101,12 +105,12 @@ class BetaLoop:
         jax.block_until_ready(self._chains)
 
     def spins(self) -> Array:
-        """Where all chains stand."""
+        """The present states of all chains."""
         return jnp.stack([spins for _, spins in self._chains])
 
 
 class Tempering:
-    """Parallel tempering as it is written in Python: a jitted sweep and energy for each replica, swaps by NumPy."""
+    """Parallel tempering as a Python loop: a jitted sweep and energy for each replica, and swaps by NumPy."""
 
     def __init__(self, coupling: Array, betas: np.ndarray, seed: int, options: dict | None = None):
         def sweep(beta, key, spins):
@@ -123,7 +127,7 @@ class Tempering:
         self._turn = 0
 
     def run(self, sweeps: int) -> np.ndarray:
-        """`sweeps` sweeps of all replicas, each followed by swaps of every other pair; the last energies, by beta."""
+        """Make sweeps of all replicas, each followed by swaps of every other pair; return the last energies by beta."""
         betas, energies = self._betas, []
         for _ in range(sweeps):
             calls = zip(betas, self._keys, self._replicas, strict=True)

@@ -5,7 +5,7 @@ from scipy.special import logsumexp
 
 
 def free_energy(y: np.ndarray, points: np.ndarray, betas: np.ndarray, chunk: int) -> np.ndarray:
-    """F_beta for all y and betas by `scipy.special.logsumexp` in float32, `chunk` of y at a time: (betas, samples)."""
+    """F_beta (betas, samples) by `scipy.special.logsumexp` in float32, for `chunk` rows of y at a time."""
     parts = []
     for start in range(0, len(y), chunk):
         energy = np.square(y[start : start + chunk, None] - points).sum(-1)

@@ -1,4 +1,4 @@
-"""scikit-learn's Lasso in float32, with the Gram matrix computed ahead for all patches."""
+"""scikit-learn's side of the group `sparse`: its Lasso in float32, with a Gram matrix that is computed once."""
 
 import warnings
 
@@ -8,7 +8,7 @@ from sklearn.linear_model import Lasso
 
 
 def gram_lasso(dictionary, data, weight, tolerance):
-    """One fit for all patches, as targets."""
+    """One fit of all patches; each patch is a target."""
     atoms, targets = np.asfortranarray(dictionary), np.asfortranarray(data.T)
     gram = np.ascontiguousarray(atoms.T @ atoms)
     model = Lasso(

@@ -5,15 +5,16 @@ from sklearn.decomposition import MiniBatchDictionaryLearning
 
 
 def fit(first: np.ndarray, data: np.ndarray, weight: float, batch: int) -> np.ndarray:
-    """`MiniBatchDictionaryLearning.fit` for one pass over the data, on one thread, coding by coordinate descent.
+    """`MiniBatchDictionaryLearning.fit` for one pass over the data, on one thread, with codes by coordinate descent.
 
-    float64 is its fast choice here: its tolerance of 1e-8 is out of reach in float32, which takes nine times as long
-    and warns over and over. LARS takes as long in either precision.
+    It is fastest in float64: in float32 it cannot reach its tolerance of 1e-8, takes nine times as long and warns. LARS
+    takes equally long in both precisions.
 
     Args:
-        first: (observed, atoms); it computes in its dtype and that of the data.
+        first: the first dictionary (observed, atoms), of the same dtype as the data.
         data: (samples, observed).
-        batch: samples an update.
+        weight: λ.
+        batch: samples in an update.
 
     Returns:
         the dictionary (observed, atoms).

@@ -1,15 +1,14 @@
-"""scikit-learn's side of learning a restricted Boltzmann machine."""
+"""scikit-learn's side of training a restricted Boltzmann machine."""
 
 import numpy as np
 from sklearn.neural_network import BernoulliRBM
 
 
 def fit(images: np.ndarray, hidden: int, rate: float, epochs: int, batch: int = 100) -> tuple[np.ndarray, ...]:
-    """`BernoulliRBM.fit`, which is not CD-1 but persistent contrastive divergence (Tieleman, 2008).
+    """`BernoulliRBM.fit`, which is persistent contrastive divergence (Tieleman, 2008) instead of CD-1.
 
-    The work of an update is the same: one Gibbs step of a batch, two products for the gradient. What differs is where
-    the step begins, at the last one's end instead of at the data. It runs in the dtype of its input, by default
-    float64.
+    An update has the same work: one Gibbs step of a batch, and two products for the gradient. But the Gibbs step starts
+    at the end of the last one instead of at the data. It runs in the dtype of its input.
 
     Returns:
         weights (visible, hidden), visible bias, hidden bias.

@@ -1,6 +1,6 @@
-"""SPAMS's coders in float32 on one thread: coordinate descent and LARS, both on the Gram matrix.
+"""SPAMS's side of the group `sparse`: coordinate descent and LARS on the Gram matrix, in float32, on one thread.
 
-Codes are returned as they come, sparse, an atom a row.
+Codes are returned as SPAMS's sparse matrices (atoms, samples).
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import spams
 
 
 def coordinate_descent(dictionary, data, weight, tolerance):
-    """`spams.cd`, from codes of zero."""
+    """`spams.cd`, started at zero."""
     observations, atoms = np.asfortranarray(data.T), np.asfortranarray(dictionary)
     start = scipy.sparse.csc_matrix((dictionary.shape[1], len(data)), dtype=np.float32)
     options = {"lambda1": weight, "mode": 2, "itermax": 10_000, "tol": tolerance, "numThreads": 1}
@@ -17,6 +17,6 @@ def coordinate_descent(dictionary, data, weight, tolerance):
 
 
 def least_angle(dictionary, data, weight, tolerance):
-    """`spams.lasso`, exact up to rounding: there is no tolerance to set."""
+    """`spams.lasso`, which is exact up to rounding and has no tolerance."""
     observations, atoms = np.asfortranarray(data.T), np.asfortranarray(dictionary)
     return lambda: spams.lasso(observations, D=atoms, lambda1=weight, mode=2, numThreads=1)

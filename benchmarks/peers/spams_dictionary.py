@@ -8,9 +8,10 @@ def fit(first: np.ndarray, data: np.ndarray, weight: float, batch: int) -> np.nd
     """`spams.trainDL`, the program of Mairal et al.'s paper, for one pass over the data, on one thread.
 
     Args:
-        first: (observed, atoms), float32, in Fortran's order.
-        data: (observed, samples), the same: its own layout, so that nothing is copied.
-        batch: samples an update; what does not fill one is left out.
+        first: the first dictionary (observed, atoms), float32 in Fortran order, which SPAMS does not copy.
+        data: (observed, samples), float32 in Fortran order.
+        weight: λ.
+        batch: samples in an update; samples that do not fill a batch are left out.
 
     Returns:
         the dictionary (observed, atoms).

@@ -5,18 +5,20 @@ from sporco.admm import cbpdn
 
 
 def code(kernels: np.ndarray, picture: np.ndarray, weight: float, steps: int) -> np.ndarray:
-    """`ConvBPDN.solve` for a number of iterations: ADMM with Sherman-Morrison, over-relaxed, its penalty adapted.
+    """`ConvBPDN.solve` for a number of steps: over-relaxed ADMM with Sherman-Morrison and an adapted penalty.
 
-    Its defaults are what its author recommends (relaxation 1.8, AutoRho with every iteration). In single precision,
-    with `FastSolve`, which leaves the objective of each iteration out, and with `HighMemSolve`, its faster solver;
-    the sparse variable Y is returned, whose objective is the lower one.
+    The options are the defaults, which its author recommends (relaxation 1.8, AutoRho in every step), in single
+    precision, with `FastSolve`, which does not compute the objective of each step, and with the faster `HighMemSolve`.
+    Of its two solutions the sparse one, Y, is returned, whose objective is lower.
 
     Args:
         kernels: (filters, rows, columns).
-        picture: (rows, columns), taken to close on itself.
+        picture: (rows, columns), with a periodic boundary.
+        weight: λ.
+        steps: number of steps.
 
     Returns:
-        maps (filters, rows, columns), with this library's placing of kernels.
+        maps (filters, rows, columns), with kernels placed as in this library.
     """
     options = cbpdn.ConvBPDN.Options(
         {

@@ -1,8 +1,8 @@
 """thrml's side of the group `spins`: a periodic Ising lattice in two blocks, the colours of the checkerboard.
 
-Its fastest form: edges all run from one colour to the other, so that each block has one group of four neighbours; no
-biases, which `IsingEBM` cannot leave out but the program of its spin factors can; a schedule of warm-up sweeps with one
-sample at the end, so that nothing on the way is kept; many chains by `jax.vmap`.
+This is its fastest form. All edges run from one colour to the other, so that each block has one group of four
+neighbours. There are no biases, which a program of spin factors can leave out and `IsingEBM` cannot. The schedule
+consists of warm-up sweeps and one sample at the end, so that no other samples are kept. Many chains are vmapped.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from thrml.models import SpinEBMFactor, SpinGibbsConditional
 def sampler(coupling: np.ndarray, beta: float, sweeps: int) -> tuple[Callable[[Any, Any], Any], Callable[[Any], Any]]:
     """`sweep(key, blocks) -> blocks` of one chain, and `lattice(blocks)`: the state as spins, (rows, columns).
 
-    A sweep draws every spin once from its law given its neighbours, the one half after the other.
+    A sweep draws every spin once from its conditional law given its neighbours, one colour after the other.
 
     Args:
         coupling: (2, rows, columns), the bonds to the next row and to the next column; sides even.
         beta: inverse temperature.
-        sweeps: done by one call.
+        sweeps: number of sweeps in a call.
     """
     _, rows, columns = coupling.shape
     sites = np.arange(rows * columns).reshape(rows, columns)
@@ -34,7 +34,7 @@ def sampler(coupling: np.ndarray, beta: float, sweeps: int) -> tuple[Callable[[A
     nodes = [SpinNode() for _ in range(sites.size)]
     blocks = [Block([nodes[site] for site in np.flatnonzero(colour == half)]) for half in range(2)]
     ends = [Block([nodes[site] for site in side]) for side in ends.T]
-    # A factor's weight is -beta E: beta is multiplied in here, and nowhere else (a test compares with the exact law).
+    # A factor's weight is -beta E: beta enters here and nowhere else (a test compares with the exact law).
     factor = SpinEBMFactor(ends, jnp.asarray(beta * coupling.reshape(-1), jnp.float32))
     program = FactorSamplingProgram(BlockGibbsSpec(blocks, []), [SpinGibbsConditional()] * 2, [factor], [])
     schedule = SamplingSchedule(n_warmup=sweeps, n_samples=1, steps_per_sample=1)
@@ -51,5 +51,5 @@ def sampler(coupling: np.ndarray, beta: float, sweeps: int) -> tuple[Callable[[A
 
 
 def start(key: Any, sites: int) -> list[Any]:
-    """Both blocks with spins at random."""
+    """Both blocks with random spins."""
     return [jax.random.bernoulli(half, shape=(sites // 2,)) for half in jax.random.split(key)]

@@ -9,7 +9,7 @@ torch.set_num_threads(1)
 
 
 def free_energy(y: np.ndarray, points: np.ndarray, betas: np.ndarray, chunk: int) -> np.ndarray:
-    """F_beta for all y and betas by `torch.logsumexp`, `chunk` of y at a time: (betas, samples)."""
+    """F_beta (betas, samples) by `torch.logsumexp`, for `chunk` rows of y at a time."""
     places, inverse = torch.tensor(points), torch.tensor(betas)
     log_size, chunks = math.log(len(points)), []
     with torch.inference_mode():
@@ -29,14 +29,18 @@ def train_horn(
     rate: float,
     detached_search: bool = False,
 ) -> float:
-    """The usual loop: E on 48 angles, its minimum, backward, fused Adam; batches of a fresh permutation an epoch.
+    """Train a horn by the usual loop: E at 48 angles, its minimum, backward, fused Adam; shuffled in every epoch.
 
     Args:
-        weights: kernels (in, out) and biases of 1 → 8 → 8 → 2, in turn.
-        detached_search: search the angles without gradient, then differentiate at the best one alone.
+        weights: kernels (in, out) and biases of the layers 1 → 8 → 8 → 2, in turn.
+        x, y: the data.
+        batch_size: samples in an update.
+        updates: number of updates.
+        rate: learning rate.
+        detached_search: whether the angles are searched without gradient, and only the best one is differentiated.
 
     Returns:
-        The final mean of F_inf over all samples, on the 48 angles.
+        the final mean of F_inf over all samples, at the 48 angles.
     """
     params = [torch.tensor(weight, requires_grad=True) for weight in weights]
     angles = torch.arange(48) * (2 * math.pi / 48)

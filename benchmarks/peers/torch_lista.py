@@ -1,4 +1,4 @@
-"""PyTorch's side of LISTA: K layers by autograd, fused Adam, compiled where a compiler is at hand."""
+"""PyTorch's side of LISTA: K layers by autograd and fused Adam, compiled where there is a C++ compiler."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ torch.set_num_threads(1)
 
 
 class Lista:
-    """LISTA trained on known codes by `step`; float32, on the CPU.
+    """LISTA trained on known codes; float32, on the CPU.
 
-    The mean over the batch of ½‖z_K - z*‖², as ours. Rows are samples.
+    The loss is the mean of ½‖z_K - z*‖² over the batch, as on our side. Rows are samples.
     """
 
     def __init__(self, weights: tuple, layers: int, rate: float, compiled: bool):
-        """From W_e (atoms, observed), S (atoms, atoms), θ (atoms), each with a leading axis of layers or shared."""
+        """`weights`: W_e (atoms, observed), S (atoms, atoms), θ (atoms), shared or with a leading axis of layers."""
         self._own = np.ndim(weights[0]) == 3
-        # transposed once, so that every product is a plain one of rows
+        # transposed once, so that products need no transposition
         parts = [torch.tensor(np.asarray(part)) for part in weights]
         self._weights = [part.mT.contiguous() if part.ndim > 1 + self._own else part for part in parts]
         for part in self._weights:
@@ -39,7 +39,7 @@ class Lista:
         return 0.5 * (z - codes).square().sum(1).mean()
 
     def steps(self, y: torch.Tensor, codes: torch.Tensor, batch: int) -> float:
-        """One update from every batch of rows in turn; the last loss."""
+        """Make one update from each batch in turn, and return the last loss."""
         value = torch.zeros(())
         for rows, truth in zip(y.split(batch), codes.split(batch), strict=True):
             self._optimizer.zero_grad(set_to_none=True)
@@ -52,7 +52,7 @@ class Lista:
 def trainer(
     weights: tuple, layers: int, rate: float, batch: int, y: np.ndarray, codes: np.ndarray, compiled: bool
 ) -> Callable[[], float]:
-    """A callable that goes on training over all batches, and returns the last loss."""
+    """A callable that trains for one more pass over all batches, and returns the last loss."""
     model = Lista(weights, layers, rate, compiled)
     rows, truth = torch.tensor(y), torch.tensor(codes)
     return lambda: model.steps(rows, truth, batch)
@@ -62,6 +62,6 @@ def can_compile() -> bool:
     """Whether torch.compile works here: it needs a C++ compiler."""
     try:
         torch.compile(lambda x: x + 1)(torch.zeros(1))
-    except Exception:  # whatever its tool chain raises
+    except Exception:  # its tool chain raises errors of many types
         return False
     return True

@@ -1,4 +1,4 @@
-"""PyTorch's side of an RBM: CD-1 without autograd, every product and update in place."""
+"""PyTorch's side of an RBM: CD-1 without autograd, with products and updates in place."""
 
 import numpy as np
 import torch
@@ -7,17 +7,17 @@ torch.set_num_threads(1)
 
 
 class Rbm:
-    """A restricted Boltzmann machine of bits, trained by `epoch`; float32, on the CPU."""
+    """A restricted Boltzmann machine of binary units, trained by `epoch`; float32, on the CPU."""
 
     def __init__(self, weights: np.ndarray, visible_bias: np.ndarray, hidden_bias: np.ndarray, seed: int = 0):
-        """From weights (visible, hidden) and biases, which are copied."""
+        """Copies the first weights (visible, hidden) and biases."""
         self._params = [torch.tensor(part) for part in (weights, visible_bias, hidden_bias)]
         self._random = torch.Generator().manual_seed(seed)
 
     def epoch(self, images: torch.Tensor, rate: float, batch: int = 100) -> None:
-        """One pass over the pictures, (count, visible), in a fresh order.
+        """One pass over the pictures (count, visible) in a new random order.
 
-        ΔW = rate / batch (v h(v)ᵀ - v' h(v')ᵀ), v' one Gibbs step away; in the gradient h are probabilities.
+        ΔW = rate / batch (v h(v)ᵀ - v' h(v')ᵀ), where v' is v after one Gibbs step and h are probabilities.
         """
         weights, visible_bias, hidden_bias = self._params
         step = rate / batch
@@ -44,7 +44,7 @@ class Rbm:
 
 
 def fit(first: tuple, rate: float, batch: int, images: np.ndarray, epochs: int) -> tuple[np.ndarray, ...]:
-    """Some epochs from the parameters `first`: weights, visible bias and hidden bias."""
+    """Weights, visible bias and hidden bias after training from the parameters `first`."""
     model = Rbm(*(np.asarray(part) for part in first))
     pictures = torch.tensor(images)
     for _ in range(epochs):

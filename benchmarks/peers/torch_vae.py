@@ -1,4 +1,4 @@
-"""PyTorch's side of a variational autoencoder: tanh layers by autograd, fused Adam, compiled where a compiler is."""
+"""PyTorch's side of a variational autoencoder: tanh layers by autograd and fused Adam, perhaps compiled."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ torch.set_num_threads(1)
 
 
 class Vae:
-    """Trained on the evidence bound with the divergence in closed form, one draw for each picture; float32, on the CPU.
+    """An autoencoder trained on the evidence bound, with one draw for each picture; float32, on the CPU.
 
-    Weights stand as ours do, (in, out), in the order of the layers: encoder, then decoder.
+    The divergence is in closed form. Weights are (in, out), in the order of the layers, as on our side.
     """
 
     def __init__(self, encoder: list, decoder: list, rate: float, epsilon: float, compiled: bool):
-        """From pairs of kernel and bias, which are copied."""
+        """Copies the first weights of encoder and decoder, lists of (kernel, bias)."""
         copied = lambda layers: [tuple(torch.tensor(np.asarray(part)) for part in layer) for layer in layers]
-        # transposed once: what `linear` wants is (out, in)
+        # transposed once, since `linear` takes (out, in)
         self._encoder = [(kernel.T.contiguous(), bias) for kernel, bias in copied(encoder)]
         self._decoder = [(kernel.T.contiguous(), bias) for kernel, bias in copied(decoder)]
         weights = [part.requires_grad_(True) for layer in (*self._encoder, *self._decoder) for part in layer]
@@ -33,7 +33,7 @@ class Vae:
         return (cost + divergence) / len(y)
 
     def epoch(self, pictures: torch.Tensor, batch: int, latent: int) -> float:
-        """One pass in a fresh order; the mean loss of its updates."""
+        """One pass in a new random order; returns the mean loss of its updates."""
         total = torch.zeros(())
         batches = torch.randperm(len(pictures)).split(batch)
         for rows in batches:
@@ -54,7 +54,7 @@ def _dense(layers: list, inputs: torch.Tensor) -> torch.Tensor:
 def trainer(
     encoder: list, decoder: list, rate: float, epsilon: float, batch: int, latent: int, data: np.ndarray, compiled: bool
 ) -> Callable[[], float]:
-    """A callable that goes on for one pass over the pictures, and returns its mean loss."""
+    """A callable that trains for one more pass over the pictures, and returns its mean loss."""
     torch.manual_seed(0)
     model = Vae(encoder, decoder, rate, epsilon, compiled)
     pictures = torch.tensor(data)

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import ArgumentError, is_static
+from ebmjax.checks import ArgumentError, check_count, is_static
 from ebmjax.types import Space
 
-__all__ = ["Space", "binary_cube", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
+__all__ = ["Space", "binary_cube", "box", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
 
 MOST_UNITS = 24  # 2^24 states of 24 float32 units are 1.6 GB
 
@@ -44,11 +44,38 @@ def interval(low: float, high: float, n: int) -> Space:
     ([0.0, 1.0, 2.0], [0.25, 0.5, 0.25])
     """
     _check_size("n", n, 2)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ArgumentError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
+    _check_ends(low, high)
     weights = np.full(n, 1 / (n - 1))
     weights[[0, -1]] /= 2
     return _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
+
+
+def box(low: float, high: float, points: int, dimensions: int) -> Space:
+    """The cube [low, high]^dimensions by the midpoints of equal cells; |Z| = (high - low)^dimensions.
+
+    The midpoint rule, with `points` cells along each axis. A point is an array, where `product(interval, interval)`
+    gives tuples.
+
+    Args:
+        low, high: ends of every axis.
+        points: cells along each axis.
+        dimensions: number of axes.
+
+    Returns:
+        a Space of points (points^dimensions, dimensions) of equal weight; the first coordinate changes slowest.
+
+    Raises:
+        ValueError: points or dimensions below 1; unless low < high are finite.
+
+    >>> box(0.0, 4.0, 2, 2).points.tolist()
+    [[1.0, 1.0], [1.0, 3.0], [3.0, 1.0], [3.0, 3.0]]
+    """
+    check_count("points", points)
+    check_count("dimensions", dimensions)
+    _check_ends(low, high)
+    midpoints = low + (np.arange(points) + 0.5) * ((high - low) / points)
+    grid = np.stack(np.meshgrid(*[midpoints] * dimensions, indexing="ij"), axis=-1)
+    return _uniform(grid.reshape(-1, dimensions), (high - low) ** dimensions)
 
 
 def gauss_hermite(n: int) -> Space:
@@ -154,6 +181,11 @@ def _space(points, log_weights, log_volume):
     """A space computed in float64, stored in the default dtype."""
     dtype = jnp.result_type(float)
     return Space(jnp.asarray(points, dtype), jnp.asarray(log_weights, dtype), jnp.asarray(log_volume, dtype))
+
+
+def _check_ends(low, high):
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ArgumentError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
 
 
 def _check_size(name, size, least=1):

@@ -5,16 +5,19 @@
         samples: Count = 400
         rate: Positive = 1e-2
         betas: Annotated[int, AtLeast(3)] = 16
+        sizes: tuple[Count, ...] = (8, 8)
+        atoms: Count | None = None
 
         def __post_init__(self):
             options.check(self)
 
-The range of a tuple holds for each of its entries. `require` checks what depends on several options.
+A range of a tuple holds for each of its entries, and None has no range. What depends on two options is said by
+`require`.
 """
 
 import dataclasses
 import math
-from typing import Annotated, Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 from ebmjax.checks import ArgumentError
 
@@ -85,17 +88,27 @@ def check(config: Any) -> None:
     >>> @dataclasses.dataclass(frozen=True)
     ... class Config:
     ...     batch_size: Count = 1
+    ...     hidden: tuple[Count, ...] = (8,)
+    ...     atoms: Count | None = None
     >>> check(Config(0))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: --batch-size: got 0, wanted at least 1
+    >>> check(Config(hidden=(8, 0)))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: --hidden: got (8, 0), wanted at least 1
     """
     hints = get_type_hints(type(config), include_extras=True)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        for rule in getattr(hints[field.name], "__metadata__", ()):
-            if isinstance(rule, (AtLeast, Between, Inside)):
-                entries = value if isinstance(value, tuple) else (value,)
-                require(all(map(rule.holds, entries)), field.name, value, str(rule))
+        entries = value if isinstance(value, tuple) else () if value is None else (value,)
+        for rule in _rules(hints[field.name]):
+            require(all(map(rule.holds, entries)), field.name, value, str(rule))
+
+
+def _rules(hint: Any) -> list[AtLeast | Between | Inside]:
+    """The ranges of a type, those of the entries of a tuple and of the parts of a union among them."""
+    own = [rule for rule in getattr(hint, "__metadata__", ()) if isinstance(rule, (AtLeast, Between, Inside))]
+    return own + [rule for part in get_args(hint) for rule in _rules(part)]
 
 
 def require(holds: bool, name: str, value: Any, wanted: str) -> None:

@@ -1,13 +1,13 @@
-"""Coloured kernels of natural pictures, and the sparse maps that tell where they stand.
+"""Colour kernels of natural pictures, and the sparse maps of where they are placed.
 
-A coloured picture is the sum of coloured kernels of 9 × 9 × 3, each with **one sparse map shared by the three
-channels**: E(y, z) = ½‖y - Σ Kᵢ * Zᵢ‖² + λ‖z‖₁. Nothing tells the kernels what colour is, but much of what changes in a
-picture changes in all three channels together: so a few kernels suffice for colours, and the others are edges in shades
-of grey.
+A colour picture is approximated by a sum of convolutions of 9 × 9 × 3 kernels with sparse maps. Each kernel has **one
+map for all three channels**: E(y, z) = ½‖y - Σ Kᵢ * Zᵢ‖² + λ‖z‖₁. Most changes within a picture are equal in the three
+channels. Therefore most of the learned kernels are grey edges, and a few are enough for the colours.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ import numpy as np
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.minimize.codes.convolutional import convolutional_admm
+from experiments.application import options
+from experiments.application.options import Between, Count, Positive
 from experiments.application.report import Report
 from experiments.codes.learned_kernels import CROP, Plan, contrast_normalized, crops, learn, tiles
 from experiments.data import natural
@@ -25,7 +27,7 @@ from experiments.drawing import plots
 SHOWN = 128
 """Rows and columns of the picture whose maps are drawn."""
 MAPS = 9
-"""Maps that are drawn, those in most use."""
+"""Number of maps that are drawn, those with the largest sums."""
 
 
 @dataclass(frozen=True)
@@ -33,47 +35,33 @@ class Config:
     """Options of the experiment."""
 
     pictures: Natural = Natural.SKIMAGE
-    """Set of pictures, in colour; all but skimage need the folder EBMJAX_DATA."""
-    filters: int = 25
-    """How many kernels."""
-    size: int = 9
-    """Rows and columns of a kernel."""
-    weight: float = 1.0
-    """λ, the weight of the code's L1 norm; pictures of even contrast have about unit variance."""
-    rate: float = 5e-4
-    """Rate of gradient descent with momentum 0.9, which falls to zero along a cosine."""
-    batch: int = 8
+    """The colour pictures: skimage, or a set in the folder EBMJAX_DATA."""
+    filters: Count = 25
+    """Number of kernels."""
+    size: Annotated[int, Between(3, 21)] = 9
+    """Rows and columns of a kernel. Crops have 24."""
+    weight: Positive = 1.0
+    """λ, the weight of the code's L1 norm. The variance of the contrast-normalized pictures is about 1."""
+    rate: Positive = 5e-4
+    """First learning rate of gradient descent with momentum 0.9. It falls to zero along a cosine."""
+    batch: Count = 8
     """Crops of 24 × 24 in an update."""
-    updates: int = 600
+    updates: Count = 600
     """Updates of the kernels."""
-    steps: int = 25
-    """FISTA's steps for a code, at most."""
-    code_steps: int = 200
-    """ADMM's steps for the picture whose maps are drawn, at most."""
+    steps: Count = 25
+    """Largest number of FISTA's steps for a code."""
+    code_steps: Count = 200
+    """Largest number of ADMM's steps for the picture whose maps are drawn."""
 
     def __post_init__(self):
-        for name, value, least in (
-            ("--filters", self.filters, 1),
-            ("--size", self.size, 3),
-            ("--batch", self.batch, 1),
-            ("--updates", self.updates, 1),
-            ("--steps", self.steps, 1),
-            ("--code-steps", self.code_steps, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
-        if self.size > 21:
-            raise ValueError(f"--size is {self.size}, expected at most 21, as crops have 24 rows")
-        for name, value in (("--weight", self.weight), ("--rate", self.rate)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}, expected a finite number above 0")
+        options.check(self)
 
 
 QUICK = Config(filters=9, updates=40, steps=10, code_steps=30)
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn, draw the kernels, code one picture and draw its maps."""
+    """Learn the kernels and draw them, code one picture and draw its maps."""
     crop_key, learn_key = jax.random.split(report.key())
     pictures = [contrast_normalized(picture) for picture in natural.load_color(config.pictures)]
     samples = crops(crop_key, pictures, CROP, config.batch * min(config.updates, 500))
@@ -97,10 +85,10 @@ def run(config: Config, report: Report) -> None:
     report.figure(
         "kernels",
         figure,
-        f"The kernels, each in its own contrast about grey, the most colourful first. {np.sum(coloured > 0.5)} have "
-        f"more than half of their square in differences between the channels, {np.sum(coloured < 0.1)} less than a "
-        "tenth. With the default pictures the colourful ones set opposite colours side by side: blue and yellow, "
-        "red and green.",
+        f"The kernels, the most colourful first; each is scaled by its largest value, and middle grey is zero. In "
+        f"{np.sum(coloured > 0.5)} of them more than half of the power is in differences between the channels, in "
+        f"{np.sum(coloured < 0.1)} less than a tenth. With the default pictures the colourful kernels have pairs of "
+        "opposite colours: blue and yellow, red and green.",
     )
     shown = pictures[0][64 : 64 + SHOWN, 160 : 160 + SHOWN]
     _maps(report, config, coding.Params(trained.params.kernels), shown)
@@ -114,7 +102,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def colourfulness(kernels: np.ndarray) -> np.ndarray:
-    """The part of each kernel's square that is not common to the channels: 0 for grey, 1 where they add up to nothing.
+    """The share of each kernel's power in differences between channels: 0 for grey, 1 where the channels sum to zero.
 
     >>> colourfulness(np.array([[[[1.0, 1.0, 1.0]]], [[[1.0, -1.0, 0.0]]]])).tolist()
     [0.0, 1.0]
@@ -124,7 +112,7 @@ def colourfulness(kernels: np.ndarray) -> np.ndarray:
 
 
 def _maps(report: Report, config: Config, params: coding.Params, picture: np.ndarray) -> None:
-    """One picture, its reconstruction, and the maps in most use."""
+    """Draw one picture, its reconstruction, and the maps with the largest sums."""
     solve = lambda y: convolutional_admm(params, l1(config.weight), y, max_steps=config.code_steps, tolerance=1e-2)
     with report.stage("coding a picture"):
         solution = report.compiled(solve, jnp.asarray(picture))
@@ -138,7 +126,7 @@ def _maps(report: Report, config: Config, params: coding.Params, picture: np.nda
     for panel, values, title in zip(
         axes[:, 0],
         (picture, again, picture - again),
-        ("picture, even contrast", "reconstruction", "what is left"),
+        ("picture, normalized", "reconstruction", "difference"),
         strict=True,
     ):
         panel.imshow(unit(values))
@@ -151,14 +139,15 @@ def _maps(report: Report, config: Config, params: coding.Params, picture: np.nda
         inset = panel.inset_axes((0.0, 0.0, 0.24, 0.24))
         inset.imshow(0.5 + 0.5 * kernel / np.abs(kernel).max(), interpolation="nearest")
         inset.set_axis_off()
-        panel.set_title(f"{np.mean(maps[which] != 0):.1%} not zero")
+        panel.set_title(f"{np.mean(maps[which] != 0):.1%} nonzero")
     density = np.mean(maps != 0) * len(maps)
     report.figure(
         "maps",
         figure,
-        f"Left: a picture, each pixel less its surroundings' mean over their deviation; what the code gives back; and "
-        f"the difference. Right: the maps of the kernels in most use, each kernel in its map's corner; black where it "
-        f"stands as it is, red where it is turned into its negative, white where nothing stands. There are "
-        f"{density:.2f} coefficients a pixel, for three numbers a pixel. This code takes the picture to close on "
-        f"itself (ADMM, {int(solution.steps)} steps, certified to {float(solution.gap / solution.energy):.1%}).",
+        "Left: a contrast-normalized picture, its reconstruction from the code, and the difference. Right: the maps "
+        "with the largest sums, each with its kernel in the corner. Black is a positive coefficient, red a negative "
+        f"one, white is zero. There are {density:.2f} nonzero coefficients per pixel, and a pixel has three values. "
+        "The code has a periodic boundary. "
+        f"It was found by ADMM in {int(solution.steps)} steps; its energy is at most "
+        f"{float(solution.gap / solution.energy):.1%} too high.",
     )

@@ -1,20 +1,23 @@
-"""Convolutional kernels of natural pictures, learned with an encoder that foresees their maps.
+"""Convolutional kernels of natural pictures, learned with an encoder that predicts their maps.
 
-A picture is the sum of kernels of 9 × 9, each standing at few places: E(y, z) = ½‖y - Σ Kᵢ * Zᵢ‖² + λ‖z‖₁. An encoder
-Enc(y) = diag(g) tanh(K′ ⋆ y) learns beside the decoder to foresee the code, whose energy has the term ½α‖z - Enc(y)‖²
-as well (predictive sparse decomposition; Kavukcuoglu et al., 2010).
+A picture is approximated by a sum of convolutions of 9 × 9 kernels with sparse maps: E(y, z) = ½‖y - Σ Kᵢ * Zᵢ‖² +
+λ‖z‖₁. An encoder Enc(y) = diag(g) tanh(K′ ⋆ y) is learned together with the kernels. It predicts the code, whose energy
+has the further term ½α‖z - Enc(y)‖² (predictive sparse decomposition; Kavukcuoglu et al., 2010).
 
-With **more kernels each can afford to be more special**: one has to serve everywhere, several divide the edges and
-gratings of all directions among them. As a kernel may stand anywhere, no two need to be copies of each other at
-another place, as the atoms of patches are.
+The **more kernels there are, the more specialized each can be**. A single kernel has to describe everything; several
+share the edges and gratings of all directions. A kernel can be placed anywhere. Therefore no two kernels need to be
+shifted copies of each other, as the atoms of patches often are.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import jax
 import numpy as np
 
+from experiments.application import options
+from experiments.application.options import Between, Count, Positive
 from experiments.application.report import Report
 from experiments.codes.learned_kernels import CROP, Plan, crops, learn, tiles
 from experiments.data import natural
@@ -27,46 +30,34 @@ class Config:
     """Options of the experiment."""
 
     pictures: Natural = Natural.SKIMAGE
-    """Set of pictures; all but skimage need the folder EBMJAX_DATA."""
-    filters: tuple[int, ...] = (1, 4, 8, 16)
-    """Numbers of kernels, each learned by itself."""
-    size: int = 9
-    """Rows and columns of a kernel."""
-    weight: float = 1.0
-    """λ, the weight of the code's L1 norm; whitened pictures have unit variance."""
-    pull: float = 1.0
-    """α, the weight of the encoder's term."""
-    rate: float = 5e-4
-    """Rate of gradient descent with momentum 0.9, which falls to zero along a cosine."""
-    batch: int = 8
+    """The pictures: skimage, or a set in the folder EBMJAX_DATA."""
+    filters: tuple[Count, ...] = (1, 4, 8, 16)
+    """Numbers of kernels; each number is a learning of its own."""
+    size: Annotated[int, Between(3, 21)] = 9
+    """Rows and columns of a kernel. Crops have 24."""
+    weight: Positive = 1.0
+    """λ, the weight of the code's L1 norm. The variance of the whitened pictures is 1."""
+    pull: Positive = 1.0
+    """α, the weight of the encoder's term in the energy."""
+    rate: Positive = 5e-4
+    """First learning rate of gradient descent with momentum 0.9. It falls to zero along a cosine."""
+    batch: Count = 8
     """Crops of 24 × 24 in an update."""
-    updates: int = 900
+    updates: Count = 900
     """Updates of each learning."""
-    steps: int = 25
-    """FISTA's steps for a code, at most."""
+    steps: Count = 25
+    """Largest number of FISTA's steps for a code."""
 
     def __post_init__(self):
-        for name, value, least in (
-            ("--filters", min(self.filters, default=0), 1),
-            ("--size", self.size, 3),
-            ("--batch", self.batch, 1),
-            ("--updates", self.updates, 1),
-            ("--steps", self.steps, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
-        if self.size > 21:
-            raise ValueError(f"--size is {self.size}, expected at most 21, as crops have 24 rows")
-        for name, value in (("--weight", self.weight), ("--pull", self.pull), ("--rate", self.rate)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}, expected a finite number above 0")
+        options.check(self)
+        options.require(len(self.filters) > 0, "filters", self.filters, "at least one number")
 
 
 QUICK = Config(filters=(1, 4), updates=60, steps=10)
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn each number of kernels, draw decoders beside encoders, and one picture coded."""
+    """Learn each number of kernels, and draw the decoders and encoders."""
     crop_key, learn_key = jax.random.split(report.key())
     whitened = [
         natural.whiten(picture) / np.float32(math.sqrt(natural.VARIANCE)) for picture in natural.load(config.pictures)
@@ -95,8 +86,14 @@ def run(config: Config, report: Report) -> None:
         encoders.append(np.asarray(trained.params.encoder.kernels))
     _kernels(report, config, decoders, encoders)
     report.table(
-        "The last tenth of learning",
-        ("kernels", "energy a pixel", "coefficients a pixel", "encoder's term a pixel", "kernels replaced"),
+        "Means over the last tenth of the updates, and kernels that were replaced in all updates",
+        (
+            "kernels",
+            "energy per pixel",
+            "nonzero coefficients per pixel",
+            "encoder's term per pixel",
+            "kernels replaced",
+        ),
         rows,
     )
     report.summary(energy=[row[1] for row in rows], coefficients=[row[2] for row in rows])
@@ -110,9 +107,10 @@ def _kernels(report: Report, config: Config, decoders: list[np.ndarray], encoder
     report.figure(
         "kernels",
         figure,
-        "Decoders above, encoders below, each kernel in its own contrast, grey is zero. One kernel alone is a spot "
-        "with a surround of the other sign, which serves everywhere. A few are edges; their codes have signs, so that "
-        "each serves both polarities. More of them take further directions and widths: edges, bars, and gratings of a "
-        "few stripes; a broad one carries what is smooth. The encoder's kernels are narrower than the decoder's that "
-        "they belong to: they tell apart what the decoder's overlapping kernels share.",
+        "Decoders above, encoders below. Each kernel is scaled by its largest value, and middle grey is zero. A single "
+        "kernel is a spot with a surround of the opposite sign, which can describe everything. A few kernels are "
+        "edges. Coefficients have signs, so one kernel describes both polarities of an edge. More kernels have more "
+        "directions and widths: edges, bars, gratings of a few stripes, and a broad kernel for smooth areas. The "
+        "kernels of the encoder are narrower than those of the decoder, because they have to distinguish kernels that "
+        "overlap.",
     )

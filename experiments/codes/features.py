@@ -1,6 +1,7 @@
-"""Features of pictures learned without labels: sparse codes, what foresees them, and maps of kernels, pooled.
+"""Part of the experiment `few_labels`: features that are learned from pictures without labels.
 
-Each function learns from pictures alone and returns what turns pictures into rows of numbers.
+Sparse codes, networks that predict them, and pooled maps of convolutional encoders. Each function learns from pictures
+alone and returns a function from pictures to rows of features.
 """
 
 from collections.abc import Callable
@@ -30,39 +31,42 @@ from ebmjax.minimize.codes.find_code import by_proximal
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.minimize.unrolled import lista as networks
 from ebmjax.minimize.unrolled.unroll import per_layer
+from ebmjax.types import Learner
 from experiments.application.report import Report
 from experiments.codes.learned_dictionaries import EXACT
 
 Features = Callable[[Array], Array]
 """Pictures (n, rows, columns) to features (n, features)."""
 
-CHUNK = 1_000  # pictures at a time
+CHUNK = 1_000  # pictures that are computed together
 
 
 @dataclass(frozen=True)
 class Size:
-    """Of everything that is learned without labels."""
+    """Sizes of all models that are learned without labels."""
 
     weight: float
-    """λ of the codes, where a pixel goes from 0 to 1."""
+    """λ of the codes, for pixels between 0 and 1."""
     kernels: int
-    """Of the convolutional code."""
+    """Number of kernels of the convolutional code."""
     width: int
-    """Of a kernel, in pixels each way."""
+    """Rows and columns of a kernel, in pixels."""
     pools: int
-    """Fields each way in which maps are averaged."""
+    """Maps are averaged over pools × pools fields."""
     layers: int
-    """Of LISTA."""
+    """Layers of LISTA."""
     updates: int
-    """Of LISTA and of predictive sparse decomposition."""
+    """Updates of LISTA and of predictive sparse decomposition."""
     convolutional_updates: int
-    """Of the convolutional code."""
+    """Updates of the convolutional code."""
     batch: int = 100
+    """Pictures in an update."""
     convolutional_batch: int = 20
+    """Pictures in an update of the convolutional code."""
 
 
 def epochs(samples: int, batch: int, updates: int) -> int:
-    """Passes over so many samples that hold at least so many updates.
+    """The fewest passes over the samples that make at least this number of updates.
 
     >>> epochs(1000, 100, 25)
     3
@@ -71,12 +75,12 @@ def epochs(samples: int, batch: int, updates: int) -> int:
 
 
 def pixels(pictures: Float[Array, "n rows columns"]) -> Float[Array, "n pixels"]:
-    """The pictures themselves."""
+    """The pixels themselves."""
     return pictures.reshape(len(pictures), -1)
 
 
 def codes(params: sparse_coding.Params, weight: float) -> Features:
-    """Exact sparse codes, by coordinate descent."""
+    """Exact sparse codes by coordinate descent."""
     solve = jax.jit(lambda data: solve_batch(params, l1(weight), data, tolerance=EXACT).value)
     return lambda pictures: solve(pixels(pictures))
 
@@ -88,7 +92,7 @@ def lista(
     size: Size,
     pictures: Float[Array, "n rows columns"],
 ) -> Features:
-    """A few layers of LISTA, which imitate the exact codes."""
+    """Codes that a few layers of LISTA predict; they are trained on the exact codes."""
     data = pixels(pictures)
     targets = codes(params, size.weight)(pictures)
     start = per_layer(networks.init_lista(params, size.weight), size.layers)
@@ -105,7 +109,7 @@ def predicted(
     size: Size,
     pictures: Float[Array, "n rows columns"],
 ) -> Features:
-    """The encoder of predictive sparse decomposition, learned together with its dictionary."""
+    """Codes that the encoder of predictive sparse decomposition predicts; it is learned together with a dictionary."""
     init_key, train_key = jax.random.split(key)
     find = by_proximal(partial(fista_restarted, max_steps=30, tolerance=1e-2), predictive.smooth_term)
     learner = predictive_learning.decomposition(find, l1(size.weight), 1.0, optax.adam(1e-3))
@@ -117,7 +121,7 @@ def predicted(
 def kernel_maps(
     report: Report, key: Key[Array, ""], size: Size, pictures: Float[Array, "n rows columns"]
 ) -> tuple[Features, Float[Array, "kernels width width"]]:
-    """Sizes of the maps that a convolutional encoder foresees, each averaged over fields; and its kernels."""
+    """Pooled maps of a convolutional encoder that is learned together with its decoder, and the encoder's kernels."""
     init_key, train_key = jax.random.split(key)
     decoder = convolutional.init(init_key, size.kernels, (size.width, size.width))
     solve = partial(convolutional_admm, max_steps=30, tolerance=1e-2)
@@ -129,14 +133,14 @@ def kernel_maps(
 
 
 def random_maps(key: Key[Array, ""], size: Size) -> Features:
-    """The same with random kernels: what pooling does without learning."""
+    """Pooled maps of an encoder with random kernels: what pooling does without learning."""
     return pooled(
         convolutional_encoder.init_encoder(convolutional.init(key, size.kernels, (size.width, size.width))), size.pools
     )
 
 
 def pooled(encoder: convolutional_encoder.Encoder, pools: int) -> Features:
-    """Means over fields of |Enc(y)|, for each map."""
+    """Means of |Enc(y)| over the fields of each map."""
     return lambda pictures: _pooled(encoder, pictures, pools)
 
 
@@ -149,7 +153,7 @@ def _pooled(encoder: convolutional_encoder.Encoder, pictures: Array, pools: int)
 
 
 def pool(maps: Float[Array, "maps rows columns"], pools: int) -> Float[Array, "maps pools pools"]:
-    """Means over fields, `pools` each way, alike but for a pixel.
+    """Means over pools × pools fields, whose lengths differ by one pixel at most.
 
     >>> pool(jnp.arange(8.0).reshape(1, 2, 4), 2).tolist()
     [[[0.5, 2.5], [4.5, 6.5]]]
@@ -164,12 +168,14 @@ def _averages(length: int, pools: int) -> Float[Array, "pools length"]:
     return inside / jnp.maximum(inside.sum(axis=1, keepdims=True), 1)
 
 
-def _trained(report: Report, learner: Any, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int) -> Any:
+def _trained(
+    report: Report, learner: Learner, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int
+) -> Any:
     samples = len(jax.tree.leaves(data)[0])
     count = epochs(samples, batch, updates)
     trained = report.compiled(
         lambda key, start, data: train(key, learner, start, data, min(batch, samples), count), key, start, data
     )
     if not trained.metrics.finite.all():
-        raise FloatingPointError("training stopped at a number that is not finite")
+        raise FloatingPointError("the training stopped at a loss or gradient that is not finite")
     return trained.params

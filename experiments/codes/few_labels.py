@@ -1,31 +1,34 @@
-"""Few labels: do features that were learned without any help a classifier?
+"""Few labels: do features that were learned without labels help a classifier?
 
-All training pictures are seen without labels first. **Exact sparse codes**, two networks that foresee such codes
-(**LISTA** and the encoder of **predictive sparse decomposition**) and the **pooled maps** of a convolutional encoder
-are learned from them. Then some labels are drawn, and a linear classifier (multinomial logistic regression) is
-trained on each kind of features; pixels are another kind, and so are pooled maps of random kernels. Beside them, a
-perceptron and a small convolutional network are trained from scratch, from the same labels.
+Features are learned from all training pictures, without their labels: **exact sparse codes**, two networks that
+predict such codes (**LISTA** and the encoder of **predictive sparse decomposition**), and the **pooled maps** of a
+convolutional encoder. Then a few labels are drawn, and a linear classifier (multinomial logistic regression) is trained
+on each kind of features, and on two kinds that were not learned: the pixels, and pooled maps of random kernels. A
+perceptron and a small convolutional network are trained from scratch on the same labels.
 
-The strength of each classifier's regularization is the one with the least error, in the mean over draws, on other
-pictures whose labels serve for nothing else: every method has this help alike. Who has ten labels in earnest has not.
+The strength of the regularization is chosen on validation pictures: it is the one with the least mean error over all
+draws of labels. The labels of these pictures are used for nothing else. All methods have this help, which somebody who
+really has only ten labels would not have.
 
 Ranzato, Huang, Boureau and LeCun (2007); Jarrett, Kavukcuoglu, Ranzato and LeCun (2009), "What is the best multi-stage
 architecture for object recognition?", for random kernels and pooling.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from ebmjax.checks import ArgumentError
 from ebmjax.energies.regularizers import l1
 from ebmjax.loops import map_chunks
 from ebmjax.random_bits import unrolled
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.codes import classifiers, features
 from experiments.codes.features import Features
@@ -33,9 +36,9 @@ from experiments.codes.learned_dictionaries import code, learn, median_largest_w
 from experiments.data.images import Images, load
 from experiments.drawing import plots
 
-RIDGES = (1e-1, 1e-2, 1e-3, 1e-4)  # for features of mean square length one
-DECAYS = (1.0, 0.01)
-BATCH = 50  # pictures an update of the networks
+RIDGES = (1e-1, 1e-2, 1e-3, 1e-4)  # for features whose mean square length is 1
+DECAYS = (1.0, 0.01)  # weight decays of the networks
+BATCH = 50  # pictures in an update of the networks
 COLORS = ("#777777", *(color for name, color in plots.PALETTE.items() if name != "yellow"))
 SMALL = 8
 
@@ -46,53 +49,38 @@ class Config:
 
     images: Images = Images.DIGITS
     """The pictures: digits, mnist or fashion-mnist."""
-    training_pictures: int = 20_000
-    """Training pictures at most, those set apart among them; the others are not looked at."""
-    labels: tuple[int, ...] = (10, 100, 1000)
-    """How many labels are drawn, as many of each class; all of them come last."""
-    draws: int = 10
-    """Draws of labels, the same for all methods."""
-    validation: int = 200
-    """Training pictures that are set apart to choose regularization with."""
-    atoms: int | None = None
-    """Atoms of the dictionary; without it, 128 for digits and 400 for larger pictures."""
-    weight: float | None = None
-    """λ of the codes, where a pixel goes from 0 to 1; without it, 0.15 for digits and 0.5 for larger pictures."""
-    kernels: int = 16
+    training_pictures: Count = 20_000
+    """Largest number of training pictures, including those set apart for validation; the others are not used."""
+    labels: tuple[Annotated[int, AtLeast(10)], ...] = (10, 100, 1000)
+    """Numbers of labels that are drawn, equally many from each class. A last run uses all labels."""
+    draws: Annotated[int, AtLeast(2)] = 10
+    """Random draws of labels, the same for all methods. Their spread is the error bar."""
+    validation: Count = 200
+    """Training pictures that are set apart for choosing the regularization."""
+    atoms: Count | None = None
+    """Atoms of the dictionary. Default: 128 for digits and 400 for larger pictures."""
+    weight: Positive | None = None
+    """λ of the codes, for pixels between 0 and 1. Default: 0.15 for digits and 0.5 for larger pictures."""
+    kernels: Count = 16
     """Kernels of the convolutional code."""
-    updates: int = 2000
+    updates: Count = 2000
     """Updates of the dictionary, of LISTA and of predictive sparse decomposition."""
-    convolutional_updates: int = 300
-    """Updates of the convolutional code, of 20 pictures each."""
-    scratch_updates: int = 1000
-    """Updates of the networks from scratch, of 50 pictures each; five times as many with all labels."""
+    convolutional_updates: Count = 300
+    """Updates of the convolutional code, with 20 pictures each."""
+    scratch_updates: Count = 1000
+    """Updates of the networks from scratch, with 50 pictures each. With all labels there are five times as many."""
 
     def __post_init__(self):
-        if not self.labels or any(count < 10 or count % 10 for count in self.labels):
-            raise ValueError(f"--labels is {self.labels}, expected multiples of 10")
-        if self.draws < 2:
-            raise ValueError(f"--draws is {self.draws}, expected at least 2: their spread is the error bar")
-        for name in (
-            "training_pictures",
-            "validation",
-            "atoms",
-            "kernels",
-            "updates",
-            "convolutional_updates",
-            "scratch_updates",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {value}, expected at least 1")
-        if self.weight is not None and not 0 < self.weight < math.inf:
-            raise ValueError(f"--weight is {self.weight}, expected a finite number above 0")
+        options.check(self)
+        multiples = len(self.labels) > 0 and all(count % 10 == 0 for count in self.labels)
+        options.require(multiples, "labels", self.labels, "one or more multiples of 10")
 
 
 QUICK = Config(labels=(10, 100), draws=3, atoms=36, kernels=6, updates=60, convolutional_updates=10, scratch_updates=60)
 
 
 class Data(NamedTuple):
-    """Pictures to learn from, to choose with and to test with."""
+    """Pictures to learn from, to choose the regularization with and to test with, and their labels."""
 
     train: Float[Array, "train rows columns"]
     train_labels: Int[Array, " train"]
@@ -103,13 +91,14 @@ class Data(NamedTuple):
 
 
 class Errors(NamedTuple):
-    """Shares of wrong answers of one method with so many labels, at the regularization that was chosen."""
+    """Error rates of one method for one number of labels, at the chosen regularization."""
 
     test: Float[np.ndarray, " draws"]
+    """On the test pictures, of each draw."""
     validation: float
-    """Mean over draws."""
+    """On the validation pictures, the mean over draws."""
     strength: float
-    """Ridge or decay."""
+    """The chosen ridge or weight decay."""
 
 
 def run(config: Config, report: Report) -> None:
@@ -125,7 +114,7 @@ def run(config: Config, report: Report) -> None:
         with report.stage(f"linear classifiers of {name}"):
             table[name] = _linear(report, turned, data, draws)
     side = data.train.shape[1]
-    scratch: dict[str, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {
+    scratch: dict[str, tuple[classifiers.Init, classifiers.Scores]] = {
         "perceptron from scratch": (
             lambda key: classifiers.perceptron(key, side * side, 128),
             classifiers.perceptron_scores,
@@ -146,14 +135,15 @@ def run(config: Config, report: Report) -> None:
 def _data(config: Config) -> Data:
     split = load(config.images)
     if split.train_labels is None or split.test_labels is None:
-        raise ValueError(f"--images is {config.images.value}, which has no labels, expected a set that has")
+        raise ArgumentError(f"--images: got {config.images.value}, which has no labels, wanted a set with labels")
     order = np.random.default_rng(0).permutation(len(split.train))[: config.training_pictures]
     left = len(order) - config.validation
-    if left < max(config.labels):
-        raise ValueError(
-            f"--validation is {config.validation}, which leaves {left} of {len(order)} pictures, expected at "
-            f"least {max(config.labels)}, the most labels that are drawn"
-        )
+    options.require(
+        left >= max(config.labels),
+        "validation",
+        config.validation,
+        f"a number that leaves {max(config.labels)} of {len(order)} pictures, as many as the largest of --labels",
+    )
     train, apart = order[:left], order[left:]
     arrays = (
         *(split.train[train], split.train_labels[train]),
@@ -191,7 +181,7 @@ def _features(config: Config, report: Report, key: Key[Array, ""], data: Data) -
     report.summary(weight=size.weight, weight_of_largest=size.weight / largest, nonzero=coded.nonzero)
     figure, panels = plots.panels(1, 2, width=4.4, height=4.6)
     side = math.isqrt(min(atoms, 100))
-    # those that are used the most
+    # the atoms with the largest coefficients
     used = np.argsort(-np.asarray(jnp.abs(coded.codes).sum(axis=0)))[: side * side]
     shape = data.train.shape[1:]
     show_atoms(panels[0, 0], pictures(learned.params, *shape)[used], side, f"{len(used)} of {atoms} atoms")
@@ -199,8 +189,8 @@ def _features(config: Config, report: Report, key: Key[Array, ""], data: Data) -
     report.figure(
         "learned",
         figure,
-        f"What was learned without labels, at λ = {size.weight:g} ({size.weight / largest:.3f} of λ_max, the weight "
-        "from which on a picture's code is zero, in the median). Middle grey is zero.",
+        f"What was learned without labels, at λ = {size.weight:g}. This is {size.weight / largest:.3f} of λ_max, the "
+        "smallest weight at which a picture's code is zero (median over pictures). Middle grey is zero.",
     )
     return {
         "pixels": features.pixels,
@@ -213,14 +203,16 @@ def _features(config: Config, report: Report, key: Key[Array, ""], data: Data) -
 
 
 class Draws(NamedTuple):
-    """Samples whose labels are known: rows of the training set, of which the first `count` of each draw count."""
+    """The labelled samples of every draw."""
 
     rows: Int[Array, "draws padded"]
+    """Rows of the training set. Only the first `count` of each draw are used; the others are padding."""
     count: int
+    """Labelled samples in a draw."""
 
 
 def _draws(config: Config, key: Key[Array, ""], data: Data) -> list[Draws]:
-    """Of each number of labels; those of few have one length, so that they share a compilation."""
+    """The draws for each number of labels. Their rows are padded to one length, so that one compilation serves all."""
     padded = max(config.labels)
     found = []
     for count in config.labels:
@@ -233,7 +225,7 @@ def _draws(config: Config, key: Key[Array, ""], data: Data) -> list[Draws]:
 
 
 class Inputs(NamedTuple):
-    """Features of all pictures, scaled, of one width."""
+    """Scaled features of all pictures. All kinds are padded to one width."""
 
     train: Float[Array, "train width"]
     validation: Float[Array, "validation width"]
@@ -241,7 +233,7 @@ class Inputs(NamedTuple):
 
 
 def _inputs(kinds: dict[str, Features], data: Data) -> dict[str, Inputs]:
-    # all pictures at once: one shape, and so one compilation of each kind
+    # all pictures at once: one shape, hence one compilation of each kind
     whole = jnp.concatenate([data.train, data.validation, data.test])
     ends = (len(data.train), len(data.train) + len(data.validation))
     turned = {name: turn(whole) for name, turn in kinds.items()}
@@ -254,7 +246,10 @@ def _inputs(kinds: dict[str, Features], data: Data) -> dict[str, Inputs]:
 
 @jax.jit
 def _classify(inputs: Inputs, data: Data, rows: Int[Array, "draws padded"], count: Int[Array, ""]) -> Any:
-    """Errors of linear classifiers on the validation and the test pictures, (draws, ridges), and their gaps."""
+    """Errors of linear classifiers on the validation and the test pictures, and their relative duality gaps.
+
+    All three have the shape (draws, ridges).
+    """
 
     def one(chosen):
         shares = jnp.where(jnp.arange(len(chosen)) < count, 1.0 / count, 0.0)
@@ -264,7 +259,7 @@ def _classify(inputs: Inputs, data: Data, rows: Int[Array, "draws padded"], coun
         score = lambda inputs, labels: jax.vmap(lambda v: classifiers.wrong(inputs @ v, labels))(weights)
         return score(inputs.validation, data.validation_labels), score(inputs.test, data.test_labels), gaps
 
-    return jax.lax.map(one, rows)  # a draw at a time: some converge in few steps
+    return jax.lax.map(one, rows)  # one draw at a time: under vmap all would take the steps of the slowest
 
 
 def _linear(report: Report, inputs: Inputs, data: Data, draws: list[Draws]) -> list[Errors]:
@@ -272,7 +267,7 @@ def _linear(report: Report, inputs: Inputs, data: Data, draws: list[Draws]) -> l
     for rows, count in draws:
         choice, error, gaps = map(np.asarray, _classify(inputs, data, rows, jnp.array(count)))
         if gaps.max() > 2 * classifiers.TOLERANCE:
-            report.progress(f"{count} labels: classifiers are within {100 * gaps.max():.1f}% of the least loss")
+            report.progress(f"{count} labels: the loss of the classifiers is at most {100 * gaps.max():.1f}% too high")
         found.append(_chosen(choice, error, RIDGES))
     return found
 
@@ -280,8 +275,8 @@ def _linear(report: Report, inputs: Inputs, data: Data, draws: list[Draws]) -> l
 def _scratch(
     config: Config,
     key: Key[Array, ""],
-    init: Callable[[Any], Any],
-    scores: Callable[[Any, Any], Any],
+    init: classifiers.Init,
+    scores: classifiers.Scores,
     data: Data,
     draws: list[Draws],
 ) -> list[Errors]:
@@ -317,7 +312,7 @@ def _chosen(
     test: Float[np.ndarray, "draws strengths"],
     strengths: tuple[float, ...],
 ) -> Errors:
-    """At the strength of the least mean error on the validation pictures: one for all draws."""
+    """The errors at the strength with the least mean error on the validation pictures, which is one for all draws."""
     best = int(np.argmin(validation.mean(axis=0)))
     return Errors(test[:, best], float(validation[:, best].mean()), strengths[best])
 
@@ -353,9 +348,9 @@ def _tell(report: Report, table: dict[str, list[Errors]], counts: list[int], scr
         error = 100 * gain.std(ddof=1) / math.sqrt(len(gain)) if len(gain) > 1 else 0.0
         spread = f" ± {error:.1f} (standard error, same draws)" if len(gain) > 1 else ""
         sentences.append(
-            f"**{count} labels:** {ours} errs on {_percent(table[ours][place])}, {theirs} on "
-            f"{_percent(table[theirs][place])}: {best[str(count)]:+.1f}{spread} points in "
-            "favour of what was learned without labels."
+            f"**{count} labels:** {ours} has an error of {_percent(table[ours][place])}, {theirs} of "
+            f"{_percent(table[theirs][place])}. The difference is {best[str(count)]:+.1f}{spread} percentage points; "
+            "it is positive where learning without labels helps."
         )
     report.summary(
         gain_points=best,
@@ -367,8 +362,9 @@ def _tell(report: Report, table: dict[str, list[Errors]], counts: list[int], scr
         },
     )
     report.text(
-        "The best method that learned something without labels against the best that did not (pixels, random kernels, "
-        "networks from scratch), each chosen by its error on the validation pictures:\n\n" + "\n\n".join(sentences)
+        "The best method that learned from unlabelled pictures, compared with the best that did not (pixels, random "
+        "kernels, networks from scratch). Both are chosen by their error on the validation pictures.\n\n"
+        + "\n\n".join(sentences)
     )
 
 
@@ -377,7 +373,7 @@ def _draw_errors(report: Report, table: dict[str, list[Errors]], counts: list[in
     for place, (name, column) in enumerate(table.items()):
         means = np.array([100 * errors.test.mean() for errors in column])
         spread = [100 * errors.test.std(ddof=1) if len(errors.test) > 1 else 0.0 for errors in column]
-        shifted = np.array(counts) * 1.03 ** (place - len(table) / 2)  # so that bars do not lie on each other
+        shifted = np.array(counts) * 1.03 ** (place - len(table) / 2)  # so that the error bars do not overlap
         style = "--" if name in scratch else ":" if name == "pixels" or "random" in name else "-"
         color = COLORS[place % len(COLORS)]
         axes.errorbar(shifted, means, spread, fmt=f"{style}o", color=color, markersize=4, capsize=2.5, label=name)
@@ -390,11 +386,11 @@ def _draw_errors(report: Report, table: dict[str, list[Errors]], counts: list[in
     axes.set_yticks(ticks, [f"{tick:g}%" for tick in ticks])
     axes.minorticks_off()
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    plots.label(axes, "labels", "test error", "Linear classifiers of features, and networks from scratch")
+    plots.label(axes, "number of labels", "test error", "Linear classifiers of features, and networks from scratch")
     report.figure(
         "errors",
         figure,
-        "Test error against the number of labels: means, and standard deviations over draws of labels, which are the "
-        "same for all methods. Solid: features learned from all pictures without labels; dotted: features that nobody "
-        "learned; dashed: networks from scratch. With all labels there is one draw.",
+        "Test error against the number of labels: mean and standard deviation over the draws of labels, which are the "
+        "same for all methods. Solid lines: features learned from all pictures without labels. Dotted lines: features "
+        "that were not learned. Dashed lines: networks trained from scratch. With all labels there is only one draw.",
     )

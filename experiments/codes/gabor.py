@@ -1,10 +1,10 @@
-"""Gabor functions fitted to pictures of atoms: where, which way, how fine, how long and how wide.
+"""Part of the experiment `natural_patches`: least-squares fits of Gabor functions to pictures of atoms.
 
     g(x, y) = A exp(-u²/2σ_u² - v²/2σ_v²) cos(2πfu + φ)
 
-u runs along the direction of the wave and v across it, both from the centre, in pixels. The amplitude and the phase
-enter linearly once split into a cosine and a sine, so the fit is over the other six numbers only (variable projection).
-It starts from the best points of a grid, and the best end counts.
+u is the coordinate along the direction of the wave and v the one across it, both from the centre, in pixels. Amplitude
+and phase enter linearly, as the factors of a cosine and a sine, so the search is over the other six numbers only
+(variable projection). It starts from the best points of a grid, and the best of its ends is returned.
 """
 
 import math
@@ -15,41 +15,44 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ebmjax.checks import ArgumentError, check_count
 from ebmjax.loops import iterate
 from ebmjax.types import Scalar
 
-DIRECTIONS, FREQUENCIES, CENTRES = 8, 6, 7  # of the grid; centres each way
+DIRECTIONS, FREQUENCIES, CENTRES = 8, 6, 7  # sizes of the grid; CENTRES rows and CENTRES columns
 ASPECTS = ((0.6, 0.6), (0.6, 1.2))  # widths along and across the wave on the grid, in half wavelengths
 FINEST = 0.6
-"""The highest frequency, in cycles per pixel; 0.5 is the finest wave along an axis, 0.71 along a diagonal."""
+"""The highest frequency of a fit, in cycles per pixel. A grid of pixels can show 0.5 along an axis and 0.71 along a
+diagonal."""
 
 
 class Gabor(NamedTuple):
-    """A Gabor function; of many, arrays."""
+    """One Gabor function, or many where the fields are arrays."""
 
     row: Scalar | Float[Array, "..."]
-    """Centre, in pixels downwards from the middle of the first pixel."""
+    """Row of the centre: pixels downwards from the middle of the first pixel."""
     column: Scalar | Float[Array, "..."]
-    """Centre, in pixels to the right."""
+    """Column of the centre: pixels to the right of the middle of the first pixel."""
     direction: Scalar | Float[Array, "..."]
-    """Of the wave, which runs across its stripes: 0 to the right, π/2 upwards, 0 … π."""
+    """Direction of the wave, across its stripes, in [0, π): 0 is to the right, π/2 upwards."""
     frequency: Scalar | Float[Array, "..."]
-    """Cycles per pixel."""
+    """Frequency of the wave, in cycles per pixel."""
     phase: Scalar | Float[Array, "..."]
-    """Radians, -π … π: 0 or π is even, ±π/2 odd."""
+    """Phase at the centre, in radians, in [-π, π]: 0 and π are even functions, ±π/2 odd ones."""
     along: Scalar | Float[Array, "..."]
-    """σ_u, pixels: along the wave, across the stripes."""
+    """σ_u, in pixels: the width along the wave, across the stripes."""
     across: Scalar | Float[Array, "..."]
-    """σ_v, pixels: across the wave, along the stripes."""
+    """σ_v, in pixels: the width across the wave, along the stripes."""
     amplitude: Scalar | Float[Array, "..."]
-    """A > 0, in the picture's units."""
+    """A > 0, in the units of the picture."""
 
 
 class Fit(NamedTuple):
-    """Gabor functions and what they leave: ‖a - g‖² / ‖a‖², 0 … 1."""
+    """Fitted Gabor functions and their relative squared errors."""
 
     gabor: Gabor
     residual: Float[Array, "..."]
+    """‖a - g‖² / ‖a‖², in [0, 1]."""
 
 
 class _Shape(NamedTuple):
@@ -75,10 +78,10 @@ def draw(gabor: Gabor, rows: int, columns: int) -> Float[Array, "rows columns"]:
 
 
 def peak_frequency(gabor: Gabor) -> Float[Array, "..."]:
-    """Cycles per pixel at which the Gabor function's own spectrum is largest, along its wave.
+    """The frequency at which the spectrum of a Gabor function is largest, along its wave, in cycles per pixel.
 
-    That of the wave under the envelope where this holds several periods; of a bar or an edge, whose `frequency` may be
-    anything small, it is set by the width.
+    Where the envelope contains several periods this is the frequency of the wave. A bar or an edge may be fitted by any
+    small `frequency`; there the peak depends on the width.
 
     >>> edge = Gabor(0.0, 0.0, 0.0, 0.001, math.pi / 2, 2.0, 2.0, 1.0)  # u exp(-u²/2σ²), so 1/2πσ
     >>> round(float(peak_frequency(edge)), 3), round(1 / (4 * math.pi), 3)
@@ -87,36 +90,36 @@ def peak_frequency(gabor: Gabor) -> Float[Array, "..."]:
     frequency, along, phase = (jnp.asarray(leaf)[..., None] for leaf in (gabor.frequency, gabor.along, gabor.phase))
     grid = jnp.linspace(0.0, 0.8, 801).reshape(*[1] * (phase.ndim - 1), 801)
     near, far = (jnp.exp(-2 * jnp.square(math.pi * along * (grid - sign * frequency))) for sign in (1.0, -1.0))
-    # e^{iφ} near + e^{-iφ} far, squared
+    # |e^{iφ} near + e^{-iφ} far|²
     power = jnp.square(near) + jnp.square(far) + 2 * near * far * jnp.cos(2 * phase)
     return grid.ravel()[jnp.argmax(power, axis=-1)]
 
 
 def fit(atoms: Float[Array, "atoms rows columns"], starts: int = 6, steps: int = 40) -> Fit:
-    """The Gabor function nearest to each atom, by Levenberg and Marquardt's method from several starts.
+    """The Gabor function nearest to each atom, by the Levenberg-Marquardt method from several starts.
 
-    The centre stays within half a picture's length around the picture, the frequency between a quarter of a cycle in
-    the picture and `FINEST`, the widths between 0.4 pixels and the picture's length. An atom that is no Gabor function
-    has a large residual; one with a width at its bound, such as a grating, has no width that could be told.
+    The centre may lie outside of the picture by up to half its length. The frequency is between a quarter of a cycle in
+    the picture and `FINEST`, the widths are between 0.4 pixels and the length of the picture. An atom that is not a
+    Gabor function has a large residual. Where a width is at its bound, as for a grating, the true width is not known.
 
     Args:
-        atoms: pictures in any units, none of them zero; 4 pixels or more each way.
-        starts: how many points of the grid, each the best of its direction and frequency, are begun from.
-        steps: of the method, from each.
+        atoms: pictures in any units, none of them zero, with at least 4 × 4 pixels.
+        starts: number of starts for each atom. They are points of the grid, each the best one of its direction and
+            frequency.
+        steps: steps of the method from each start.
 
     Raises:
-        ValueError: pictures that are too small, or of one shade zero, starts or steps below 1 or too many starts.
+        ValueError: pictures that are too small, zero or not finite; starts or steps below 1, or too many starts.
     """
     _, rows, columns = atoms.shape
     if min(rows, columns) < 4:
-        raise ValueError(f"atoms have {rows} x {columns} pixels, expected at least 4 x 4")
+        raise ArgumentError(f"atoms: got {rows} x {columns} pixels, wanted at least 4 x 4")
     if not 1 <= starts <= DIRECTIONS * FREQUENCIES:
-        raise ValueError(f"starts is {starts}, expected 1 to {DIRECTIONS * FREQUENCIES}")
-    if steps < 1:
-        raise ValueError(f"steps is {steps}, expected at least 1")
+        raise ArgumentError(f"starts: got {starts}, wanted 1 to {DIRECTIONS * FREQUENCIES}")
+    check_count("steps", steps)
     power = jnp.sum(jnp.square(atoms), axis=(1, 2))
     if not np.asarray((power > 0) & (power < jnp.inf)).all():
-        raise ValueError("atoms hold one that is zero or not finite, expected something to fit")
+        raise ArgumentError("atoms: got one that is zero or not finite, wanted finite pictures that are not zero")
     unit = atoms / jnp.sqrt(power)[:, None, None]
     fitted = jax.jit(_fit, static_argnums=(1, 2))(unit, starts, steps)
     return fitted._replace(gabor=fitted.gabor._replace(amplitude=fitted.gabor.amplitude * jnp.sqrt(power)))
@@ -149,7 +152,7 @@ def _coordinates(row, column, direction, rows, columns):
 
 
 def _waves(shape: _Shape, rows: int, columns: int) -> Float[Array, "2 rows columns"]:
-    """The cosine and the sine under the envelope."""
+    """The cosine and the sine, both times the envelope."""
     u, v = _coordinates(shape.row, shape.column, shape.direction, rows, columns)
     envelope = jnp.exp(-((u * jnp.exp(-shape.log_along)) ** 2 + (v * jnp.exp(-shape.log_across)) ** 2) / 2)
     angle = 2 * math.pi * jnp.exp(shape.log_frequency) * u
@@ -157,10 +160,10 @@ def _waves(shape: _Shape, rows: int, columns: int) -> Float[Array, "2 rows colum
 
 
 def _projected(atom: Float[Array, "rows columns"], shape: _Shape):
-    """The best picture of this shape, and the two amplitudes."""
+    """The nearest picture of this shape, and its amplitudes of cosine and sine."""
     waves = _waves(shape, *atom.shape)
     gram, dot = jnp.einsum("iab,jab->ij", waves, waves), jnp.einsum("iab,ab->i", waves, atom)
-    # a slow wave's sine is nearly zero: the ridge keeps its amplitude finite
+    # the sine of a slow wave is nearly zero: the ridge keeps its amplitude finite
     gram = gram + (1e-5 * jnp.trace(gram) + 1e-12) * jnp.eye(2)
     determinant = gram[0, 0] * gram[1, 1] - gram[0, 1] ** 2
     cosine = (gram[1, 1] * dot[0] - gram[0, 1] * dot[1]) / determinant
@@ -204,7 +207,7 @@ def _finished(atom: Float[Array, "rows columns"], shape: _Shape) -> Fit:
     # A cos(ωu + φ) = A cos φ cos ωu - A sin φ sin ωu
     phase = jnp.arctan2(-sine, cosine)
     turns = jnp.floor(shape.direction / math.pi)
-    # turned by half a circle, u changes its sign
+    # a rotation by π changes the sign of u
     phase = jnp.where(jnp.mod(turns, 2.0) == 1, -phase, phase)
     widths = jnp.exp(shape.log_along), jnp.exp(shape.log_across)
     direction = shape.direction - turns * math.pi
@@ -214,7 +217,7 @@ def _finished(atom: Float[Array, "rows columns"], shape: _Shape) -> Fit:
 
 
 def _grid(rows: int, columns: int) -> _Shape:
-    """Starts: waves of every direction and frequency, at every place and of every aspect. Axes (waves, places)."""
+    """Starts: waves of every direction and frequency, with every centre and aspect. Leaves are (waves, places)."""
     directions = np.arange(DIRECTIONS) * math.pi / DIRECTIONS
     frequencies = np.geomspace(0.5 / max(rows, columns), 0.45, FREQUENCIES)
     middle = [np.linspace(0.1, 0.9, CENTRES) * (length - 1) for length in (rows, columns)]
@@ -229,7 +232,7 @@ def _grid(rows: int, columns: int) -> _Shape:
 
 
 def _explained(grid: _Shape, atoms: Float[Array, "atoms rows columns"]) -> Float[Array, "atoms waves places"]:
-    """How much of each atom, of unit length, each shape of the grid explains at its best amplitudes."""
+    """The share of each unit-length atom's power that each shape of the grid explains at its best amplitudes."""
     flat = atoms.reshape(len(atoms), -1)
 
     def one_wave(shapes):  # leaves (places,)

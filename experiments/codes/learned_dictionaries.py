@@ -1,6 +1,6 @@
-"""What experiments with dictionaries share: learning one, coding with it, mosaics of atoms."""
+"""Shared by the experiments with dictionaries: learning one, coding with it, and pictures of its atoms."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dictionary import online
@@ -17,26 +19,29 @@ from ebmjax.learn.train import train
 from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.types import Learner
 from experiments.application.report import Report
+from experiments.drawing import plots
 from experiments.drawing.mosaics import mosaic
 
-LEARNING = 0.05  # tolerance of codes to learn from: their energies are far nearer to the least than that
-EXACT = 5e-3  # tolerance of codes that are looked at
+LEARNING = 0.05  # tolerance of codes in learning; their energies are much nearer to the least than this bound
+EXACT = 5e-3  # tolerance of codes that are measured or shown
 
 
 class Learned(NamedTuple):
-    """A dictionary, and how every update of it went: means over its batch."""
+    """A learned dictionary, and the record of its updates."""
 
     params: sparse_coding.Params
     energy: Float[np.ndarray, " updates"]
+    """Mean energy of the batch of each update."""
     density: Float[np.ndarray, " updates"]
+    """Share of the coefficients that are not zero in the batch of each update."""
     replaced: float
-    """Atoms that were dead and got a sample, in all updates together."""
+    """Number of unused atoms that were replaced by samples, in all updates together."""
     finite: bool
-    """Whether all updates were carried out."""
+    """Whether all updates were finite."""
 
 
 class Codes(NamedTuple):
-    """Codes of some samples, and what they came to."""
+    """Codes of some samples, and how good they are."""
 
     codes: Float[Array, "samples atoms"]
     energy: float
@@ -63,15 +68,16 @@ def learn(
     """Learn a dictionary online, with exact codes by coordinate descent.
 
     Args:
-        constrain: what else holds for the atoms, such as `without_negatives`.
-        start: the first atoms; None is samples.
+        constrain: wraps the learner with a constraint on the atoms, such as `without_negatives`.
+        start: the first atoms; random samples where it is None.
 
     Raises:
-        ValueError: fewer samples than atoms, or than one batch holds.
+        ValueError: fewer samples than atoms, or than the batch size.
     """
     if len(data) < max(atoms, batch_size):
-        raise ValueError(
-            f"there are {len(data)} samples, expected at least {max(atoms, batch_size)}: as many as atoms and a batch"
+        raise ArgumentError(
+            f"data: got {len(data)} samples, wanted at least {max(atoms, batch_size)}, the larger of the number of "
+            "atoms and the batch size"
         )
     start_key, train_key = jax.random.split(key)
     params = sparse_coding.from_data(start_key, data, atoms) if start is None else sparse_coding.normalized(start)
@@ -90,18 +96,20 @@ def learn(
 
 
 def without_negatives(learner: Learner, sweeps: int = 2) -> Learner:
-    """`dictionary.online` for atoms without negative entries: its statistics, and sweeps over the atoms of its own.
+    """`dictionary.online` for atoms without negative entries.
+
+    The learner's statistics A and B are used in sweeps over the atoms that project each atom d_j:
 
         u_j = d_j + (B_j - W A_j)/A_jj,    d_j ← [u_j]⁺/‖[u_j]⁺‖
 
-    Hoyer (2002) has this constraint beside that of the codes; the sweep is that of Mairal et al. (2009), who allow any
-    convex set of atoms.
+    Hoyer (2002) constrains codes and atoms in this way. The sweep is that of Mairal et al. (2009), who allow any convex
+    set of atoms.
     """
 
     def update(key, state, batch):
         new, metrics = learner.update(key, state, batch)
         codes, samples = new.statistics
-        # an atom that no code has used is one that has just been replaced
+        # an atom that no code has used has just been replaced by a sample
         used = jnp.diagonal(codes) > 0
         atoms = jnp.where(used[:, None], state.params.dictionary.T, jnp.maximum(new.params.dictionary.T, 0))
 
@@ -121,7 +129,7 @@ def without_negatives(learner: Learner, sweeps: int = 2) -> Learner:
 
 
 def code(params: sparse_coding.Params, regularizer: Regularizer, data: Float[Array, "samples observed"]) -> Codes:
-    """Exact codes of many samples, and their means."""
+    """Exact codes of many samples, and how good they are."""
     codes = jax.jit(lambda params, data: solve_batch(params, regularizer, data, tolerance=EXACT).value)(params, data)
     return measured(params, regularizer, data, codes)
 
@@ -138,7 +146,7 @@ def measured(
     data: Float[Array, "samples observed"],
     codes: Float[Array, "samples atoms"],
 ) -> Codes:
-    """What given codes of some samples come to."""
+    """Codes of some samples together with their mean energy, misfit, number of coefficients and explained variance."""
     left, power, nonzero = (float(total) for total in _sums(params.dictionary, data, codes))
     count = len(data)
     misfit = left / count / 2
@@ -147,7 +155,7 @@ def measured(
 
 
 def median_largest_weight(params: sparse_coding.Params, data: Float[Array, "samples observed"]) -> float:
-    """The median over samples of λ_max = ‖Wᵀy‖_∞, from which on a sample's best code is zero."""
+    """The median over samples of λ_max = ‖Wᵀy‖_∞, the smallest weight at which a sample's best code is zero."""
     return float(jnp.median(jnp.max(jnp.abs(data @ params.dictionary), axis=1)))
 
 
@@ -162,11 +170,11 @@ def show_atoms(
     """Draw atoms side by side in grey: middle grey is zero, the largest absolute value is black or white.
 
     Args:
-        axes: where.
-        atoms: pictures; the last row is filled up with nothing.
-        across: how many stand in a row.
-        title: of the panel.
-        own_scale: whether each atom has its own scale; otherwise all have one.
+        axes: the axes to draw in.
+        atoms: the pictures; the last row may be incomplete.
+        across: atoms in a row.
+        title: title of the panel.
+        own_scale: whether each atom has a scale of its own; otherwise all share one.
     """
     largest = np.abs(atoms).max(axis=(1, 2), keepdims=True) if own_scale else np.abs(atoms).max()
     scaled = atoms / np.maximum(largest, 1e-12)
@@ -179,8 +187,37 @@ def show_atoms(
     axes.set_title(title)
 
 
+def every_tenth(learned: Learned) -> Iterator[tuple[int, float, float]]:
+    """The number, the energy and the density of the first update and of every tenth one, for a report's metrics."""
+    for step, (energy, density) in enumerate(zip(learned.energy, learned.density, strict=True), 1):
+        if step % 10 == 0 or step == 1:
+            yield step, energy, density
+
+
+def learning_curves(learned: Mapping[str, Learned], energy: str, coefficients: str) -> Figure:
+    """Energy and number of coefficients that are not zero against the number of updates.
+
+    Args:
+        learned: dictionaries, by the name in the legend.
+        energy: the label of the axis of energies.
+        coefficients: the label of the axis of numbers of coefficients.
+    """
+    figure, axes = plots.panels(1, 2, width=4.8, height=3.6)
+    for (name, one), color in zip(learned.items(), plots.PALETTE.values(), strict=False):
+        width = max(1, len(one.energy) // 100)
+        axes[0, 0].plot(*smoothed(one.energy, width), color=color, label=name)
+        steps, density = smoothed(one.density, width)
+        axes[0, 1].plot(steps, density * one.params.dictionary.shape[1], color=color)
+    for panel in axes[0]:
+        panel.set_xscale("log")
+    axes[0, 0].legend()
+    plots.label(axes[0, 0], "updates", energy, "Energy")
+    plots.label(axes[0, 1], "updates", coefficients, "Sparsity")
+    return figure
+
+
 def plain(axes: Axes) -> None:
-    """Take ticks, lines and frame off the axes of a picture."""
+    """Remove ticks, grid and frame from the axes of a picture."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -188,7 +225,7 @@ def plain(axes: Axes) -> None:
 
 
 def smoothed(values: Float[np.ndarray, " n"], width: int) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Means over consecutive windows, and the middle of each, counted from one.
+    """The middle of consecutive windows, counted from 1, and the means over them.
 
     >>> [part.tolist() for part in smoothed(np.array([1.0, 3.0, 5.0, 7.0]), 2)]
     [[1.5, 3.5], [2.0, 6.0]]

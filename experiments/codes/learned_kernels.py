@@ -1,4 +1,4 @@
-"""What the experiments on convolutional kernels share: pictures of even contrast, learning on crops, and drawing."""
+"""Shared by the experiments with convolutional kernels: contrast normalization, learning on crops, and drawing."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,25 +27,34 @@ CROP = 24
 
 
 class Plan(NamedTuple):
-    """How kernels are learned: their number and size, λ, α (None: no encoder), the descent's rate, and how long."""
+    """How kernels are learned."""
 
     filters: int
+    """Number of kernels."""
     size: int
+    """Rows and columns of a kernel."""
     weight: float
+    """λ, the weight of the code's L1 norm."""
     pull: float | None
+    """α, the weight of the encoder's term in the energy; None for no encoder."""
     rate: float
+    """First learning rate of the gradient descent."""
     batch: int
+    """Crops in an update."""
     epochs: int
+    """Passes over the crops."""
     max_steps: int
+    """Largest number of FISTA's steps for a code."""
 
 
 def contrast_normalized(
     picture: Float[np.ndarray, "rows columns *channels"], deviation: float = 4.0
 ) -> Float32[np.ndarray, "rows columns *channels"]:
-    """Each pixel less the mean about it, over the deviation about it: edges in shade and in light count alike.
+    """Each pixel minus its local mean, divided by its local standard deviation: dark edges count like bright ones.
 
-    Means are Gaussian, of `deviation` pixels, each channel's own; the deviation is that of all channels together, and
-    nowhere taken as less than its median over the picture, so that noise in plain areas is not blown up.
+    Local averages have a Gaussian window whose standard deviation is `deviation` pixels. Each channel has its own mean;
+    the standard deviation is common to all channels. Where it is below its median over the picture, the median is used,
+    so that noise in plain areas is not amplified.
 
     Jarrett et al. (2009), "What is the best multi-stage architecture for object recognition?".
 
@@ -64,7 +73,7 @@ def contrast_normalized(
 def crops(
     key: Key[Array, ""], pictures: Sequence[Float[np.ndarray, "..."]], size: int, count: int
 ) -> Float32[np.ndarray, "count size size *channels"]:
-    """Square crops, drawn like patches.
+    """Square crops of the pictures at random places.
 
     >>> crops(jax.random.key(0), natural.load(natural.Natural.SKIMAGE), 32, 3).shape
     (3, 32, 32)
@@ -73,14 +82,15 @@ def crops(
 
 
 def solve(max_steps: int) -> Callable[[coding.Params, Regularizer, Any, Any], Solution]:
-    """FISTA on full maps, for a learner: each pixel of a crop has all of its neighbours."""
+    """FISTA for a learner. Maps are larger than the crop, so that each of its pixels is covered by all kernel "
+    "places."""
 
     term = partial(convolutional_term, reconstruction=coding.valid)
     return by_proximal(partial(fista_restarted, max_steps=max_steps, tolerance=1e-3), term)
 
 
 def beginning(key: Key[Array, ""], filters: int, size: int, channels: tuple[int, ...]) -> dictionary.Coder:
-    """Noise under a Gaussian window, so that what is learned stands in the middle; an encoder that guesses little."""
+    """Decoder: noise times a Gaussian window, so that kernels are learned in the middle. Encoder: a tenth of it."""
     across = np.exp(-np.square(np.arange(size) - (size - 1) / 2) / (2 * (size / 6) ** 2))
     window = (across[:, None] * across[None, :]).reshape(1, size, size, *(1,) * len(channels))
     noise = coding.init(key, filters, (size, size, *channels)).kernels
@@ -89,7 +99,7 @@ def beginning(key: Key[Array, ""], filters: int, size: int, channels: tuple[int,
 
 
 def learn(key: Key[Array, ""], crops: Float[Array, "samples rows columns *channels"], plan: Plan) -> Trained:
-    """Kernels and encoder, learned together from crops: `params` is a `Coder`; without an encoder, the kernels'."""
+    """Learn kernels from crops, and an encoder if the plan has one: then `params` is a `Coder`, else the kernels'."""
     init_key, train_key = jax.random.split(key)
     start = beginning(init_key, plan.filters, plan.size, crops.shape[3:])
     updates = plan.epochs * (len(crops) // plan.batch)
@@ -103,7 +113,7 @@ def learn(key: Key[Array, ""], crops: Float[Array, "samples rows columns *channe
 
 
 def tiles(axes: Axes, kernels: Float[np.ndarray, "filters rows columns *channels"], columns: int, title: str) -> None:
-    """Kernels in a grid, each in its own contrast: of grey ones grey is zero, of coloured ones the middle of each."""
+    """Draw kernels in a grid, each scaled by its largest absolute value; middle grey is zero."""
     filters, rows, wide = kernels.shape[:3]
     down = -(-filters // columns)
     sheet = np.ones((down * (rows + 1) + 1, columns * (wide + 1) + 1, *kernels.shape[3:]))

@@ -1,13 +1,13 @@
 """Learned sparse inference: what sixteen steps can find
 
-A sparse code of least energy ½‖y - Wz‖² + λ‖z‖₁ takes ISTA hundreds of steps. **LISTA** cuts the iteration off after
-sixteen and learns its matrices. Each change since has left less to learn: **coupled** weights have one matrix instead
-of two, **ALISTA** computes that one from the dictionary, **support selection** lets the largest entries pass the
-threshold whole, and **HyperLISTA** has three numbers left, which are found by trying.
+ISTA needs hundreds of steps to find the sparse code with the least energy ½‖y - Wz‖² + λ‖z‖₁. **LISTA** stops after
+sixteen steps and learns the matrices of each step from data. Later methods have fewer numbers to learn. **Coupled**
+weights have one matrix instead of two. **ALISTA** computes this matrix from the dictionary. **Support selection** does
+not shrink the largest entries. **HyperLISTA** has only three numbers, which are found by a search.
 
-The standard problem has codes of 500 entries, of which one in ten is not zero, seen through 250 random directions. The
-error is 10 log₁₀ E‖ẑ - z‖² / E‖z‖², in decibels. Where there is noise it can fall no further than the noise allows; and
-on pictures, whose codes are known only as minima of the energy, the energy itself is what counts.
+In the standard problem a code has 500 entries, one in ten of which is not zero, and an observation is its product with
+a random matrix of 250 rows. The error is the normalized mean squared error (NMSE), 10 log₁₀ E‖ẑ - z‖² / E‖z‖², in
+decibels. With noise, the noise limits the error. The true codes of pictures are not known: there the energy counts.
 
 Gregor & LeCun (2010), "Learning fast approximations of sparse coding"; Chen et al. (2018), "Theoretical linear
 convergence of unfolded ISTA"; Liu et al. (2019), "ALISTA"; Chen et al. (2021), "Hyperparameter tuning is all you need
@@ -17,12 +17,14 @@ for LISTA".
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ebmjax.energies import sparse_coding
@@ -32,6 +34,8 @@ from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import analytic_weights, coherence
 from ebmjax.minimize.unrolled.unroll import per_layer
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Inside, Positive
 from experiments.application.report import Report
 from experiments.codes import unrolled_networks as training
 from experiments.codes.unrolled_networks import Samples, Schedule, draw, nmse_db
@@ -39,10 +43,10 @@ from experiments.data.images import Images, load
 from experiments.drawing import plots
 
 Loss = Callable[[training.Infer], SampleLoss]
-"""What a network is trained on: a loss of one sample, made from the network."""
+"""Makes the loss of one sample from a network."""
 
-Methods = dict[str, Callable[[Any], Any]]
-"""By name: `y -> codes after each step`."""
+Methods = dict[str, training.Steps]
+"""Methods of inference by name."""
 
 COLORS = {
     "ISTA": "black",
@@ -54,61 +58,47 @@ COLORS = {
     "ALISTA, support selection": "blue",
     "HyperLISTA": "green",
 }
-RATES = {"LISTA": 1e-3, "coupled LISTA": 3e-3, "ALISTA": 3e-3}  # of Adam; ALISTA's numbers are logarithms
-PATCH = 8  # rows and columns of the pictures' patches
+RATES = {"LISTA": 1e-3, "coupled LISTA": 3e-3, "ALISTA": 3e-3}  # of Adam; ALISTA learns logarithms of its numbers
+PATCH = 8  # rows and columns of a patch
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    observed: int = 250
-    """m, the length of an observation of the standard problem."""
-    atoms: int = 500
-    """n, the length of a code of the standard problem."""
-    density: float = 0.1
-    """The part of a code's entries that are not zero."""
-    layers: int = 16
+    observed: Annotated[int, AtLeast(2)] = 250
+    """m, the length of an observation in the standard problem."""
+    atoms: Annotated[int, AtLeast(2)] = 500
+    """n, the length of a code in the standard problem."""
+    density: Annotated[float, Inside(0, 1)] = 0.1
+    """Share of the entries of a code that are not zero."""
+    layers: Annotated[int, AtLeast(2)] = 16
     """Steps of every method."""
     samples: int = 16384
     """Codes to train on."""
-    held_out: int = 1000
-    """Codes on which all are measured."""
-    batch_size: int = 128
-    """Samples an update."""
-    updates: int = 150
+    held_out: Count = 1000
+    """Codes to measure with."""
+    batch_size: Count = 128
+    """Samples in an update."""
+    updates: Count = 150
     """Updates in each of the three phases of a stage of training."""
-    stages: int = 4
-    """Stages in which LISTA and coupled LISTA grow to their depth."""
-    tries: int = 30
-    """Trials in each of the five rounds that search the numbers of ALISTA and HyperLISTA."""
+    stages: Count = 4
+    """Stages in which LISTA and coupled LISTA grow to their full depth."""
+    tries: Count = 30
+    """Trials in each of the five rounds of the search for the numbers of ALISTA and HyperLISTA."""
     noise_db: tuple[float, ...] = (20.0, 30.0, 40.0)
     """Signal-to-noise ratios, in decibels."""
     images: Images = Images.DIGITS
-    """Where patches come from: digits, mnist or fashion-mnist."""
-    weight: float = 0.1
-    """λ of the energies that are drawn; patches have a mean square length of one."""
+    """The pictures that patches are cut from: digits, mnist or fashion-mnist."""
+    weight: Positive = 0.1
+    """λ of the energies that are drawn. The mean square length of the patches is 1."""
 
     def __post_init__(self):
-        for name, value, least in (
-            ("--observed", self.observed, 2),
-            ("--atoms", self.atoms, 2),
-            ("--layers", self.layers, 2),
-            ("--batch-size", self.batch_size, 1),
-            ("--samples", self.samples, self.batch_size),
-            ("--held-out", self.held_out, 1),
-            ("--updates", self.updates, 1),
-            ("--tries", self.tries, 1),
-            ("--stages", self.stages, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
-        if self.stages > self.layers:
-            raise ValueError(f"--stages is {self.stages}, expected at most {self.layers}, the number of layers")
-        if not 0 < self.density < 1:
-            raise ValueError(f"--density is {self.density}, expected a number between 0 and 1")
-        if not 0 < self.weight < np.inf:
-            raise ValueError(f"--weight is {self.weight}, expected a finite number above 0")
+        options.check(self)
+        enough = self.samples >= self.batch_size
+        options.require(enough, "samples", self.samples, f"at least {self.batch_size}, the --batch-size")
+        few = self.stages <= self.layers
+        options.require(few, "stages", self.stages, f"at most {self.layers}, the number of --layers")
 
 
 QUICK = Config(
@@ -127,7 +117,7 @@ QUICK = Config(
 
 
 def run(config: Config, report: Report) -> None:
-    """The standard problem without noise and with it, and patches of pictures."""
+    """Compare the methods on the standard problem without noise and with noise, and on patches of pictures."""
     dictionary_key, clean_key, noisy_key, patches_key = jax.random.split(report.key(), 4)
     params = sparse_coding.init(dictionary_key, config.observed, config.atoms)
     trained, numbers = _without_noise(config, report, clean_key, params)
@@ -137,7 +127,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def _iterations(config: Config, params: sparse_coding.Params, data: Samples) -> Methods:
-    """The iterations that learn nothing, at the λ that is best for their last step."""
+    """The methods that learn nothing, each at the λ with the least error after the last step."""
     bound = sparse_coding.lipschitz(params)
     return {
         name: make(training.best_weight(make, data))
@@ -152,7 +142,7 @@ def _iterations(config: Config, params: sparse_coding.Params, data: Samples) -> 
 def _matrices(
     config: Config, report: Report, key: Array, params: sparse_coding.Params, loss: Loss, data: Any
 ) -> Methods:
-    """LISTA and coupled LISTA, a set of weights a layer, trained from ISTA's in stages."""
+    """LISTA and coupled LISTA with weights for each layer, which start as those of ISTA and are trained in stages."""
     depths = tuple(config.layers * stage // config.stages for stage in range(1, config.stages + 1))
     found = {}
     for name, init, infer, own_key in zip(
@@ -172,8 +162,8 @@ def _matrices(
 
 def _alista(
     config: Config, report: Report, key: Array, params: sparse_coding.Params, data: Samples, select: bool
-) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """ALISTA, untrained and trained."""
+) -> tuple[training.Steps, training.Steps]:
+    """ALISTA before and after training."""
     search_key, fit_key = jax.random.split(key)
     analytic = analytic_weights(params)
     name = "ALISTA, support selection" if select else "ALISTA"
@@ -182,7 +172,7 @@ def _alista(
             search_key, params, analytic, _few(data), config.layers, config.tries, select
         )
         infer = training.infer_alista(params, analytic, support)
-        # all layers at once, from what the search has found; rare codes decide the error, so that batches are large
+        # All layers at once, from the numbers that the search found. Rare codes decide the error: batches are large.
         schedule = Schedule(4 * config.batch_size, -(-config.updates // 4), RATES["ALISTA"], (config.layers,))
         better = training.fit(fit_key, training.on_codes(infer), weights, tuple(data), schedule, copied=False)
     return lambda y: infer(weights, y).every, lambda y: infer(better, y).every
@@ -195,7 +185,8 @@ def _hyperlista(
     params: sparse_coding.Params,
     data: Samples,
     begin: hyperlista.HyperLista | None = None,
-) -> tuple[Callable[[Any], Any], hyperlista.HyperLista]:
+) -> tuple[training.Steps, hyperlista.HyperLista]:
+    """HyperLISTA and its three numbers; the search starts around `begin`."""
     prepared = hyperlista.prepare(params)
     with report.stage("searching the three numbers of HyperLISTA"):
         numbers = training.search_hyperlista(key, prepared, data, config.layers, config.tries, begin)
@@ -203,7 +194,7 @@ def _hyperlista(
 
 
 def _few(data: Samples, count: int = 256) -> Samples:
-    """As many as a search needs; more where rare failures decide."""
+    """The first samples, enough for a search. More are needed where rare failures decide the error."""
     return jax.tree.map(lambda leaf: leaf[:count], data)
 
 
@@ -238,22 +229,25 @@ def _without_noise(
     report.figure(
         "noiseless",
         figure,
-        "Without noise. Left: the error falls by a constant factor a step where the weights are analytic and the "
-        "support is selected, and hardly at all for the iterations that learn nothing, each at its best λ. Right: the "
-        "same codes judged by an energy. Those that are right are not its minima, for the L1 norm makes every "
-        "coefficient smaller than it is: all that recover the code end at one height.",
+        "Without noise. Left: with analytic weights and support selection the error falls by a constant factor in each "
+        "step. ISTA and FISTA, each at its best λ, improve slowly. Right: the energy of the same "
+        "codes. The true code is not a minimum of the energy, because the L1 norm shrinks every coefficient. All "
+        "methods that recover the true code therefore end at the same energy.",
     )
     middle = {name: _median_db(found[:, -1], test.codes) for name, found in codes.items()}
     report.table(
         f"After {config.layers} steps, without noise",
-        ("method", "NMSE in dB", "median sample, dB"),
+        ("method", "NMSE in dB", "median over samples, dB"),
         [(name, round(float(errors[name][-1]), 1), round(middle[name], 1)) for name in errors]
-        + [("ALISTA, untrained", round(plain, 1), ""), ("the same with support selection", round(selected, 1), "")],
+        + [
+            ("ALISTA, untrained", round(plain, 1), ""),
+            ("ALISTA, support selection, untrained", round(selected, 1), ""),
+        ],
     )
     report.text(
         f"HyperLISTA's numbers: threshold {float(numbers.threshold):.4f}, momentum {float(numbers.momentum):.4f}, "
-        f"support {float(numbers.support):.1f}. A few codes with far more than the usual number of entries decide the "
-        "mean error of the best methods; the median sample is better by far."
+        f"support {float(numbers.support):.1f}. A few codes with many more entries than usual decide the mean error of "
+        "the best methods; the error of the median sample is much smaller."
     )
     for name, error in errors.items():
         for step, value in enumerate(error, start=1):
@@ -300,15 +294,14 @@ def _with_noise(
     report.figure(
         "noise",
         figure,
-        "With noise, which sets the floor. LISTA and coupled LISTA are those trained without noise; ALISTA and "
-        "HyperLISTA have their few numbers set anew for every level. One code in a thousand that fails decides the "
-        "mean.",
+        "With noise, which limits the error. LISTA and coupled LISTA were trained without noise. The few numbers of "
+        "ALISTA and HyperLISTA are found for each noise level. One failure in a thousand codes decides the mean.",
     )
-    report.table(f"After {config.layers} steps, with noise", ("SNR in dB", "method", "NMSE in dB", "median"), rows)
+    report.table(f"After {config.layers} steps, with noise", ("SNR in dB", "method", "NMSE in dB", "median, dB"), rows)
 
 
 def _patches(config: Config, report: Report, key: Array) -> None:
-    """Patches of pictures: the codes to learn are the minima of the energy."""
+    """Compare the methods on patches of pictures, whose codes are the minima of the energy."""
     cut_key, dictionary_key, matrices_key = jax.random.split(key, 3)
     train, test = (_cut(cut_key, pictures, config.samples) for pictures in _pictures(config))
     test = test[: config.held_out]
@@ -335,20 +328,20 @@ def _patches(config: Config, report: Report, key: Array) -> None:
     report.figure(
         "patches",
         figure,
-        f"Held-out patches of {config.images.value}, {PATCH} × {PATCH}, and {params.dictionary.shape[1]} atoms that "
-        "are samples themselves, and so much alike. The networks are trained on the energy itself, of their last code.",
+        f"Held-out {PATCH} × {PATCH} patches of {config.images.value}. The {params.dictionary.shape[1]} atoms are "
+        "patches too, and many of them are nearly equal. The networks are trained on the energy of their last code.",
     )
     alike = [float(coherence(params, made)) for made in (params.dictionary, analytic_weights(params))]
     report.text(
-        f"The coherence of this dictionary is {alike[0]:.2f}, that of its analytic weights {alike[1]:.2g}: where atoms "
-        "are alike, no weights tell them apart, so ALISTA and HyperLISTA have no place here."
+        f"The coherence of this dictionary is {alike[0]:.2f}, that of its analytic weights {alike[1]:.2g}. Where atoms "
+        "are nearly equal, no weights can separate them, so ALISTA and HyperLISTA are not used here."
     )
     report.summary(
         energy_excess_patches_ista=energies["ISTA"][-1],
         energy_excess_patches_lista=energies["LISTA"][-1],
     )
     report.table(
-        f"After {config.layers} steps, patches",
+        f"After {config.layers} steps, patches of pictures",
         ("method", "(E - E*) / E*", "NMSE in dB"),
         [(name, f"{energies[name][-1]:.2g}", round(float(errors[name][-1]), 1)) for name in errors],
     )
@@ -360,7 +353,7 @@ def _pictures(config: Config) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _cut(key: Array, pictures: np.ndarray, count: int) -> Float[Array, "patches pixels"]:
-    """Patches at random places, without their mean and without those that are flat; of mean square length one."""
+    """Patches at random places, less their means, scaled to mean square length 1; nearly constant ones are left out."""
     which_key, row_key, column_key = jax.random.split(key, 3)
     room = pictures.shape[1] - PATCH + 1
     whole = len(pictures) if room == 1 else count
@@ -387,13 +380,13 @@ def _median_db(found: Array, truth: Array) -> float:
     return float(10 * np.log10(np.median(np.sum((found - truth) ** 2, 1) / np.maximum(np.sum(truth**2, 1), 1e-12))))
 
 
-def _draw(axes: Any, curves: dict[str, np.ndarray], label: str, title: str) -> None:
+def _draw(axes: Axes, curves: dict[str, np.ndarray], label: str, title: str) -> None:
     for name, values in curves.items():
         axes.plot(np.arange(1, len(values) + 1), values, label=name, color=plots.PALETTE[COLORS[name]])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plots.label(axes, "step", label, title)
 
 
-def _legend(figure: Any, axes: Any) -> None:
+def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5 if len(labels) == 5 else 4)

@@ -1,13 +1,13 @@
 """A million patches of natural pictures, coded in little memory
 
-Sparse codes are mostly zeros. Written out, those of a million patches fill a gigabyte; what one wants to know of them
-fits on a page. So the patches are drawn, coded exactly by one compiled call, counted and forgotten, **a chunk at a
-time**: the memory that the process takes depends on the chunk and not on how many there are.
+The sparse codes of a million patches would take a gigabyte if they were kept with their zeros, but a summary of them
+fits on a page. Here the patches are processed **in chunks**: each chunk is drawn, coded exactly by one compiled call,
+counted and then dropped. The memory of the process depends on the size of a chunk, not on the number of patches.
 
     E(y, z) = ½‖y - Wz‖² + λ‖z‖₁
 
-The dictionary W is learned beforehand from a smaller draw. Every code carries its duality gap, which bounds how far it
-may be from the least energy: the worst of all is reported.
+The dictionary W is learned first, from a smaller sample. Each code has a duality gap, which bounds how far its energy
+is above the least one; the largest gap is reported.
 """
 
 import math
@@ -15,7 +15,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,8 @@ from ebmjax.energies.sparse_coding import Params
 from ebmjax.minimize.codes import coordinate
 from ebmjax.random_bits import unrolled
 from ebmjax.types import CONVERGED, Solution
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.codes.learned_dictionaries import EXACT, learn, pictures, show_atoms
 from experiments.data import natural
@@ -41,79 +43,85 @@ class Config:
     """Options of the experiment."""
 
     pictures: Natural = Natural.SKIMAGE
-    """The pictures: skimage (nine that come with a package), kodak or bsd (from the folder of EBMJAX_DATA)."""
-    count: int = 1_000_000
+    """The pictures: skimage (nine, part of scikit-image), kodak or bsd (both read from the folder in EBMJAX_DATA)."""
+    count: Count = 1_000_000
     """Patches to code."""
-    chunk: int = 4_000
-    """Patches that are in memory at once."""
-    size: int = 12
-    """Pixels along the side of a patch."""
-    atoms: int = 256
+    chunk: Count = 4_000
+    """Patches in memory at once."""
+    size: Annotated[int, AtLeast(4)] = 12
+    """Rows (and columns) of a patch."""
+    atoms: Count = 256
     """Atoms of the dictionary."""
-    weight: float = 0.3
+    weight: Positive = 0.3
     """λ, in units of the whitened pictures, whose standard deviation is 0.32."""
-    tolerance: float = EXACT
-    """Of a code: its duality gap as a part of its energy."""
+    tolerance: Positive = EXACT
+    """Largest duality gap of a code, relative to its energy."""
     samples: int = 30_000
     """Patches to learn the dictionary from."""
-    batch_size: int = 250
-    """Patches an update of the dictionary."""
-    epochs: int = 2
-    """Passes over the patches to learn from."""
+    batch_size: Count = 250
+    """Patches in an update of the dictionary."""
+    epochs: Count = 2
+    """Passes over the patches that the dictionary is learned from."""
 
     def __post_init__(self):
-        for name, least in (("count", 1), ("chunk", 1), ("size", 4), ("atoms", 1), ("batch_size", 1), ("epochs", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least {least}")
-        if self.samples < max(self.atoms, self.batch_size):
-            raise ValueError(f"--samples is {self.samples}, expected at least as many as --atoms and --batch-size")
-        for name in ("weight", "tolerance"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected a finite number above 0")
+        options.check(self)
+        least = max(self.atoms, self.batch_size)
+        wanted = f"at least {least}, the larger of --atoms and --batch-size"
+        options.require(self.samples >= least, "samples", self.samples, wanted)
 
 
 QUICK = Config(count=4_000, chunk=500, size=8, atoms=64, samples=4_000)
 
 
 class Pairs(NamedTuple):
-    """Codes without their zeros: how many of each sample are left, and their atoms and values, sample after sample."""
+    """Codes without their zeros, sample after sample."""
 
     counts: Int[np.ndarray, " samples"]
+    """How many coefficients of each sample are not zero."""
     atoms: Int[np.ndarray, " nonzero"]
+    """The atoms of these coefficients."""
     values: Float[np.ndarray, " nonzero"]
+    """The values of these coefficients."""
 
 
 class Tally(NamedTuple):
-    """What is kept of all codes so far: sums and extremes, of a size that does not depend on how many there are."""
+    """Sums and extremes of all codes so far. Their size does not depend on the number of patches."""
 
     patches: int
+    """Patches coded so far."""
     nonzero: Int[np.ndarray, " counts"]
-    """Codes with 0, 1, 2 … coefficients that are not zero."""
+    """Number of codes with 0, 1, 2, … coefficients that are not zero."""
     used: Int[np.ndarray, " atoms"]
-    """Codes in which each atom has a part."""
+    """Number of codes that use each atom."""
     energy: float
+    """Sum of E."""
     misfit: float
+    """Sum of ½‖y - Wz‖²."""
     power: float
-    """Sums of E, ½‖y - Wz‖² and ½‖y‖²."""
+    """Sum of ½‖y‖²."""
     worst_gap: float
-    """Largest duality gap, as a part of the energy."""
+    """Largest duality gap, relative to the energy."""
     converged: int
+    """Number of codes that reached the tolerance."""
     pair_bytes: int
-    """What all codes would take without their zeros."""
+    """Bytes that all codes would take without their zeros."""
 
 
 class Mark(NamedTuple):
-    """How things stood after a chunk."""
+    """A measurement after a chunk."""
 
     patches: int
+    """Patches coded so far."""
     seconds: float
+    """Time since the first chunk was begun."""
     peak: float
-    """Bytes, the most that the process has had in memory so far."""
+    """Largest memory of the process so far, in bytes."""
     pair_bytes: int
+    """Bytes that all codes so far would take without their zeros."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn a dictionary, code with it, count."""
+    """Learn a dictionary, code the patches in chunks, and draw what was counted."""
     learn_key, data_key, code_key = jax.random.split(unrolled(report.key()), 3)
     with report.stage("reading and whitening the pictures"):
         whitened = [natural.whiten(picture) for picture in natural.load(config.pictures)]
@@ -141,7 +149,7 @@ def _code(
     start = time.perf_counter()
     with report.bar(f"coding {config.count:,} patches", config.count) as advance:
         for chunk_key in jax.random.split(key, chunks):
-            # the last chunk is drawn whole too and then cut: one shape, one program
+            # the last chunk is drawn in full and then cut: one shape, hence one compilation
             data = natural.patches(chunk_key, whitened, config.size, config.chunk, natural.BORDER)
             solution = jax.tree.map(np.asarray, encode(params, data))
             part = min(config.chunk, config.count - tally.patches)
@@ -150,7 +158,7 @@ def _code(
             marks.append(Mark(tally.patches, time.perf_counter() - start, peak_memory(), tally.pair_bytes))
             report.metrics(step=len(marks), **marks[-1]._asdict())
             advance(part)
-            del data, solution, cut  # before the next ones are made
+            del data, solution, cut  # before the next chunk is allocated
     return tally, marks
 
 
@@ -160,7 +168,7 @@ def _nothing(config: Config) -> Tally:
 
 
 def counted(tally: Tally, data: Float[np.ndarray, "samples pixels"], solution: Solution, weight: float) -> Tally:
-    """The tally with some more patches, whose codes were found with the weight λ."""
+    """The tally with more patches added, whose codes are the solution for the weight λ."""
     pairs, energy = packed(solution.value), solution.energy.astype(np.float64)
     return Tally(
         tally.patches + len(data),
@@ -176,7 +184,7 @@ def counted(tally: Tally, data: Float[np.ndarray, "samples pixels"], solution: S
 
 
 def packed(codes: Float[np.ndarray, "samples atoms"]) -> Pairs:
-    """Codes without their zeros, in the smallest integers that can count and name the atoms.
+    """Codes without their zeros; counts and atoms have the smallest integer type that is large enough.
 
     >>> [part.tolist() for part in packed(np.array([[0.0, 2.0], [0.0, 0.0], [3.0, 4.0]]))]
     [[1, 0, 2], [1, 0, 1], [2.0, 3.0, 4.0]]
@@ -191,7 +199,7 @@ def packed(codes: Float[np.ndarray, "samples atoms"]) -> Pairs:
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held so far, in bytes."""
+    """The largest memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)  # elsewhere in KiB
 
@@ -211,8 +219,8 @@ def _tell(config: Config, report: Report, tally: Tally, marks: list[Mark], befor
             )
         )
     report.table(
-        "Memory in MB: the most that the process has held up to here, and what the codes would take if they were kept",
-        ("patches coded", "peak of the process", "codes, if kept", "without zeros, if kept"),
+        "Memory in MB: the largest memory of the process so far, and what the codes would take if they were kept",
+        ("patches coded", "peak of the process", "codes, if kept", "codes without zeros, if kept"),
         list(dict.fromkeys(rows)),
     )
     report.table(
@@ -221,11 +229,11 @@ def _tell(config: Config, report: Report, tally: Tally, marks: list[Mark], befor
         [
             ("mean energy E", tally.energy / count),
             ("explained variance, 1 - Σ‖y - Wz‖² / Σ‖y‖²", f"{1 - tally.misfit / tally.power:.4f}"),
-            (f"mean number of coefficients that are not zero, of {config.atoms}", f"{mean:.2f}"),
-            ("converged", f"{tally.converged:,}"),
-            ("largest duality gap, as a part of the energy", tally.worst_gap),
-            ("bytes of a code without its zeros", f"{tally.pair_bytes / count:.0f}"),
-            ("bytes of a code", dense),
+            (f"mean number of nonzero coefficients, of {config.atoms}", f"{mean:.2f}"),
+            ("codes that reached the tolerance", f"{tally.converged:,}"),
+            ("largest duality gap / energy", tally.worst_gap),
+            ("bytes of a code without its zeros, mean", f"{tally.pair_bytes / count:.0f}"),
+            ("bytes of a code with its zeros", dense),
             ("bytes of a patch", raw),
             ("atoms that no patch uses", int(np.sum(tally.used == 0))),
         ],
@@ -245,9 +253,9 @@ def _tell(config: Config, report: Report, tally: Tally, marks: list[Mark], befor
         peak_megabytes=marks[-1].peak / MEGABYTE,
     )
     report.text(
-        f"Patches are drawn with replacement from the {places:,} places that the pictures have. A coefficient that is "
-        f"not zero counts {np.min_scalar_type(config.atoms - 1).itemsize + 4} bytes: its atom and its value. Time "
-        "includes drawing and counting; the first chunk, with which the program is compiled, is left out of the rate."
+        f"Patches are drawn with replacement from the {places:,} places of the pictures. A nonzero coefficient takes "
+        f"{np.min_scalar_type(config.atoms - 1).itemsize + 4} bytes, for its atom and its value. The patches per "
+        "second include drawing and counting, but not the first chunk, during which the program is compiled."
     )
 
 
@@ -264,9 +272,9 @@ def _draw_atoms(config: Config, report: Report, params: Params, tally: Tally) ->
     report.figure(
         "atoms",
         figure,
-        f"All atoms, in rows from the one that most patches use ({_share(tally.used.max(), tally)}) to the one that "
-        f"fewest do ({_share(tally.used.min(), tally)}). Middle grey is zero; each atom has its own scale, and its "
-        "sign means nothing.",
+        f"All atoms in the order of their use, row by row, from the one that {_share(tally.used.max(), tally)} of the "
+        f"patches use to the one that {_share(tally.used.min(), tally)} use. Middle grey is zero. Each atom has a "
+        "scale of its own, and its sign has no meaning.",
     )
 
 
@@ -279,15 +287,16 @@ def _draw_counts(config: Config, report: Report, tally: Tally) -> None:
     mean = float(tally.nonzero @ np.arange(config.atoms + 1)) / tally.patches
     left.axvline(mean, color=plots.PALETTE["vermillion"], linewidth=1.5, label=f"mean {mean:.1f}")
     left.legend()
-    plots.label(left, "coefficients that are not zero", "patches (%)", f"Coefficients in use, of {config.atoms}")
+    plots.label(left, "nonzero coefficients", "patches (%)", f"Nonzero coefficients, of {config.atoms}")
     right.plot(np.arange(1, config.atoms + 1), 100 * np.sort(tally.used)[::-1] / tally.patches)
     right.set_ylim(bottom=0)
-    plots.label(right, "atom, from most to least used", "patches that use it (%)", "Use of the atoms")
+    plots.label(right, "rank of the atom", "patches that use it (%)", "Use of each atom")
     report.figure(
         "nonzeros",
         figure,
-        f"How many of its {config.atoms} coefficients a patch needs, and in how many patches each atom has a part. "
-        "Smooth pieces of a picture need few coefficients, texture many.",
+        f"Left: how many of the {config.atoms} coefficients of a patch are not zero. Smooth parts of a picture need "
+        "few coefficients, texture needs many. Right: the share of the patches that use an atom, from the most used "
+        "atom to the least used.",
     )
 
 
@@ -315,11 +324,11 @@ def _draw_memory(config: Config, report: Report, marks: list[Mark], before: floa
     report.figure(
         "memory",
         figure,
-        "The most memory that the process has held so far (with Python, JAX, the compiler and the pictures), and what "
-        "the codes alone would take, if they were kept. From the first chunk to the last the process gained "
-        f"{gain:.0f} MB, and the codes came to {count * _dense(config) / MEGABYTE:,.0f} MB.",
+        "The largest memory of the process so far (with Python, JAX, the compiler and the pictures), and what the "
+        "codes alone would take if they were kept. From the first chunk to the last the memory of the process grew by "
+        f"{gain:.0f} MB. The codes would take {count * _dense(config) / MEGABYTE:,.0f} MB.",
     )
 
 
 def _share(used: int, tally: Tally) -> str:
-    return f"{100 * used / tally.patches:.2g}% of all"
+    return f"{100 * used / tally.patches:.2g}%"

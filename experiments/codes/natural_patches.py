@@ -1,22 +1,22 @@
 """What natural pictures are made of: a dictionary of patches, and its Gabor functions
 
-Pictures are **whitened** (all spatial frequencies up to a cutoff get like power), cut into small patches, and a
-dictionary with more atoms than a patch has pixels is learned from them by sparse coding:
+Pictures are **whitened** (all spatial frequencies up to a cutoff get nearly equal power) and cut into small patches. A
+dictionary with more atoms than a patch has pixels is learned from the patches by sparse coding:
 
     E(y, z) = ½‖y - Wz‖² + λ‖z‖₁
 
-Nothing tells it of edges, and yet most atoms become pieces of them: local, oriented waves of one frequency, as the
-receptive fields of simple cells in the primary visual cortex are. A **Gabor function** is fitted to each atom to see
-how well that holds, and where the atoms lie in direction, frequency and form.
+The learning knows nothing of edges, and yet most atoms become pieces of edges: local, oriented waves of one frequency,
+like the receptive fields of simple cells in the primary visual cortex. A **Gabor function** is fitted to each atom, to
+measure how well this description holds, and which directions, frequencies and forms the atoms have.
 
 Olshausen and Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code for natural
 images"; Ringach (2002), "Spatial structure and symmetry of simple-cell receptive fields in macaque primary visual
-cortex", for the form in units of a wave.
+cortex", for forms measured in wavelengths.
 """
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,25 +26,28 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.random_bits import unrolled
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.codes import gabor
 from experiments.codes.learned_dictionaries import (
     Codes,
     Learned,
     code,
+    every_tenth,
     learn,
+    learning_curves,
     median_largest_weight,
     pictures,
     plain,
     show_atoms,
-    smoothed,
 )
 from experiments.data import natural
 from experiments.data.natural import Natural
 from experiments.drawing import plots
 
-GOOD = 0.2  # a Gabor function that leaves less of an atom than this is called a good fit
-SHOWN = 20  # atoms beside their fits
+GOOD = 0.2  # a fit with a smaller relative squared error than this is called good
+SHOWN = 20  # atoms that are drawn with their fits
 
 
 @dataclass(frozen=True)
@@ -52,54 +55,51 @@ class Config:
     """Options of the experiment."""
 
     pictures: Natural = Natural.SKIMAGE
-    """The pictures: skimage (nine that come with a package), kodak or bsd (from the folder of EBMJAX_DATA)."""
-    sizes: tuple[int, ...] = (12, 16)
-    """Pixels along the sides of the patches of each dictionary."""
-    atoms: tuple[int, ...] = (256, 512)
-    """Atoms of each dictionary."""
-    weight: float = 0.3
+    """The pictures: skimage (nine, part of scikit-image), kodak or bsd (both read from the folder in EBMJAX_DATA)."""
+    sizes: tuple[Annotated[int, AtLeast(4)], ...] = (12, 16)
+    """Rows (and columns) of the patches, one number for each dictionary."""
+    atoms: tuple[Count, ...] = (256, 512)
+    """Atoms, one number for each dictionary."""
+    weight: Positive = 0.3
     """λ, in units of the whitened pictures, whose standard deviation is 0.32."""
-    samples: int = 50_000
+    samples: Count = 50_000
     """Patches to learn from."""
-    held_out: int = 5_000
+    held_out: Count = 5_000
     """Other patches of the same pictures, to measure with."""
-    batch_size: int = 250
-    """Patches an update."""
-    epochs: int = 10
+    batch_size: Count = 250
+    """Patches in an update."""
+    epochs: Count = 10
     """Passes over the patches."""
 
     def __post_init__(self):
-        if not self.sizes or len(self.sizes) != len(self.atoms):
-            raise ValueError(f"--atoms is {self.atoms}, expected one number for each of --sizes {self.sizes}")
-        for name, least in (("sizes", 4), ("atoms", 1)):
-            if min(getattr(self, name)) < least:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected at least {least} each")
-        for name in ("samples", "held_out", "batch_size", "epochs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        if not 0 < self.weight < math.inf:
-            raise ValueError(f"--weight is {self.weight}, expected a finite number above 0")
+        options.check(self)
+        options.require(len(self.sizes) > 0, "sizes", self.sizes, "at least one number")
+        each = len(self.atoms) == len(self.sizes)
+        options.require(each, "atoms", self.atoms, f"one number for each of --sizes {self.sizes}")
 
 
 QUICK = Config(sizes=(10,), atoms=(64,), samples=5_000, held_out=500, epochs=3)
 
 
 class Result(NamedTuple):
-    """One dictionary and what is known of it, atoms in the order of their frequencies."""
+    """One dictionary and its measurements, atoms in the order of their frequencies."""
 
     size: int
+    """Rows and columns of a patch."""
     learned: Learned
     start: sparse_coding.Params
-    """Patches as atoms."""
+    """The dictionary before learning: its atoms are patches."""
     largest_weight: float
     """Median λ_max over held-out patches."""
     codes: Codes
+    """Codes of the held-out patches."""
     fit: gabor.Fit
+    """Gabor functions of the atoms."""
     held_out: Float[Array, "patches pixels"]
 
     @property
     def name(self) -> str:
-        """How legends call it."""
+        """The name in legends and tables."""
         return f"{self.learned.params.dictionary.shape[1]} atoms of {self.size} × {self.size}"
 
 
@@ -148,9 +148,8 @@ def _tell(report: Report, config: Config, results: list[Result]) -> None:
     rows = []
     for result in results:
         learned, codes = result.learned, result.codes
-        for step, (energy, density) in enumerate(zip(learned.energy, learned.density, strict=True), 1):
-            if step % 10 == 0 or step == 1:
-                report.metrics(step=step, size=result.size, energy=energy, density=density)
+        for step, energy, density in every_tenth(learned):
+            report.metrics(step=step, size=result.size, energy=energy, density=density)
         regularizer = l1(config.weight)
         observed, atoms = learned.params.dictionary.shape
         noise = sparse_coding.init(jax.random.key(0), observed, atoms)
@@ -163,9 +162,9 @@ def _tell(report: Report, config: Config, results: list[Result]) -> None:
                 (f"{result.name}, {name}", found.energy, found.misfit, f"{found.nonzero:.1f}", f"{found.explained:.3f}")
             )
     report.table(
-        "Held-out patches of the same pictures, coded with the learned atoms, with patches as atoms and with random "
-        "ones: means a patch",
-        ("dictionary", "energy E", "½‖y - Wz‖²", "coefficients not zero", "explained variance"),
+        "Held-out patches of the same pictures, coded with learned atoms, with patches as atoms, and with random "
+        "atoms: means per patch",
+        ("dictionary", "energy E", "½‖y - Wz‖²", "nonzero coefficients", "explained variance"),
         rows,
     )
     last = results[-1]
@@ -182,10 +181,10 @@ def _tell(report: Report, config: Config, results: list[Result]) -> None:
         finite=all(result.learned.finite for result in results),
     )
     report.text(
-        f"λ = {config.weight:g} in units of the whitened pictures, whose variance is {natural.VARIANCE:g}. A patch is "
-        "coded by zero from λ_max = ‖Wᵀy‖_∞ on, of which λ is "
+        f"λ = {config.weight:g} in units of the whitened pictures, whose variance is {natural.VARIANCE:g}. The code of "
+        "a patch is zero if λ is at least λ_max = ‖Wᵀy‖_∞. The median of λ / λ_max over held-out patches is "
         + " and ".join(f"{config.weight / result.largest_weight:.2f} ({result.name})" for result in results)
-        + f" in the median. A Gabor function that leaves less than {GOOD:g} of an atom's power is called a good fit."
+        + f". A Gabor function whose error is less than {GOOD:g} of an atom's power is called a good fit."
     )
 
 
@@ -197,7 +196,7 @@ def _kurtosis(codes: Float[np.ndarray, "samples atoms"]) -> float:
 
 def _draw_whitening(report: Report, config: Config, raw: list[np.ndarray], whitened: list[np.ndarray]) -> None:
     if config.pictures is Natural.BSD:
-        report.text("The pictures of this set are for research only and are not shown.")
+        report.text("The license of these pictures allows research only, so they are not shown.")
         return
     figure, axes = plots.panels(1, 3, width=4.0, height=4.0)
     for panel, picture, title in ((axes[0, 0], raw[0], "A picture"), (axes[0, 1], whitened[0], "whitened")):
@@ -212,17 +211,18 @@ def _draw_whitening(report: Report, config: Config, raw: list[np.ndarray], white
         frequency, power = _spectrum(some)
         axes[0, 2].loglog(frequency, power, color=color, label=label)
     axes[0, 2].legend()
-    plots.label(axes[0, 2], "cycles per pixel", "power (a.u.)", "Mean spectrum")
+    plots.label(axes[0, 2], "frequency (cycles per pixel)", "power / mean power", "Mean spectrum")
     report.figure(
         "whitening",
         figure,
-        "Whitening multiplies the spectrum by ρ exp(-(ρ/0.4)⁴), with ρ in cycles per pixel: power falls with frequency "
-        "in natural pictures, and is nearly flat in whitened ones up to the cutoff. Power is relative to its mean.",
+        "Whitening multiplies the spectrum by ρ exp(-(ρ/0.4)⁴), with ρ in cycles per pixel. In natural pictures the "
+        "power falls with the frequency; in whitened pictures it is nearly constant up to the cutoff. Power is divided "
+        "by its mean.",
     )
 
 
 def _spectrum(pictures: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean power around the circle at logarithmic steps of frequency."""
+    """Frequencies in logarithmic steps, and the mean power over all directions at each."""
     edges = np.geomspace(0.01, 0.7, 25)
     total = np.zeros((2, 24))
     for picture in pictures:
@@ -245,8 +245,8 @@ def _draw_atoms(report: Report, result: Result) -> None:
     report.figure(
         f"atoms_{result.size}",
         figure,
-        "All atoms, from the lowest frequency (at which their Gabor functions' spectra peak) to the highest. Middle "
-        "grey is zero; each atom has its own scale, and its sign means nothing.",
+        "All atoms, in the order of the frequency at which the spectrum of their Gabor function is largest. Middle "
+        "grey is zero. Each atom has a scale of its own, and its sign has no meaning.",
     )
 
 
@@ -265,17 +265,17 @@ def _draw_fits(report: Report, result: Result) -> None:
     rows = np.concatenate([shown / scale, fitted / scale, (shown - fitted) / scale])
     figure, axes = plots.one(12.0, 2.4)
     show_atoms(axes, np.clip(rows, -1, 1), count, own_scale=False)
-    axes.set_yticks([(size + 1) * row + size / 2 for row in range(3)], ["atom", "Gabor", "what is left"])
+    axes.set_yticks([(size + 1) * row + size / 2 for row in range(3)], ["atom", "Gabor", "difference"])
     axes.set_xticks(
         [(size + 1) * row + size / 2 for row in range(count)], [f"{100 * r:.0f}%" for r in residual[chosen]]
     )
     axes.tick_params(length=0)
-    axes.set_xlabel("power that the Gabor function leaves")
+    axes.set_xlabel("relative squared error of the Gabor function")
     report.figure(
         "gabor_fits",
         figure,
-        f"Of {result.name}, from the best fit to the worst in even steps: atoms, their Gabor functions, and what these "
-        "leave, on the atom's scale.",
+        f"{count} of the {result.name}, evenly chosen from the best fit to the worst: the atoms, their Gabor "
+        "functions, and the differences, on the scale of each atom.",
     )
 
 
@@ -295,9 +295,9 @@ def _draw_statistics(report: Report, results: list[Result]) -> None:
     panels[0].set_xticks([0, 45, 90, 135, 180])
     panels[0].set_ylim(bottom=0)
     plots.label(panels[0], "direction of the wave (degrees)", "density", "Direction")
-    plots.label(panels[1], "cycles per pixel", "atoms", "Frequency")
+    plots.label(panels[1], "frequency (cycles per pixel)", "atoms", "Frequency")
     plots.label(panels[2], "length / width, σ across / σ along", "atoms", "Aspect")
-    plots.label(panels[3], "power left by the Gabor function", "atoms", "Fit")
+    plots.label(panels[3], "relative squared error", "atoms", "Error of the fit")
     for panel, ticks in ((panels[1], [0.03, 0.1, 0.3]), (panels[2], [0.5, 1, 2, 4, 8, 16])):
         panel.set_xscale("log")
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -307,9 +307,10 @@ def _draw_statistics(report: Report, results: list[Result]) -> None:
     report.figure(
         "statistics",
         figure,
-        "Of the atoms with a good fit (left of the dotted line of the last panel): where their waves run (0° to the "
-        "right, so upright stripes; 90° upwards), how fine they are, and how much longer along the stripes than across "
-        "them. The frequency is that at which the Gabor function's spectrum peaks; no width is larger than the patch.",
+        "The first three panels count only atoms with a good fit (left of the dotted line in the last panel). "
+        "Direction of the wave: 0° is to the right, with vertical stripes, and 90° is upwards. Frequency: where the "
+        "spectrum of the Gabor function is largest. Aspect: the length along the stripes over the width across them. "
+        "No width can be larger than the patch.",
     )
 
 
@@ -321,7 +322,7 @@ def _draw_forms(report: Report, results: list[Result]) -> None:
         peak = np.asarray(gabor.peak_frequency(values))
         along, across = values.along * peak, values.across * peak
         axes[0, 0].plot(along, across, ".", color=color, alpha=0.6, markersize=6, label=result.name)
-        # 0 is even, 90 odd
+        # 0 degrees is even, 90 odd
         phase = np.degrees(np.abs(np.angle(np.exp(2j * values.phase))) / 2)
         axes[0, 1].hist(phase, np.linspace(0, 90, 10), histtype="step", color=color, linewidth=1.8, label=result.name)
     top = 2.0
@@ -331,7 +332,7 @@ def _draw_forms(report: Report, results: list[Result]) -> None:
     plots.label(
         axes[0, 0],
         "width across the stripes, $n_x$ = σ along · $f$",
-        "length along them, $n_y$ = σ across · $f$",
+        "length along the stripes, $n_y$ = σ across · $f$",
         "Form",
     )
     axes[0, 1].set_xticks([0, 30, 60, 90])
@@ -339,29 +340,19 @@ def _draw_forms(report: Report, results: list[Result]) -> None:
     report.figure(
         "forms",
         figure,
-        "Left: the size of each atom in wavelengths, after Ringach (2002), here of the frequency at which its spectrum "
-        "peaks; round ones lie on the dotted line, a single edge has nₓ = 1/2π = 0.16, and gratings lie to the right. "
-        "Right: whether an atom is a bar (even) or an edge (odd).",
+        "Left: the size of each atom in wavelengths, after Ringach (2002). The wavelength is that of the largest value "
+        "of the spectrum. Round atoms lie on the dotted line, a single edge has nₓ = 1/2π = 0.16, and gratings lie to "
+        "the right. Right: whether an atom is a bar (even) or an edge (odd).",
     )
 
 
 def _draw_learning(report: Report, config: Config, results: list[Result]) -> None:
-    figure, axes = plots.panels(1, 2, width=4.8, height=3.6)
-    for result, color in zip(results, plots.PALETTE.values(), strict=False):
-        width = max(1, len(result.learned.energy) // 100)
-        steps, energy = smoothed(result.learned.energy, width)
-        axes[0, 0].plot(steps, energy, color=color, label=result.name)
-        atoms = result.learned.params.dictionary.shape[1]
-        axes[0, 1].plot(steps, smoothed(result.learned.density, width)[1] * atoms, color=color, label=result.name)
-    for panel in axes[0]:
-        panel.set_xscale("log")
-    axes[0, 0].legend()
-    plots.label(axes[0, 0], "updates", "energy a patch", "Energy")
-    plots.label(axes[0, 1], "updates", "coefficients not zero", "Sparsity")
+    learned = {result.name: result.learned for result in results}
     report.figure(
         "learning",
-        figure,
-        f"Means over the patches of an update ({config.batch_size}), before it, at the same λ.",
+        learning_curves(learned, "energy per patch", "nonzero coefficients per patch"),
+        f"Means over the {config.batch_size} patches of each update, coded before it. All dictionaries have the same "
+        "λ.",
     )
 
 
@@ -384,7 +375,13 @@ def _draw_sparsity(report: Report, results: list[Result]) -> None:
     axes[0, 1].legend(loc="upper right")
     axes[0, 2].legend()
     axes[0, 2].set_ylim(bottom=0)
-    plots.label(axes[0, 0], "coefficients not zero", "density of patches", "How many atoms a patch takes")
-    plots.label(axes[0, 1], "coefficient / its standard deviation", "density", "How coefficients are spread")
-    plots.label(axes[0, 2], "atoms, from the most used", "share of patches", "How often an atom is used")
-    report.figure("sparsity", figure, "Codes of held-out patches.")
+    plots.label(axes[0, 0], "nonzero coefficients", "density", "Atoms in the code of a patch")
+    plots.label(axes[0, 1], "coefficient / its standard deviation", "density", "Distribution of coefficients")
+    plots.label(axes[0, 2], "rank of the atom / number of atoms", "share of patches", "Use of each atom")
+    report.figure(
+        "sparsity",
+        figure,
+        "Codes of held-out patches. Left: how many coefficients of a code are not zero. Middle: the distribution of "
+        "the coefficients is far from a Gaussian. Right: the share of the patches that use an atom, from the most used "
+        "atom to the least used.",
+    )

@@ -1,11 +1,8 @@
-"""The standard problem of learned sparse inference, classical iterations to compare with, and training.
-
-Every way of inference is `y -> codes after each step`, for one observation.
-"""
+"""Part of the experiment `lista`: the standard problem, the classical iterations, and the training of networks."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,35 +19,60 @@ from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import Alista, alista
+from ebmjax.minimize.unrolled.unroll import Codes
+from ebmjax.types import Scalar
 
-Infer = Callable[[Any, Any], Any]
-"""`infer(weights, y) -> Codes`."""
+
+@runtime_checkable
+class Infer(Protocol):
+    """A network that infers codes, with weights that are learned."""
+
+    def __call__(self, weights: Any, y: Float[Array, " observed"], /) -> Codes:
+        """The last code of one observation, and the code after each layer."""
+        ...
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A method of inference."""
+
+    def __call__(self, y: Float[Array, " observed"], /) -> Float[Array, "layers atoms"]:
+        """The code of one observation after each step."""
+        ...
 
 
 class Samples(NamedTuple):
-    """Observations and the codes that made them, or that are to be found."""
+    """Observations and their true codes."""
 
     observations: Float[Array, "samples observed"]
     codes: Float[Array, "samples atoms"]
 
 
 class Schedule(NamedTuple):
-    """Of layer-wise training: samples an update, updates a phase, Adam's rate, and the depths of the stages."""
+    """The schedule of layer-wise training."""
 
     batch: int
+    """Samples in an update."""
     updates: int
+    """Updates in a phase."""
     rate: float
+    """Adam's learning rate."""
     depths: tuple[int, ...]
+    """Number of layers in each stage."""
 
 
 @partial(jax.jit, static_argnums=2)
 def draw(
     key: Key[Array, ""], params: sparse_coding.Params, samples: int, density: float, noise_db: float = np.inf
 ) -> Samples:
-    """Codes whose entries are normal with probability `density` and else zero, observed as y = Wz + noise.
+    """Random codes and their observations y = Wz + noise. Entries are normal with probability `density`, else zero.
 
     Args:
-        noise_db: 10 log₁₀ of the mean of ‖Wz‖² over that of ‖noise‖²; inf for none.
+        key: typed random key.
+        params: the dictionary W.
+        samples: how many, static.
+        density: probability that an entry of a code is not zero.
+        noise_db: signal-to-noise ratio in decibels, 10 log₁₀ (E‖Wz‖² / E‖noise‖²); inf for no noise.
     """
     support_key, value_key, noise_key = jax.random.split(key, 3)
     shape = (samples, params.dictionary.shape[1])
@@ -63,20 +85,21 @@ def draw(
 def nmse_db(
     found: Float[Array, "samples *steps atoms"], codes: Float[Array, "samples atoms"]
 ) -> Float[Array, "*steps"]:
-    """10 log₁₀ (E‖found - z‖² / E‖z‖²), for every step where there are several."""
+    """Normalized mean squared error 10 log₁₀ (E‖found - z‖² / E‖z‖²) in decibels, after every step if there are "
+    "many."""
     truth = codes.reshape(len(codes), *(1,) * (found.ndim - 2), -1)
     error = jnp.mean(jnp.sum((found - truth) ** 2, axis=-1), axis=0)
     return 10 * jnp.log10(error / jnp.mean(jnp.sum(codes**2, axis=-1)))
 
 
-def ista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) -> Callable[[Any], Any]:
-    """ISTA: LISTA as it is before training."""
+def ista(params: sparse_coding.Params, weight: Scalar, bound: Scalar, layers: int) -> Steps:
+    """ISTA, which is LISTA before training."""
     weights = lista.init_coupled(params, weight, bound)
     return lambda y: lista.coupled(params, weights, y, layers).every
 
 
-def fista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) -> Callable[[Any], Any]:
-    """FISTA, with the code after each of its steps."""
+def fista(params: sparse_coding.Params, weight: Scalar, bound: Scalar, layers: int) -> Steps:
+    """FISTA, with the code after each step."""
     weights = lista.init_coupled(params, weight, bound)
 
     def steps(y: Float[Array, " observed"]) -> Float[Array, "layers atoms"]:
@@ -92,10 +115,10 @@ def fista(params: sparse_coding.Params, weight: Any, bound: Any, layers: int) ->
     return steps
 
 
-def coordinates(params: sparse_coding.Params, weight: Any, layers: int) -> Callable[[Any], Any]:
-    """Coordinate descent; a step is a sweep over all coefficients, in order, which costs about as much as one of ISTA.
+def coordinates(params: sparse_coding.Params, weight: Scalar, layers: int) -> Steps:
+    """Coordinate descent. One step is a sweep over all coefficients in order; it costs about as much as a step of ISTA.
 
-    `ebmjax.minimize.codes.coordinate` is the fast one, whose rounds are not sweeps.
+    `ebmjax.minimize.codes.coordinate` is faster, but its rounds are not sweeps.
     """
     gram = params.dictionary.T @ params.dictionary
     atoms = len(gram)
@@ -116,7 +139,7 @@ def coordinates(params: sparse_coding.Params, weight: Any, layers: int) -> Calla
 
 
 def exact(params: sparse_coding.Params, weight: float, observations: Array) -> Array:
-    """Codes of least energy, to a part of 1e-5 of it."""
+    """Codes of least energy, to a relative tolerance of 1e-5."""
     bound = sparse_coding.lipschitz(params)
     zeros = jnp.zeros(params.dictionary.shape[1])
     one = lambda y: (
@@ -127,8 +150,8 @@ def exact(params: sparse_coding.Params, weight: float, observations: Array) -> A
     return jax.jit(jax.vmap(one))(observations)
 
 
-def best_weight(steps: Callable[[Any], Callable[[Any], Any]], data: Samples) -> float:
-    """The λ, of eight from 0.005 to 0.3, with the least error after the last step: `steps(weight)` infers with λ."""
+def best_weight(steps: Callable[[Scalar], Steps], data: Samples) -> float:
+    """The λ with the least error after the last step of `steps(λ)`, of eight values from 0.005 to 0.3."""
     weights = np.geomspace(0.005, 0.3, 8, dtype=np.float32)
     last = lambda weight: jax.vmap(lambda y: steps(weight)(y)[-1])(data.observations)
     errors = jax.jit(lambda weights: jax.lax.map(lambda weight: nmse_db(last(weight), data.codes), weights))(weights)
@@ -138,16 +161,18 @@ def best_weight(steps: Callable[[Any], Callable[[Any], Any]], data: Samples) -> 
 def fit(
     key: Key[Array, ""], sample_loss: SampleLoss, weights: Any, data: Any, schedule: Schedule, copied: bool = True
 ) -> Any:
-    """Train stage by stage.
+    """Train the layers of a network stage by stage, and return their weights.
 
     Args:
+        key: typed random key.
         sample_loss: `sample_loss(weights, sample)`, above 0, for weights of any number of layers.
-        weights: a leading axis of layers everywhere.
+        weights: of the whole network; every leaf has a leading axis of layers.
         data: samples, along a leading axis.
-        copied: whether a new layer starts as a copy of the one before it, or as it stands.
+        schedule: of the training.
+        copied: whether a new layer starts as a copy of the trained layer before it, or from its own given weights.
     """
     mean_loss = energy_loss(sample_loss)
-    # a loss that falls over decades: in logarithms its slopes stay of one size
+    # The loss falls over decades. The gradients of its logarithm keep their size.
     loss = lambda weights, batch: jnp.log(mean_loss(weights, batch))
     size = min(schedule.batch, len(jax.tree.leaves(data)[0]))
     batches = min(len(jax.tree.leaves(data)[0]) // size, schedule.updates)
@@ -166,24 +191,24 @@ def fit(
 
 
 def on_codes(infer: Infer) -> SampleLoss:
-    """The loss of samples (y, code): half the squared distance from the code."""
+    """The loss of samples (y, code): half the squared distance of the network's last code from the given one."""
     return inferred_codes.supervised(lambda weights, y: infer(weights, y).last)
 
 
-def geometric(start: Any, ratio: Any, layers: int) -> Alista:
-    """Steps of one and thresholds start · ratioᵏ, as logarithms: rates of learning are then relative."""
+def geometric(start: Scalar, ratio: Scalar, layers: int) -> Alista:
+    """Logarithms of step sizes 1 and of thresholds start · ratioᵏ. A learning rate of logarithms is relative."""
     return Alista(jnp.zeros(layers), jnp.log(start) + jnp.log(ratio) * jnp.arange(layers))
 
 
-def growing(rate: Any, limit: Any, atoms: int, layers: int) -> Int[Array, " layers"]:
-    """`support.growing_support` of parts that may be traced."""
+def growing(rate: Scalar, limit: Scalar, atoms: int, layers: int) -> Int[Array, " layers"]:
+    """`support.growing_support` for rates and limits that may be traced."""
     return (atoms * jnp.minimum(rate * jnp.arange(1.0, layers + 1), limit)).astype(jnp.int32)
 
 
 def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array | None) -> Infer:
-    """ALISTA of as many layers as the weights have, which are logarithms."""
+    """ALISTA whose weights are logarithms, with as many layers as the weights have."""
 
-    def infer(weights: Alista, y: Float[Array, " observed"]) -> Any:
+    def infer(weights: Alista, y: Float[Array, " observed"]) -> Codes:
         chosen = None if support is None else support[: len(weights.step_size)]
         return alista(params, analytic, jax.tree.map(jnp.exp, weights), y, support=chosen)
 
@@ -192,23 +217,28 @@ def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array |
 
 def search(
     key: Key[Array, ""],
-    infer: Callable[[Any, Any], Any],
+    infer: Callable[[Array, Array], Array],
     low: tuple,
     high: tuple,
     data: Samples,
     tries: int,
     begin: tuple | None = None,
 ) -> tuple[Float[Array, " numbers"], float]:
-    """Positive numbers with the least error: tried at random between bounds, then four times nearer to the best so far.
+    """Random search for the positive numbers with the least error.
+
+    The first of five rounds tries numbers between bounds. Each later round tries numbers around the best so far, in a
+    range that is 0.45 times as wide.
 
     Args:
+        key: typed random key.
         infer: `infer(numbers, y) -> code`.
         low, high: the bounds of each number; trials are uniform in the logarithm.
-        tries: trials in each of five rounds.
-        begin: numbers that were good elsewhere; the first round is around them.
+        data: observations and their true codes.
+        tries: trials in each round.
+        begin: numbers that were good for other data; the first round is around them.
 
     Returns:
-        The numbers and their error in dB.
+        the numbers, and their error in dB.
     """
 
     @jax.jit
@@ -238,11 +268,11 @@ def search_alista(
     tries: int,
     select: bool,
 ) -> tuple[Alista, Array | None]:
-    """Weights that are not trained, and the numbers of selected entries: two or four numbers, found by `search`."""
+    """ALISTA's weights, and the numbers of selected entries where `select`: two or four numbers found by `search`."""
     atoms = params.dictionary.shape[1]
     support = lambda numbers: growing(numbers[2], numbers[3], atoms, layers) if select else None
 
-    def infer(numbers: Array, y: Array) -> Any:
+    def infer(numbers: Array, y: Array) -> Array:
         return infer_alista(params, analytic, support(numbers))(geometric(numbers[0], numbers[1], layers), y).last
 
     low, high = ((0.3, 0.6, 0.005, 0.05), (2.0, 0.95, 0.04, 0.3))
@@ -259,7 +289,7 @@ def search_hyperlista(
     tries: int,
     begin: hyperlista.HyperLista | None = None,
 ) -> hyperlista.HyperLista:
-    """The three numbers of HyperLISTA; `begin` are some that were good for other data."""
+    """The three numbers of HyperLISTA, found by `search`; `begin` are numbers that were good for other data."""
     infer = lambda numbers, y: hyperlista.hyperlista(prepared, hyperlista.HyperLista(*numbers), y, layers).last
     numbers, _ = search(key, infer, (0.02, 2e-3, 10.0), (0.3, 0.06, 300.0), data, tries, begin)
     return hyperlista.HyperLista(*numbers)

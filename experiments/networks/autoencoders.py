@@ -1,4 +1,4 @@
-"""Variational autoencoders of pictures: how they are trained, watched and judged."""
+"""Shared by `vae` and `fuzzy_balls`: training, bounds and likelihoods of variational autoencoders of pictures."""
 
 import math
 from functools import partial
@@ -23,36 +23,39 @@ from experiments.application.watched import Watched, train_watched
 from experiments.data.images import sample_binary
 
 OBSERVATION = vae.bernoulli()
-WATCHED_SAMPLES = 50  # of the importance-weighted bound that is watched
+WATCHED_SAMPLES = 50  # samples of the importance-weighted bound that is measured during training
 
 
 class Plan(NamedTuple):
-    """How an autoencoder is trained, or for one stage of it."""
+    """How an autoencoder is trained in one stage."""
 
     samples: int
     """K of the importance-weighted bound; 1 for the evidence bound with its divergence in closed form."""
     kept: int
-    """Of these, how many have a gradient."""
-    fresh: bool
-    """Whether every picture is binarized anew whenever it is seen."""
+    """How many of the K samples get a gradient."""
+    binarize: bool
+    """Whether pictures are binarized at random, again in every batch."""
     batch_size: int
+    """Pictures in an update."""
     rate: float
+    """First learning rate."""
     final_rate: float
-    """The rate falls from the one to the other, linearly."""
+    """Last learning rate; the rate falls linearly."""
     epochs: int
+    """Passes over the pictures."""
     segments: int
-    """The autoencoder is measured after each; a divisor of the epochs."""
+    """Number of measurements, evenly spaced; a divisor of the epochs."""
 
 
 class Measures(NamedTuple):
-    """Mean log-likelihoods, or what bounds them from below, in nats a picture."""
+    """Mean lower bounds of the log-likelihood, in nats per picture."""
 
     train_bound: Float[Array, ""]
-    """Evidence bound of as many pictures of the training set as the test set holds."""
+    """Evidence bound of a part of the training set, as large as the test set."""
     test_bound: Float[Array, ""]
     """Evidence bound of the whole test set."""
     test_weighted: Float[Array, ""]
-    """Importance-weighted bound of a random part of the test set."""
+    """Importance-weighted bound of a random part of the test set, 1,000 pictures at most."""
 
 
 def energy(params: vae.Params, y: Float[Array, " pixels"], z: Float[Array, " latent"]) -> Scalar:
@@ -65,8 +68,8 @@ def misfit(params: vae.Params, y: Float[Array, " pixels"], z: Float[Array, " lat
     return vae.misfit(params, OBSERVATION, y, z)
 
 
-def binarized_anew(loss: StochasticLoss) -> StochasticLoss:
-    """The loss of pictures whose grey values are probabilities, drawn whenever they are seen."""
+def randomly_binarized(loss: StochasticLoss) -> StochasticLoss:
+    """The loss of random binary pictures whose probabilities are the grey values of the batch."""
 
     def drawn(key: Key[Array, ""], params: Any, batch: Float[Array, "batch pixels"]) -> Array:
         pixels_key, loss_key = jax.random.split(key)
@@ -76,13 +79,13 @@ def binarized_anew(loss: StochasticLoss) -> StochasticLoss:
 
 
 def objective(plan: Plan) -> StochasticLoss:
-    """What is minimized: a bound of -log p(y), in nats a picture."""
+    """The loss of a plan: an upper bound of -log p(y), in nats per picture."""
     if plan.samples == 1:
         loss = evidence_bound(misfit, vae.encode)
     else:
         loss = doubly_reparameterized_bound(energy, vae.encode, plan.samples, plan.kept)
     fast = lambda key, params, batch: loss(unrolled(key), params, batch)
-    return binarized_anew(fast) if plan.fresh else fast
+    return randomly_binarized(fast) if plan.binarize else fast
 
 
 def train(
@@ -94,20 +97,23 @@ def train(
     train_pictures: Float[Array, "n pixels"],
     test_pictures: Float[Array, "m pixels"],
 ) -> Watched:
-    """Train one autoencoder, measured after each segment.
+    """Train one autoencoder, and measure it after each segment.
 
-    The optimizer is Muon: an update of a matrix has all its singular values near one. For an equal number of seconds
-    it ends nats below Adam here, since directions that have small gradients are learned as fast as the others, and it
-    loses little with batches of a thousand, which processors like.
+    The optimizer is Muon, whose updates of a matrix have singular values near 1, so that directions with small
+    gradients are learned as fast as others. In the same time its loss falls some nats further than with Adam, and
+    batches of a thousand pictures, which are efficient, do little harm.
 
     Args:
-        report: of the run, which keeps the checkpoints.
-        name: of this training.
+        report: the report of the run, which keeps the checkpoints.
+        name: the name of this training, for its checkpoints.
         key: typed random key.
-        plan: how.
-        params: to begin with.
-        train_pictures: grey values in [0, 1] where `plan.fresh`, else as they are to be learned.
-        test_pictures: as they are to be judged: binary.
+        plan: how to train.
+        params: the first parameters.
+        train_pictures: grey values in [0, 1] where `plan.binarize`, else the values to learn.
+        test_pictures: the pictures to measure with, binary where the training pictures are.
+
+    Raises:
+        ValueError: training pictures with a value outside of [0, 1].
 
     Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks".
     """
@@ -117,10 +123,10 @@ def train(
     rates = optax.linear_schedule(plan.rate, plan.final_rate, updates)
     learner = stochastic_gradient(objective(plan), muon(rates))
     seen = train_pictures[: len(test_pictures)]
-    seen = sample_binary(pixels_key, seen) if plan.fresh else seen
+    seen = sample_binary(pixels_key, seen) if plan.binarize else seen
     some = test_pictures[jax.random.permutation(part_key, len(test_pictures))[:1000]]
 
-    # one program for both sets, which are of one size more often than not
+    # one compilation for both sets, which usually have the same size
     tight = jax.jit(partial(bounds, evidence_bound(misfit, vae.encode)))
     weighted = jax.jit(partial(bounds, importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES)))
     keys = jax.random.split(measure_key, 3)
@@ -149,7 +155,7 @@ def train(
 def bounds(
     loss: StochasticLoss, key: Key[Array, ""], params: vae.Params, pictures: Float[Array, "n pixels"]
 ) -> Float[Array, " n"]:
-    """The lower bound of log p(y) of every picture, in nats, of a loss that bounds it; a few pictures at a time."""
+    """The lower bound of log p(y) of every picture, in nats: minus a loss that bounds -log p(y) from above."""
     keys = jax.random.split(key, len(pictures))
     return map_chunks(lambda pair: -loss(pair[0], params, pair[1][None]), (keys, pictures), 10)
 
@@ -157,7 +163,7 @@ def bounds(
 def log_likelihoods(
     report: Report, key: Key[Array, ""], params: vae.Params, pictures: Float[Array, "n pixels"], samples: int
 ) -> Float[np.ndarray, " n"]:
-    """log p(y) of every picture in nats, by importance sampling with the encoder's law, in bounded memory."""
+    """log p(y) of every picture in nats, by importance sampling from the encoder's law, in bounded memory."""
 
     @jax.jit
     def estimate(params, keys, pictures):
@@ -173,7 +179,7 @@ def log_likelihoods(
     keys = jax.random.split(key, len(pictures))
     parts = math.ceil(len(pictures) / 500)
     values = []
-    with report.bar(f"log-likelihoods of {len(pictures)} pictures, {samples} samples each", parts) as advance:
+    with report.bar(f"log-likelihoods of {len(pictures)} pictures, {samples} samples for each", parts) as advance:
         for rows in np.array_split(np.arange(len(pictures)), parts):
             values.append(np.asarray(estimate(params, keys[rows], pictures[rows])))
             advance(1)

@@ -1,17 +1,18 @@
-"""Learned energies composed: what two of them allow, what either does, one without the other, and the path between.
+"""Compositions of learned energies: two shapes at once, either shape, one without the other, and the path between.
 
-Three shapes of the plane are learned, each by a network of its own, from samples and by the exact likelihood. Then
-nothing is learned any more: `ebmjax.energies.composition` makes new energies of the three. Their **sum** is the product
-of the laws (bar **and** ring), their **softmin** is the mixture (bar **or** ring), a negative weight takes a shape away
-(ring and **not** bar), and (1 - t) E₀ + t E₁ leads from one to the other. Compositions are energies, and compose.
+Three shapes in the plane are learned from samples, each by a network of its own, by the exact likelihood. Then
+`ebmjax.energies.composition` makes new energies from the three without further learning. The **sum** of two energies is
+the product of their laws (bar **and** ring). The **softmin** is the mixture (bar **or** ring). A negative weight
+removes a shape (ring and **not** bar). (1 - t) E₀ + t E₁ is a path from one to the other. A composition is an energy,
+so compositions can be composed again.
 
-Each is sampled by parallel tempering, from chains that know nothing of the shapes, and compared with its exact density
-on a grid: the distance of the histogram, beside the distance that as many independent draws would have.
+Each composition is sampled by parallel tempering from random starts. The histogram of the draws is compared with the
+exact density on a grid, and its distance with the distance that independent draws would have.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,70 +29,64 @@ from ebmjax.learn.gradient import gradient
 from ebmjax.learn.train import train
 from ebmjax.loops import repeat
 from ebmjax.losses.likelihood import negative_log_likelihood
-from ebmjax.marginalize.spaces import weighted
+from ebmjax.marginalize.spaces import box
 from ebmjax.sample.metropolis import gaussian_step, metropolis
 from ebmjax.sample.tempering import tempering
 from ebmjax.types import Energy, Space
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, NotNegative, Positive, Share
 from experiments.application.report import Report
 from experiments.drawing import plots
 
-SIDE = 4.0  # everything happens in [-4, 4]²
+SIDE = 4.0  # all laws are confined to [-4, 4]²
 FINE = 4  # cells of the exact density along each side of a bin of the histograms
-LADDER = (1.0, 0.4, 0.12, 0.0)  # temperatures of the replicas, as shares of beta: the hottest walks freely
-STEP = 0.35  # of the coldest random walk, as wide as the shapes are thick
+LADDER = (1.0, 0.4, 0.12, 0.0)  # inverse temperatures of the replicas / beta: the hottest replica moves freely
+STEP = 0.35  # standard deviation of the steps of the coldest replica, about the thickness of the shapes
 
 
 @dataclass(frozen=True)
 class Config:
-    """How well the shapes are learned, and how carefully the compositions are sampled."""
+    """Options of the experiment."""
 
-    beta: float = 2.0
+    beta: Positive = 2.0
     """Inverse temperature at which the energies are learned, composed and sampled."""
-    not_weight: float = 1.0
-    """Power w of what is taken away: p(ring) / p(bar or anything)^w."""
-    path: tuple[float, ...] = (0.25, 0.5, 0.75)
-    """Places t of the path from bar to ring."""
-    samples: int = 10_000
-    """Samples that each shape is learned from."""
-    epochs: int = 100
-    """Passes over them, in batches of 500."""
-    units: int = 32
-    """Units of each of the two hidden layers."""
-    chains: int = 3_000
-    """Chains of which each gives one draw."""
-    steps: int = 120
-    """Steps of each chain before it does."""
-    bins: int = 20
-    """Bins of the histograms along each side."""
+    not_weight: NotNegative = 1.0
+    """Exponent w of the law that is removed: p(ring) / p(bar or anything)^w."""
+    path: tuple[Share, ...] = (0.25, 0.5, 0.75)
+    """Points t of the path from bar to ring."""
+    samples: Annotated[int, AtLeast(500)] = 10_000
+    """Samples of each shape to learn from."""
+    epochs: Count = 100
+    """Passes over the samples, in batches of 500."""
+    units: Count = 32
+    """Units in each of the two hidden layers."""
+    chains: Count = 3_000
+    """Chains; each makes one draw."""
+    steps: Count = 120
+    """Steps of a chain before its draw."""
+    bins: Annotated[int, AtLeast(2)] = 20
+    """Bins of the histograms along each axis."""
 
     def __post_init__(self):
-        if not (np.isfinite(self.beta) and self.beta > 0):
-            raise ValueError(f"--beta is {self.beta}, expected a positive, finite number")
-        if not self.not_weight >= 0:
-            raise ValueError(f"--not-weight is {self.not_weight}, expected a number that is not negative")
-        if not self.path or not all(0 <= t <= 1 for t in self.path):
-            raise ValueError(f"--path is {self.path}, expected numbers in [0, 1]")
-        for name in ("samples", "epochs", "units", "chains", "steps", "bins"):
-            least = 500 if name == "samples" else 2 if name == "bins" else 1
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected at least {least}")
+        options.check(self)
+        options.require(len(self.path) > 0, "path", self.path, "at least one number")
 
 
 QUICK = Config(path=(0.5,), samples=2_000, epochs=100, units=24, chains=500, steps=80)
 
 
 def bar(y: Array) -> Array:
-    """-log density, up to a constant, of a horizontal bar from -2.8 to 2.8."""
+    """-log p(y), up to a constant, of a horizontal bar from -2.8 to 2.8."""
     return (y[1] / 0.4) ** 2 / 2 + (jax.nn.relu(jnp.abs(y[0]) - 2.8) / 0.3) ** 2 / 2
 
 
 def ring(y: Array) -> Array:
-    """The same of a ring of radius 2."""
+    """-log p(y), up to a constant, of a ring of radius 2."""
     return ((jnp.sqrt(jnp.sum(y**2) + 1e-12) - 2) / 0.3) ** 2 / 2
 
 
 def blobs(y: Array) -> Array:
-    """The same of three blobs on the ring."""
+    """-log p(y), up to a constant, of three blobs on the ring."""
     angles = jnp.asarray(np.pi / 2 + np.arange(3) * 2 * np.pi / 3, y.dtype)
     centres = 2 * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
     return -jax.nn.logsumexp(-jnp.sum((y[None] - centres) ** 2, axis=1) / (2 * 0.5**2))
@@ -101,31 +96,29 @@ SHAPES = {"bar": bar, "ring": ring, "blobs": blobs}
 
 
 def wall(y: Array) -> Array:
-    """The expert that confines: zero within the square, and infinite outside."""
+    """The energy that confines the others to the square: zero inside, infinite outside."""
     return jnp.where(jnp.max(jnp.abs(y)) <= SIDE, 0.0, jnp.inf)
 
 
 def plane(cells: int) -> Space:
-    """The middles of cells × cells squares that fill the plane, y₁ slowest: sums over them are integrals."""
-    middles = (np.arange(cells) + 0.5) * (2 * SIDE / cells) - SIDE
-    points = np.stack(np.meshgrid(middles, middles, indexing="ij"), axis=-1).reshape(-1, 2)
-    return weighted(jnp.asarray(points), jnp.full(cells**2, 2 * np.log(2 * SIDE / cells)))
+    """The square [-4, 4]² as cells × cells midpoints; y₁ changes slowest."""
+    return box(-SIDE, SIDE, cells, 2)
 
 
 def compositions(config: Config, logs: Any) -> dict[str, Energy]:
-    """Every energy of the experiment, as a function of the three energies E(bar), E(ring), E(blobs) of one place.
+    """Every energy of the experiment, as a function of the three energies E(bar), E(ring), E(blobs) at one point.
 
-    A composition sees of a place nothing but the energies of its components there: so these are computed once, and
-    all compositions from them.
+    A composition depends on a point only through the energies of its components. So these are computed once, and all
+    compositions from them.
 
     Args:
-        config: beta, the weight of "not", and the places of the path.
-        logs: log-partitions of the three at beta.
+        config: beta, the weight of "not", and the points of the path.
+        logs: log-partitions of the three components at beta.
     """
     beta, components = config.beta, {name: lambda energies, k=k: energies[k] for k, name in enumerate(SHAPES)}
     bar, ring, blobs = components.values()
     either = mixture([bar, blobs], beta, [2, 3], [logs[0], logs[2]])
-    # what is negated has to be bounded: far from the bar there is no end to how unlikely it is
+    # a negated energy has to be bounded above: E(bar) grows without limit far from the bar
     bar_or_anything = mixture([bar, lambda energies: jnp.zeros(())], beta, [9, 1], [logs[0], 2 * np.log(2 * SIDE)])
     return components | {
         "bar and ring": product_of_experts([bar, ring]),
@@ -148,7 +141,8 @@ def exact(config: Config, values: Array, space: Space) -> tuple[Array, Array]:
 
 
 def draw(key: Array, energy: Energy, beta: float, chains: int, steps: int) -> Array:
-    """One draw of exp(-beta E)/Z on the square from each chain, by parallel tempering from anywhere: (chains, 2)."""
+    """One draw of exp(-beta E)/Z on the square from each chain, by parallel tempering from uniform starts: (chains, "
+    "2)."""
     confined = product_of_experts([wall, energy])
     betas = beta * jnp.asarray(LADDER)
 
@@ -166,25 +160,25 @@ def draw(key: Array, energy: Energy, beta: float, chains: int, steps: int) -> Ar
 
 
 def draw_from_grid(key: Array, law: Array, space: Space, cells: int, count: int) -> Array:
-    """Independent draws of a law on the plane's cells, spread evenly within each cell."""
+    """Independent draws of a law on the plane's cells, uniform within each cell."""
     cell_key, place_key = jax.random.split(key)
     chosen = jax.random.choice(cell_key, space.points, (count,), p=law)
     return chosen + jax.random.uniform(place_key, chosen.shape, minval=-SIDE / cells, maxval=SIDE / cells)
 
 
 def histogram(draws: Any, bins: int) -> np.ndarray:
-    """Shares of the draws in the bins (bins, bins), the first index along y₁."""
+    """Shares of the draws in the bins, (bins, bins); the first index is along y₁."""
     counts, *_ = np.histogram2d(*np.asarray(draws, np.float64).T, bins=bins, range=[[-SIDE, SIDE]] * 2)
     return counts / len(draws)
 
 
 def total_variation(first: Any, second: Any) -> float:
-    """½ Σ|p - q|: the largest difference of the two probabilities of any one event."""
+    """Total variation distance ½ Σ|p - q|: the largest difference of the two probabilities of one event."""
     return float(np.abs(np.asarray(first, np.float64) - np.asarray(second, np.float64)).sum() / 2)
 
 
 def noise_floor(law: np.ndarray, draws: int, replicas: int = 400) -> tuple[float, float]:
-    """Mean of the distance that so many independent draws have from their law, and its 99th percentile."""
+    """Mean and 99th percentile of the distance between a law and the histogram of `draws` independent draws of it."""
     law = np.asarray(law, np.float64).ravel()
     counts = np.random.default_rng(0).multinomial(draws, law / law.sum(), replicas)
     distances = np.abs(counts / draws - law[None]).sum(axis=1) / 2
@@ -192,14 +186,20 @@ def noise_floor(law: np.ndarray, draws: int, replicas: int = 400) -> tuple[float
 
 
 class Outcome(NamedTuple):
-    """One composition: its exact laws on the fine grid, of the shapes themselves and as learned, and draws of it."""
+    """One composition: its exact laws, its draws, and their distance."""
 
     truth: np.ndarray
+    """The law of the composed true shapes on the fine grid."""
     learned: np.ndarray
+    """The law of the composed networks on the fine grid."""
     draws: np.ndarray
+    """Draws of the composed networks, (chains, 2)."""
     distance: float
+    """Total variation between the histogram of the draws and the law of the composed networks."""
     floor: float
+    """The mean distance of as many independent draws."""
     floor_99: float
+    """The 99th percentile of this distance."""
 
 
 def run(config: Config, report: Report) -> None:
@@ -240,7 +240,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def learn(config: Config, keys: Array, data: Array) -> tuple[Any, Array]:
-    """An energy for each shape, all trained at once; and the last epoch's mean losses."""
+    """Train an energy for each shape, all at once. Returns their parameters and the mean losses of the last epoch."""
     space = plane(2 * config.bins)
     updates = config.epochs * (config.samples // 500)
     optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, updates))
@@ -273,30 +273,37 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
     report.figure(
         "components",
         _densities({name: outcomes[name] for name in components}),
-        "The three shapes: their densities, what the networks learned of them, and draws from the networks.",
+        "The three shapes: their densities, the densities of the networks, and draws from the networks.",
     )
     report.figure(
         "logic",
         _densities({name: outcomes[name] for name in composed}),
-        "What the shapes themselves would give, the exact density of the composed networks, and draws from it.",
+        "Compositions. Top: the exact density of the composed shapes. Middle: the exact density of the composed "
+        "networks. Bottom: draws from it.",
     )
     report.figure(
         "path",
         _densities({name: outcomes[name] for name in ("bar", *path, "ring")}),
-        "The geometric path from the bar to the ring, p ∝ p(bar)^(1-t) p(ring)^t: not a fading from one to the other, "
-        "but what both find tolerable.",
+        "The geometric path from the bar to the ring, p ∝ p(bar)^(1-t) p(ring)^t. Unlike in a mixture, a point is "
+        "likely only where both laws are not too small.",
     )
     report.figure(
         "distances",
         _distances(outcomes),
-        "Total variation between the histogram of the draws and the exact density, and what independent draws have: "
-        "mean (bar) and 99th percentile (line).",
+        "Total variation between the histogram of the draws and the exact density, compared with that of independent "
+        "draws: mean (bar) and 99th percentile (line).",
     )
     for name, one in outcomes.items():
         report.metrics(composition=name, distance=one.distance, floor=one.floor, floor_99=one.floor_99)
     report.table(
         f"{config.chains} draws in {config.bins} × {config.bins} bins",
-        ("composition", "distance of the draws", "of independent draws", "99th percentile", "learned from true"),
+        (
+            "composition",
+            "distance of the draws",
+            "mean distance of independent draws",
+            "99th percentile",
+            "distance of networks from shapes",
+        ),
         [
             (name, one.distance, one.floor, one.floor_99, total_variation(one.truth, one.learned))
             for name, one in outcomes.items()
@@ -304,8 +311,8 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
     )
     entropies = [-float(np.sum(one.truth * np.log(one.truth / _area(config)))) for one in list(outcomes.values())[:3]]
     report.table(
-        "The shapes, learned",
-        ("shape", "log Z of the network", "mean loss at the end", "entropy of the shape", "KL(shape, network)"),
+        "The learned shapes (entropy, loss and KL in nats)",
+        ("shape", "log Z of the network", "mean loss of the last epoch", "entropy of the shape", "KL(shape‖network)"),
         [
             (name, float(log), float(loss), entropy, divergence(outcomes[name]))
             for name, log, loss, entropy in zip(components, logs, losses, entropies, strict=True)
@@ -314,13 +321,13 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
     accident = 1 / (1 + np.exp(float(logs[1] - logs[0])))
     share, error = share_of_first(outcomes["bar"], outcomes["ring"], outcomes["bar or ring"].draws)
     report.text(
-        "A network's energy has no zero of its own, so that a mixture needs the partition functions. Without them the "
-        f"bar would have the share {accident:.2f} of bar or ring, an accident of how the two networks were trained. "
-        f"With them it is to have one half; of the draws it has {share:.3f} ± {error:.3f}.\n\n"
-        "What is taken away has to be bounded. E(bar) grows without end with the distance from the bar, so that "
-        "E(ring) - E(bar) would drive everything to the edges of the square. The energy of **bar or anything**, a "
-        "mixture of nine parts of the bar and one part of nothing in particular, is high nowhere; its negation digs a "
-        "hole where the bar is, and does nothing elsewhere."
+        "The energy of a network is known only up to a constant, so a mixture needs the partition functions. Without "
+        f"them the share of the bar in **bar or ring** would be {accident:.2f}, which depends on these constants "
+        f"alone. With them it is one half; its share of the draws is {share:.3f} ± {error:.3f}.\n\n"
+        "An energy that is subtracted has to be bounded above. E(bar) grows without limit with the distance from the "
+        "bar, so the minimum of E(ring) - E(bar) would be at the edge of the square. The energy of **bar or "
+        "anything**, a mixture of nine parts of the bar and one part of the uniform law, is bounded. Subtracting it "
+        "raises the energy at the bar and changes it little elsewhere."
     )
     report.summary(
         total_variation={name: round(one.distance, 3) for name, one in outcomes.items()},
@@ -332,7 +339,7 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
 
 
 def share_of_first(first: Outcome, second: Outcome, draws: np.ndarray) -> tuple[float, float]:
-    """Which part of the draws of an even mixture comes from its first component, by Bayes' rule, and its error."""
+    """The share of the first component in draws of an even mixture, by Bayes' rule, and its standard error."""
     cells = len(first.learned)
     index = np.clip(np.floor((np.asarray(draws, np.float64) + SIDE) * cells / (2 * SIDE)).astype(int), 0, cells - 1)
     of_first, of_second = (one.learned[index[:, 0], index[:, 1]].astype(np.float64) for one in (first, second))
@@ -352,7 +359,7 @@ def _area(config: Config) -> float:
 
 
 def _densities(outcomes: dict[str, Outcome]) -> Figure:
-    """A column a composition: the shapes composed, the networks composed, and draws."""
+    """One column for each composition: the law of the shapes, the law of the networks, and draws."""
     figure, axes = plots.panels(3, len(outcomes), width=2.7, height=2.65, share_x=True, share_y=True)
     for column, (name, one) in zip(axes.T, outcomes.items(), strict=True):
         _density(column[0], one.truth)
@@ -369,7 +376,7 @@ def _densities(outcomes: dict[str, Outcome]) -> Figure:
 
 
 def _density(axes: Axes, law: np.ndarray) -> None:
-    # a part of the brightest cells is as dark as they are, so that the flanks can be seen
+    # the scale ends at 0.9 of the largest value, so that low densities can be seen
     axes.imshow(
         law.T, origin="lower", extent=(-SIDE, SIDE, -SIDE, SIDE), cmap="Blues", vmin=0, vmax=float(law.max()) * 0.9
     )

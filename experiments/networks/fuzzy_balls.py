@@ -1,17 +1,17 @@
-"""Fuzzy balls on springs: what noise, a spring and a control of size make of a variational autoencoder's codes
+"""Fuzzy balls on springs: the codes of a variational autoencoder under weak and strong regularization
 
-The encoder turns every picture into a **fuzzy ball**, a normal law of its code, of which the decoder sees one draw.
-Balls that overlap confuse the decoder; so, left alone, they fly apart and shrink until the noise is nothing. Two terms
-hold them: a **spring**, ½ μ², which pulls every ball to the origin, and a **control of size**, ½ (σ² - 1 - log σ²).
+The encoder maps every picture to a **fuzzy ball**, a normal law of its code with mean μ and standard deviation σ, and
+the decoder gets one draw from it. The decoder cannot separate balls that overlap. Without regularization the balls
+therefore move apart and shrink until there is no noise. Two terms prevent this: a **spring**, ½ μ², pulls every ball to
+the origin, and a **size control**, ½ (σ² - 1 - log σ²), keeps σ near 1.
 
-Here one autoencoder with codes of two dimensions is trained under several weights of the two, in one compiled call from
-the same start. The **evidence bound** has weight 1 on both. Stretching all codes, which the decoder can undo, shows
-where each training must end: <pull · μ² + size · σ²> = size in every dimension.
+Here one autoencoder with a code of two dimensions is trained with several weights of the two terms, in one compiled
+call from the same start. The **evidence bound** has weight 1 for both. Scaling all codes, which the decoder can undo,
+gives an equation for the end of each training: <pull · μ² + size · σ²> = size in every dimension.
 """
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,61 +31,57 @@ from ebmjax.learn.train import advance, begin
 from ebmjax.losses.evidence_bound import evidence_bound
 from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, NotNegative, Positive
 from experiments.application.report import Report
 from experiments.data.images import Images, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat
 from experiments.networks.autoencoders import misfit
 
-COLUMNS = 5  # moments of each training that are drawn
+COLUMNS = 5  # epochs of each training that are drawn
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    pulls: tuple[float, ...] = (0.0, 1.0, 0.0, 0.05, 1.0, 30.0)
-    """Weights of the spring."""
-    sizes: tuple[float, ...] = (0.0, 0.0, 1.0, 1.0, 1.0, 30.0)
-    """Weights of the control of size, one for each weight of the spring."""
+    pulls: tuple[NotNegative, ...] = (0.0, 1.0, 0.0, 0.05, 1.0, 30.0)
+    """Weights of the spring, one for each training."""
+    sizes: tuple[NotNegative, ...] = (0.0, 0.0, 1.0, 1.0, 1.0, 30.0)
+    """Weights of the size control, one for each training."""
     images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist. Their grey values are learned as means."""
-    pictures: int = 2000
-    """How many of the training set; all of them if there are fewer."""
-    shown: int = 150
-    """Pictures, not trained on, whose balls are measured and drawn."""
-    hidden: tuple[int, ...] = (64,)
-    """Sizes of the dense layers, encoder and decoder alike."""
-    epochs: int = 1000
+    """The pictures: digits, mnist, binarized-mnist or fashion-mnist. A grey value is learned as the mean of a pixel."""
+    pictures: Count = 2000
+    """Number of training pictures; all of them if there are fewer."""
+    shown: Annotated[int, AtLeast(2)] = 150
+    """Held-out pictures whose balls are measured and drawn."""
+    hidden: tuple[Count, ...] = (64,)
+    """Units of the hidden layers of the encoder and of the decoder."""
+    epochs: Annotated[int, AtLeast(COLUMNS)] = 1000
     """Passes over the pictures."""
-    batch_size: int = 100
-    """Pictures an update."""
-    rate: float = 2e-3
-    """Adam's learning rate, which falls to zero along a cosine."""
+    batch_size: Count = 100
+    """Pictures in an update."""
+    rate: Positive = 2e-3
+    """First learning rate of Adam. It falls to zero along a cosine."""
 
     def __post_init__(self):
-        if len(self.pulls) != len(self.sizes) or not self.pulls:
-            raise ValueError(f"--sizes is {self.sizes}, expected one for each of the weights --pulls, {self.pulls}")
-        for name, values in (("pulls", self.pulls), ("sizes", self.sizes)):
-            if not all(0 <= value < math.inf for value in values):
-                raise ValueError(f"--{name} is {values}, expected finite numbers from 0")
-        for name, least in (("shown", 2), ("epochs", COLUMNS), ("pictures", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least {least}")
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"--hidden is {self.hidden}, expected sizes of at least 1")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
+        options.check(self)
+        each = len(self.pulls) == len(self.sizes) > 0
+        options.require(each, "sizes", self.sizes, f"one or more, as many as --pulls {self.pulls}")
+        options.require(len(self.hidden) > 0, "hidden", self.hidden, "at least one number")
 
 
 QUICK = Config(pictures=500, hidden=(32,), epochs=60, batch_size=50, rate=5e-3)
 
 
 class Balls(NamedTuple):
-    """The codes of the pictures that are shown, and what was measured of them; leading axes (settings, epochs + 1)."""
+    """The balls of the held-out pictures, and their measures; leading axes (trainings, epochs + 1)."""
 
     mean: Float[Array, "*when shown 2"]
+    """μ."""
     deviation: Float[Array, "*when shown 2"]
+    """σ."""
     radius: Float[Array, "*when"]
     """Root mean square of |μ|."""
     sigma: Float[Array, "*when"]
@@ -95,15 +91,15 @@ class Balls(NamedTuple):
     overlap: Float[Array, "*when"]
     """Mean overlap of two balls, from 0 to 1."""
     cost: Float[Array, "*when"]
-    """-log p(y|z) in nats a picture, z drawn from the ball."""
+    """Mean of -log p(y|z) in nats per picture, with z drawn from the ball."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Train under all weights at once, measure, draw."""
+    """Train with all pairs of weights at once, measure the balls, and draw them."""
     split = load(config.images)
     data = jnp.asarray(flat(split.train)[: config.pictures])
-    if config.batch_size > len(data):
-        raise ValueError(f"--batch-size is {config.batch_size}, expected at most {len(data)}, the number of pictures")
+    fits = config.batch_size <= len(data)
+    options.require(fits, "batch_size", config.batch_size, f"at most {len(data)}, the number of pictures")
     shown = jnp.asarray(flat(split.test)[: config.shown])
     labels = None if split.test_labels is None else split.test_labels[: config.shown]
     weights = jnp.array(config.pulls), jnp.array(config.sizes)
@@ -131,7 +127,11 @@ def watch(
     data: Float[Array, "n pixels"],
     shown: Float[Array, "shown pixels"],
 ) -> tuple[Balls, tuple[Float[Array, "2"], Float[Array, "2"]]]:
-    """Train under one pair of weights: the balls before and after every epoch; <μ²> and <σ²> of the data at the end."""
+    """Train with one pair of weights.
+
+    Returns:
+        the balls before the first epoch and after every epoch, and <μ²> and <σ²> over the data at the end.
+    """
     init_key, train_key, draw_key = jax.random.split(key, 3)
     bound = evidence_bound(misfit, vae.encode, pull, size)
     updates = config.epochs * (len(data) // config.batch_size)
@@ -161,7 +161,7 @@ def watch(
 
 
 def measured(codes: Gaussian, cost: Scalar) -> Balls:
-    """What there is to say of some balls.
+    """Some balls and their measures.
 
     >>> two = Gaussian(jnp.array([[3.0, 0.0], [-3.0, 0.0]]), jnp.zeros((2, 2)))
     >>> balls = measured(two, 0.0)
@@ -181,11 +181,11 @@ def measured(codes: Gaussian, cost: Scalar) -> Balls:
 
 
 def pairs(codes: Gaussian) -> tuple[Float[Array, " pairs"], Float[Array, " pairs"]]:
-    """Of every two balls p and q, the distance of their centres in units of σ and their overlap.
+    """The distance of the centres in units of σ, and the overlap, of every pair of balls p and q.
 
         distance² = Σ (μ - μ')² / σ̄²,   σ̄² = (σ² + σ'²)/2        overlap = ∫ √(p q) = Π √(σσ'/σ̄²) · exp(-distance²/8)
 
-    The overlap is Bhattacharyya's (1943) coefficient: 1 for balls that are one, 0 for those that never meet.
+    The overlap is Bhattacharyya's (1943) coefficient: 1 for equal balls, near 0 for balls that are far apart.
 
     >>> distances, overlaps = pairs(Gaussian(jnp.array([[0.0], [2.0]]), jnp.zeros((2, 1))))
     >>> distances.tolist(), round(float(overlaps[0]), 4)  # exp(-1/2)
@@ -200,7 +200,7 @@ def pairs(codes: Gaussian) -> tuple[Float[Array, " pairs"], Float[Array, " pairs
 
 
 def moments(epochs: int, count: int) -> list[int]:
-    """Epochs from 0 to the last, evenly spaced in their logarithm.
+    """`count` epochs from 0 to the last, evenly spaced in the logarithm.
 
     >>> moments(1000, 5)
     [0, 1, 10, 100, 1000]
@@ -216,8 +216,8 @@ def _kind(pull: float, size: float) -> str:
     if pull == size == 1:
         return "evidence bound"
     if pull and size:
-        return "both held"
-    return "spring alone" if pull else "size alone" if size else "no regularizer"
+        return "both terms"
+    return "spring only" if pull else "size control only" if size else "no regularization"
 
 
 def _draw_balls(config: Config, report: Report, balls: Balls, labels: np.ndarray | None) -> None:
@@ -238,19 +238,19 @@ def _draw_balls(config: Config, report: Report, balls: Balls, labels: np.ndarray
     report.figure(
         "balls",
         figure,
-        f"{len(balls.mean[0, 0])} pictures that were not trained on, each as the ball of radius σ around its code μ; "
-        "dots only mark where the centres are. Every panel has its own scale: the number in the corner is half its "
-        "width, the dashed circle has radius 1, the size of the prior. With no regularizer the balls fly apart and "
-        "shrink; nothing but a spring knows where the origin is, so that they may drift from it as one. A spring alone "
-        "holds the centres, and the balls shrink all the more. With the size alone held, they keep σ near 1 and fly "
-        "apart. With both, the room near the origin is shared: balls overlap where pictures are alike. Where both are "
-        "too strong they merge, and the code says nothing.",
+        f"{len(balls.mean[0, 0])} held-out pictures, each drawn as a ball of radius σ around its mean μ, which is "
+        "marked by a dot. Each panel has a scale of its own: the number in the corner is half its width, and the "
+        "dashed circle has radius 1, the size of the prior. Without regularization the balls move apart and shrink; "
+        "they may also drift away from the origin together, since only the spring depends on the origin. With a spring "
+        "only, the centres stay near the origin and the balls shrink faster. With size control only, σ stays near 1 "
+        "and the centres move apart. With both, the balls share the space near the origin, and overlap where pictures "
+        "are similar. Where both are too strong, all balls are equal and the code has no information.",
     )
 
 
 def _ball_panel(axes: Axes, mean: ArrayLike, deviation: ArrayLike, colors: np.ndarray) -> None:
     mean, deviation = np.asarray(mean), np.asarray(deviation)
-    # a handful of stragglers may lie outside
+    # a few outliers may lie outside
     reach = float(np.quantile(np.abs(mean) + deviation, 0.99)) * 1.12
     axes.add_collection(
         EllipseCollection(
@@ -286,7 +286,7 @@ def _draw_curves(config: Config, report: Report, balls: Balls) -> None:
         ("radius: root mean square of |μ|", balls.radius),
         ("σ, geometric mean", balls.sigma),
         ("mean distance of two centres, in σ", balls.separation),
-        ("reconstruction: -log p(y|z) in nats", balls.cost),
+        ("reconstruction: -log p(y|z), nats", balls.cost),
     )
     for panel, (name, values) in zip(axes.ravel(), drawn, strict=True):
         for row, label in enumerate(_named(config)):
@@ -302,9 +302,9 @@ def _draw_curves(config: Config, report: Report, balls: Balls) -> None:
     report.figure(
         "curves",
         figure,
-        "The same balls in numbers. What the decoder can tell apart is the distance in units of σ, which grows in two "
-        "ways: larger distances, or less noise. A spring without a control of size leaves the second way open, a "
-        "control of size without a spring the first. Only together do they limit what a code can say.",
+        "Measures of the same balls. The decoder can separate two balls if their distance in units of σ is large. It "
+        "grows if the centres move apart, or if the noise shrinks. A spring alone prevents only the first, size "
+        "control alone only the second. Both together limit the information in a code.",
     )
 
 
@@ -312,7 +312,7 @@ def _tell(config: Config, report: Report, balls: Balls, second_moments: tuple[np
     squares, variances = second_moments
     rows = []
     for row, (pull, size) in enumerate(zip(config.pulls, config.sizes, strict=True)):
-        held = pull * squares[row] + size * variances[row]
+        total = pull * squares[row] + size * variances[row]
         rows.append(
             (
                 _named(config)[row],
@@ -321,20 +321,29 @@ def _tell(config: Config, report: Report, balls: Balls, second_moments: tuple[np
                 float(balls.separation[row, -1]),
                 float(balls.overlap[row, -1]),
                 float(balls.cost[row, -1]),
-                " and ".join(f"{value:.3g}" for value in held),
+                " and ".join(f"{value:.3g}" for value in total),
                 f"{size:g}",
             )
         )
-    titles = ("weights", "radius", "σ", "distance in σ", "overlap", "-log p(y|z)", "<pull·μ² + size·σ²>", "its law")
+    titles = (
+        "weights",
+        "radius",
+        "σ",
+        "distance in σ",
+        "overlap",
+        "-log p(y|z), nats",
+        "<pull·μ² + size·σ²> in both dimensions",
+        "its value at the end of training",
+    )
     report.table("After training", titles, rows)
     report.text(
-        "**The law.** Multiply all codes of one dimension, centres and noise, by s: the decoder can divide by s, and "
-        "nothing changes but the price, `pull · s²<μ²>/2 + size · (s²<σ²> - 2 log s)/2`. Where training ends its slope "
-        "is zero: `<pull · μ² + size · σ²> = size` over the training set, in each of the two dimensions. So with "
-        "weights of 1 the balls together have the variance of the prior. With the size alone held σ has to come to 1, "
-        "and the centres are free, to fly ever on. With a spring alone nothing but zero satisfies the law: training "
-        "never ends, and everything shrinks, σ the fastest.\n\n"
-        "Balls of one size, in the root mean square ρσ away from the origin, then cost "
-        "`½ size · log(1 + pull · ρ²/size)` in each dimension: the price of information. As either weight goes to zero "
-        "so does the price, and the code says all it can."
+        "**The end of training.** Multiply all codes of one dimension, centres and noise, by s. The decoder can divide "
+        "by s, so only the two terms change: `pull · s²<μ²>/2 + size · (s²<σ²> - 2 log s)/2`. At a minimum of the loss "
+        "the derivative at s = 1 is zero: `<pull · μ² + size · σ²> = size` over the training set, in each of the two "
+        "dimensions. With weights of 1 the mean of μ² + σ² is therefore 1, the variance of the prior. With size "
+        "control only, σ ends near 1 and nothing limits the centres. With a spring only, the equation holds only if "
+        "all codes are zero: the loss has no minimum, and everything shrinks, σ fastest.\n\n"
+        "Suppose all balls have the same size σ, and the root mean square of μ is ρσ. Then the two terms together are "
+        "`½ size · log(1 + pull · ρ²/size)` in each dimension. This is the cost of information. It goes to zero with "
+        "either weight, and then the code keeps all information that it can."
     )

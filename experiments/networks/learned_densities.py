@@ -1,21 +1,19 @@
-"""Neural energies of the plane learned from samples, by losses that know nothing of Z, and measured by one that does.
+"""Part of the experiment `neural_density`: neural energies of the plane, five ways to learn them, and their divergence.
 
     p(y) = exp(-beta E(y))/Z,    E(y) = network(y) + w‖y‖²
 
-In the plane Z is a sum over a grid, so that the divergence KL(p‖model) from a known density p is exact up to the grid.
+No loss needs Z. In the plane Z is a sum over a grid, and so is the divergence KL(p‖model) from a known density p.
 """
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.energies import neural
 from ebmjax.energies.penalties import regularized, squared_norm
@@ -27,14 +25,15 @@ from ebmjax.learn.train import train
 from ebmjax.loops import map_chunks
 from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.score_matching import denoising_score_matching, sliced_score_matching
+from ebmjax.marginalize.spaces import box
 from ebmjax.sample.langevin import mala
-from ebmjax.types import Energy, Learner
+from ebmjax.types import Energy, Learner, ModelEnergy
 
-BOX = 4.5  # where chains start, and what pictures show
+BOX = 4.5  # half the width of the square that chains start in and that pictures show
 
 
 class Losses(enum.Enum):
-    """The ways of learning by name, for command lines."""
+    """The ways of learning, by their names on the command line."""
 
     CONTRASTIVE_DIVERGENCE = "contrastive_divergence"
     PERSISTENT_CHAINS = "persistent_chains"
@@ -45,51 +44,65 @@ class Losses(enum.Enum):
 
 @dataclass(frozen=True)
 class Training:
-    """How an energy is learned, whatever the loss."""
+    """How an energy is learned."""
 
     sizes: tuple[int, ...] = (2, 128, 128)
+    """Units of the network's layers, the input first."""
     beta: float = 1.0
-    confinement: float = 0.05  # w, in units of the energy a squared unit of length
+    """Inverse temperature of the law."""
+    confinement: float = 0.05
+    """w, in units of energy / length²."""
     batch_size: int = 500
+    """Samples in an update."""
     updates: int = 4000
-    rate: float = 3e-3  # Adam's first; it falls to zero along a cosine
-    step_size: float = 0.04  # of the Langevin steps, in squared units of length
-    steps: int = 10  # Langevin steps an update
-    restart: float = 0.0  # share of the persistent chains that start anew from noise at an update
-    scale: float = 0.1  # of the noise of denoising score matching
-    noise_width: float = 2.2  # of the Gaussian from which noise-contrastive estimation tells the data
-    ratio: int = 3  # samples of that noise for each of the data
+    """Number of updates."""
+    rate: float = 3e-3
+    """First learning rate of Adam; it falls to zero along a cosine."""
+    step_size: float = 0.04
+    """Step size ε of the Langevin chains, in units of length²."""
+    steps: int = 10
+    """Langevin steps in an update."""
+    restart: float = 0.0
+    """Share of the persistent chains that restart from noise at each update."""
+    scale: float = 0.1
+    """Standard deviation of the noise of denoising score matching."""
+    noise_width: float = 2.2
+    """Standard deviation of the Gaussian that noise-contrastive estimation compares the data with."""
+    ratio: int = 3
+    """Samples of this Gaussian for each sample of the data."""
 
 
 class Learned(NamedTuple):
-    """The energy's parameters, the loss at every update, and how many persistent chains diverged."""
+    """A learned energy, and the record of its updates."""
 
     params: neural.Params
     loss: Float[Array, " updates"]
-    diverged: Any
+    """The loss at every update."""
+    diverged: Int[Array, ""] | int
+    """Number of persistent chains that diverged and were restarted."""
 
 
 class Grid(NamedTuple):
-    """Midpoints of the cells of a square, and the area of one."""
+    """A square divided into cells."""
 
     points: Float[Array, "cells 2"]
+    """The midpoints of the cells."""
     area: float
+    """The area of a cell."""
 
 
 def grid(half_width: float = 6.0, cells: int = 240) -> Grid:
-    """The square [-half_width, half_width]², `cells` along an edge, the first coordinate changing slowest."""
-    edge = (np.arange(cells) + 0.5) * (2 * half_width / cells) - half_width
-    points = np.stack(np.meshgrid(edge, edge, indexing="ij"), axis=-1).reshape(-1, 2)
-    return Grid(jnp.asarray(points, jnp.float32), (2 * half_width / cells) ** 2)
+    """The square [-half_width, half_width]² with `cells` × `cells` cells; the first coordinate changes slowest."""
+    return Grid(box(-half_width, half_width, cells, 2).points, (2 * half_width / cells) ** 2)
 
 
-def model_energy(confinement: float) -> Callable[[neural.Params, Any], Any]:
-    """`energy(params, y)`: the network, confined so that Z is finite."""
+def model_energy(confinement: float) -> ModelEnergy:
+    """`energy(params, y)`: the network plus the confinement, which makes Z finite."""
     return lambda params, y: regularized(partial(neural.energy, params), squared_norm, confinement)(y)
 
 
 def log_densities(energy: Energy, beta: float, where: Grid) -> Float[Array, " cells"]:
-    """log p of every cell's midpoint in nats, with Z summed over the grid."""
+    """log p in nats at the midpoint of every cell, with Z summed over the grid."""
     reduced = -beta * map_chunks(energy, where.points, 2000)
     return reduced - jax.scipy.special.logsumexp(reduced) - jnp.log(where.area)
 
@@ -101,7 +114,7 @@ def divergence(log_true: Float[Array, " cells"], log_model: Float[Array, " cells
 
 
 def learn(loss: Losses, training: Training, key: Key[Array, ""], data: Float[Array, "samples 2"]) -> Learned:
-    """Learn an energy of the data from scratch, in one scan: to be jitted whole."""
+    """Learn an energy of the data from scratch, in one scan; pure, so that the whole can be jitted."""
     init_key, train_key = jax.random.split(key)
     params = neural.init(init_key, training.sizes)
     start = (params, jnp.log(4 * BOX**2)) if loss is Losses.NOISE_CONTRASTIVE else params
@@ -116,7 +129,7 @@ def learn(loss: Losses, training: Training, key: Key[Array, ""], data: Float[Arr
 
 
 def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
-    """The learner of one loss; `updates` is when the rate reaches zero."""
+    """The learner of one loss. The learning rate is zero after `updates` updates."""
     rates = optax.cosine_decay_schedule(training.rate, updates)
     optimizer = optax.adam(rates)
     energy, beta = model_energy(training.confinement), training.beta
@@ -127,7 +140,7 @@ def learner_by(loss: Losses, training: Training, updates: int) -> Learner:
     if loss is Losses.PERSISTENT_CHAINS:
         start = lambda key: jax.random.uniform(key, (2,), minval=-BOX, maxval=BOX)
         negative = replay(kernel, start, training.batch_size, training.steps, training.restart)
-        # no momentum, a short memory: the chains answer to the energy as it is, not to where it has been going
+        # No momentum and a short memory: chains follow the present energy, so old gradients would mislead.
         steady = optax.adam(rates, b1=0.0, b2=0.99)
         return contrastive(energy, observed(), negative, steady)
     if loss is Losses.DENOISING:

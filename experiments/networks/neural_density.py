@@ -1,25 +1,30 @@
-"""A network as an energy: densities of the plane, learned by losses that never see Z
+"""A network as an energy: densities of the plane, learned by losses that do not need Z
 
     E(y) = network(y) + w‖y‖²,    p(y) = exp(-βE(y))/Z
 
-The same network learns the same samples in five ways. **Contrastive divergence** and **persistent chains** push the
-energy down at the data and up where Langevin chains of the model go; **denoising** and **sliced score matching** fit
-the slope of the log density, with no sampler at all; **noise-contrastive estimation** learns to tell the data from
-noise of a known density. The plane is small enough to sum over, so that Z, and with it the divergence KL(p‖model) from
-the density that the samples come from, is known to all digits that matter.
+The same network learns from the same samples in five ways. **Contrastive divergence** and **persistent chains** lower
+the energy at the data and raise it where Langevin chains of the model go. **Denoising** and **sliced score matching**
+fit the gradient of the log density (the score), without a sampler. **Noise-contrastive estimation** learns to classify
+data against noise of a known density. In the plane Z can be summed over a grid. Hence the divergence KL(p‖model) from
+the true density is known to high precision.
 
-What a loss cannot see it does not learn. Score matching sees slopes where there are data: what share of them each of
-several separate islands has is a matter of the slopes on the way between, where there are none. More noise puts data
-there, but what is learned then is the blurred density. Chains that start from the data are cheap and quick to learn
-from, and would not find a valley far from all data; chains that persist would, but they have to keep up with an energy
-that moves, for which they want an optimizer without momentum. Chains that start anew from noise (`--restart 0.02`)
-would find it sooner, but they come to the islands by their basins and not by their shares, and as long as they have not
-mixed, the energy learns to be wrong in the other direction.
+Each loss has a weakness:
+
+**Score matching** compares gradients where there are data. The relative weight of separate clusters depends on the
+gradients between them, where there are no data, and so it is not learned. More noise puts data there, but then the
+blurred density is learned.
+
+**Contrastive divergence** starts its chains from the data. This is cheap and learns fast, but an energy valley far from
+all data is not found. **Persistent chains** find it. They have to follow an energy that changes, which works best with
+an optimizer without momentum. Chains that restart from noise (`--restart 0.02`) find such a valley sooner. But their
+shares of the clusters are those of the basins of attraction, not those of the law, and until the chains have mixed the
+energy is wrong in the other direction.
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +33,8 @@ from jaxtyping import Array, Float, Key
 from matplotlib.colors import PowerNorm
 
 from ebmjax.loops import map_chunks
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Positive, Share
 from experiments.application.report import Report
 from experiments.data.densities import Densities, density
 from experiments.drawing import plots
@@ -52,8 +59,8 @@ TITLES = {
     Losses.NOISE_CONTRASTIVE: "Noise-contrastive\nestimation",
 }
 NAMES = {which: which.value.replace("_", " ") for which in Densities}
-ISLANDS = 8  # Gaussians, evenly spaced on a circle
-SHOWN_NATS = 8.0  # how far above its least value a reduced energy is told apart in colour
+GAUSSIANS = 8  # of the density `unequal_gaussians`, evenly spaced on a circle
+SHOWN_NATS = 8.0  # the range of the colour scale of reduced energies
 
 
 @dataclass(frozen=True)
@@ -66,39 +73,27 @@ class Config:
         Densities.CHECKERBOARD,
         Densities.UNEQUAL_GAUSSIANS,
     )
-    """What is learned."""
+    """The densities to learn."""
     losses: tuple[Losses, ...] = tuple(Losses)
-    """How it is learned."""
-    samples: int = 50_000
+    """The losses to learn them by."""
+    samples: Annotated[int, AtLeast(Training.batch_size)] = 50_000
     """Samples of each density."""
-    updates: int = 4000
-    """Updates of each training, a batch of 500 each."""
-    units: int = 128
-    """Units of each of the two hidden layers."""
-    beta: float = 1.0
-    """Inverse temperature at which the energies are learned: it sets their unit, and changes no density."""
-    restart: float = 0.0
-    """Share of the persistent chains that start anew from noise at an update."""
-    cells: int = 240
-    """Cells along an edge of the grid on which Z and the divergences are summed, of 12 × 12 units of length."""
+    updates: Count = 4000
+    """Updates of each training, with 500 samples each."""
+    units: Count = 128
+    """Units in each of the two hidden layers."""
+    beta: Positive = 1.0
+    """Inverse temperature at which the energies are learned. It sets the unit of the energies, not the densities."""
+    restart: Share = 0.0
+    """Share of the persistent chains that restart from noise at each update."""
+    cells: Annotated[int, AtLeast(24)] = 240
+    """Cells along each side of the grid on which Z and the divergences are summed. Its sides have length 12."""
 
     def __post_init__(self):
-        if not (self.densities and len(set(self.densities)) == len(self.densities)):
-            raise ValueError(f"--densities is {[one.value for one in self.densities]}, expected each at most once")
-        if not (self.losses and len(set(self.losses)) == len(self.losses)):
-            raise ValueError(f"--losses is {[one.value for one in self.losses]}, expected each at most once")
-        if not 0 < self.beta < math.inf:
-            raise ValueError(f"--beta is {self.beta}, expected a finite number above 0")
-        if not 0 <= self.restart <= 1:
-            raise ValueError(f"--restart is {self.restart}, expected a share from 0 to 1")
-        for name, value, least in (
-            ("--samples", self.samples, Training.batch_size),
-            ("--updates", self.updates, 1),
-            ("--units", self.units, 1),
-            ("--cells", self.cells, 24),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
+        options.check(self)
+        for name, chosen in (("densities", self.densities), ("losses", self.losses)):
+            once = 0 < len(set(chosen)) == len(chosen)
+            options.require(once, name, [one.value for one in chosen], "at least one, and none twice")
 
 
 QUICK = Config(
@@ -112,7 +107,7 @@ QUICK = Config(
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn every density by every loss, measure, draw."""
+    """Learn every density by every loss, measure the divergences, and draw the densities."""
     data_key, learn_key = jax.random.split(report.key())
     training = Training(
         sizes=(2, config.units, config.units),
@@ -149,7 +144,7 @@ def run(config: Config, report: Report) -> None:
 def _draw(
     config: Config, where: Grid, key: Key[Array, ""]
 ) -> tuple[Float[Array, "densities samples 2"], Float[Array, "densities cells"]]:
-    """Samples of every density, and its logarithm on the grid."""
+    """Samples of every density, and the log density on the grid."""
     truths = [density(which) for which in config.densities]
     keys = jax.random.split(key, len(truths))
     samples = [truth.sample(key, config.samples) for truth, key in zip(truths, keys, strict=True)]
@@ -159,7 +154,7 @@ def _draw(
 def _measure(
     training: Training, where: Grid, params: Array, true: Float[Array, "densities cells"]
 ) -> tuple[Float[Array, "densities cells"], Float[Array, " densities"]]:
-    """Every model's log density on the grid, and its divergence from the true one."""
+    """The log density of every model on the grid, and its divergence from the true density."""
     energy = model_energy(training.confinement)
 
     def one(pair):
@@ -170,7 +165,7 @@ def _measure(
 
 
 def _record(config: Config, report: Report, loss: Losses, learned: Learned, nats: np.ndarray) -> None:
-    """Metrics of one loss: twenty values of it along every training, the divergence at its end."""
+    """Record the metrics of one loss: twenty values during each training, and the divergence at its end."""
     values = np.asarray(learned.loss)
     diverged = np.broadcast_to(np.asarray(learned.diverged), len(values))
     for row, which in enumerate(config.densities):
@@ -193,22 +188,22 @@ def _tables(config: Config, report: Report, where: Grid, true: Array, models: li
     report.table("KL(p‖model) in nats", ("loss", *(NAMES[which] for which in config.densities)), rows)
     if Densities.UNEQUAL_GAUSSIANS not in config.densities:
         return
-    islands = config.densities.index(Densities.UNEQUAL_GAUSSIANS)
+    row = config.densities.index(Densities.UNEQUAL_GAUSSIANS)
     angle = np.arctan2(where.points[:, 1], where.points[:, 0])
-    nearest = np.round(angle / (2 * np.pi / ISLANDS)).astype(int) % ISLANDS
+    nearest = np.round(angle / (2 * np.pi / GAUSSIANS)).astype(int) % GAUSSIANS
 
     def shares(log_density):
         mass = np.exp(np.asarray(log_density, np.float64)) * where.area
-        return np.bincount(nearest, mass, ISLANDS).tolist()
+        return np.bincount(nearest, mass, GAUSSIANS).tolist()
 
-    rows = [("truth", *shares(true[islands]))]
+    rows = [("truth", *shares(true[row]))]
     for loss, log_model in zip(config.losses, models, strict=True):
-        rows.append((loss.value.replace("_", " "), *shares(log_model[islands])))
-    report.table("Share of each Gaussian", ("loss", *(str(1 + place) for place in range(ISLANDS))), rows)
+        rows.append((loss.value.replace("_", " "), *shares(log_model[row])))
+    report.table("Probability of each Gaussian", ("loss", *(str(1 + place) for place in range(GAUSSIANS))), rows)
     report.text(
-        "Where the islands lie, and their shape, every loss learns; how much of the probability is on each is where "
-        "they part. Losses that compare probabilities across space, as noise-contrastive estimation does, get it "
-        "right. A score is the same on an island whatever its share."
+        "Every loss learns the places and the shapes of the Gaussians. The losses differ in the probability of each. "
+        "Noise-contrastive estimation compares probabilities of distant points, and so it learns them. The score "
+        "within a Gaussian is the same whatever its probability, so score matching does not."
     )
 
 
@@ -220,7 +215,7 @@ def _pictures(
     models: list[np.ndarray],
     divergences: list[np.ndarray],
 ) -> None:
-    """Densities, and reduced energies, beside the truth."""
+    """Draw the learned densities and the reduced energies beside the true ones."""
     edge = math.isqrt(len(where.points))
     points = np.asarray(where.points).reshape(edge, edge, 2)
     axis = points[:, 0, 0]
@@ -230,14 +225,14 @@ def _pictures(
         (
             "densities",
             "density",
-            "The true densities and what each loss has learned of them, with KL(p‖model) in nats. One scale of colour "
-            "a row.",
+            "The true densities and the learned ones, with KL(p‖model) in nats. The panels of a row share one colour "
+            "scale.",
         ),
         (
             "energies",
             "energy",
-            f"The reduced energies βE of the same, from the least of each (dark) to {SHOWN_NATS:g} nats above it "
-            "(white): where there are no data, each loss leaves the energy in its own way.",
+            f"The reduced energies βE of the same models, from the least value of each (dark) to {SHOWN_NATS:g} nats "
+            "above it (white). Where there are no data, the energy depends on the loss.",
         ),
     ):
         figure, axes = plots.panels(

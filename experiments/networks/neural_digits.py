@@ -1,14 +1,13 @@
-"""Digits from a neural energy: Langevin chains draw them, complete them, and tell them from clothes.
+"""Digits from a neural energy: Langevin chains draw and complete them, and the energy detects other pictures.
 
-A convolutional network of one number says how unlikely a picture is: p(y) = exp(-E(y))/Z. It learns by **contrast**:
-its energy goes down at pictures (with a little noise on each pixel) and up at what **persistent Langevin chains** make
-of the energy so far. At each update a few chains start anew from noise; those that diverge are replaced and counted.
-The steps are true Langevin steps, gradient and noise in the proportion that belongs to one temperature, so that the
-energy finds its own scale.
+A convolutional network computes the energy of a picture, with the law p(y) = exp(-E(y))/Z. It learns by **contrast**:
+the energy is lowered at training pictures (with a little noise on each pixel) and raised at the positions of
+**persistent Langevin chains** of the present energy. At each update a few chains restart from noise; chains that
+diverge are replaced and counted. Gradient and noise of a Langevin step belong to one temperature, so that the scale of
+the energy is learned too.
 
-One energy then answers three questions without being trained for any: what do digits look like (chains from noise),
-what goes with this upper half (chains with the known pixels **clamped**), and is this a digit at all (the energy
-itself, as a score)?
+The energy then answers three questions that it was not trained for. What do digits look like? (Chains from noise.) How
+can this upper half be completed? (Chains with the known pixels **clamped**.) Is this a digit? (The energy as a score.)
 """
 
 import math
@@ -28,7 +27,9 @@ from ebmjax.learn.averaging import averaged
 from ebmjax.learn.checkpoint import all_finite, train_resumable
 from ebmjax.loops import map_chunks
 from ebmjax.random_bits import unrolled
-from ebmjax.types import DIVERGED
+from ebmjax.types import DIVERGED, Energy
+from experiments.application import options
+from experiments.application.options import Count, NotNegative, Positive, Share
 from experiments.application.report import Report
 from experiments.data.images import Images, Split, load
 from experiments.drawing import plots
@@ -44,10 +45,10 @@ from experiments.networks.digit_energies import (
     uniform,
 )
 
-SHOWN = 8  # chains of the film, and completions of a digit
-FRACTIONS = (0, 0.004, 0.01, 0.02, 0.06, 0.2, 1)  # of a chain's steps, after which it is shown
+SHOWN = 8  # chains that are drawn, and completions of each digit
+FRACTIONS = (0, 0.004, 0.01, 0.02, 0.06, 0.2, 1)  # of all steps, after which a chain is drawn
 FILMED = 32  # chains whose energies are followed
-AMONG = 10_000  # training pictures among which the nearest is sought
+AMONG = 10_000  # training pictures that are searched for the nearest one
 COLORS = ("blue", "vermillion", "green", "orange", "purple", "sky", "black")
 
 
@@ -56,70 +57,62 @@ class Config:
     """Options of the experiment."""
 
     images: Images = Images.MNIST
-    """The pictures to learn: digits, mnist, binarized-mnist or fashion-mnist. The others are told from them."""
+    """The pictures to learn: digits, mnist, binarized-mnist or fashion-mnist."""
     channels: tuple[int, ...] = (16, 32, 64)
     """Output channels of the network's convolutions, each of which halves rows and columns."""
-    scale: float = 10.0
-    """E(y) = scale · network(y) + confinement · |y|²: the energy that an output of one means."""
-    confinement: float = 5.0
+    scale: Positive = 10.0
+    """Factor of the network's output in the energy E(y) = scale · network(y) + confinement · |y|²."""
+    confinement: Positive = 5.0
     """Weight of |y|² in the energy, which makes Z finite."""
-    noise: float = 0.05
-    """Standard deviation of the noise on each pixel of a picture; paper is 0, ink is 1."""
-    step_size: float = 5e-4
+    noise: Positive = 0.05
+    """Standard deviation of the noise on each pixel of a training picture; paper is 0, ink is 1."""
+    step_size: Positive = 5e-4
     """ε of the Langevin steps y - ε ∇E + √(2ε) ξ."""
-    chains: int = 64
+    chains: Count = 64
     """Persistent chains."""
-    steps: int = 20
-    """Langevin steps of each chain, an update."""
-    restart: float = 0.01
-    """Share of the chains that start anew from noise at an update."""
-    faintest: float = 0.0
-    """Strength of the faintest noise that chains start from: 1 is uniform from paper to ink, 0 is blank paper."""
-    penalty: float = 1e-4
+    steps: Count = 20
+    """Langevin steps of each chain in an update."""
+    restart: Share = 0.01
+    """Share of the chains that restart from noise at each update."""
+    faintest: Share = 0.0
+    """Least strength of the noise that chains start from. Strength 1 is uniform from paper to ink, 0 is blank paper."""
+    penalty: NotNegative = 1e-4
     """Weight of the mean squared energies in the loss."""
-    batch_size: int = 64
-    """Pictures an update."""
-    epochs: int = 2
+    batch_size: Count = 64
+    """Pictures in an update."""
+    epochs: Count = 2
     """Passes over the training pictures."""
-    rate: float = 1e-3
-    """Adam's first learning rate; it falls to a tenth."""
-    average: float = 0.995
-    """Decay of the running mean of the parameters, which is the model that is judged."""
-    long_steps: int = 5000
-    """Langevin steps of the chains from noise that are judged."""
-    completion_steps: int = 1000
+    rate: Positive = 1e-3
+    """First learning rate of Adam. It falls to a tenth along a cosine."""
+    average: Share = 0.995
+    """Decay of the running mean of the parameters. The mean is the model that is evaluated."""
+    long_steps: Count = 5000
+    """Langevin steps of the chains from noise that are evaluated."""
+    completion_steps: Count = 1000
     """Langevin steps of a completion."""
     keep_checkpoints: bool = False
-    """Leave the checkpoints, with the parameters, in the output folder when all is done."""
+    """Keep the checkpoints, with the parameters, in the output folder."""
 
     def __post_init__(self):
-        for name in ("chains", "steps", "batch_size", "epochs", "long_steps", "completion_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        for name in ("scale", "confinement", "noise", "step_size", "rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected a number above 0")
-        for name in ("restart", "faintest", "average"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected a number from 0 to 1")
-        if not 0 <= self.penalty < math.inf:
-            raise ValueError(f"--penalty is {self.penalty}, expected a number that is not negative")
+        options.check(self)
 
 
 QUICK = Config(images=Images.DIGITS, channels=(16, 32), epochs=10, long_steps=500, completion_steps=200)
 
 
 class Model(NamedTuple):
-    """What was learned: the energy of one picture with the averaged parameters, and where the chains stand."""
+    """The learned energy, with averaged parameters."""
 
-    energy: Callable[[Array], Any]
+    energy: Energy
+    """The energy of one picture."""
     scores: Callable[[Array], Array]
-    """The energies of many pictures, compiled once for each number of them."""
+    """The energies of many pictures, compiled once for each number of pictures."""
     chains: Float[Array, "chains rows columns"]
+    """Positions of the persistent chains after the last update."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn, draw, complete, score."""
+    """Learn the energy, draw digits from it, complete digits, and score other pictures."""
     split = load(config.images)
     train_key, film_key, completion_key, sets_key = jax.random.split(unrolled(report.key()), 4)
     model = _learn(config, report, train_key, split)
@@ -149,8 +142,8 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
     params = neural.init_convolutional(init_key, shape, config.channels)
 
     def healthy(params: Any, metrics: Any) -> bool:
-        told = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
-        report.progress(f"contrast {told.loss:.1f}, norm of the gradient {told.gradient_norm:.1f}")
+        latest = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
+        report.progress(f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
         return all_finite(params, metrics)
 
     with report.stage("learning"):
@@ -178,7 +171,7 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
 def outsiders(
     key: Key[Array, ""], images: Images, inside: np.ndarray
 ) -> dict[str, Float[np.ndarray, "n rows columns"]]:
-    """Sets of pictures that are not of the kind that was learned, each as large as the test set."""
+    """Sets of pictures of other kinds than the learned one, each as large as the test set."""
     noise_key, order_key = jax.random.split(key)
     count, *shape = inside.shape
     greys = np.linspace(0, 1, count, dtype=np.float32)[:, None, None]
@@ -203,22 +196,23 @@ def _draw_learning(config: Config, report: Report, metrics: Any) -> None:
     restarted, diverged = metrics.negative.restarted, metrics.negative.diverged
     figure, panels = plots.panels(1, 3, width=4.0, height=3.4)
     drawn = (
-        (panels[0, 0], metrics.loss, "E(pictures) - E(chains), with penalty", "Contrast"),
+        (panels[0, 0], metrics.loss, "E(pictures) - E(chains) + penalty", "Contrast"),
         (panels[0, 1], metrics.gradient_norm, "norm", "Gradient of the contrast"),
     )
     for axes, values, unit, title in drawn:
         axes.plot(updates, smooth(values), color=plots.PALETTE["blue"])
         plots.label(axes, "updates", unit, title)
-    panels[0, 2].plot(np.cumsum(restarted), color=plots.PALETTE["blue"], label="started anew from noise")
+    panels[0, 2].plot(np.cumsum(restarted), color=plots.PALETTE["blue"], label="restarted from noise")
     panels[0, 2].plot(np.cumsum(diverged), color=plots.PALETTE["vermillion"], label="diverged and replaced")
-    plots.label(panels[0, 2], "updates", "chains so far", "Chains")
+    plots.label(panels[0, 2], "updates", "chains, cumulative", "Chains")
     panels[0, 2].legend()
     report.figure(
         "learning",
         figure,
-        f"Stability: means over {window} updates. The contrast is the gap between the mean energies of pictures and "
-        "chains; it is negative as long as some of the chains are on their way from noise. All chains together began "
-        f"anew {restarted.sum():,} times and diverged {diverged.sum():,} times in {len(metrics.loss):,} updates.",
+        f"Stability of the training: means over {window} updates. The contrast is the difference of the mean energies "
+        "of pictures and chains. It is negative because some chains have not yet come down from noise. All chains "
+        f"together restarted {restarted.sum():,} times and diverged {diverged.sum():,} times in {len(metrics.loss):,} "
+        "updates.",
     )
     for step in range(window - 1, whole, window):
         report.metrics(step=step + 1, loss=metrics.loss[step], gradient_norm=metrics.gradient_norm[step])
@@ -235,8 +229,8 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
     report.figure(
         "chains",
         figure,
-        "Left: training pictures, without the noise that is put on them. Right: where the persistent chains stand "
-        "after the last update, the youngest of them still noise; nothing has been selected or smoothed.",
+        "Left: training pictures, without the noise that is added in training. Right: the persistent chains after the "
+        "last update, without selection or smoothing. Those that have just restarted are still noise.",
     )
     moments = tuple(sorted({round(fraction * config.long_steps) for fraction in FRACTIONS}))
     starts = jax.vmap(partial(uniform, shape))(jax.random.split(start_key, FILMED))
@@ -250,7 +244,7 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
     show(panels[0, 0], np.asarray(pictures).swapaxes(0, 1)[:SHOWN], across=[f"{moment:,}" for moment in moments])
     axes = panels[0, 1]
     low, high = np.percentile(held_out, [5, 95])
-    axes.axhspan(low, high, color=plots.PALETTE["sky"], alpha=0.35, label="held-out pictures with noise, 90% of them")
+    axes.axhspan(low, high, color=plots.PALETTE["sky"], alpha=0.35, label="held-out pictures with noise, 5% to 95%")
     spread = np.percentile(np.asarray(energies)[1:], [5, 50, 95], axis=1)
     axes.errorbar(
         moments[1:],
@@ -259,24 +253,24 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
         color=plots.PALETTE["vermillion"],
         marker="o",
         capsize=3,
-        label=f"{len(starts)} chains, median and 90%",
+        label=f"{len(starts)} chains, median and 5% to 95%",
     )
     axes.set_xscale("log")
-    # the first steps are far above
+    # the energies of the first steps are far higher
     axes.set_ylim(min(low, spread.min()) - 0.2 * (high - low), high + 3 * (high - low))
     axes.legend(loc="upper right")
     plots.label(axes, "Langevin steps from noise", "energy E")
     report.figure(
         "film",
         figure,
-        "Fresh chains, which learning has never seen, from uniform noise (0) and after so many steps, and the energies "
-        f"of {FILMED} of them (early ones lie above the panel). If the model is right and its chains have reached its "
-        "law, their energies are those of held-out pictures. Chains that stay above have not found the way down; those "
-        "that go below have found what is likelier to the model than digits are.",
+        f"Left: new chains, which start from uniform noise, after the number of steps above. Right: the energies of "
+        f"{FILMED} chains; the first ones may lie above the panel. If the model is right and the chains have reached "
+        "its law, they have the same energies as held-out pictures. Chains with higher energies have not converged. "
+        "Chains with lower energies have found pictures that the model takes to be likelier than digits.",
     )
     names, distances = nearest(np.asarray(pictures[-1]), split.train[:AMONG])
     reference = nearest(np.asarray(noisy[: len(starts)]), split.train[:AMONG])[1]
-    told = {
+    measures = {
         "energy_of_chains": np.median(energies[-1]),
         "energy_of_held_out": np.median(held_out),
         "distance_of_chains": np.median(distances),
@@ -285,12 +279,12 @@ def _draw_samples(config: Config, report: Report, key: Key[Array, ""], model: Mo
     if split.train_labels is not None:
         counts = np.bincount(split.train_labels[:AMONG][names], minlength=10)
         report.table(
-            f"Labels of the nearest training pictures of {len(starts)} chains from noise",
+            f"Labels of the training pictures that are nearest to {len(starts)} chains from noise: number of chains",
             [str(label) for label in range(len(counts))],
             [counts.tolist()],
         )
-        told["labels_in_chains"] = int((counts > 0).sum())
-    report.summary(**told)
+        measures["labels_in_chains"] = int((counts > 0).sum())
+    report.summary(**measures)
 
 
 def _draw_completions(config: Config, report: Report, key: Key[Array, ""], model: Model, split: Split) -> None:
@@ -313,13 +307,13 @@ def _draw_completions(config: Config, report: Report, key: Key[Array, ""], model
     given = jnp.where(jnp.asarray(known)[None], noisy, jnp.nan)
     rows = jnp.concatenate([pictures[:, None], given[:, None], drawn], axis=1)
     figure, axes = plots.one(6.4, 6.6)
-    show(axes, rows, across=["held out", "given", *([""] * SHOWN)])
+    show(axes, rows, across=["held out", "clamped", *([""] * SHOWN)])
     report.figure(
         "completions",
         figure,
-        f"The upper half of held-out pictures is clamped, noise included; the lower half starts from uniform noise and "
-        f"takes {config.completion_steps:,} Langevin steps, {SHOWN} times each. No network was trained to complete: it "
-        "is the same energy with some of its pixels held.",
+        "The upper half of a held-out picture, with its noise, is clamped. The lower half starts from uniform noise "
+        f"and takes {config.completion_steps:,} Langevin steps, {SHOWN} times for each picture. The network was not "
+        "trained for completion.",
     )
 
 
@@ -345,15 +339,15 @@ def _tell_scores(
         )
     blank = float(model.energy(jnp.zeros(split.test.shape[1:])))
     report.table(
-        f"Area under the ROC curve, {len(inside):,} held-out pictures (mean energy {inside.mean():.0f}) against others",
-        ("others", "how many", "learned energy", "energy of a normal law", "amount of ink", "mean energy"),
+        f"Area under the ROC curve: {len(inside):,} held-out pictures (mean energy {inside.mean():.0f}) against others",
+        ("others", "how many", "learned energy", "energy of a normal law", "amount of ink", "mean learned energy"),
         rows,
     )
     report.text(
-        "The normal law has the mean and the covariance of the training pictures and their noise, in closed form. "
-        "Where it does as well, the area says little about what has been learned. Pictures are scored without noise. "
-        f"The energy of blank paper is {blank:.0f}, below that of {np.mean(inside > blank):.0%} of the held-out "
-        "pictures."
+        "The area is the probability that another picture has a higher score than a held-out one. The normal law has "
+        "the mean and the covariance of the training pictures with noise. Where it reaches the same area, the area "
+        "says little about the learned energy. Pictures are scored without noise. The energy of blank paper is "
+        f"{blank:.0f}, which is lower than the energy of {np.mean(inside > blank):.0%} of the held-out pictures."
     )
     report.summary(**{f"auroc_{name.replace(' ', '_')}": area for name, area in areas.items()}, energy_of_blank=blank)
     _draw_scores(report, {"held-out pictures": inside, **ours})
@@ -380,9 +374,9 @@ def _draw_scores(report: Report, sets: dict[str, Float[np.ndarray, " n"]]) -> No
     report.figure(
         "scores",
         figure,
-        f"Energies of held-out pictures and of others, which the energy has never seen. Left: {inside[0]} and "
-        f"{outside[0]}. Right: all kinds; the median, half of the pictures (bar) and 98% of them (line). Dotted: 99% "
-        "of the held-out pictures lie below.",
+        f"Energies of held-out pictures and of other kinds, none of which were trained on. Left: {inside[0]} and "
+        f"{outside[0]}. Right: all kinds, with the median (dot), the middle half of the pictures (bar) and 1% to 99% "
+        "(line). 99% of the held-out pictures are below the dotted line.",
     )
 
 

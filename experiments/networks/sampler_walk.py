@@ -1,21 +1,21 @@
-"""Five samplers walk over five wells.
+"""Five samplers of a law with five wells.
 
 The energy has five wells of unequal weight on a circle, and its law exp(-βE)/Z is known exactly on a grid. All chains
-of all samplers start in the lightest well. **Metropolis** tries steps at random; **Langevin** goes down the slope with
-noise, and **MALA** is Langevin with Metropolis' rule, which takes its bias away; **Hamiltonian** Monte Carlo rolls for
-a while before it decides; **tempering** runs MALA on a ladder of temperatures, and what is hot crosses the hills.
+of all samplers start in the lightest well. **Metropolis** proposes random steps. **Langevin** follows the gradient,
+with noise. **MALA** is Langevin with Metropolis' acceptance rule, which removes its bias. **Hamiltonian** Monte Carlo
+follows a trajectory of several gradient steps before it accepts. **Tempering** runs MALA at several temperatures and
+swaps the chains: hot chains cross the barriers between wells.
 
-Within a well the gradient helps. Between the wells it does not: there all but tempering wait for a rare chance, and
-samples that look lively in one well say nothing of the others. So the effective sample size is the least over both
-coordinates and the five questions "is it in this well?", with the disagreement between chains counted in; a well that
-no chain has found makes it zero, and a share that is wrong beyond doubt makes it small.
+Within a well the gradient helps. Between wells it does not: all samplers but tempering have to wait for a rare event,
+and good mixing within one well says nothing about the others. Here the effective sample size is therefore the least
+one over seven quantities: both coordinates, and for each well whether the point is in it. It includes the disagreement
+between chains. It is zero if no chain has found some well, and small if the share of a well is clearly wrong.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,11 +25,14 @@ from matplotlib.ticker import NullFormatter
 
 from ebmjax.diagnostics import acceptance_rate, effective_sample_size
 from ebmjax.loops import trajectory
+from ebmjax.marginalize.spaces import box
 from ebmjax.sample.hamiltonian import hamiltonian
 from ebmjax.sample.langevin import mala, unadjusted
 from ebmjax.sample.metropolis import gaussian_step, metropolis
 from ebmjax.sample.tempering import tempering
 from ebmjax.types import Kernel
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Inside, Positive
 from experiments.application.report import Report
 from experiments.drawing import plots
 
@@ -38,7 +41,7 @@ WEIGHTS = np.array([1.0, 2.0, 4.0, 3.0, 2.0]) / 12
 RADIUS, WIDTH = 2.5, 0.38
 ANGLES = 2 * np.pi * np.arange(WELLS) / WELLS + np.pi / 2
 CENTRES = RADIUS * np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-EDGE, CELLS = 4.5, 36  # the window, and the cells along a side in which samples are counted
+EDGE, CELLS = 4.5, 36  # half the width of the window, and the cells along its sides in which samples are counted
 COLORS = [plots.PALETTE[name] for name in ("blue", "orange", "green", "vermillion", "purple")]
 
 
@@ -46,73 +49,68 @@ COLORS = [plots.PALETTE[name] for name in ("blue", "orange", "green", "vermillio
 class Config:
     """Options of the experiment."""
 
-    beta: float = 1.0
+    beta: Positive = 1.0
     """Inverse temperature of the law."""
-    chains: int = 256
+    chains: Annotated[int, AtLeast(2)] = 256
     """Chains of each sampler, all started in the lightest well."""
-    steps: int = 4000
-    """Steps of each chain; the first half of them is not counted."""
-    shown: int = 500
+    steps: Annotated[int, AtLeast(16)] = 4000
+    """Steps of each chain. The first half is burn-in, which is not counted."""
+    shown: Annotated[int, AtLeast(2)] = 500
     """Steps of one chain in the pictures."""
-    scale: float = 0.7
+    scale: Positive = 0.7
     """Standard deviation of a step of Metropolis, in units of y."""
-    step_size: float = 0.07
+    step_size: Positive = 0.07
     """Step size ε of Langevin and MALA, in units of y²."""
-    time_step: float = 0.3
+    time_step: Positive = 0.3
     """Time step of the leapfrog integrator, in units of y."""
-    leaps: int = 6
-    """Leapfrog steps of one Hamiltonian move."""
-    rungs: int = 5
-    """Temperatures of the ladder, from `hottest` to `beta`."""
-    hottest: float = 0.1
-    """Least inverse temperature of the ladder, as a share of `beta`."""
-    repeats: int = 3
-    """Timed runs of each sampler, of which the quickest counts."""
+    leaps: Count = 6
+    """Leapfrog steps in one step of Hamiltonian Monte Carlo."""
+    rungs: Annotated[int, AtLeast(2)] = 5
+    """Number of temperatures in tempering, from `hottest` to `beta`."""
+    hottest: Annotated[float, Inside(0, 1)] = 0.1
+    """Least inverse temperature in tempering, relative to `beta`."""
+    repeats: Count = 3
+    """Timed runs of each sampler; the fastest one counts."""
 
     def __post_init__(self):
-        for name, least in (("chains", 2), ("steps", 16), ("shown", 2), ("leaps", 1), ("rungs", 2), ("repeats", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected at least {least}")
-        for name in ("beta", "scale", "step_size", "time_step"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected a number above 0")
-        if not 0 < self.hottest < 1:
-            raise ValueError(f"--hottest is {self.hottest}, expected a share between 0 and 1")
+        options.check(self)
 
 
 QUICK = Config(chains=64, steps=800, shown=300, repeats=1)
 
 
 class Sampler(NamedTuple):
-    """A kernel and how it is read."""
+    """A kernel and how to read its positions and infos."""
 
     name: str
+    """The name in pictures and tables."""
     kernel: Kernel
     start: Any
+    """The first position."""
     point: Callable[[Any], Array] = lambda position: position
-    """The point, of a position."""
+    """The point in the plane, read from a position."""
     accepted: Callable[[Any], Array | None] = lambda info: info.accepted
-    """Which moves were accepted, of an info; None where none can be refused."""
+    """Whether the move was accepted, read from an info; None where no move is rejected."""
 
 
 class Walk(NamedTuple):
-    """What a sampler did."""
+    """The run of a sampler."""
 
     points: np.ndarray
-    """(chains, steps, 2)."""
+    """Points of all chains, (chains, steps, 2)."""
     acceptance: float
-    """Share of accepted moves, 1 where none is refused."""
+    """Share of accepted moves; 1 where no move is rejected."""
     seconds: float
-    """Of the quickest run, compiling excluded."""
+    """Time of the fastest run, without compilation."""
 
 
 class Scores(NamedTuple):
-    """How good it was."""
+    """Measures of the quality of a sampler's draws."""
 
     effective: float
-    """Effective sample size of what is estimated worst."""
+    """Effective sample size of the quantity that is estimated worst."""
     wells: float
-    """Half the sum of the errors of the five weights."""
+    """Total variation of the five weights: half the sum of their absolute errors."""
     variation: float
     """Total variation between the histogram of all draws and the law, in cells of a quarter of a unit."""
 
@@ -124,23 +122,22 @@ def energy(y: Array) -> Array:
 
 
 def well(points: np.ndarray) -> np.ndarray:
-    """Which well a point (..., 2) belongs to: that of the nearest centre."""
+    """The well of each point (..., 2): that with the nearest centre."""
     return np.argmin(np.square(points[..., None, :] - CENTRES).sum(axis=-1), axis=-1)
 
 
 def exact_law(beta: float, fine: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """The law of the cells (CELLS, CELLS) and of the wells, from a grid of `fine` points a side of each cell."""
-    axis = (np.arange(CELLS * fine) + 0.5) / (CELLS * fine) * 2 * EDGE - EDGE
-    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
-    levels = np.asarray(jax.jit(jax.vmap(jax.vmap(energy)))(jnp.asarray(grid, jnp.float32)), np.float64)
+    """The probabilities of the cells, (CELLS, CELLS), and of the wells, from fine × fine points in each cell."""
+    points = box(-EDGE, EDGE, CELLS * fine, 2).points
+    levels = np.asarray(jax.jit(jax.vmap(energy))(points), np.float64)
     weights = np.exp(-beta * (levels - levels.min()))
     weights /= weights.sum()
     cells = weights.reshape(CELLS, fine, CELLS, fine).sum(axis=(1, 3))
-    return cells, np.bincount(well(grid).ravel(), weights.ravel(), WELLS)
+    return cells, np.bincount(well(np.asarray(points)), weights, WELLS)
 
 
 def samplers(config: Config) -> list[Sampler]:
-    """The five, all started in the first well."""
+    """The five samplers, all started in the lightest well."""
     beta, start = config.beta, jnp.asarray(CENTRES[0], jnp.float32)
     betas = jnp.geomspace(config.hottest * beta, beta, config.rungs)
     ladder = tempering(energy, lambda cold: mala(energy, cold, config.step_size * beta / cold), betas)
@@ -160,7 +157,7 @@ def samplers(config: Config) -> list[Sampler]:
 
 
 def walk(config: Config, key: Array, sampler: Sampler) -> Walk:
-    """Run all chains, once to warm up and then against the clock."""
+    """Run all chains: once to get their points, then again to measure the time."""
 
     def chain(key):
         _, positions, infos = trajectory(key, sampler.kernel, sampler.start, config.steps)
@@ -179,12 +176,12 @@ def walk(config: Config, key: Array, sampler: Sampler) -> Walk:
 
 
 def score(points: np.ndarray, cells: np.ndarray, wells: np.ndarray) -> Scores:
-    """How draws (chains, draws, 2) compare with the law."""
+    """Compare draws (chains, draws, 2) with the law of the cells and of the wells."""
     inside = well(points)[..., None] == np.arange(WELLS)
     moments = np.concatenate([points, inside], axis=-1).astype(np.float32)
     sizes = np.asarray(jax.jit(jax.vmap(effective_sample_size, -1))(jnp.asarray(moments)))
-    never = np.ptp(moments, axis=(0, 1)) == 0  # a well without a draw, or with all of them: nothing is known
-    # a sampler that is sure of a wrong weight has the worth of as many draws as would be so far off
+    never = np.ptp(moments, axis=(0, 1)) == 0  # no draw in a well, or all draws: the effective sample size is not known
+    # Where a weight is clearly wrong, count the independent draws whose standard error would be as large as the error.
     gap, spread = inside.mean(axis=(0, 1)) - wells, wells * (1 - wells)
     sure = np.square(gap) > 25 * spread / sizes[2:]
     sizes = np.concatenate([sizes[:2], np.where(sure, spread / np.maximum(np.square(gap), 1e-12), sizes[2:])])
@@ -199,7 +196,7 @@ def score(points: np.ndarray, cells: np.ndarray, wells: np.ndarray) -> Scores:
 
 
 def run(config: Config, report: Report) -> None:
-    """Walk, compare, draw."""
+    """Run the samplers, compare their draws with the law, and draw the results."""
     cells, wells = exact_law(config.beta)
     exact_key, *keys = jax.random.split(report.key(), 6)
     names, walks, scores = [], [], []
@@ -226,15 +223,24 @@ def run(config: Config, report: Report) -> None:
     _traces(config, report, names, walks)
     report.text(
         "Both errors are total variations, between 0 and 1: of the five weights, and of the histogram in cells of a "
-        f"quarter of a unit, where {counted:,} independent draws would have {floor:.4f}. The effective sample size is "
-        "that of the quantity which is estimated worst, out of the second halves of all chains; where the share of a "
-        "well is more than five standard errors off, it is the number of independent draws that would be so far off. "
-        "Seconds are those of whole runs on this machine, without compiling. One step of "
-        f"Hamiltonian Monte Carlo takes {config.leaps} gradients, one of tempering {2 * config.rungs}."
+        f"quarter of a unit. For {counted:,} independent draws the error of the histogram is {floor:.4f}. The "
+        "effective sample size is that of the quantity that is estimated worst, from the second halves of all chains. "
+        "Where the share of a well is wrong by more than five standard errors, it is the number of independent draws "
+        "that would have an error of this size. Seconds are the time of a whole run on this machine, without "
+        f"compilation. One step of Hamiltonian Monte Carlo takes {config.leaps} gradients, one step of tempering "
+        f"{2 * config.rungs}."
     )
     report.table(
         "Five samplers",
-        ("sampler", "accepted", "seconds", "effective sample size", "per second", "error of weights", "of histogram"),
+        (
+            "sampler",
+            "accepted",
+            "seconds",
+            "effective sample size",
+            "effective samples per second",
+            "error of the weights",
+            "error of the histogram",
+        ),
         [
             (name, walk.acceptance, walk.seconds, score.effective, rate, score.wells, score.variation)
             for name, walk, score, rate in zip(names, walks, scores, per_second, strict=True)
@@ -265,8 +271,8 @@ def _paths(config: Config, report: Report, names: list[str], walks: list[Walk]) 
     report.figure(
         "paths",
         figure,
-        caption=f"The first {config.shown} steps of one chain of each sampler over the contours of the energy, 1.5 "
-        "apart; all start at the cross. The last panel is the law they ought to have.",
+        caption=f"The first {config.shown} steps of one chain of each sampler. Contours of the energy are 1.5 apart. "
+        "All chains start at the cross. The last panel is the exact law.",
     )
 
 
@@ -281,7 +287,7 @@ def _traces(config: Config, report: Report, names: list[str], walks: list[Walk])
         panel.set(ylim=(-EDGE, EDGE), yticks=(-3, 0, 3), xlim=(0, config.shown))
         plots.label(panel, "step" if place == WELLS - 1 else "", "y₁", name)
     report.figure(
-        "traces", figure, caption="The first coordinate of the same chains. Grey lines are the centres of the wells."
+        "traces", figure, caption="The first coordinate of the same chains. Grey lines: the centres of the wells."
     )
 
 
@@ -292,7 +298,7 @@ def _bars(
     values = ([walk.acceptance for walk in walks], per_second, [score.variation for score in scores])
     titles = ("Accepted moves", "Effective samples per second", "Error of the histogram")
     for place, (panel, value, title) in enumerate(zip(axes[0], values, titles, strict=True)):
-        if place == 1:  # no bars: a logarithm has no zero to start from
+        if place == 1:  # points instead of bars, since a logarithmic axis has no zero
             panel.scatter(np.maximum(value, 1), names, color=COLORS, s=60)
             panel.set_xscale("log")
             panel.set_xlim(0.5, 10 * max(value))
@@ -303,13 +309,13 @@ def _bars(
         panel.grid(visible=place == 1, axis="y")
         if place:
             panel.tick_params(axis="y", labelleft=False)
-        plots.label(panel, ("share", "1/s", "total variation")[place], "", title)
+        plots.label(panel, ("share of moves", "per second", "total variation")[place], "", title)
     axes[0, 2].axvline(floor, color=plots.PALETTE["black"], linestyle="--", linewidth=1)
     report.figure(
         "scores",
         figure,
-        caption="What a sampler accepts says little of what it is worth. A rate of 1 and less stands at 1. Dashed: as "
-        "many independent draws.",
+        caption="The share of accepted moves says little about the quality of a sampler. Rates below 1 are drawn at 1. "
+        "Dashed line: the error of as many independent draws.",
     )
 
 
@@ -320,10 +326,10 @@ def _convergence(report: Report, names: list[str], walks: list[Walk], wells: np.
         shares = (well(walk.points[:, steps - 1])[..., None] == np.arange(WELLS)).mean(axis=0)
         axes.loglog(steps, np.abs(shares - wells).sum(axis=1) / 2, color=color, label=name)
     axes.legend()
-    plots.label(axes, "step", "error of the weights of the wells")
+    plots.label(axes, "step", "total variation of the five weights")
     report.figure(
         "convergence",
         figure,
-        caption="How the ensemble of all chains finds the other wells: the error of the five weights at each step, "
-        "down to the noise of so few chains.",
+        caption="How the chains find the other wells: the error of the five weights, estimated from all chains at one "
+        "step. It cannot fall below the sampling noise of this number of chains.",
     )

@@ -1,12 +1,13 @@
-"""A variational autoencoder of handwritten digits: what it makes of pictures, and how likely it holds them
+"""A variational autoencoder of handwritten digits: its pictures, its bounds, and its likelihoods
 
-The encoder says of a picture y which codes z may stand behind it, a **fuzzy ball** q(z|y); the decoder makes pixels of
-a code. The energy E(y, z) = -log p(y|z) - log p(z) has at inverse temperature 1 the free energy -log p(y), and what is
-trained is a bound of it: the **evidence bound**, <E> under q less the entropy of q, or, with K samples, the tighter
-**importance-weighted bound**.
+The encoder maps a picture y to a normal law q(z|y) of its code z; the decoder maps a code to a picture. The energy
+E(y, z) = -log p(y|z) - log p(z) has the free energy -log p(y) at inverse temperature 1. The training minimizes an upper
+bound of this free energy: the negative **evidence bound**, which is the mean of E under q minus the entropy of q, or
+the tighter **importance-weighted bound** with K samples.
 
-The bound flatters nobody: it lies below the log-likelihood. That is estimated by importance sampling with thousands of
-codes for each picture of the test set, and for codes of two dimensions, where a grid reaches, it is integrated.
+With the opposite sign these are lower bounds of the log-likelihood log p(y). The log-likelihood is estimated by
+importance sampling with thousands of codes for each picture of the test set. For codes of two dimensions it is also
+integrated on a grid.
 """
 
 import itertools
@@ -26,6 +27,8 @@ from ebmjax.gaussian import reparameterize
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import evidence_bound, importance_weighted_bound
 from ebmjax.random_bits import unrolled
+from experiments.application import options
+from experiments.application.options import Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched
 from experiments.data.images import Images, load, sample_binary
@@ -43,8 +46,8 @@ from experiments.networks.autoencoders import (
 )
 
 SHOWN = 12  # pictures in a row of the figures
-GRID = (5.0, 301)  # of two-dimensional codes that are integrated: from -5 to 5, points along each axis
-INTEGRATED = 100  # pictures of the test set for which they are
+GRID = (5.0, 301)  # for integration over codes of two dimensions: from -5 to 5, 301 points along each axis
+INTEGRATED = 100  # pictures of the test set whose likelihoods are integrated
 
 
 @dataclass(frozen=True)
@@ -54,49 +57,44 @@ class Config:
     images: Images = Images.MNIST
     """The pictures: digits, mnist, binarized-mnist (a fixed binarization) or fashion-mnist."""
     grey: bool = False
-    """Learn grey values themselves, as means. Otherwise every picture is binarized anew whenever it is seen, its grey
-    values being probabilities. Pictures that are binary already are what they are in either case."""
-    hidden: tuple[int, ...] = (200, 200)
-    """Sizes of the dense layers, encoder and decoder alike."""
+    """Learn each grey value as the mean of a binary pixel. Otherwise pictures are binarized at random, with the grey
+    values as probabilities, again in every batch. This option makes no difference for binary pictures."""
+    hidden: tuple[Count, ...] = (200, 200)
+    """Units of the hidden layers of the encoder and of the decoder."""
     tanh: bool = False
-    """Units with tanh, as in the first papers, instead of SiLU."""
-    latent: int = 50
+    """Use tanh units, as in the first papers, instead of SiLU."""
+    latent: Count = 50
     """Dimensions of the code."""
-    samples: tuple[int, ...] = (1,)
-    """K of the importance-weighted bound that is trained, 1 being the evidence bound: one for each stage."""
-    epochs: tuple[int, ...] = (60,)
+    samples: tuple[Count, ...] = (1,)
+    """K of the importance-weighted bound that is trained in each stage; 1 is the evidence bound."""
+    epochs: tuple[Count, ...] = (60,)
     """Passes over the pictures in each stage."""
-    kept: int = 5
-    """Of K > 1 samples, at most how many have a gradient: chosen by their weights, which leaves its mean as it is."""
-    map_epochs: int = 30
-    """Passes for the autoencoder with a code of two dimensions."""
-    batch_size: int = 1000
-    """Pictures an update."""
-    rate: float = 0.05
-    """The first learning rate, of Muon; it falls linearly to zero, through all stages."""
-    measured: int = 10
+    kept: Count = 5
+    """Largest number of the K samples that get a gradient. They are drawn by their weights, so that the mean of the
+    gradient stays the same."""
+    map_epochs: Count = 30
+    """Passes over the pictures for the autoencoder with a code of two dimensions."""
+    batch_size: Count = 1000
+    """Pictures in an update."""
+    rate: Positive = 0.05
+    """First learning rate of Muon. It falls linearly to zero over all stages."""
+    measured: Count = 10
     """Passes between two measurements."""
-    importance_samples: int = 5000
-    """Codes for each picture of the test set by which its likelihood is estimated."""
-    tested: int = 10_000
-    """How many pictures of the test set are judged, chosen at random; all of them if there are fewer."""
+    importance_samples: Count = 5000
+    """Codes for each picture of the test set in the estimate of its likelihood."""
+    tested: Count = 10_000
+    """Pictures of the test set to measure with, chosen at random; all of them if there are fewer."""
     keep_checkpoints: bool = False
-    """Keep the last parameters when the run is finished."""
+    """Keep the checkpoints, with the parameters, in the output folder."""
 
     def __post_init__(self):
-        for name in ("latent", "kept", "map_epochs", "batch_size", "measured", "importance_samples", "tested"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
+        options.check(self)
         for name in ("hidden", "samples", "epochs"):
-            if not getattr(self, name) or min(getattr(self, name)) < 1:
-                raise ValueError(f"--{name} is {getattr(self, name)}, expected numbers of at least 1")
-        if len(self.samples) != len(self.epochs):
-            raise ValueError(f"--epochs has {len(self.epochs)} stages, expected {len(self.samples)}, one for each K")
+            options.require(len(getattr(self, name)) > 0, name, getattr(self, name), "at least one number")
+        stages = len(self.epochs) == len(self.samples)
+        options.require(stages, "epochs", self.epochs, f"one number for each of --samples {self.samples}")
         for epochs in (*self.epochs, self.map_epochs):
-            if epochs % self.measured:
-                raise ValueError(f"--measured is {self.measured}, expected a divisor of {epochs}, the number of epochs")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected above 0 and finite")
+            options.require(epochs % self.measured == 0, "measured", self.measured, f"a divisor of {epochs} epochs")
 
 
 QUICK = Config(
@@ -113,7 +111,7 @@ QUICK = Config(
 
 
 def run(config: Config, report: Report) -> None:
-    """Train an autoencoder and one with a code of two dimensions, judge and draw them."""
+    """Train an autoencoder and another one with a code of two dimensions, measure and draw both."""
     split = load(config.images)
     shape = split.train.shape[1:]
     keys = jax.random.split(report.key(), 7)
@@ -133,8 +131,8 @@ def run(config: Config, report: Report) -> None:
     values = log_likelihoods(report, keys[4], params, test, config.importance_samples)
     if not bool(((test == 0) | (test == 1)).all()):
         report.text(
-            "**These pictures are grey.** A grey value is learned as the mean of a binary pixel, and what is called a "
-            "log-likelihood here is that mean's: it cannot be held against the likelihoods of binary pictures."
+            "**These pictures are grey.** A grey value is learned as the mean of a binary pixel, and the reported "
+            "log-likelihoods are means over this pixel. They cannot be compared with likelihoods of binary pictures."
         )
     report.summary(
         log_likelihood=float(values.mean()),
@@ -157,7 +155,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def _plans(config: Config) -> list[Plan]:
-    """One a stage; the rate falls linearly through all of them."""
+    """The plan of each stage. The learning rate falls linearly over all stages."""
     bounds = np.cumsum([0, *config.epochs]) / sum(config.epochs)
     rates = [float(rate) for rate in config.rate * (1 - bounds)]
     return [
@@ -190,13 +188,13 @@ def _draw_curves(report: Report, stages: list[Watched]) -> None:
         axes.axvline(change, color="0.7", linewidth=1)
     axes.legend()
     plots.label(
-        axes, "updates", "nats a picture", "K = " + ", then ".join(str(stage) for stage in report.config.samples)
+        axes, "updates", "nats per picture", "K = " + ", then ".join(str(stage) for stage in report.config.samples)
     )
     report.figure(
         "curves",
         figure,
-        "Lower bounds of the log-likelihood while the autoencoder learns. What lies between the two of held-out "
-        "pictures is the encoder's error; what lies between training set and held-out pictures is overfitting.",
+        "Lower bounds of the log-likelihood during training. The gap between the two bounds of held-out pictures is "
+        "part of the encoder's error. The gap between the training set and the held-out pictures is overfitting.",
     )
 
 
@@ -210,12 +208,12 @@ def _draw_pictures(
     drawn = reparameterize(codes, jax.random.normal(code_key, codes.mean.shape))
     rows = [chosen, *(mean(jax.vmap(lambda z: vae.decode(params, z))(z)) for z in (codes.mean, drawn))]
     figure, axes = plots.one(8.4, 2.5)
-    show(axes, np.stack(rows).reshape(3, SHOWN, *shape), down=["held out", "centre of q", "drawn from q"])
+    show(axes, np.stack(rows).reshape(3, SHOWN, *shape), down=["held out", "mean of q", "draw from q"])
     report.figure(
         "reconstructions",
         figure,
-        "Held-out pictures, what the decoder makes of the centre of the ball that the encoder gives them, and of a "
-        "point drawn from it: the noise on the code changes little that matters.",
+        "Held-out pictures, the decoder's pictures of the mean of q(z|y), and of a draw from q(z|y). The noise of the "
+        "code changes little.",
     )
     fantasies = mean(
         jax.vmap(lambda z: vae.decode(params, z))(jax.random.normal(prior_key, (6 * SHOWN, codes.mean.shape[1])))
@@ -225,7 +223,7 @@ def _draw_pictures(
     report.figure(
         "samples",
         figure,
-        "Codes drawn from the prior, decoded: samples of the model, shown as the pixels' probabilities.",
+        "Samples of the model: codes drawn from the prior, decoded and shown as probabilities of the pixels.",
     )
 
 
@@ -238,7 +236,11 @@ def _draw_map(
     decoded = OBSERVATION.mean(jax.vmap(lambda z: vae.decode(params, z))(jnp.stack([across.ravel(), down.ravel()], 1)))
     centres = np.asarray(jax.vmap(lambda y: vae.encode(params, y).mean)(test))
     figure, axes = plots.panels(1, 2, width=5.2, height=5.2)
-    show(axes[0, 0], np.asarray(decoded).reshape(side, side, *shape), "decoded, at equal steps of prior probability")
+    show(
+        axes[0, 0],
+        np.asarray(decoded).reshape(side, side, *shape),
+        "decoded codes, at equal steps of prior probability",
+    )
     panel = axes[0, 1]
     if labels is None:
         panel.plot(*centres.T, ".", markersize=2)
@@ -248,17 +250,17 @@ def _draw_map(
             panel.plot(*centres[labels == digit].T, ".", markersize=2, color=color, label=f"{digit}")
         panel.legend(markerscale=5, ncols=1, loc="center left", bbox_to_anchor=(1, 0.5), title="class")
     panel.set_aspect("equal")
-    plots.label(panel, "z₁", "z₂", "centres of held-out pictures")
+    plots.label(panel, "z₁", "z₂", "codes (mean of q) of held-out pictures")
     report.figure(
         "map",
         figure,
-        "A code of two dimensions as a map: what the decoder draws at each place, and where the encoder puts held-out "
-        "pictures, coloured by their class, which it was never told.",
+        "A code of two dimensions as a map. Left: the decoder's picture at each point. Right: the codes of held-out "
+        "pictures. The colours are their classes, which were not used in training.",
     )
 
 
 def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: Array, samples: int) -> None:
-    """The 2-D code's bounds beside the free energy that a grid gives."""
+    """Compare the bounds of the autoencoder with a code of two dimensions to the likelihood integrated on a grid."""
     some = test[:INTEGRATED]
     reach, points = GRID
     axis = interval(-reach, reach, points)
@@ -266,7 +268,7 @@ def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: 
 
     @jax.jit
     def free(params):
-        # the integral over the square in place of the mean over it
+        # the integral over the square instead of the mean over it
         one = lambda y: free_energy(lambda z: energy(params, y, jnp.stack(z)), space, 1.0) - space.log_volume
         return map_chunks(one, some, 10)
 
@@ -283,8 +285,8 @@ def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: 
     rows = [(name, float(np.mean(values)), float(np.mean(exact - values))) for name, values in estimates.items()]
     rows.append((f"integrated on {points} x {points} points", float(exact.mean()), 0.0))
     report.table(
-        f"Two dimensions, {len(some)} held-out pictures: bounds and the truth, in nats a picture",
-        ("how", "log p(y)", "gap"),
+        f"Code of two dimensions, {len(some)} held-out pictures: bounds and exact log-likelihood, in nats per picture",
+        ("method", "log p(y)", "gap to the exact value"),
         rows,
     )
     report.summary(map_gap_of_bound=rows[0][2], map_gap_of_importance_sampling=rows[2][2])

@@ -101,7 +101,7 @@ def test_c_mean_of_a_run():
 def test_c_refuses_what_does_not_fit_in_words():
     with pytest.raises(ValueError, match="multiple of 128"):
         c_ising.Ising((64, 64), None, 0.3, 0)
-    with pytest.raises(ValueError, match="got 32 chains"):
+    with pytest.raises(ValueError, match="chains, shape: got 32 chains"):
         c_ising.Ising((64, 64), 32, 0.3, 0)
 
 

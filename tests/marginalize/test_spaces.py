@@ -12,6 +12,7 @@ from ebmjax.marginalize import spaces
 EVERY = {
     "circle": (spaces.circle(7), 2 * np.pi),
     "interval": (spaces.interval(-1.0, 3.0, 9), 4.0),
+    "box": (spaces.box(-1.0, 3.0, 4, 3), 64.0),
     "gauss_hermite": (spaces.gauss_hermite(5), 1.0),
     "binary_cube": (spaces.binary_cube(3), 8.0),
     "spin_cube": (spaces.spin_cube(4), 16.0),
@@ -30,6 +31,19 @@ def test_measures_are_normalized_and_know_their_volume(name):
 
 def test_circle_is_the_lecture_grid():
     np.testing.assert_allclose(spaces.circle(48).points, np.arange(48) * np.pi / 24, rtol=1e-6)
+
+
+def test_a_box_has_the_midpoints_of_its_cells():
+    space = spaces.box(-4.0, 2.0, 3, 2)
+    assert space.points.tolist() == [[first, second] for first in (-3.0, -1.0, 1.0) for second in (-3.0, -1.0, 1.0)]
+    np.testing.assert_allclose(jnp.exp(space.log_weights), 1 / 9, rtol=1e-6)
+
+
+def test_sums_over_a_box_are_integrals(x64):
+    """∫ exp(-‖y‖²/2) over the plane is 2π; the tails beyond 7 are 1e-11 of it."""
+    space = spaces.box(-7.0, 7.0, 60, 2)
+    density = jnp.exp(-jnp.sum(space.points**2, axis=1) / 2)
+    np.testing.assert_allclose(jnp.exp(space.log_weights + space.log_volume) @ density, 2 * np.pi, rtol=1e-9)
 
 
 def test_cubes_hold_every_state_once():
@@ -70,6 +84,10 @@ def test_weighted_takes_any_pytree_under_jit():
         (lambda: spaces.interval(0.0, 1.0, 1), "n: got 1, wanted at least 2"),
         (lambda: spaces.interval(1.0, 1.0, 5), "low, high: got"),
         (lambda: spaces.interval(0.0, math.inf, 5), "low, high: got"),
+        (lambda: spaces.box(0.0, 1.0, 0, 2), "points: got 0, wanted at least 1"),
+        (lambda: spaces.box(0.0, 1.0, 3, 0), "dimensions: got 0, wanted at least 1"),
+        (lambda: spaces.box(2.0, 1.0, 3, 2), "low, high: got 2.0, 1.0"),
+        (lambda: spaces.box(0.0, math.inf, 3, 2), "low, high: got"),
         (lambda: spaces.gauss_hermite(181), "n: got 181"),
         (lambda: spaces.binary_cube(25), "n: got 25"),
         (lambda: spaces.spin_cube(0), "n: got 0"),

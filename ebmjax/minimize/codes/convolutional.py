@@ -20,7 +20,17 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from ebmjax.checks import check_above_zero, check_not_negative, check_shape
-from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, energy, spectra, synthesis, zeros
+from ebmjax.energies.convolutional_sparse_coding import (
+    Maps,
+    Params,
+    Picture,
+    check_params,
+    check_picture,
+    energy,
+    spectra,
+    synthesis,
+    zeros,
+)
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate, iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients

@@ -64,9 +64,9 @@ def test_draws_hold_as_many_of_each_class(blobs):
     assert len(set(rows.tolist())) == 30
     assert np.bincount(labels[rows]).tolist() == [3] * CLASSES
     assert set(rows.tolist()) != set(np.asarray(balanced(jax.random.key(6), labels, 30)).tolist())
-    with pytest.raises(ValueError, match="count is 25, expected a multiple of 10"):
+    with pytest.raises(ValueError, match="count: got 25, wanted a multiple of 10"):
         balanced(KEY, labels, 25)
-    with pytest.raises(ValueError, match="count is 500, expected at most"):
+    with pytest.raises(ValueError, match="count: got 500, wanted at most"):
         balanced(KEY, labels, 500)
 
 

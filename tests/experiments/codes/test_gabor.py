@@ -136,12 +136,12 @@ def test_pictures_need_not_be_square():
 @pytest.mark.parametrize(
     ("atoms", "options", "name"),
     [
-        (jnp.ones((2, 3, 9)), {}, "atoms have 3 x 9"),
-        (jnp.zeros((1, 8, 8)), {}, "atoms hold one that is zero"),
-        (jnp.full((1, 8, 8), jnp.nan), {}, "atoms hold one that is zero or not finite"),
-        (jnp.ones((1, 8, 8)), {"starts": 0}, "starts is 0"),
-        (jnp.ones((1, 8, 8)), {"starts": 49}, "starts is 49"),
-        (jnp.ones((1, 8, 8)), {"steps": 0}, "steps is 0"),
+        (jnp.ones((2, 3, 9)), {}, "atoms: got 3 x 9"),
+        (jnp.zeros((1, 8, 8)), {}, "atoms: got one that is zero"),
+        (jnp.full((1, 8, 8), jnp.nan), {}, "atoms: got one that is zero or not finite"),
+        (jnp.ones((1, 8, 8)), {"starts": 0}, "starts: got 0"),
+        (jnp.ones((1, 8, 8)), {"starts": 49}, "starts: got 49"),
+        (jnp.ones((1, 8, 8)), {"steps": 0}, "steps: got 0"),
     ],
 )
 def test_fit_refuses(atoms, options, name):

@@ -77,5 +77,5 @@ def test_the_share_of_a_component():
      ("steps", 0), ("bins", 1)],
 )  # fmt: skip
 def test_bad_options_are_named(option, value):
-    with pytest.raises(ValueError, match=f"--{option.replace('_', '-')} is"):
+    with pytest.raises(ValueError, match=f"--{option.replace('_', '-')}: got"):
         Config(**{option: value})

@@ -59,7 +59,8 @@ def admm(
         CONVERGED, STEP_LIMIT, or DIVERGED where the energy is not finite. Its derivatives are those of `proximal`.
 
     Raises:
-        ValueError: a dictionary that `sparse_coding.check_params` refuses, y or start of another shape, max_steps below 1;
+        ValueError: a dictionary that `sparse_coding.check_params` refuses, y or start of another shape, max_steps below
+            1;
             static: a negative tolerance, a penalty that is not positive and finite.
 
     Boyd et al. (2011), section 6.4.

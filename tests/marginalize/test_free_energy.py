@@ -90,7 +90,7 @@ def test_beta_is_applied_once():
 
 
 def test_marginal_tells_a_grid_that_is_too_coarse():
-    """At the mouth (radius 15) 48 points resolve no peak from about beta = 0.3 on; at inf they are 25 times off."""
+    """At the wide end (radius 15) 48 points resolve no peak from about beta = 0.3 on; at inf they are 25 times off."""
     params = ellipse.Params(jnp.array([11.08, 14.78]))
     y = ellipse.decode(params, jnp.array(0.7)) + jnp.array([0.02, -0.04])
     energy = partial(ellipse.energy, params, y)

@@ -74,7 +74,7 @@ def second_moment(beta):
 
 
 def effective_by_hand(beta, samples, count):
-    """(Σw)²/Σw² of so many draws, many times."""
+    """(Σw)²/Σw² of `samples` draws, `count` times."""
     law = jax.tree.map(np.asarray, wide(beta))
     noise = np.random.default_rng(0).normal(size=(count, samples, 2))
     away = law.mean + np.exp(law.log_variance / 2) * noise - CENTRE
@@ -84,7 +84,7 @@ def effective_by_hand(beta, samples, count):
 
 @pytest.mark.parametrize("chunk", [1, 7, 20, 1000])
 def test_every_draw_counts_once_whatever_the_chunk(x64, chunk):
-    """The variance of the mean of K independent weights is theirs over K: a draw used twice, or left out, shows."""
+    """The variance of a mean of K independent weights is that of one weight over K; a draw used twice changes it."""
     beta, samples = 0.7, 20
     run = lambda key: estimate_log_partition(key, bowl, wide(beta), beta, samples, chunk)
     estimates = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(1), 8000))
@@ -149,7 +149,7 @@ def test_a_binary_decoder_against_a_grid(x64):
 
 
 def test_memory_is_that_of_a_chunk():
-    """A hundred times the draws, the same memory but for their keys."""
+    """A hundred times the draws need the same memory, except for their keys."""
 
     def temporary(samples):
         run = lambda key: estimate_log_partition(
@@ -170,7 +170,7 @@ def test_energies_far_from_zero_and_forbidden_places():
         far = estimate_log_partition(key, lambda z, offset=offset: bowl(z) + offset, law, 0.8, 1000, 90)
         np.testing.assert_allclose(far.log_partition, near.log_partition - 0.8 * offset, rtol=1e-6)
         np.testing.assert_allclose(far.effective_samples, near.effective_samples, rtol=0.01)
-    # half of the plane, of a bowl that is the same on either side
+    # half of the plane, for an energy that is symmetric about its edge
     half = lambda z: jnp.where(z[0] > 0, jnp.sum(z**2) / 2, jnp.inf)
     estimate = estimate_log_partition(key, half, law, 1.0, 20_000, 1500)
     error = math.sqrt(1 / float(estimate.effective_samples))

@@ -1,4 +1,4 @@
-"""Mean fields against exact free energies of enumerated machines: a bound, exact without couplings, never rising."""
+"""Mean fields against exact free energies of enumerated machines: an upper bound, exact without couplings."""
 
 from functools import partial
 
@@ -67,7 +67,7 @@ def test_it_bounds_the_free_energy_of_what_is_free_given_the_rest(x64):
 
 @pytest.mark.parametrize("beta", BETAS)
 def test_it_is_exact_without_couplings(beta, x64):
-    """With a static beta, where there are paths of their own for 0 and inf."""
+    """With a static beta, for which 0 and inf have code of their own."""
     params = machine(3, scale=0.0)
     energy = partial(dbm.energy, params)
 
@@ -121,14 +121,14 @@ def test_result_codes():
     solution = mean_field(energy, middle(), 1.7, ALL, max_sweeps=500)
     assert solution.result == CONVERGED
     assert 1 < solution.steps < 500
-    # units of one block that meet: two that repel each other both go up
+    # two units of one block that are coupled: they repel each other, and both become high
     repel = lambda s: 20 * s[0][0] * s[0][1] - 5 * s[0].sum()
     assert mean_field(repel, (jnp.array([0.1, 0.1]),), 1.0, ((0,),), max_sweeps=1).result == DIVERGED
     assert mean_field(lambda s: jnp.nan * s[0].sum(), (jnp.ones(2),), 1.0, ((0,),)).result == DIVERGED
 
 
 def test_float32_keeps_the_digits():
-    """Hot, KL/beta is a small number over a small number: the same value in float64 tells how well it is kept."""
+    """At a small beta, KL/beta divides two small numbers; float64 shows how precise the quotient is."""
 
     def heights():
         of = lambda beta: mean_field(partial(dbm.energy, machine(2)), middle(), beta, ALL, max_sweeps=500).energy
@@ -181,7 +181,7 @@ def test_divergence_is_log_two_less_the_entropy(x64):
 
 
 def test_means_that_round_to_the_ends_cost_log_two():
-    """Compiled, as nowhere else: there 1 + (2m - 1) is 2m, and (2m) log(1 + u) minus infinity where u rounds to -1."""
+    """Under jit XLA turns 1 + (2m - 1) into 2m, so that (2m) log(1 + u) would be -inf where u rounds to -1."""
     tiny = jnp.array([0.0, 1e-44, 1e-30, 1e-9, 1e-7])
     of = jax.jit(lambda field: jax.vmap(lambda m: divergence(m[None]))(jax.nn.sigmoid(field)))
     np.testing.assert_allclose(of(jnp.array([-jnp.inf, -100, -88, -20, 20, 100])), np.log(2), atol=1e-6)

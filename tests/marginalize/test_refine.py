@@ -1,4 +1,4 @@
-"""Refined marginals against brute force, from hot to cold, where the plain grid is long blind."""
+"""Refined marginals against brute force at small and large beta, where a plain grid misses the peaks."""
 
 from functools import partial
 

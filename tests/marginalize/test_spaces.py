@@ -1,4 +1,4 @@
-"""Spaces are normalized measures that integrate what they should."""
+"""Spaces are normalized measures with the right integrals."""
 
 import math
 

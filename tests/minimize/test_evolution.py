@@ -19,7 +19,7 @@ MINIMIZERS = {
 
 
 def glass(seed, units=UNITS):
-    """Couplings and biases at random: a network with many minima that is nobody's memory."""
+    """Couplings and biases at random: a network with many minima that stores no patterns."""
     first, second = jax.random.split(jax.random.key(seed))
     upper = jnp.triu(jax.random.normal(first, (units, units)), 1)
     return Params(upper + upper.T, 0.3 * jax.random.normal(second, (units,)))
@@ -30,7 +30,7 @@ def random_spins(seed, *shape):
 
 
 def plain_loop(params, spins, order, sweeps):
-    """The definition, with a field summed afresh for every visit."""
+    """The definition, with the field summed anew for every update."""
     weights, bias, spins = (np.array(x, np.float64) for x in (*params, spins))
     states, heights = [], []
     for _ in range(sweeps):
@@ -68,7 +68,7 @@ def test_evolve_is_the_trace_in_the_natural_order():
 
 @pytest.mark.parametrize("name", MINIMIZERS)
 def test_every_state_falls_into_a_fixed_point(name):
-    """All 512 states of a glass: fixed points are exactly the states that nothing leaves, and the energy falls."""
+    """All 512 states of a glass: only fixed points stay as they are, and the energy falls for all others."""
     params, states = glass(5), spin_cube(UNITS).points
     solution = jax.jit(jax.vmap(MINIMIZERS[name], (None, 0)))(params, states)
     heights = jax.vmap(hopfield.energy, (None, 0))(params, states)
@@ -119,7 +119,7 @@ def test_ties_keep_the_spin():
 
 
 def test_ties_up_to_rounding_keep_the_spin_too():
-    """Hebb's fields are multiples of 1/N, and 1/N is no float: four patterns tie often, in floats only nearly."""
+    """Hebb's fields are multiples of 1/N, which is no float: with four patterns ties are frequent, up to rounding."""
     patterns = random_spins(11, 4, 49)
     params, starts = hopfield.hebbian(patterns), random_spins(12, 200, 49)
     overlaps = np.array(starts, int) @ np.array(patterns, int).T

@@ -133,7 +133,7 @@ def by_proximal(solver: ProximalSolver, term: MakeSmoothTerm = dense_term) -> Fi
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.minimize.codes.proximal import fista
     >>> find = by_proximal(partial(fista, max_steps=50))
-    >>> find(sparse_coding.Params(jnp.eye(2)), l1(0.5), jnp.array([2.0, 0.25]), None).value.round(3).tolist()
+    >>> find(sparse_coding.Params(jnp.eye(2)), l1(0.5), jnp.array([2.0, 0.25]), None).value.round(2).tolist()
     [1.5, 0.0]
     """
 

@@ -1,4 +1,4 @@
-"""ADMM beyond what `test_proximal.py` asks of every solver: its penalty, its start, atoms that are nearly alike."""
+"""ADMM beyond the tests of every solver in `test_proximal.py`: its penalty, its start, nearly parallel atoms."""
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +36,7 @@ def test_every_penalty_leads_to_the_same_code(x64, shape):
 
 
 def test_few_steps_where_atoms_are_alike(x64):
-    """All atoms near one direction: L is large, most curvatures small, and gradient steps crawl."""
+    """All atoms near one direction: L is large, most curvatures are small, and gradient steps make little progress."""
     random = np.random.default_rng(0)
     dictionary = 1 + 0.1 * random.normal(size=(40, 30))
     params = Params(jnp.asarray(dictionary / np.linalg.norm(dictionary, axis=0)))
@@ -74,7 +74,7 @@ def test_one_factor_serves_a_whole_batch(x64):
     factors = str(jax.make_jaxpr(jax.vmap(solve))(ys)).count("cholesky")
     assert "cholesky" in str(jax.make_jaxpr(solve)(y))
     assert factors == str(jax.make_jaxpr(solve)(y)).count("cholesky")
-    assert "f64[3,12,12]" not in str(jax.make_jaxpr(jax.vmap(solve))(ys))  # no factor of its own for an observation
+    assert "f64[3,12,12]" not in str(jax.make_jaxpr(jax.vmap(solve))(ys))  # observations have no factors of their own
 
 
 def test_bad_arguments_are_named():

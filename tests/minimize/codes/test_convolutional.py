@@ -18,7 +18,7 @@ from tests.energies.test_convolutional_sparse_coding import BORDERS, CHANNELS, e
 
 
 def lasso(params, y, shape, reconstruction, weight):
-    """scikit-learn divides the misfit by the number of pixels, and so the weight."""
+    """scikit-learn divides the misfit by the number of pixels, so that its weight has to be divided too."""
     dense = matrix(params, jnp.zeros(shape), reconstruction)
     solver = Lasso(weight / len(dense), fit_intercept=False, tol=1e-13, max_iter=1_000_000)
     return jnp.asarray(solver.fit(dense, np.asarray(y).ravel()).coef_.reshape(shape))
@@ -52,7 +52,7 @@ def test_fista_finds_scikit_learns_code(x64, reconstruction, channels):
     [((), l1(0.2)), ((3,), elastic_net(0.2, 0.1)), ((), non_negative(0.2))],
 )
 def test_the_gap_holds_at_every_step(x64, channels, regularizer):
-    """Whatever the number of steps, the penalty and the start: E - E* ≤ gap, and E never above the start's."""
+    """For any number of steps, penalty and start: E - E* ≤ gap, and E is never above that of the start."""
     params, y, z = example(coding.periodic, channels)
     known = jax.jit(lambda: convolutional_admm(params, regularizer, y, max_steps=3000, tolerance=1e-11))()
     assert known.result == CONVERGED
@@ -106,7 +106,7 @@ def test_many_pictures_and_weights_at_once():
 
 
 def test_the_energy_has_the_slopes_of_the_minimum(x64):
-    """Danskin: against differences between minima at parameters a little apart."""
+    """Danskin's theorem, against finite differences of the least energy."""
     params, y, _ = example(coding.periodic)
     least = lambda y, weight: convolutional_admm(params, l1(weight), y, max_steps=3000, tolerance=1e-12).energy
     by_y, by_weight = jax.jit(jax.grad(least, (0, 1)))(y, 0.3)

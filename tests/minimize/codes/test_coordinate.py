@@ -1,4 +1,4 @@
-"""Coordinate descent: scikit-learn's solutions, optimality conditions, certificates, paths, and what is refused."""
+"""Coordinate descent: scikit-learn's solutions, optimality conditions, certificates, paths, and bad arguments."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ def problem(x64):
     return Params(jnp.asarray(dictionary)), jnp.asarray(generator.normal(size=(SAMPLES, OBSERVED)))
 
 
-# A regularizer, and scikit-learn's estimator for the same problem; its energies are divided by the rows.
+# A regularizer, and the scikit-learn estimator of the same problem, whose energies are divided by the rows.
 CASES = {
     "l1": (regularizers.l1(0.3), Lasso(0.3 / OBSERVED, fit_intercept=False, tol=1e-14, max_iter=100_000)),
     "elastic net": (
@@ -69,7 +69,7 @@ def test_the_gap_is_a_certificate(problem, name, tolerance):
     solution = coordinate.solve_batch(params, regularizer, data, tolerance=tolerance)
     assert (solution.energy - least <= solution.gap + 1e-12).all()
     assert (solution.gap <= tolerance * solution.energy).all()
-    # the first round of all must not be the last
+    # every search needs at least one round
     assert (solution.steps >= 1).all()
 
 
@@ -142,7 +142,7 @@ def test_columns_of_any_length(x64):
     params = Params(jnp.array([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
     solve = partial(coordinate.coordinate_descent, regularizer=regularizers.l1(0.1), tolerance=1e-10)
     solution = jax.jit(solve)(params, y=jnp.array([1.0, 1.0]))
-    # min ½(1 - a z)² + λ|z| is at (a - λ)/a², and an atom of zeros has nothing to say
+    # min ½(1 - a z)² + λ|z| is at (a - λ)/a², and the code of an atom of zeros stays zero
     np.testing.assert_allclose(solution.value, [(2 - 0.1) / 4, (0.5 - 0.1) / 0.25, 0.0], rtol=1e-9)
 
 
@@ -152,7 +152,7 @@ def test_limits_and_bad_numbers_are_told():
     solution = coordinate.solve_batch(params, regularizers.l1(0.01), data, max_steps=1, tolerance=1e-6)
     assert solution.result.tolist() == [STEP_LIMIT, DIVERGED, STEP_LIMIT]
     assert (solution.gap[jnp.array([0, 2])] > 0).all()
-    # a tolerance below rounding ends too
+    # with a tolerance below rounding the search ends too
     data = data[jnp.array([0, 2])]
     solution = coordinate.solve_batch(params, regularizers.l1(0.01), data, max_steps=30, tolerance=0.0)
     assert (solution.steps <= 30).all()

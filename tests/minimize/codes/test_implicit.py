@@ -1,4 +1,4 @@
-"""Derivatives of codes against finite differences of codes that another method found."""
+"""Derivatives of codes against finite differences of codes that another solver found."""
 
 from functools import partial
 
@@ -35,7 +35,7 @@ def solver(regularizer):
 
 
 def problem():
-    """θ of 9 observed, 12 atoms, and what a larger loss holds against the code."""
+    """θ of 9 observed numbers and 12 atoms, and a target with which a larger loss compares the code."""
     random = np.random.default_rng(5)
     dictionary = random.normal(size=(9, 12))
     dictionary /= np.linalg.norm(dictionary, axis=0)
@@ -49,7 +49,7 @@ def problem():
 
 
 def iterated(regularizer, theta):
-    """The code to the last digit: many plain proximal steps."""
+    """The code to the precision of the dtype, by many plain proximal steps."""
     step, held = 0.9 / jnp.sum(jnp.square(theta["dictionary"])), regularizer(theta)
     descend = lambda _, z: held.prox(z - step * jax.grad(smooth, 1)(theta, z), step)
     return jax.lax.fori_loop(0, 20_000, descend, jnp.zeros(theta["dictionary"].shape[1]))
@@ -60,7 +60,7 @@ def test_slopes_of_a_larger_loss(x64, name):
     """Along random directions of dictionary, observation and weights, one at a time."""
     theta, target = problem()
     solve = jax.jit(partial(iterated, REGULARIZERS[name]))
-    # the loss depends on θ by the code and beside it
+    # the loss depends on θ through the code and directly
     outer = lambda theta, z: jnp.sum((jnp.tanh(z) - target) ** 2) + theta["weight"] * jnp.sum(theta["y"] ** 2)
     code = implicit(smooth, REGULARIZERS[name], solver(REGULARIZERS[name]), tolerance=1e-12)
     loss = lambda theta: outer(theta, code(theta))
@@ -120,7 +120,7 @@ def test_an_empty_code_has_no_slope(x64):
 
 
 def test_single_precision_and_any_shape():
-    """A code of rows and columns that is the observation, shrunk."""
+    """A code with rows and columns, the soft threshold of the observation."""
     misfit = lambda theta, z: jnp.sum((theta[0] - z) ** 2) / 2
     held = lambda theta: l1(theta[1])
     code = implicit(misfit, held, lambda theta: held(theta).prox(theta[0], 1.0))
@@ -131,7 +131,7 @@ def test_single_precision_and_any_shape():
 
 
 def test_a_dictionary_may_be_learned_through_inference(x64):
-    """A gradient step on a loss of the code, the task of the outer problem, lowers it."""
+    """A gradient step lowers a loss of the code."""
     theta, target = problem()
     code = implicit(smooth, REGULARIZERS["l1"], solver(REGULARIZERS["l1"]))
     loss = jax.jit(jax.value_and_grad(lambda theta: jnp.sum((code(theta) - target) ** 2)))

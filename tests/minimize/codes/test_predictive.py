@@ -1,4 +1,4 @@
-"""Predictive sparse decomposition: exact inference meets its optimality conditions, learning lowers what it should."""
+"""Predictive sparse decomposition: optimality conditions of exact inference, and learning lowers the energy."""
 
 from functools import partial
 

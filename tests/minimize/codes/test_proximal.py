@@ -1,4 +1,4 @@
-"""Exact sparse codes: optimality conditions, peers, certificates, and result codes of every solver.
+"""Exact sparse codes: optimality conditions, other solvers, certificates, and result codes of every solver.
 
 Truth is a plain coordinate descent in NumPy, and scikit-learn where it is installed.
 """
@@ -48,7 +48,7 @@ SOLVERS = {name: _with_lipschitz(solver) for name, solver in LIPSCHITZ_SOLVERS.i
     "backtracking": _backtracking,
     "admm": _admm,
 }
-# and what others test in depth
+# with solvers that have a test file of their own
 PEERS = SOLVERS | {
     "coordinate_descent": lambda params, regularizer, y: coordinate_descent(
         params, regularizer, y, max_steps=1000, tolerance=1e-10
@@ -78,7 +78,7 @@ def problem(observed=20, atoms=36):
 
 
 def curvature(params):
-    """L of a dictionary, also of one that is traced."""
+    """L of a dictionary, which may be traced."""
     if is_static(params.dictionary):
         return float(np.linalg.eigvalsh(np.asarray(params.dictionary).T @ np.asarray(params.dictionary))[-1])
     return sparse_coding.lipschitz(params)
@@ -117,7 +117,7 @@ TRUTHS = {
 
 
 def violations(name, params, y, z, largest):
-    """How far every optimality condition is from holding."""
+    """The violation of each optimality condition."""
     slope = params.dictionary.T @ (params.dictionary @ z - y)
     if name == "group":
         weight, z, slope = 0.25 * largest, z.reshape(-1, 3), slope.reshape(-1, 3)
@@ -137,7 +137,7 @@ def test_codes_are_optimal(x64, solver, name):
     solution = compiled(solver, name)(y, largest)
     assert int(solution.result) == CONVERGED
     assert 0 <= float(solution.gap) <= 1.0001e-10 * float(solution.energy)
-    assert 2 < int(jnp.sum(solution.value != 0)) < 30  # neither empty nor dense: the problem tests something
+    assert 2 < int(jnp.sum(solution.value != 0)) < 30  # neither empty nor dense, so that the test is not trivial
     assert float(violations(name, params, y, solution.value, largest).max()) < 1e-5
     energy = sparse_coding.energy(params, REGULARIZERS[name](largest), y, solution.value)
     np.testing.assert_allclose(solution.energy, energy, rtol=1e-12)
@@ -150,7 +150,7 @@ def test_codes_are_optimal(x64, solver, name):
 
 
 def test_the_truth_agrees_with_scikit_learn(x64):
-    """Its Lasso divides the squares by the number of rows, here the observed: alpha = λ / observed."""
+    """Its Lasso divides the squares by the number of rows, which is `observed` here: alpha = λ / observed."""
     linear_model = pytest.importorskip("sklearn.linear_model")
     params, y, largest = problem()
     rows, settings = y.shape[0], {"fit_intercept": False, "tol": 1e-14, "max_iter": 100_000}
@@ -186,7 +186,7 @@ def test_from_the_largest_weight_on_the_code_is_zero(x64, solver):
 
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_the_certificate_holds_anywhere(x64, name):
-    """energy - least ≤ gap and energy ≤ bound, whatever the point and the value; both sharp at the best code."""
+    """energy - least ≤ gap and energy ≤ bound, at any point and value; both bounds are tight at the best code."""
     params, y, largest = problem()
     regularizer = REGULARIZERS[name](largest)
     best = compiled("fista_restarted", name)(y, largest)
@@ -208,12 +208,12 @@ def test_the_certificate_holds_anywhere(x64, name):
     assert (energies <= bounds * (1 + 1e-12)).all()
     assert (energies - best.energy <= gaps * (1 + 1e-9)).all()
     assert ((gaps >= 0) & (gaps <= bounds)).all()
-    # next to the best code the gap is small: it certifies something
+    # near the best code the gap is small
     assert float(gaps[jnp.asarray(scale.max(axis=(0, 2)) < 1e-3)].max()) < 0.05 * float(best.energy)
 
 
 def textbook(solver, params, y, weight, steps):
-    """ISTA and FISTA with and without restarts, as they are printed."""
+    """ISTA, and FISTA with and without restarts, as in the papers."""
     W, y, bound = np.asarray(params.dictionary), np.asarray(y), curvature(params)
     z = v = np.zeros(W.shape[1])
     t = 1.0
@@ -249,7 +249,7 @@ def test_the_default_tolerance_is_met_in_single_precision(solver):
 
 
 def test_ista_never_goes_uphill(x64):
-    """Also with the longest step that it allows."""
+    """It does not with the largest step size that it allows, either."""
     params, y, largest = problem()
     smooth, bound = partial(sparse_coding.misfit, params, y), curvature(params)
     energy = partial(sparse_coding.energy, params, l1(0.05 * largest), y)
@@ -257,7 +257,7 @@ def test_ista_never_goes_uphill(x64):
     for step in (1 / bound, 1.9 / bound, 2 / bound):
         z = jnp.asarray(np.random.default_rng(0).normal(size=36))
         last = float(energy(z))
-        for _ in range(50):  # it has no memory: many runs of one step
+        for _ in range(50):  # ISTA has no memory, so that a run is the same as many runs of one step
             solution = once(z, step)
             assert float(solution.energy) <= last + 1e-12
             z, last = solution.value, float(solution.energy)
@@ -273,7 +273,7 @@ def test_restarts_save_steps(x64):
 
 
 def test_backtracking_finds_the_curvature_of_any_scale(x64):
-    """A logistic energy, whose curvature nobody told it, in units a thousand times too long or too short."""
+    """A logistic energy of unknown curvature, in units a thousand times too large or too small."""
     random = np.random.default_rng(0)
     design = random.normal(size=(60, 8))
     labels = jnp.asarray(np.sign(design @ [2.0, -1, 0, 0, 0, 0, 0, 0] + random.normal(size=60)))
@@ -311,7 +311,9 @@ def test_under_vmap_every_run_stops_for_itself(x64, solver):
     assert (together.result == CONVERGED).all()
     for i in range(3):
         alone = compiled(solver, "l1")(ys[i], weights[i])
-        assert int(together.steps[i]) == pytest.approx(int(alone.steps), rel=0.2)  # rounding decides which one is last
+        assert int(together.steps[i]) == pytest.approx(
+            int(alone.steps), rel=0.2
+        )  # rounding decides which step is the last
         np.testing.assert_allclose(together.value[i], alone.value, atol=1e-4)
         np.testing.assert_allclose(together.energy[i], alone.energy, rtol=2e-10)
     assert len(set(together.steps.tolist())) == 3
@@ -374,7 +376,7 @@ def test_gaps_of_nothing_to_explain_and_of_no_weight():
     smooth = lambda z: jnp.sum((z - 1) ** 2) / 2 + 3
     run = jax.jit(lambda z: proximal.ista(smooth, l1(0.0), z, 2.0, max_steps=20))(jnp.zeros(3))
     assert int(run.result) == STEP_LIMIT
-    np.testing.assert_allclose(run.gap, 3, rtol=1e-3)  # all of its energy
+    np.testing.assert_allclose(run.gap, 3, rtol=1e-3)  # the whole energy: without a weight there is no bound
 
 
 def test_bad_arguments_are_named():

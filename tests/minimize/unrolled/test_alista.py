@@ -1,4 +1,4 @@
-"""Analytic weights against their program's optimality conditions, ALISTA and HyperLISTA on small noiseless problems."""
+"""Analytic weights against the optimality conditions of their definition; ALISTA and HyperLISTA without noise."""
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def test_the_largest_coherence_falls_on_the_larger_problem():
 
 
 def test_no_feasible_change_lowers_the_coherence_program(x64):
-    """First-order optimality: the gradient of ‖W̃ᵀW‖² has no part along changes that keep the diagonal.
+    """First-order optimality: the gradient of ‖W̃ᵀW‖² is orthogonal to all changes that keep the diagonal.
 
     Both programs are convex, so that this is being the minimum.
     """
@@ -110,7 +110,7 @@ def test_hyperlista_goes_below_sixty_decibels():
 
 
 def test_hyperlista_is_its_formulas(x64):
-    """A literal loop over layers, with NumPy's sort in the place of ours."""
+    """A loop over the layers in NumPy, with a sort in place of our selection."""
     params = _double()
     prepared, W = prepare(params), np.asarray(params.dictionary)
     analytic, inverse = np.asarray(prepared.analytic), np.linalg.pinv(W)

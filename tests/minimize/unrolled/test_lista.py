@@ -1,4 +1,4 @@
-"""LISTA: ISTA to begin with, a Python loop in its gradients, better than ISTA after training."""
+"""LISTA: equal to ISTA before training, better after it, and with the gradients of a Python loop over layers."""
 
 from functools import partial
 
@@ -169,7 +169,7 @@ def test_the_selected_entries_pass_whole_and_the_others_do_not():
 
 
 def test_selection_lets_the_gradient_through():
-    """An entry that passes has slope one and none in the threshold; the others have both, or neither."""
+    """An unshrunk entry has derivative one in z and zero in the threshold; a shrunk one has both; a zero neither."""
     z = jnp.array([3.0, -2.0, 0.5])
     slope, of_threshold = jax.jacobian(lambda z, threshold: shrink_but_largest(z, threshold, 1), (0, 1))(
         z, jnp.array(1.0)

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.runner import Case, Outcome, Side, compiled
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.minimize.codes.convolutional import admm
+from ebmjax.minimize.codes.convolutional import convolutional_admm
 
 GRANULE = 5
 """Steps are tried in multiples of this."""
@@ -30,7 +30,7 @@ def case(quick: bool, accuracy: float = 1e-3) -> Case:
     kernels, picture = problem(size)
     params, y = coding.Params(jnp.asarray(kernels)), jnp.asarray(picture)
     energy = jax.jit(lambda z: coding.energy(params, l1(weight), y, z))
-    solve = lambda steps: lambda y: admm(params, l1(weight), y, max_steps=steps, tolerance=0.0)
+    solve = lambda steps: lambda y: convolutional_admm(params, l1(weight), y, max_steps=steps, tolerance=0.0)
     least = cache(lambda: float(jax.jit(solve(limit))(y).energy))
 
     def side(prepared: Callable[[int], Callable[[], np.ndarray]], made: str = "", name: str = "") -> Side:

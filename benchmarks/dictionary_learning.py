@@ -58,9 +58,7 @@ def case(quick: bool) -> Case:
         return Side(prepare, made, 1, name)
 
     def ours():
-        learner = online(
-            lambda params, batch: coordinate.encode(params, l1(patches.WEIGHT), batch, tolerance=TOLERANCE)
-        )
+        learner = online(partial(coordinate.solve_batch, tolerance=TOLERANCE), l1(patches.WEIGHT))
         learned = lambda key, params, data: train(key, learner, params, data, OURS, 1).params.dictionary
         arguments = random_bits.unrolled(jax.random.key(2)), Params(jnp.asarray(first())), jnp.asarray(data())
         options = WIDE if jax.default_backend() == "cpu" else None
@@ -95,4 +93,4 @@ def case(quick: bool) -> Case:
 
 
 def _energies(params, y, tolerance):
-    return coordinate.encode(params, l1(patches.WEIGHT), y, tolerance=tolerance).energy
+    return coordinate.solve_batch(params, l1(patches.WEIGHT), y, tolerance=tolerance).energy

@@ -1,7 +1,7 @@
 """Whitened patches of natural pictures, and a dictionary for them: what the sparse coders are compared on."""
 
 import importlib.util
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def dictionary(atoms: int) -> np.ndarray:
     """
     data = jnp.asarray(patches(BATCH * UPDATES + 10_000)[10_000:])
     first_key, key = jax.random.split(random_bits.unrolled(jax.random.key(1)))
-    learner = online(lambda params, batch: coordinate.encode(params, l1(WEIGHT), batch, tolerance=0.05))
+    learner = online(partial(coordinate.solve_batch, tolerance=0.05), l1(WEIGHT))
     learned = jax.jit(lambda key, params, data: train(key, learner, params, data, BATCH, 1))
     params: Params = learned(key, from_data(first_key, data, atoms), data).params
     found = np.array(params.dictionary)

@@ -22,7 +22,7 @@ from benchmarks import convolutional_coding, dictionary_learning, learned_coding
 from benchmarks.runner import WIDE, Case, Outcome, Side
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
-from ebmjax.minimize.codes.coordinate import encode
+from ebmjax.minimize.codes.coordinate import solve_batch
 
 WEIGHT = patches.WEIGHT
 LOOPS = "xla_cpu_small_while_loop_byte_threshold"
@@ -140,7 +140,9 @@ def _compiled_coder(atoms: int, count: int):
     """One compilation a shape: the tolerance is an argument."""
     shapes = [(144, atoms), (count, 144), ()]
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    code = lambda dictionary, data, tolerance: encode(Params(dictionary), l1(WEIGHT), data, tolerance=tolerance).value
+    code = lambda dictionary, data, tolerance: (
+        solve_batch(Params(dictionary), l1(WEIGHT), data, tolerance=tolerance).value
+    )
     return jax.jit(code, compiler_options=WIDE).lower(*arguments).compile()
 
 

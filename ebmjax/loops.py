@@ -1,18 +1,18 @@
 """The loops of the library: runs of a kernel, iterations of a solver, and maps in bounded memory.
 
-    trajectory      a run of a kernel that keeps what is observed after each step
-    repeat          a run of a kernel that keeps the last step alone
-    thinned         a kernel whose step is several
-    iterate         a fixed number of steps without random numbers
-    iterate_until   steps until a condition holds
-    map_chunks      `vmap` in bounded memory
+    trajectory      runs a kernel and keeps every position, or what `observe` makes of the states
+    repeat          runs a kernel and keeps the last position alone
+    thinned         makes a kernel whose one step is several steps of another
+    iterate         applies a function a number of times; the function takes no random numbers
+    iterate_until   applies a function until a condition holds
+    map_chunks      is `vmap` in bounded memory
 
-The first two answer with one record, `Run`. All are pure: they work under `jit`, `vmap` and `grad`, the last only where
-the number of steps is static.
+The first two return one record, `Run`. All work under `jit` and `vmap`. Reverse-mode gradients need a static number of
+steps, which `iterate` may have, and which `iterate_until` does not have.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,24 +21,37 @@ from jaxtyping import Array, Bool, Int, Key
 from ebmjax.checks import check_count
 from ebmjax.types import AnyKernel, Kernel
 
+S = TypeVar("S")
+X = TypeVar("X")
+Y = TypeVar("Y")
+
 
 class Run(NamedTuple):
-    """What a run of a kernel leaves behind.
+    """The result of a run of a kernel.
 
     `trajectory` and `annealing` stack `positions` and `infos` along a leading axis, `repeat` keeps those of the last
     step.
     """
 
     state: Any
-    """The kernel's state after the last step, from which a run can go on."""
+    """The kernel's state after the last step, from which a run can be continued."""
     positions: Any
-    """The positions, or what `observe` makes of the states."""
+    """The positions, or what `observe` returned for the states."""
     infos: Any
-    """What the kernel reports of a step, such as whether a proposal was accepted."""
+    """The kernel's infos, such as whether a proposal was accepted; None where the kernel has none."""
+
+
+@runtime_checkable
+class Observe(Protocol):
+    """The part of a state that a run keeps."""
+
+    def __call__(self, state: Any, /) -> Any:
+        """Any pytree of arrays, such as the position, its energy or a mean over it."""
+        ...
 
 
 def position_of(state: Any) -> Any:
-    """`state.position`: what runs observe unless they are told otherwise.
+    """`state.position`, which runs keep by default.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -53,17 +66,17 @@ def trajectory(
     kernel: AnyKernel,
     position: Any,
     steps: int,
-    observe: Callable[[Any], Any] = position_of,
+    observe: Observe = position_of,
 ) -> Run:
-    """Run a kernel from a position and keep what is observed after each step.
+    """Run a kernel from a position and keep the position, or what `observe` returns, after each step.
 
     Args:
-        key: typed random key, split once a step.
+        key: typed random key, split into one for each step.
         kernel: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
         position: where to start.
         steps: how many steps, static, at least 1.
-        observe: `observe(state)` is kept after each step: the position by default. A mean or an energy instead keeps a
-            run of a million steps small.
+        observe: `observe(state)` is kept after each step; by default it is the position. If it is a mean or an energy
+            instead, a run of a million steps takes little memory.
 
     Returns:
         `Run(state, positions, infos)`; positions and infos have the leading axis `steps`.
@@ -94,16 +107,16 @@ def repeat(
     kernel: AnyKernel,
     state: Any,
     steps: int,
-    observe: Callable[[Any], Any] = position_of,
+    observe: Observe = position_of,
 ) -> Run:
-    """Run a kernel from a state and keep the last step alone: memory does not grow with `steps`.
+    """Run a kernel from a state and keep the last position alone, as a burn-in does: memory does not grow with `steps`.
 
     Args:
-        key: typed random key, split once a step.
-        kernel: of which only `step(rng_key, state) -> (state, info)` is used.
-        state: as of `kernel.init`, or of an earlier run.
+        key: typed random key, split into one for each step.
+        kernel: only its `step(rng_key, state) -> (state, info)` is used.
+        state: a state that `kernel.init` or an earlier run returned.
         steps: how many steps, static, at least 1.
-        observe: as for `trajectory`, of the last state.
+        observe: as for `trajectory`, but only of the last state.
 
     Returns:
         `Run(state, positions, infos)` of the last step, without a leading axis.
@@ -119,7 +132,7 @@ def repeat(
     """
     check_count("steps", steps)
     keys = jax.random.split(key, steps)
-    # an info to begin with, never seen, so that the step is compiled once
+    # the carry starts with an info of zeros, which is never returned, so that the step is compiled once
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(kernel.step, keys[0], state)[1])
     step = lambda carry, key: (kernel.step(key, carry[0]), None)
     state, info = jax.lax.scan(step, (state, blank), keys)[0]
@@ -127,9 +140,9 @@ def repeat(
 
 
 def thinned(kernel: AnyKernel, steps: int) -> Kernel:
-    """The kernel whose step is `steps` steps of another, and whose info is that of the last of them.
+    """A kernel whose one step is `steps` steps of another, with the info of the last of them.
 
-    Draws of `trajectory` are then `steps` apart. Raises ValueError for steps below 1.
+    The positions that `trajectory` keeps are then `steps` steps apart. Raises ValueError for steps below 1.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -146,8 +159,13 @@ def thinned(kernel: AnyKernel, steps: int) -> Kernel:
     return Kernel(kernel.init, step)
 
 
-def iterate(step: Callable[[Any], Any], state: Any, steps: int | Int[Array, ""]) -> Any:
-    """Apply `step(state) -> state` a number of times, which may be traced.
+def iterate(step: Callable[[S], S], state: S, steps: int | Int[Array, ""]) -> S:
+    """Apply `step(state) -> state` a number of times.
+
+    Args:
+        step: returns a state of the same structure, shapes and dtypes.
+        state: any pytree of arrays.
+        steps: how many times; it may be traced, and 0.
 
     >>> int(iterate(lambda x: 2 * x, 1, 5))
     32
@@ -156,12 +174,18 @@ def iterate(step: Callable[[Any], Any], state: Any, steps: int | Int[Array, ""])
 
 
 def iterate_until(
-    step: Callable[[Any], Any], state: Any, done: Callable[[Any], Bool[Array, ""]], max_steps: int
-) -> tuple[Any, Int[Array, ""], Bool[Array, ""]]:
+    step: Callable[[S], S], state: S, done: Callable[[S], Bool[Array, ""]], max_steps: int
+) -> tuple[S, Int[Array, ""], Bool[Array, ""]]:
     """Apply `step` until `done(state)` holds, at most `max_steps` times.
 
+    Args:
+        step: returns a state of the same structure, shapes and dtypes.
+        state: any pytree of arrays.
+        done: the condition; if it holds at the start, no step is taken.
+        max_steps: the limit, at least 1.
+
     Returns:
-        `(state, steps, finished)`: `finished` is False where the limit came first.
+        `(state, steps, finished)`: the last state, how many steps were taken, and whether the condition holds there.
 
     Raises:
         ValueError: max_steps below 1.
@@ -182,13 +206,13 @@ def iterate_until(
     return state, steps, done(state)
 
 
-def map_chunks(function: Callable[[Any], Any], examples: Any, chunk: int) -> Any:
+def map_chunks(function: Callable[[X], Y], examples: X, chunk: int) -> Y:
     """`jax.vmap(function)` in bounded memory: `chunk` examples at a time.
 
     Args:
         function: of one example.
-        examples: arrays with the leading axis N, which need not be a multiple of `chunk`.
-        chunk: examples evaluated together, at least 1.
+        examples: a pytree of arrays with the leading axis N, which need not be a multiple of `chunk`.
+        chunk: how many examples are evaluated together, at least 1.
 
     Returns:
         results, stacked along a leading axis N.

@@ -1,21 +1,27 @@
-"""Random bits that are fast on CPU and bit-identical to `jax.random`: threefry with its twenty rounds unrolled.
+"""Random bits that are fast on CPU and equal, bit for bit, to those of `jax.random`.
 
-JAX lowers threefry on CPU to a rolled loop, which takes most of a sampler's time. Here the rounds stand in a row, so
-that XLA compiles them into one vectorized kernel. The word of draw i is the xor of both outputs at the counter (0, i):
-the definition of `jax.random.bits` with `jax_threefry_partitionable`, the default.
+    key, unrolled         keys with which every function of `jax.random` uses this implementation
+    bits, uniform         random words, and numbers between 0 and 1, of one key
+    hashed                random words of a weaker and faster generator
+    midpoints, threefry   the parts that they are made of
 
-`key(seed)` makes keys of this implementation, with which every function of `jax.random` runs on it unchanged.
+The generator is Threefry-2x32 with 20 rounds. JAX compiles these rounds on CPU to a loop, which takes most of a
+sampler's time; here they are unrolled, and XLA compiles them to one vectorized kernel. Word i is the exclusive or of
+both outputs at the counter (0, i), which is the definition of `jax.random.bits` under `jax_threefry_partitionable`, the
+default of JAX.
+
 Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3".
 """
 
 import math
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
-from jaxtyping import Array, Key, UInt32
+from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax.checks import ArgumentError
 
@@ -23,10 +29,29 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = np.uint32(0x1BD11BDA)
 
 
+@runtime_checkable
+class RandomWords(Protocol):
+    """A source of random words, which a sampler takes as an argument: `bits`, or `hashed` for speed."""
+
+    def __call__(self, key: Any, shape: tuple[int, ...], /) -> Any:
+        """Independent uniform uint32 words of this shape."""
+        ...
+
+
 def threefry(
     key: UInt32[Array, "2"], high: UInt32[Array, "..."], low: UInt32[Array, "..."]
 ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
-    """Threefry-2x32 with 20 rounds: two words for each counter (high, low).
+    """Threefry-2x32 with 20 rounds: two random words for each counter (high, low).
+
+    Args:
+        key: two words.
+        high: first words of the counters.
+        low: second words, of the same shape.
+
+    Returns:
+        two arrays of words, each of the shape of the counters.
+
+    Salmon et al. (2011).
 
     >>> word, _ = threefry(jnp.zeros(2, jnp.uint32), jnp.uint32(0), jnp.uint32(0))
     >>> hex(int(word))
@@ -45,16 +70,16 @@ def threefry(
 
 
 def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32) -> Array:
-    """Uniform random bits, equal to `jax.random.bits(key, shape, dtype)` for a threefry key, several times as fast.
+    """Uniform random bits, equal to `jax.random.bits(key, shape, dtype)` and several times as fast on CPU.
 
     Args:
-        key: typed key, of the default implementation or of this one.
-        shape: fewer than 2³² draws.
+        key: typed threefry key, of JAX's implementation or of this one.
+        shape: of the result, with fewer than 2³² elements.
         dtype: uint8, uint16, uint32 or uint64 (with x64 on).
 
     Raises:
-        TypeError: a key that is not a typed threefry key, a dtype that is not an unsigned integer.
-        ValueError: 2³² draws or more.
+        TypeError: a key that is not one typed threefry key, a dtype that is not an unsigned integer.
+        ValueError: a shape of 2³² elements or more.
 
     >>> key = jax.random.key(1)
     >>> bool(jnp.all(bits(key, (5,)) == jax.random.bits(key, (5,))))
@@ -67,24 +92,40 @@ def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32)
 
 
 def uniform(key: Array, shape: tuple[int, ...] = ()) -> Array:
-    """Float32 uniforms on a grid of 2²⁴ midpoints in ]0, 1[: neither 0 nor 1, so that logarithms and odds are finite.
+    """Uniform float32 numbers: the `midpoints` of random words, never 0.
 
-    Raises TypeError and ValueError as `bits`.
+    Arguments and errors as in `bits`.
 
     >>> bool(jnp.all((uniform(jax.random.key(0), (9,)) > 0) & (uniform(jax.random.key(0), (9,)) < 1)))
     True
     """
-    return (bits(key, shape) >> np.uint32(8)).astype(jnp.float32) * np.float32(2.0**-24) + np.float32(2.0**-25)
+    return midpoints(bits(key, shape))
+
+
+def midpoints(words: UInt32[Array, "*shape"], dtype: DTypeLike = jnp.float32) -> Float[Array, "*shape"]:
+    """Uniform numbers from random words: the top 24 bits n become (n + ½) 2⁻²⁴, the midpoint of one of 2²⁴ intervals.
+
+    The least value is 2⁻²⁵, so that logarithms are finite. Float32 has 24 bits: from ½ on it rounds the last ½ to even,
+    and the largest value is 1 instead of 1 - 2⁻²⁵.
+
+    >>> midpoints(jnp.array([0, 2**31], jnp.uint32)).tolist() == [2.0**-25, 0.5]
+    True
+    """
+    return (words >> np.uint32(8)).astype(dtype) * 2.0**-24 + 2.0**-25
 
 
 def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
-    """Uniform 32-bit words by hashing a counter twice with a key: an opt-in, five to ten times as fast as `bits`.
+    """Uniform 32-bit words by hashing: five to ten times as fast as `bits`, and statistically weaker.
 
-    The counter walks from a start in strides, an odd number, which both follow from the key; two rounds of multiply and
-    xor-shift (Wellons' lowbias32) make a word of each stop. No proof stands behind it as behind threefry; the tests of
-    the samplers that offer it pass with it as they do with `bits`.
+        word(i) = hash((i + start) stride),    start and stride (odd) from the key
 
-    Raises TypeError and ValueError as `bits`.
+    The hash is two rounds of multiplication and xor-shift, Wellons' lowbias32. Threefry passes the usual batteries of
+    statistical tests (Salmon et al. 2011); this generator has not been examined so far. The tests of the
+    samplers that offer it pass with it as they do with `bits`. Its words are not those of `jax.random`.
+
+    Arguments and errors as in `bits`.
+
+    Wellons (2018), "Prospecting for hash functions".
 
     >>> hashed(jax.random.key(0), (2, 3)).shape
     (2, 3)
@@ -100,9 +141,10 @@ def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
 
 
 def key(seed: int) -> Key[Array, ""]:
-    """A key for `jax.random`, with the numbers of `jax.random.key(seed)`, drawn by the unrolled rounds.
+    """A key that gives the same numbers as `jax.random.key(seed)`, faster on CPU.
 
-    `jax.random.split`, `normal`, `permutation` and all others accept it, as do other people's samplers.
+    `jax.random.split`, `normal`, `permutation` and all other functions of `jax.random` accept it, and so do the
+    samplers of other packages.
 
     >>> draw = lambda key: jax.random.normal(jax.random.split(key)[0])
     >>> bool(draw(key(0)) == draw(jax.random.key(0)))
@@ -112,7 +154,7 @@ def key(seed: int) -> Key[Array, ""]:
 
 
 def unrolled(key: Key[Array, "*batch"]) -> Key[Array, "*batch"]:
-    """The same key under this implementation: the same numbers, faster on CPU.
+    """The same key or keys under this implementation: they give the same numbers, faster on CPU.
 
     >>> bool(jax.random.uniform(unrolled(jax.random.key(3))) == jax.random.uniform(jax.random.key(3)))
     True
@@ -146,8 +188,8 @@ def _random_bits(words, bit_width, shape):
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-# Keys are split by the default's rolled loop: XLA would fuse unrolled rounds into every consumer of a key, and again
-# for every split of a split, so that three in a row compile for minutes.
+# Keys are split by the loop of JAX's implementation. XLA would fuse unrolled rounds into every consumer of a key, and
+# again for every split of a split, so that three splits in a row would take minutes to compile.
 _DEFAULT = jax.extend.random.threefry_prng_impl
 
 THREEFRY = jax.extend.random.define_prng_impl(
@@ -159,4 +201,4 @@ THREEFRY = jax.extend.random.define_prng_impl(
     name="ebmjax_threefry",
     tag="eft",
 )
-"""The implementation itself: `jax.random.key(seed, impl=THREEFRY)`."""
+"""The implementation of keys, for `jax.random.key(seed, impl=THREEFRY)`."""

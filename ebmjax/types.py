@@ -123,7 +123,7 @@ class StepKernel(Protocol):
             state: as of `init`, or of the step before.
 
         Returns:
-            `(state, info)`, where info is what a person wants to know of the step.
+            `(state, info)`, where info is what a person wants to know of the step, or None.
         """
         ...
 
@@ -131,8 +131,8 @@ class StepKernel(Protocol):
 class Kernel(NamedTuple):
     """A Markov step: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
 
-    `state` is what the next step needs and has a field `position`; `info` is what a person wants to know. The names of
-    the arguments are BlackJAX's, so that its loops run these kernels, and its algorithms run in ours.
+    `state` is what the next step needs and has a field `position`; `info` is what a person wants to know, or None. The
+    names of the arguments are BlackJAX's, so that its loops run these kernels, and its algorithms run in ours.
     """
 
     init: InitKernel

@@ -1,6 +1,6 @@
 """Every sampler of continuous unknowns, as `(energy, beta) -> kernel` for an energy of two of them.
 
-A new kernel is one line of `CONTINUOUS`; `tests/inference/sample/test_continuous_laws.py` then compares it with the law
+A new kernel is one line of `CONTINUOUS`; `tests/sample/test_continuous_laws.py` then compares it with the law
 of a correlated Gaussian, and with one that is not Gaussian, integrated on a grid.
 """
 
@@ -50,7 +50,7 @@ CONTINUOUS = {
         "metropolis", lambda energy, beta: metropolis.metropolis(energy, beta, metropolis.gaussian_step(0.9)), thin=5
     ),
     "random_walk": ContinuousExample(
-        "random_walk", lambda energy, beta: many_walks.random_walk(energy, beta, 0.9), thin=5, together=True
+        "many_walks", lambda energy, beta: many_walks.random_walk(energy, beta, 0.9), thin=5, together=True
     ),
     "unadjusted": ContinuousExample(
         "langevin",

@@ -28,7 +28,7 @@ from ebmjax.marginalize import importance_sampling
 from ebmjax.marginalize.free_energy import log_ratio, marginal
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.minimize import descent, evolution, search
-from ebmjax.minimize.codes import convolutional, coordinate, predictive, proximal
+from ebmjax.minimize.codes import convolutional, coordinate, find_code, predictive, proximal
 from ebmjax.minimize.codes.admm import admm
 from ebmjax.minimize.codes.implicit import implicit
 from ebmjax.minimize.unrolled import alista, hyperlista, lista
@@ -109,7 +109,9 @@ _kernels = coding.init(jax.random.key(0), 2, (3, 3, 3))
 
 def _convolutional_update(key):
     """One update of kernels and encoder."""
-    learner = convolutional_dictionary.predictive(convolutional.admm, regularizers.l1(0.1), 1.0, optax.sgd(0.1))
+    learner = convolutional_dictionary.predictive(
+        convolutional.convolutional_admm, regularizers.l1(0.1), 1.0, optax.sgd(0.1)
+    )
     return learner.update(key, learner.init(key, convolutional_dictionary.init_coder(_kernels)), jnp.ones((2, 6, 7, 3)))
 
 
@@ -151,7 +153,10 @@ ENTRY_POINTS = {
         (jnp.array(1.0), (jnp.ones(3), jnp.ones(3))),
     ),
     "train": (_train_some, (jax.random.key(0),)),
-    "convolutional admm": (lambda y: convolutional.admm(_kernels, regularizers.l1(0.1), y), (jnp.ones((6, 7, 3)),)),
+    "convolutional admm": (
+        lambda y: convolutional.convolutional_admm(_kernels, regularizers.l1(0.1), y),
+        (jnp.ones((6, 7, 3)),),
+    ),
     "convolutional dictionary": (_convolutional_update, (jax.random.key(0),)),
     "evolution": (lambda spins: evolution.asynchronous(_machine, spins, jnp.arange(5)), (SPINS[0],)),
     "ista": (lambda z, L: proximal.ista(_misfit, regularizers.l1(0.3), z, L), (SPARSE_CODE, jnp.array(3.0))),
@@ -173,10 +178,8 @@ ENTRY_POINTS = {
         (jnp.ones(3),),
     ),
     "predictive": (
-        lambda y: (
-            predictive.infer(
-                lambda smooth, z, L: proximal.fista(smooth, regularizers.l1(0.3), z, L), _dictionary, _encoder, 0.5, y
-            ).value
+        lambda y: find_code.by_proximal(proximal.fista, predictive.smooth_term)(
+            predictive.Params(_dictionary, _encoder, 0.5), regularizers.l1(0.3), y, None
         ),
         (jnp.ones(3),),
     ),
@@ -229,7 +232,10 @@ ENTRY_POINTS = {
         lambda y: coordinate.coordinate_descent(_dictionary, regularizers.l1(0.3), y),
         (jnp.ones(3),),
     ),
-    "encode": (lambda data: coordinate.encode(_dictionary, regularizers.l1(0.3), data, chunk=4), (jnp.ones((6, 3)),)),
+    "solve_batch": (
+        lambda data: coordinate.solve_batch(_dictionary, regularizers.l1(0.3), data, chunk=4),
+        (jnp.ones((6, 3)),),
+    ),
     "path": (lambda y: coordinate.path(_dictionary, regularizers.l1, jnp.array([1.0, 0.3]), y), (jnp.ones(3),)),
     "mean_field": (
         lambda visible: mean_field(

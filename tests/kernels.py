@@ -1,6 +1,6 @@
 """Every sampler of binary units, on a machine of ten of them that is small enough to be enumerated.
 
-A new kernel is one line of `KERNELS`; `tests/inference/sample/test_laws.py` then compares it with the enumerated law
+A new kernel is one line of `KERNELS`; `tests/sample/test_laws.py` then compares it with the enumerated law
 for both alphabets at three temperatures.
 """
 

@@ -247,8 +247,6 @@ def _dictionary_learner(learner):
     return LearnerExample(learner, lambda key: sparse_coding.init(key, 6, 9), data, "energy")
 
 
-_encode = lambda params, batch: coordinate.encode(params, regularizers.l1(0.1), batch)
-
 # A well of ½ width (y - centre)², whose samples lie in another place.
 _well = lambda params, y: params[1] ** 2 * (y - params[0]) ** 2 / 2
 away = lambda key: (jnp.array(0.0), jnp.array(0.5))
@@ -277,8 +275,10 @@ LEARNERS = {
         AROUND_TWO,
     ),
     "replay": LearnerExample(replay_learner(), lambda key: (jnp.array(-2.0), jnp.array(0.7)), AROUND_TWO),
-    "dictionary, online": _dictionary_learner(dictionary.online(_encode)),
-    "dictionary, descent": _dictionary_learner(dictionary.descent(_encode, optax.sgd(0.1))),
+    "dictionary, online": _dictionary_learner(dictionary.online(coordinate.solve_batch, regularizers.l1(0.1))),
+    "dictionary, descent": _dictionary_learner(
+        dictionary.descent(coordinate.solve_batch, regularizers.l1(0.1), optax.sgd(0.1))
+    ),
     "gradient, ellipse": LearnerExample(
         ebmjax.gradient(energy_loss(ellipse_free_energy(2.0)), optax.adam(1e-2)),
         ellipse.init,

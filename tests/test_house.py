@@ -211,7 +211,7 @@ def test_what_is_raised_is_documented():
 
 
 def test_beta_enters_in_inference_alone():
-    """No `energy` takes a temperature; closed forms of free energies and conditional laws do, since they are inference."""
+    """No `energy` takes a temperature; closed forms of free energies and conditional laws do: they are inference."""
     wrong = []
     for path in (ROOT / "energies").glob("*.py"):
         for function in public_functions(parsed(path)):

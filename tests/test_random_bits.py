@@ -65,13 +65,23 @@ def test_bad_arguments_are_named():
         random_bits.bits(jax.random.key(0), (2**16, 2**16))
 
 
-def test_uniforms_are_inside_the_open_interval_and_on_the_grid_of_the_bits():
+def test_uniforms_are_on_the_grid_of_the_bits():
     draws = random_bits.uniform(jax.random.key(3), (100_000,))
     assert draws.dtype == jnp.float32
     assert 0 < float(draws.min()) < float(draws.max()) < 1
     np.testing.assert_allclose(
         draws, (np.asarray(random_bits.bits(jax.random.key(3), (100_000,))) >> 8) / 2**24, atol=1e-7
     )
+
+
+def test_midpoints_are_never_zero_and_end_at_one(x64):
+    """In float32 the last midpoint is rounded to 1; in float64 it is not."""
+    words = jnp.array([0, 255, 256, 2**31, 2**32 - 1], jnp.uint32)
+    exact = (np.array([0, 0, 1, 2**23, 2**24 - 1]) + 0.5) * 2.0**-24
+    np.testing.assert_array_equal(random_bits.midpoints(words), exact.astype(np.float32))
+    np.testing.assert_array_equal(random_bits.midpoints(words, jnp.float64), exact)
+    assert random_bits.midpoints(words).dtype == jnp.float32
+    assert float(random_bits.midpoints(words)[0]) == 2.0**-25
 
 
 def test_hashed_words_have_balanced_independent_bits():

@@ -1,16 +1,24 @@
 """Marginalize (warm, any beta in [0, inf]): free energies, posteriors and partition functions.
 
+    F_beta = -1/beta log (1/|Z|) ∫ exp(-beta E(z)) dz
+
+`free_energy`, `log_partition` and `posterior` take `(energy, space, beta)`. Which module to take:
+
 few latent dimensions, or units that can be enumerated   `spaces` and `free_energy`: exact, or to the error of a grid
-peaks narrower than the grid                             `refine`; `free_energy.marginal` says when it is needed
+peaks narrower than the grid                             `refine`, which returns a better space; `free_energy.marginal`
+                                                         estimates the error of a grid
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
+
+`layers` has what `mean_field` and the Gibbs samplers share: states that are tuples of layers.
 """
 
-from ebmjax.marginalize import free_energy, importance_sampling, mean_field, refine, spaces
+from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, refine, spaces
 
 __all__ = [
     "free_energy",
     "importance_sampling",
+    "layers",
     "mean_field",
     "refine",
     "spaces",

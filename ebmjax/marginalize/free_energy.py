@@ -1,10 +1,13 @@
-"""The free energy of an energy over a space, at any temperature: the one primitive that everything else uses."""
+"""The free energy of an energy over a space, at any temperature: the one primitive that everything else uses.
 
-from typing import Any
+    F_beta = -1/beta log (1/|Z|) ∫ exp(-beta E(z)) dz,    a sum over states where the space is discrete
+
+F is the mean of E at beta = 0 and its minimum at beta = inf, and never increases with beta.
+"""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import ArgumentError, check_beta, check_not_negative
 from ebmjax.temperature import reduced, softargmin, softmin
@@ -12,16 +15,16 @@ from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space
 
 
 def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
-    """F_beta = -1/beta log 1/|Z| ∫ exp(-beta E(z)) dz: the mean of E when hot, its minimum when cold.
+    """F_beta = -1/beta log 1/|Z| ∫ exp(-beta E(z)) dz: the mean of E at beta = 0, its minimum at beta = inf.
 
     Args:
         energy: `energy(z) -> scalar`, of one point of the space.
-        space: what is marginalized over.
+        space: the set of all z.
         beta: inverse temperature in [0, inf], static or traced.
 
     Returns:
-        A scalar, in the units of the energy; non-increasing in beta. Exact on an enumerated space; on a grid as good
-        as the grid, which `marginal` reports and `refine` mends.
+        A scalar, in the units of the energy; non-increasing in beta. It is exact on an enumerated space. On a grid it
+        has the error of the quadrature, which `marginal` estimates and `refine` makes small.
 
     Raises:
         ValueError: beta negative, NaN or not a scalar; an energy that is not a scalar; an empty space.
@@ -38,7 +41,9 @@ def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
 
 
 def posterior(energy: Energy, space: Space, beta: Beta) -> Float[Array, " points"]:
-    """Boltzmann weights of the points, w exp(-beta E) / Σ w exp(-beta E): they sum to one. Errors as `free_energy`.
+    """The posterior probabilities of the points, w exp(-beta E) / Σ w exp(-beta E), for the weights w of the space.
+
+    They sum to one. Arguments and errors as in `free_energy`.
 
     >>> from ebmjax.marginalize.spaces import binary_cube
     >>> posterior(lambda units: units.sum(), binary_cube(1), jnp.inf).tolist()
@@ -51,7 +56,7 @@ def posterior(energy: Energy, space: Space, beta: Beta) -> Float[Array, " points
 def log_partition(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
     """log Z = log ∫ exp(-beta E(z)) dz = log|Z| - beta F_beta: a sum over states, an integral over a continuum.
 
-    -inf or +inf at beta = inf, unless the least energy is zero. Arguments and errors as in `free_energy`.
+    At beta = inf it is -inf or +inf, unless the least energy is zero. Arguments and errors as in `free_energy`.
 
     >>> from ebmjax.marginalize.spaces import binary_cube
     >>> round(float(jnp.exp(log_partition(lambda units: units.sum() * 0.0, binary_cube(3), 1.0))), 4)
@@ -64,21 +69,21 @@ def log_partition(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
 
 
 def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) -> Marginal:
-    """The free energy on an ordered, uniform grid, and how far it is to be trusted.
+    """The free energy on an ordered, uniform grid, with an estimate of its error.
 
-    Every other point of the grid gives a second answer; the difference of the two halves estimates the error of the
-    grid at half its resolution. `result` is `TOO_COARSE` where that exceeds tolerance · max(|F|, 1/beta), which
-    happens when the spacing is wider than the peaks of exp(-beta E): then use `refine`, or more points.
+    The points of even and of odd index give two free energies, whose difference estimates the error of a grid of half
+    the resolution. `result` is `TOO_COARSE` where the difference exceeds tolerance · max(|F|, 1/beta). This happens
+    when the spacing is wider than the peaks of exp(-beta E): then use `refine`, or more points.
 
     Args:
         energy, space, beta: as in `free_energy`, on a `circle` or an `interval` of at least 4 points.
-        tolerance: the relative error that is still good enough.
+        tolerance: the largest relative error that counts as CONVERGED, not negative.
 
     Returns:
         `Marginal(free_energy, error, result)`.
 
     Raises:
-        ValueError: as `free_energy`; fewer than 4 points; a negative tolerance.
+        ValueError: as in `free_energy`; fewer than 4 points; a negative tolerance.
 
     >>> from ebmjax.marginalize.spaces import circle
     >>> energy = lambda z: (15 - 15 * jnp.cos(z - 0.06)) ** 2 + (15 * jnp.sin(z - 0.06)) ** 2
@@ -99,7 +104,7 @@ def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) 
 
 
 def energies_of_points(energy: Energy, space: Space) -> Float[Array, " points"]:
-    """The energy of every point of a space: `jax.vmap(energy)(space.points)`, checked to be one scalar each.
+    """The energy of every point of a space: `jax.vmap(energy)(space.points)`, with a check that each is a scalar.
 
     Raises ValueError where the energy is not a scalar or the space is empty.
 
@@ -118,12 +123,12 @@ def energies_of_points(energy: Energy, space: Space) -> Float[Array, " points"]:
     return values
 
 
-def log_ratio(energy: Energy, x: Any, other: Any, beta: Beta) -> Float[Array, ""]:
+def log_ratio(energy: Energy, x: PyTree, other: PyTree, beta: Beta) -> Float[Array, ""]:
     """log p(x) / p(other) = beta (E(other) - E(x)), in nats: positive where x is likelier. Z cancels.
 
     Args:
         energy: `energy(unknown) -> scalar`.
-        x, other: two states of one form.
+        x, other: two states, of the form that the energy takes.
         beta: inverse temperature in [0, inf]; at inf the ratio is inf, -inf, or 0 for a tie.
 
     Raises:

@@ -1,8 +1,9 @@
-"""Partition functions by importance sampling, where no grid reaches: draws from a law that lies near.
+"""Partition functions by importance sampling, for vectors with too many dimensions for a grid.
 
     Z = ∫ exp(-beta E(z)) dz ≈ 1/K Σ_k w_k,    w_k = exp(-beta E(z_k)) / q(z_k),    z_k ~ q
 
-The estimate of Z has no bias, so that of log Z lies below in the mean, by about half the variance of w/Z over K.
+The proposal q is a Gaussian close to exp(-beta E)/Z. The estimate of Z is unbiased. The estimate of log Z is too low in
+the mean, by about half the variance of w/Z divided by K.
 Kahn and Marshall (1953); Burda, Grosse, Salakhutdinov (2016), section 3, for the likelihood of a decoder.
 """
 
@@ -20,35 +21,41 @@ from ebmjax.types import Beta, Energy
 
 
 class Estimate(NamedTuple):
-    """log Z in nats, and how many draws from exp(-beta E)/Z itself would weigh as much: (Σw)² / Σw²."""
+    """An estimate of a partition function, and of how good it is."""
 
     log_partition: Float[Array, ""]
+    """log Z, in nats."""
     effective_samples: Float[Array, ""]
+    """(Σw)² / Σw²: about how many draws from exp(-beta E)/Z itself would be as good as the K draws from q."""
 
 
 class _Sums(NamedTuple):
-    """Of the weights so far, divided by the largest of them."""
+    """Sums over the weights so far, each divided by the largest of them."""
 
-    largest: Float[Array, ""]
-    first: Float[Array, ""]
-    second: Float[Array, ""]
+    largest: Float[Array, ""]  # its logarithm
+    first: Float[Array, ""]  # Σw
+    second: Float[Array, ""]  # Σw²
 
 
 def estimate_log_partition(
     key: Key[Array, ""], energy: Energy, proposal: Gaussian, beta: Beta, samples: int, chunk: int
 ) -> Estimate:
-    """Estimate log ∫ exp(-beta E(z)) dz over all real vectors z, in memory for `chunk` of them.
+    """Estimate log Z = log ∫ exp(-beta E(z)) dz over all real vectors z, with `chunk` of them in memory at a time.
 
-    With E(z) = -log p(y|z) - log p(z), beta = 1 and the encoder's law of z as the proposal, it is log p(y), the test
-    log-likelihood of a variational autoencoder. `jax.vmap` over many y, with a key for each.
+    With E(z) = -log p(y|z) - log p(z), beta = 1 and the encoder's q(z|y) as the proposal, it is log p(y), the test
+    log-likelihood of a variational autoencoder. For many y, use `jax.vmap`, with a key for each.
 
     Args:
         key: typed random key.
-        energy: `energy(z) -> scalar` of z with the shape of the proposal's mean.
-        proposal: the law q that is drawn from; where it is narrower than exp(-beta E) the estimate has a heavy tail.
-        beta: inverse temperature in [0, inf[.
+        energy: `energy(z) -> scalar`, of one z of the shape of the proposal's mean.
+        proposal: the Gaussian q of the draws. Where it is narrower than exp(-beta E), few draws have most of the
+            weight, and the estimate has a heavy tail.
+        beta: inverse temperature in [0, inf), static or traced.
         samples: K, at least 1.
-        chunk: draws evaluated together, at least 1.
+        chunk: how many draws are evaluated together, at least 1.
+
+    Returns:
+        `Estimate(log_partition, effective_samples)`.
 
     Raises:
         ValueError: a bad or infinite beta, samples or chunk below 1.
@@ -70,7 +77,7 @@ def estimate_log_partition(
     def add(sums, key, count):
         log_weights = jax.vmap(log_weight)(jax.random.normal(key, (count, *proposal.mean.shape), proposal.mean.dtype))
         largest = jnp.maximum(sums.largest, log_weights.max())
-        # where every weight so far is zero, or one is infinite, there is nothing to be divided by
+        # where every weight so far is zero, or one is infinite, the weights are not divided
         unit = jnp.where(jnp.isfinite(largest), largest, 0)
         old, new = jnp.exp(sums.largest - unit), jnp.exp(log_weights - unit)
         return _Sums(largest, sums.first * old + new.sum(), sums.second * old**2 + (new**2).sum())

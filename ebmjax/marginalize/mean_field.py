@@ -1,11 +1,11 @@
-"""Mean-field inference: the law of many binary units, approximated by independent ones.
+"""Mean-field inference: the law exp(-beta E)/Z of many binary units is approximated by a law of independent units.
 
     F(q) = <E>_q + KL(q‖w) / beta  >=  F_beta
 
-where w is the uniform measure on the cube of states: free energies are averages over it, as everywhere in this library.
-Those of a sum over states, <E>_q - H(q) / beta >= -log Z / beta, lie lower by the constant log|cube| / beta, where
-log|cube| is log 2 a unit. With E linear in each unit while the others are held, <E>_q is E at the means, and the mean
-that lowers F(q) most, the others held, is
+Here w is the uniform measure on the states, since free energies are averages over states everywhere in this library.
+With sums over states the bound is <E>_q - H(q) / beta >= -log Z / beta; both of its sides are smaller by the constant
+log(number of states) / beta, which is log 2 / beta for each unit. E has to be linear in each unit while the others are
+fixed. Then <E>_q is E at the means, and the mean of one unit that minimizes F(q), with the other means fixed, is
 
     m = low + (high - low) σ(beta · gap),    gap = E(low, rest) - E(high, rest) = -(high - low) ∂E/∂m
 
@@ -24,10 +24,9 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, check_beta, check_not_negative, is_static
 from ebmjax.loops import iterate_until
+from ebmjax.marginalize.layers import Layers, with_layers
 from ebmjax.temperature import reduced
-from ebmjax.types import BITS, CONVERGED, DIVERGED, STEP_LIMIT, Alphabet, Beta, Energy, Solution
-
-Layers = tuple[Float[Array, "..."], ...]
+from ebmjax.types import BITS, Alphabet, Beta, Energy, Solution, result_of
 
 
 class _Sweep(NamedTuple):
@@ -46,30 +45,31 @@ def mean_field(
 ) -> Solution:
     """The means of independent units whose law is close to exp(-beta E)/Z, by sweeps over blocks of layers.
 
-    A sweep sets the means of one block after another to the best, given all others, so that F(q) never rises. Which
-    of several valleys it ends in depends on the start.
+    A sweep sets the means of one block after another to those that minimize F(q), with all other means fixed, so that
+    F(q) never rises. Which of several local minima it reaches depends on the start.
 
     Args:
         energy: `energy(layers) -> scalar` of a tuple of arrays, linear in each unit of a block while the others are
-            held.
-        start: means to begin with, between the alphabet's two values.
-        beta: inverse temperature in [0, inf], static or traced. At inf the means are those of a descent to a local
-            minimum of the energy, a unit without preference is in the middle.
-        blocks: static; each names the layers that are set together, whose units must not meet in the energy. A layer
-            in no block is held at its start, and counts as known.
+            fixed.
+        start: the first means, between the two values of the alphabet.
+        beta: inverse temperature in [0, inf], static or traced. At inf the sweeps descend to a local minimum of the
+            energy; the mean of a unit whose gap is zero is then in the middle.
+        blocks: static; each names the layers that are updated together. No two units of a block may be coupled by the
+            energy. A layer in no block is clamped at its start.
         alphabet: the two values of a unit.
-        max_sweeps: limit, at least 1.
-        tolerance: converged when no mean changes by more than this share of high - low in a sweep.
+        max_sweeps: limit of the sweeps, at least 1.
+        tolerance: converged when no mean changes by more than tolerance · (high - low) in a sweep; not negative.
 
     Returns:
-        `Solution(means, F(q), sweeps, result)`. `value` counts as a constant; `energy` carries the derivative with
-        respect to whatever the energy closes over, ∂E/∂params at the means, without differentiating the loop. With
-        respect to beta it is right above 0. DIVERGED where F(q) is not finite, or above that of the start: then units
-        of one block meet.
+        `Solution(means, F(q), sweeps, result)`; `steps` counts sweeps. `value` counts as a constant, and `energy` has
+        the derivative ∂E/∂params at the means with respect to whatever the energy closes over; the loop is not
+        differentiated. The derivative with respect to beta is right for beta above 0. DIVERGED where F(q) is not
+        finite, or above that of the start, which means that the energy couples units of one block.
 
     Raises:
-        ValueError: a bad beta; blocks without a layer, with one that does not exist or stands in two; a static start
-            outside of the alphabet's range; max_sweeps below 1; a negative tolerance.
+        ValueError: a beta that is negative, NaN or not a scalar; blocks without a layer, with a layer that does not
+            exist or is in two of them; a static start outside the range of the alphabet; max_sweeps below 1; a negative
+            tolerance.
 
     Salakhutdinov and Hinton (2009), "Deep Boltzmann machines", eq. 9.
 
@@ -90,10 +90,10 @@ def mean_field(
     def sweep(state):
         means = state.means
         for members in blocks:
-            slopes = jax.grad(lambda some, rest=means, members=members: frozen(_merged(rest, members, some)))(
+            slopes = jax.grad(lambda some, rest=means, members=members: frozen(with_layers(rest, members, some)))(
                 [means[layer] for layer in members]
             )
-            means = _merged(means, members, [_mean(slope, frozen_beta, alphabet) for slope in slopes])
+            means = with_layers(means, members, [_mean(slope, frozen_beta, alphabet) for slope in slopes])
         changes = [jnp.abs(means[layer] - state.means[layer]).max(initial=0) for layer in free]
         return _Sweep(means, jnp.stack(changes).max())
 
@@ -109,16 +109,19 @@ def mean_field(
     frozen_value = jax.lax.stop_gradient(value)
     rounding = 64 * jnp.finfo(value.dtype).eps * (1 + jnp.abs(before))
     sound = jnp.isfinite(frozen_value) & ~(frozen_value > before + rounding)
-    result = jnp.where(sound, jnp.where(settled, CONVERGED, STEP_LIMIT), DIVERGED)
-    return Solution(means, value, steps, jnp.asarray(result, jnp.int32))
+    return Solution(means, value, steps, result_of(sound, settled))
 
 
 def divergence(means: Float[Array, "..."], alphabet: Alphabet = BITS) -> Float[Array, ""]:
-    """KL(q‖w) of independent units from fair ones: log 2 less the entropy, summed over the units, in nats.
+    """KL(q‖w) of independent units from uniform ones, in nats: for each unit log 2 minus its entropy.
 
         Σ log 2 + p log p + (1 - p) log(1 - p),    p = (m - low) / (high - low)
 
-    computed without a loss of digits near p = ½, where a hot law is.
+    It is computed without a loss of digits near p = ½, where the units of a small beta are.
+
+    Args:
+        means: m, any shape, between the two values of the alphabet.
+        alphabet: the two values of a unit.
 
     >>> [round(float(divergence(jnp.array([mean]))), 4) for mean in (0.5, 1.0)]
     [0.0, 0.6931]
@@ -127,13 +130,13 @@ def divergence(means: Float[Array, "..."], alphabet: Alphabet = BITS) -> Float[A
     u = 2 * p - 1
     hot = jnp.abs(u) < 0.5
     near = jnp.where(hot, u, 0)
-    # Not everywhere: XLA turns 1 + (2p - 1) into 2p, which need not be zero where u has been rounded to -1.
+    # Only near ½, because XLA turns 1 + (2p - 1) into 2p, which need not be zero where u was rounded to -1.
     even = ((1 + near) * jnp.log1p(near) + (1 - near) * jnp.log1p(-near)) / 2
     return jnp.where(hot, even, math.log(2) + xlogy(p, p) + xlogy(1 - p, 1 - p)).sum()
 
 
 def _cost(layers, beta, alphabet):
-    """KL(q‖w) / beta, with 0/0 = 0: at beta = 0 the fair law costs nothing, and at inf none does."""
+    """KL(q‖w) / beta, with 0/0 = 0: zero for the uniform law at beta = 0, and for every law at inf."""
     total = jnp.stack([divergence(layer, alphabet) for layer in layers]).sum()
     beta = jnp.asarray(beta).astype(total.dtype)
     nothing = total == 0
@@ -143,13 +146,6 @@ def _cost(layers, beta, alphabet):
 def _mean(slope, beta, alphabet):
     gap = (alphabet.low - alphabet.high) * slope
     return alphabet.low + (alphabet.high - alphabet.low) * jax.nn.sigmoid(reduced(gap, beta))
-
-
-def _merged(layers, members, values):
-    layers = list(layers)
-    for layer, value in zip(members, values, strict=True):
-        layers[layer] = value
-    return tuple(layers)
 
 
 def _check_blocks(blocks, count):

@@ -1,7 +1,7 @@
-"""Quadrature nodes where exp(-beta E) has its mass: for temperatures too cold for a uniform grid.
+"""Quadrature nodes where exp(-beta E) has its mass, for a beta too large for a uniform grid.
 
-A grid of spacing h cannot see a peak of width 1/√(beta E'') << h. `refine` puts nodes there, and what comes out is an
-ordinary `Space`, so that every question keeps its form:
+A grid of spacing h misses a peak of width 1/√(beta E'') << h. `refine` puts nodes into such peaks and returns an
+ordinary `Space`, so that every function of a space takes it:
 
     F = free_energy(E, refine(E, circle(48), beta), beta)
 """
@@ -19,29 +19,29 @@ from ebmjax.minimize.descent import newton
 from ebmjax.types import Beta, Energy, Space
 
 CELL_NODES, PEAK_NODES = 8, 24
-REACH = 64.0  # widths of a peak that are resolved: beyond, exp(-beta E) is nothing
+REACH = 64.0  # how many widths of a peak are resolved; exp(-beta E) is negligible beyond
 
 
 def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     """A space on which the free energy of this energy, at this temperature, is right to about 1e-6.
 
-    The cells of the grid get Gauss-Legendre nodes. The two cells around each of the `peaks` lowest valleys are taken
-    out; there Newton's method finds the minimum z*, and the nodes are z* ± sinh(t)/κ, t on a Gauss-Legendre grid: dense
-    within the width 1/κ of the peak, κ = √(beta E''/2) + beta |E'|, and reaching to the ends of the cells. The minima
-    are points of vanishing weight, so that beta = inf is right too.
+    The cells of the grid get Gauss-Legendre nodes, except for the two cells around each of the `peaks` lowest local
+    minima of the grid. In these, Newton's method finds the minimum z*, and the nodes are z* ± sinh(t)/κ with t on a
+    Gauss-Legendre grid: they are dense within the width 1/κ of the peak, κ = √(beta E''/2) + beta |E'|, and reach to
+    the ends of the cells. The minima are further points, of vanishing weight, so that beta = inf is right too.
 
     Args:
         energy: `energy(z) -> scalar`, smooth, of a scalar z; periodic on a circle.
-        space: `circle(n)` or `interval(low, high, n)`, fine enough to show every valley that matters; n at least 4.
+        space: `circle(n)` or `interval(low, high, n)`, with a point in every valley that matters; n at least 4.
         beta: inverse temperature in [0, inf], static or traced.
-        peaks: how many valleys are refined, at most n/2.
+        peaks: how many local minima are refined, from 1 to n/2.
 
     Returns:
-        A `Space` of 8n + 51 · peaks points with the log-volume of `space`. Its points are constants to differentiation:
-        the derivative of the free energy comes from the energies on them.
+        A `Space` of 8n + 51 · peaks points with the log-volume of `space`. Its points are constants to differentiation;
+        the derivative of a free energy comes from the energies of the points.
 
     Raises:
-        ValueError: as `free_energy`; points that are not scalars, fewer than 4 of them, peaks outside 1 … n/2.
+        ValueError: as in `free_energy`; points that are not scalars, fewer than 4 of them, peaks outside 1 … n/2.
 
     >>> from ebmjax.marginalize.free_energy import free_energy
     >>> from ebmjax.marginalize.spaces import circle
@@ -87,7 +87,7 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
 
 
 def _valleys(heights: Float[Array, " points"], closed: Array) -> Array:
-    """Local minima of a sequence, closed to a ring or not; of equal neighbours only the first, so that no two touch."""
+    """Local minima of a sequence, periodic if `closed`; of equal neighbours only the first, so that no two touch."""
     left, right = jnp.roll(heights, 1), jnp.roll(heights, -1)
     left = left.at[0].set(jnp.where(closed, left[0], jnp.inf))
     right = right.at[-1].set(jnp.where(closed, right[-1], jnp.inf))
@@ -105,7 +105,7 @@ def _peak(energy, beta, point, left, right):
 
 
 def _side(minimum, sign, length, sharpness):
-    """∫ over [z*, z* + length] by the substitution sinh; what lies beyond REACH widths is put on the far end."""
+    """Nodes for ∫ over [z*, z* + length] by the substitution sinh; the far end has the weight beyond REACH widths."""
     nodes, weights = _legendre(PEAK_NODES, minimum.dtype)
     widths = jnp.clip(length * sharpness, 1, jnp.finfo(minimum.dtype).max)
     reached = jnp.minimum(widths, REACH)

@@ -1,17 +1,16 @@
-"""Spaces: what a free energy marginalizes over.
+"""Spaces: the sets over which a free energy is computed.
 
 A `Space(points, log_weights, log_volume)` is a normalized measure on N points. Continuous sets are quadrature grids,
-discrete ones are enumerated, and `product` combines them: on `spin_cube(12)` the library's free energy is the exact
-log-partition function of twelve spins.
+discrete sets are enumerated, and `product` combines spaces. On `spin_cube(12)`, for example, `free_energy` and
+`log_partition` of twelve spins are exact.
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import ArgumentError, is_static
 from ebmjax.types import Space
@@ -22,10 +21,10 @@ MOST_UNITS = 24  # 2^24 states of 24 float32 units are 1.6 GB
 
 
 def circle(n: int) -> Space:
-    """n equally spaced angles z = [0 : 2π/n : 2π[, in radians; |Z| = 2π.
+    """n equally spaced angles z in [0, 2π), in radians, from 0 in steps of 2π/n; |Z| = 2π.
 
-    The trapezoid rule, which converges exponentially for a smooth periodic energy, once the spacing resolves the
-    narrowest peak of exp(-beta E). Raises ValueError for n below 1.
+    The weights are those of the trapezoid rule, which converges exponentially for a smooth periodic energy, once the
+    spacing resolves the narrowest peak of exp(-beta E). Raises ValueError for n below 1.
 
     >>> circle(4).points.tolist()[:2]
     [0.0, 1.5707963705062866]
@@ -55,8 +54,8 @@ def interval(low: float, high: float, n: int) -> Space:
 def gauss_hermite(n: int) -> Space:
     """n nodes of Gauss-Hermite quadrature: averages over a standard normal z, exact for polynomials of degree 2n - 1.
 
-    The measure is a probability, so log_volume = 0. Raises ValueError for n outside 1 … 180, beyond which the outermost
-    weights underflow in float64.
+    The measure is a probability, so that log_volume = 0. Raises ValueError for n outside 1 … 180; for more nodes the
+    outermost weights would underflow in float64.
 
     >>> space = gauss_hermite(3)
     >>> round(float(jnp.exp(space.log_weights) @ space.points**2), 6)
@@ -95,9 +94,9 @@ def spin_cube(n: int) -> Space:
 
 
 def product(*spaces: Space) -> Space:
-    """All combinations: points are tuples, one entry a factor; the last factor changes fastest.
+    """All combinations of the points of several spaces: tuples of one point of each; the last space changes fastest.
 
-    log-weights and log-volumes add. Raises ValueError without a factor.
+    The log-weights and the log-volumes are added. Raises ValueError for no space at all.
 
     >>> both = product(circle(4), spin_cube(1))
     >>> [x.shape for x in both.points]
@@ -115,15 +114,15 @@ def product(*spaces: Space) -> Space:
     return Space(points, jnp.asarray(log_weights), jnp.asarray(sum(space.log_volume for space in spaces)))
 
 
-def weighted(points: Any, log_weights: Float[Array, " points"]) -> Space:
-    """Any points under any measure: samples, data, an importance-weighted grid.
+def weighted(points: PyTree[Array], log_weights: Float[Array, " points"]) -> Space:
+    """A space of any points with any weights: samples, data, or a grid with importance weights.
 
     Args:
-        points: arrays with the leading axis N.
-        log_weights: (N,), any scale: they are normalized, and log_volume is what normalizing took out.
+        points: a pytree of arrays with the leading axis N.
+        log_weights: logarithms of the weights, (N,). They are normalized, and log_volume is the logarithm of their sum.
 
     Raises:
-        ValueError: no points, or lengths that differ; a static NaN or no finite log-weight at all.
+        ValueError: no points, or lengths that differ; static log-weights with a NaN or without a finite one.
 
     >>> import jax.numpy as jnp
     >>> space = weighted(jnp.array([1.0, 2.0]), jnp.zeros(2))
@@ -152,7 +151,7 @@ def _uniform(points, volume):
 
 
 def _space(points, log_weights, log_volume):
-    """Computed in float64, stored in the default dtype."""
+    """A space computed in float64, stored in the default dtype."""
     dtype = jnp.result_type(float)
     return Space(jnp.asarray(points, dtype), jnp.asarray(log_weights, dtype), jnp.asarray(log_volume, dtype))
 

@@ -1,36 +1,54 @@
 """Descent from one start: gradient descent with any optax optimizer, and safeguarded Newton steps.
 
-A minimizer of a continuous unknown is `minimizer(energy, start) -> Solution`; `functools.partial` sets its options, so
-that `search.multi_start` and `search.refined_search` take any. Solutions may be differentiated with
-respect to whatever the energy closes over: `value` counts as a constant and `energy` carries dF/dparams = ∂E/∂params
-at the minimum (Danskin's theorem), without differentiating the loop.
+Both have the signature `minimizer(energy, start, ...) -> Solution`. Once `functools.partial` has set their options,
+they are a `Minimizer`, which `search.multi_start` and `search.refined_search` take. Solutions may be differentiated
+with respect to whatever the energy closes over: `value` counts as a constant, and `energy` has the derivative
+dF/dparams = ∂E/∂params at the minimum (Danskin's theorem). The loop itself is not differentiated.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from ebmjax.checks import ArgumentError, check_not_negative
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Solution
+from ebmjax.numerics import matmul
+from ebmjax.types import Energy, Solution, result_of
+
+
+@runtime_checkable
+class Minimizer(Protocol):
+    """A minimizer of any differentiable energy, its options already set: `newton`, `partial(gradient_descent, ...)`."""
+
+    def __call__(self, energy: Energy, start: PyTree[Array], /) -> Solution:
+        """Search for a minimum.
+
+        Args:
+            energy: `energy(z) -> scalar`, in any unit.
+            start: where to begin, of the form of the unknown.
+
+        Returns:
+            A `Solution`, not above the energy of the start.
+        """
+        ...
 
 
 class _Descent(NamedTuple):
-    value: Any
+    value: PyTree[Array]
     energy: Array
-    gradient: Any
-    optimizer: Any
-    best: Any
+    gradient: PyTree[Array]
+    optimizer: optax.OptState
+    best: PyTree[Array]
     least: Array
 
 
 def gradient_descent(
     energy: Energy,
-    start: Any,
+    start: PyTree[Array],
     optimizer: optax.GradientTransformation,
     max_steps: int = 1000,
     tolerance: float = 1e-5,
@@ -41,12 +59,12 @@ def gradient_descent(
         energy: `energy(z) -> scalar`, differentiable.
         start: where to begin, any pytree.
         optimizer: any optax gradient transformation.
-        max_steps: limit, at least 1.
-        tolerance: converged when ‖∇E‖ ≤ tolerance.
+        max_steps: limit of the steps, at least 1.
+        tolerance: converged when ‖∇E‖ ≤ tolerance, in units of energy over those of z; not negative.
 
     Returns:
-        `Solution`; `result` is CONVERGED, STEP_LIMIT, or DIVERGED where an energy or gradient became non-finite (the
-        lowest finite point before that is returned). Its energy never exceeds that of the start.
+        `Solution`; `result` is CONVERGED, STEP_LIMIT, or DIVERGED where an energy or a gradient was not finite. The
+        lowest finite point that was visited is returned, so that its energy never exceeds that of the start.
 
     Raises:
         ValueError: max_steps below 1, a negative tolerance.
@@ -78,8 +96,7 @@ def gradient_descent(
     state = _Descent(start, height, gradient, optimizer.init(start), start, height)
     state, steps, _ = iterate_until(step, state, done, max_steps)
     short = optax.tree.norm(state.gradient) <= tolerance
-    result = jnp.where(finite(state), jnp.where(short, CONVERGED, STEP_LIMIT), DIVERGED)
-    return _solution(energy, state.best, steps, result)
+    return _solution(energy, state.best, steps, result_of(finite(state), short))
 
 
 class _Newton(NamedTuple):
@@ -90,17 +107,17 @@ class _Newton(NamedTuple):
 
 
 def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: float = 1e-7) -> Solution:
-    """Safeguarded Newton steps for a scalar or a short vector: from a point near a minimum to full precision.
+    """Take safeguarded Newton steps of a scalar or a short vector, from near a minimum to full precision.
 
         z ← z - V (|Λ| + μ)⁻¹ Vᵀ ∇E,    ∇²E = V Λ Vᵀ
 
-    Absolute eigenvalues make every step a descent direction, and a step that does not lower E is refused and tried
-    again with a larger damping μ. Quadratically convergent once the curvature is positive.
+    The absolute values |Λ| make every step a descent direction. A step that does not lower E is refused and tried again
+    with a larger damping μ. Convergence is quadratic once the curvature is positive.
 
     Args:
         energy: `energy(z) -> scalar`, twice differentiable.
         start: scalar or vector (dim,); the Hessian is dim × dim.
-        max_steps: limit, at least 1; refused steps count.
+        max_steps: limit of the steps, at least 1; refused steps count.
         tolerance: converged when a step is no longer than tolerance · (1 + ‖z‖), or no step lowers E any more.
 
     Returns:
@@ -142,8 +159,7 @@ def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: float =
     finite = jnp.isfinite(height)
     state = _Newton(start, height, jnp.zeros((), start.dtype), ~finite)
     state, steps, settled = iterate_until(step, state, lambda state: state.settled, max_steps)
-    result = jnp.where(finite, jnp.where(settled, CONVERGED, STEP_LIMIT), DIVERGED)
-    return _solution(energy, state.value, steps, result)
+    return _solution(energy, state.value, steps, result_of(finite, settled))
 
 
 def _newton_step(slope, curvature, damping):
@@ -152,7 +168,7 @@ def _newton_step(slope, curvature, damping):
         return -slope / jnp.where(scale > 0, scale, 1)
     values, vectors = jnp.linalg.eigh(curvature)
     scale = jnp.abs(values) + damping
-    return -vectors @ ((vectors.T @ slope) / jnp.where(scale > 0, scale, 1))
+    return matmul(-vectors, matmul(vectors.T, slope) / jnp.where(scale > 0, scale, 1))
 
 
 def _length(vector):
@@ -161,4 +177,4 @@ def _length(vector):
 
 def _solution(energy, value, steps, result):
     value = jax.lax.stop_gradient(value)
-    return Solution(value, energy(value), steps, jnp.asarray(result, jnp.int32))
+    return Solution(value, energy(value), steps, result)

@@ -1,11 +1,11 @@
-"""Evolution of a Hopfield network: spins turn towards their fields, one at a time or all at once.
+"""Evolution of a Hopfield network: every spin takes the sign of its field, one at a time or all at once.
 
-    s_i ← sign((Ws + b)_i),    ties keep the spin
+    s_i ← sign((Ws + b)_i),    a spin whose field is zero (a tie) stays as it is
 
-One at a time, no update raises the energy E(s) = -½ sᵀWs - bᵀs, so that a fixed point is reached. A field that is zero
-up to the rounding of its sum counts as a tie: otherwise rounding could turn a spin to and fro for ever. A sweep visits
-every unit once and costs N² operations, because a turned spin changes all fields by one row of W.
-Solutions may be differentiated: the spins count as constants, `energy` carries ∂E/∂params.
+One at a time (asynchronous), no update raises the energy E(s) = -½ sᵀWs - bᵀs, so that the spins reach a fixed point.
+A field that is zero up to the rounding of its sum counts as a tie; otherwise rounding could turn a spin back and forth
+for ever. A sweep updates every unit once. It costs N² operations, because a spin that turns changes all fields by one
+row of W. Solutions may be differentiated: the spins count as constants, and `energy` has the derivative ∂E/∂params.
 Hopfield (1982); for the cycles of two states Goles-Chacc, Fogelman-Soulie & Pellegrin (1985).
 """
 
@@ -24,30 +24,33 @@ from ebmjax.types import CONVERGED, DIVERGED, SPINS, STEP_LIMIT, TWO_CYCLE, Solu
 
 
 class Trace(NamedTuple):
-    """Spins after every sweep, and the energy after every visit to a unit."""
+    """A record of the sweeps of an asynchronous evolution."""
 
     spins: Float[Array, "sweeps units"]
+    """The spins after each sweep."""
     energies: Float[Array, "sweeps units"]
+    """The energy after each update of a unit, in the order of the updates."""
 
 
 def asynchronous(
     params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], max_sweeps: int = 100
 ) -> Solution:
-    """Visit the units in one fixed order, sweep after sweep, until no spin wants to turn.
+    """Update the units in one fixed order, sweep after sweep, until every spin has the sign of its field.
 
     Args:
-        params: couplings and biases.
+        params: couplings and biases, in units of energy.
         spins: where to begin, -1 and +1.
         order: a permutation of range(units).
-        max_sweeps: limit, at least 1.
+        max_sweeps: limit of the sweeps, at least 1.
 
     Returns:
-        `Solution`: a fixed point (CONVERGED), or where the limit came first (STEP_LIMIT); DIVERGED where the energy is
-        not finite. `steps` counts sweeps, 0 from a fixed point. The energy never exceeds that of the start.
+        `Solution`: a fixed point (CONVERGED), or the last spins where the limit came first (STEP_LIMIT); DIVERGED where
+        the energy is not finite. `steps` counts sweeps, 0 from a fixed point. The energy never exceeds that of the
+        start.
 
     Raises:
-        ValueError: static spins other than -1 and +1, weights that are not symmetric with zero diagonal, an order that
-            is no permutation, max_sweeps below 1.
+        ValueError: spins or an order of another shape than the bias, max_sweeps below 1; static: spins other than -1
+            and +1, weights that are not symmetric with a zero diagonal, an order that is no permutation.
 
     Hopfield (1982), eq. 1.
 
@@ -64,11 +67,17 @@ def asynchronous(
 def asynchronous_random(
     key: Key[Array, ""], params: Params, spins: Float[Array, " units"], max_sweeps: int = 100
 ) -> Solution:
-    """The same with a fresh random order for each sweep.
+    """Update the units as `asynchronous` does, in a new random order in each sweep.
 
     Args:
         key: typed random key, split once a sweep.
-        params, spins, max_sweeps: as in `asynchronous`; so are results and errors.
+        params, spins, max_sweeps: as in `asynchronous`.
+
+    Returns:
+        `Solution`, as in `asynchronous`.
+
+    Raises:
+        ValueError: as in `asynchronous`.
 
     >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
     >>> solution = asynchronous_random(jax.random.key(0), params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]))
@@ -79,23 +88,21 @@ def asynchronous_random(
     return _settle(params, spins, lambda key: jax.random.permutation(key, len(spins)), key, max_sweeps)
 
 
-def synchronous(params: Params, spins: Float[Array, " units"], max_steps: int = 100) -> Solution:
-    """Turn all spins at once, until nothing changes or two states follow each other for ever.
+def synchronous(params: Params, spins: Float[Array, " units"], max_sweeps: int = 100) -> Solution:
+    """Update all spins at once, until a fixed point or a cycle of two states is reached.
 
-    The energy may rise on the way.
+    The energy may rise from one sweep to the next. For a symmetric W the limit is a fixed point or a cycle of two
+    states (Goles-Chacc, Fogelman-Soulie & Pellegrin, 1985).
 
     Args:
-        params, spins: as in `asynchronous`.
-        max_steps: limit, at least 1.
+        params, spins, max_sweeps: as in `asynchronous`.
 
     Returns:
-        `Solution`: a fixed point (CONVERGED), the lower of the two states of a cycle (TWO_CYCLE), or where the limit
-        came first (STEP_LIMIT); DIVERGED where the energy is not finite.
+        `Solution`: a fixed point (CONVERGED), the lower of the two states of a cycle (TWO_CYCLE), or the last spins
+        where the limit came first (STEP_LIMIT); DIVERGED where the energy is not finite. `steps` counts sweeps.
 
     Raises:
-        ValueError: as `asynchronous`.
-
-    Goles-Chacc, Fogelman-Soulie & Pellegrin (1985): with a symmetric W nothing but the first two can last.
+        ValueError: as in `asynchronous`.
 
     >>> params = Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2))
     >>> int(synchronous(params, jnp.array([1.0, -1.0])).result) == TWO_CYCLE
@@ -110,10 +117,10 @@ def synchronous(params: Params, spins: Float[Array, " units"], max_steps: int = 
         _, now, after = state
         return now, after, turn(after)
 
-    # The first state has no predecessor: zeros are no spins, and so never equal to one.
+    # The first state has no predecessor. Zeros stand in for it, because they differ from all spins.
     before, now, after = jnp.zeros_like(spins), spins, turn(spins)
     done = lambda state: jnp.all(state[2] == state[1]) | jnp.all(state[2] == state[0])
-    (before, now, after), steps, _ = iterate_until(step, (before, now, after), done, max_steps)
+    (before, now, after), steps, _ = iterate_until(step, (before, now, after), done, max_sweeps)
     settled, cycles = jnp.all(after == now), jnp.all(after == before)
     other_is_lower = cycles & (hopfield.energy(frozen, after) < hopfield.energy(frozen, now))
     value = jnp.where(other_is_lower, after, now)
@@ -124,8 +131,11 @@ def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[
     """The spins after a fixed number of asynchronous sweeps in the order 0 … N-1: contrasting states for a loss.
 
     Args:
-        params, spins: as in `asynchronous`, and so are the errors.
-        sweeps: how many, at least 1.
+        params, spins: as in `asynchronous`.
+        sweeps: how many sweeps, at least 1.
+
+    Raises:
+        ValueError: as in `asynchronous`; sweeps below 1.
 
     >>> params = hopfield.hebbian(jnp.array([[1.0, 1.0, -1.0, -1.0, 1.0]]))
     >>> evolve(params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]), 1).tolist()
@@ -139,11 +149,14 @@ def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[
 
 
 def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], sweeps: int) -> Trace:
-    """What happens on the way: the spins after each sweep, and the energy after each visit, which never rises.
+    """Run asynchronous sweeps; record the spins after each sweep and the energy after each update, which never rises.
 
     Args:
-        params, spins, order: as in `asynchronous`, and so are the errors.
-        sweeps: how many, at least 1; they go on, without effect, when a fixed point is reached.
+        params, spins, order: as in `asynchronous`.
+        sweeps: how many sweeps, at least 1; those after a fixed point change nothing.
+
+    Raises:
+        ValueError: as in `asynchronous`; sweeps below 1.
 
     Returns:
         `Trace`; `energies[t, k]` is the energy after the visit to unit order[k] in sweep t.
@@ -173,7 +186,7 @@ class _Walk(NamedTuple):
 
 
 def _settle(params, spins, draw_order, key, max_sweeps):
-    """Sweeps until no spin wants to turn, each in the order that its own key draws."""
+    """Sweep until every spin has the sign of its field; each sweep draws its order with a key of its own."""
     check_count("max_sweeps", max_sweeps)
     sweep, frozen = _sweeper(params), jax.lax.stop_gradient(params)
     slack = _slack(frozen)
@@ -188,7 +201,7 @@ def _settle(params, spins, draw_order, key, max_sweeps):
 
 
 def _sweeper(params):
-    """`sweep(spins, order) -> (spins, change of the energy at each visit)`, a constant to derivatives."""
+    """`sweep(spins, order) -> (spins, change of the energy at each update)`, without derivatives."""
     params = jax.lax.stop_gradient(params)
     slack = _slack(params)
 
@@ -200,7 +213,7 @@ def _sweeper(params):
         return (spins.at[site].set(turned), field + change * params.weights[site]), fall
 
     def sweep(spins, order):
-        # The field is summed afresh once a sweep, so that the rounding of its updates does not pile up.
+        # The field is summed anew once a sweep, so that the rounding errors of its updates do not add up.
         (spins, _), falls = jax.lax.scan(visit, (spins, hopfield.field(params, spins)), order)
         return spins, falls
 
@@ -212,7 +225,7 @@ def _turned(field, spins, slack):
 
 
 def _slack(params):
-    """Fields up to a few roundings of the sum of their terms are zero."""
+    """How large a field may be and still count as zero: a few roundings of the sum of its terms."""
     size = jnp.sum(jnp.abs(params.weights), axis=1) + jnp.abs(params.bias)
     return 8 * jnp.finfo(size.dtype).eps * size
 

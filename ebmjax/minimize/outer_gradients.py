@@ -1,7 +1,7 @@
-"""Functions whose outer parameters count as constants, so that no derivative is taken through the loop of a minimizer.
+"""Make the parameters of a function constants to differentiation, so that the loop of a minimizer needs no derivative.
 
-The energy at the solution is then evaluated with its parameters: by the envelope theorem (Danskin, 1966) its gradient
-is that of the least energy.
+After the loop, a minimizer evaluates the original energy at the solution. By the envelope theorem (Danskin, 1966) the
+gradient of that value with respect to the parameters is the gradient of the least energy.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,11 @@ from ebmjax.energies.regularizers import Regularizer
 
 
 def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
-    """The function with everything it closes over taken as constant, so that loops over it need no derivative.
+    """The same function, with everything that it closes over constant to differentiation.
 
-    `examples` are arguments of the shapes and dtypes to come.
+    Args:
+        function: any function of arrays.
+        examples: arguments of the shapes and dtypes with which it will be called.
 
     >>> slope = jax.grad(lambda scale: without_outer_gradients(lambda z: scale * z, 1.0)(2.0))
     >>> float(slope(3.0))
@@ -29,7 +31,12 @@ def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Cal
 
 
 def regularizer_without_outer_gradients(regularizer: Regularizer, code: Array, slope: Array) -> Regularizer:
-    """The same for a regularizer: `code` and `slope` have the shapes in which values and conjugates are asked for.
+    """`without_outer_gradients` of the three functions of a regularizer.
+
+    Args:
+        regularizer: any regularizer.
+        code: an array of the shape and dtype of the argument of `value` and `prox`.
+        slope: the same for `conjugate`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> z = jnp.ones(2)

@@ -1,29 +1,25 @@
-"""Search of a space for the least energy: on all points of a grid, and from several starts, then refined by descent."""
-
-from collections.abc import Callable
-from typing import Any
+"""Search for the least energy: on all points of a space, from several starts, or on a grid and then by descent."""
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, PyTree
 
 from ebmjax.checks import ArgumentError
-from ebmjax.minimize.descent import newton
+from ebmjax.minimize.descent import Minimizer, newton
 from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
 
-Minimizer = Callable[[Energy, Any], Solution]
-"""`minimizer(energy, start) -> Solution`."""
 
-
-def multi_start(energy: Energy, starts: Any, minimizer: Minimizer = newton) -> Solution:
+def multi_start(energy: Energy, starts: PyTree[Array], minimizer: Minimizer = newton) -> Solution:
     """The best of many runs: `minimizer(energy, start)` for every start, in one vmap.
 
     Args:
         energy: `energy(z) -> scalar`.
-        starts: leading axis the runs, at least one.
-        minimizer: `energy, start -> Solution`, such as `newton` or `partial(gradient_descent, optimizer=...)`.
+        starts: one start a run, along a leading axis of at least one.
+        minimizer: `minimizer(energy, start) -> Solution`, such as `newton` or `partial(gradient_descent,
+            optimizer=...)`.
 
     Returns:
-        The `Solution` of least energy; runs that diverged lose against all others.
+        The `Solution` of least energy. A run that diverged is returned only where all of them did.
 
     >>> solution = multi_start(lambda z: jnp.cos(z) + 0.1 * z, jnp.array([-3.0, 3.0]))
     >>> round(float(solution.value), 3)
@@ -35,15 +31,23 @@ def multi_start(energy: Energy, starts: Any, minimizer: Minimizer = newton) -> S
 
 
 def grid_search(energy: Energy, space: Space) -> Solution:
-    """The point of a space with the least energy: exact on an enumerated space, a beginning on a grid.
+    """The point of a space with the least energy: exact on an enumerated space, off by the spacing on a grid.
 
-    `steps` is the number of points. Raises ValueError for an empty space.
+    Args:
+        energy: `energy(z) -> scalar`, of one point of the space.
+        space: what is searched.
+
+    Returns:
+        `Solution`, whose `steps` is the number of points; DIVERGED where no energy is finite.
+
+    Raises:
+        ValueError: an empty space.
 
     >>> space = Space(jnp.arange(4.0), jnp.full(4, -jnp.log(4.0)), jnp.log(4.0))
     >>> float(grid_search(lambda z: (z - 2.2) ** 2, space).value)
     2.0
     """
-    best = lowest(energy, space, 1)
+    best = lowest_points(energy, space, 1)
     value = jax.tree.map(lambda leaf: leaf[0], best)
     size = jnp.int32(space.log_weights.shape[0])
     height = energy(value)
@@ -56,16 +60,16 @@ def refined_search(
     minimizer: Minimizer = newton,
     starts: int = 4,
 ) -> Solution:
-    """Grid search, then refinement: F_inf to the precision of the dtype, where the grid alone is off by its spacing.
+    """Search a grid and refine its best points by descent: F_inf = min E to the precision of the dtype.
 
     Args:
         energy: `energy(z) -> scalar`.
-        space: a grid fine enough to show every valley that matters.
-        minimizer: `energy, start -> Solution`, run from the best points of the grid.
-        starts: how many points are refined, local minima of the grid first.
+        space: a grid fine enough to have a point in every valley that matters.
+        minimizer: `minimizer(energy, start) -> Solution`, run from the best points of the grid.
+        starts: how many points are refined; local minima of the grid come first.
 
     Returns:
-        The best `Solution`, never above the grid's minimum.
+        The best `Solution`, never above the minimum on the grid.
 
     Raises:
         ValueError: an empty space, starts below 1 or above the number of points.
@@ -75,16 +79,27 @@ def refined_search(
     >>> round(float(solution.value), 3), round(float(solution.energy), 6)
     (0.05, 1.0)
     """
-    return multi_start(energy, lowest(energy, space, starts), minimizer)
+    return multi_start(energy, lowest_points(energy, space, starts), minimizer)
 
 
-def lowest(energy: Energy, space: Space, count: int) -> Any:
-    """The `count` most promising points of a space: local minima along its order, then the others, lowest first.
+def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
+    """The `count` best starts for a descent: first the local minima in the order of the points, then other points.
 
-    Raises ValueError for an empty space, a count below 1 or above the number of points.
+    Both groups are sorted by their energies, the lowest first. The first and the last point count as neighbours.
+
+    Args:
+        energy: `energy(z) -> scalar`, of one point of the space.
+        space: N points in order, such as a grid.
+        count: how many points, from 1 to N.
+
+    Returns:
+        Points of the space, along a leading axis `count`.
+
+    Raises:
+        ValueError: an empty space, a count below 1 or above the number of points.
 
     >>> space = Space(jnp.arange(5.0), jnp.zeros(5), jnp.array(0.0))
-    >>> lowest(lambda z: jnp.cos(2 * z), space, 2).tolist()
+    >>> lowest_points(lambda z: jnp.cos(2 * z), space, 2).tolist()
     [2.0, 4.0]
     """
     size = space.log_weights.shape[0]

@@ -1,20 +1,37 @@
-"""Sample: draws from exp(-beta E)/Z, at any beta in [0, inf].
+"""Sample: draws from exp(-beta E)/Z, at any inverse temperature beta in [0, inf].
 
-A sampler is a function `(energy, beta, ...) -> Kernel(init, step)`; `ebmjax.trajectory` runs it. Which one to take:
+A sampler is a function `(energy, beta, ...) -> Kernel(init, step)`, and `ebmjax.trajectory` runs the kernel:
 
-binary units, any energy             `gibbs.systematic`; `gibbs.chromatic` where a colouring is known, `gibbs.block` for
-                                     layers
-any unknown, any symmetric proposal  `metropolis`
-continuous, with a gradient          `hamiltonian` first; `langevin.mala` for cheap steps; `langevin.unadjusted` where a
-                                     small bias does no harm
-many valleys                         `tempering` around any of them
-a low minimum instead of draws       `annealing` of any of them
-one of a few special energies        the folder `special`, which is faster: Boltzmann machines by matrix products,
-                                     lattices of spins, restricted machines, random walks of many chains
+>>> import ebmjax, jax, jax.numpy as jnp
+>>> kernel = ebmjax.sample.gibbs.systematic(lambda spins: -spins.sum(), beta=2.0)
+>>> run = ebmjax.trajectory(jax.random.key(0), kernel, position=-jnp.ones(5), steps=100)
+>>> run.positions.shape
+(100, 5)
 
-The unadjusted and the underdamped Langevin kernels have a bias that vanishes with the step size; all others leave
-exp(-beta E)/Z invariant. BlackJAX's kernels have the same protocol. `gradient_state` and `trees` are what the
-continuous samplers share.
+Which one to take, for any energy:
+
+binary units                         `gibbs.systematic`; `gibbs.chromatic` if a colouring of the units is known,
+                                     `gibbs.block` if the units form layers
+continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a step must be cheap; `langevin.unadjusted`
+                                     or `langevin.underdamped` if a small bias is allowed
+anything with a symmetric proposal   `metropolis`
+several separate minima              `tempering`, which makes one kernel of several at a ladder of temperatures
+a low minimum instead of draws       `annealing`, which runs a kernel while the temperature falls
+
+For a few special energies the folder `special` has samplers of the same law that are faster:
+
+E(s) = -½ sᵀWs - bᵀs                 `special.dense` for many chains, `special.single_site` if some units are clamped
+square Ising lattice                 `special.multispin` for one coupling and no field, else `special.checkerboard`
+restricted Boltzmann machine         `special.restricted`
+many chains of few unknowns          `special.many_walks`
+
+`langevin.unadjusted` and `langevin.underdamped` have a bias that vanishes with the step size; all others leave
+exp(-beta E)/Z invariant. One step of a Gibbs sampler is a sweep: as many updates as there are units. A kernel is of one
+chain, and `jax.vmap` runs many; only `dense`, `many_walks` and `multispin.chains` have many chains in one position.
+BlackJAX's kernels have the same protocol: they run in these loops and ladders, and these kernels run in BlackJAX's.
+`ebmjax.diagnostics` says how far the draws can be trusted.
+
+The modules `gradient_state` and `trees` are what the samplers with a gradient have in common.
 """
 
 from ebmjax.sample import annealing, gibbs, gradient_state, hamiltonian, langevin, metropolis, special, tempering, trees

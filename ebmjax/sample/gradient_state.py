@@ -1,4 +1,11 @@
-"""What samplers that follow a gradient share: a position with its slope, the decision, and arithmetic on trees."""
+"""What the samplers that follow a gradient share: a position with its energy and gradient, and the decision to move.
+
+    evaluate          energy and gradient at a position
+    is_finite         whether both are finite there
+    accept_or_stay    the decision of Metropolis between the old state and a proposed one
+
+`langevin` and `hamiltonian` are made of these and of the arithmetic of `trees`.
+"""
 
 from typing import NamedTuple
 
@@ -6,31 +13,41 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from ebmjax.sample.metropolis import accepts
 from ebmjax.types import Energy
 
 
 class State(NamedTuple):
-    """Where the walk is, and the energy and its gradient there: each step evaluates them once, at its end."""
+    """A position, its energy and the gradient there: a step evaluates them at its end, and the next one uses them."""
 
     position: PyTree[Array]
     energy: Float[Array, ""]
     gradient: PyTree[Array]
+    """∂E/∂position, without beta, of the structure of the position."""
 
 
 class Info(NamedTuple):
-    """What became of a proposal."""
+    """What happened to the proposal of a step."""
 
-    accepted: Bool[Array, ""]  # a refused move counts the old state again
-    energy_error: Float[Array, ""]  # Δ: accepted with probability min(1, exp(-Δ)); 0 for a perfect integrator
-    diverged: Bool[Array, ""]  # energy or gradient of the proposal is not finite
+    accepted: Bool[Array, ""]
+    """Whether the chain moved to the proposal."""
+    energy_error: Float[Array, ""]
+    """Δ of the acceptance probability min(1, exp(-Δ)): 0 for a perfect integrator."""
+    diverged: Bool[Array, ""]
+    """Whether energy or gradient of the proposal is not finite; such a proposal is refused."""
 
 
-def locate(energy: Energy, position: PyTree[Array]) -> State:
-    """A position with its energy and gradient.
+def evaluate(energy: Energy, position: PyTree[Array]) -> State:
+    """The state at a position: energy and gradient, evaluated together.
 
-    Raises TypeError for a position that holds anything but floats.
+    Args:
+        energy: `energy(position) -> scalar`, differentiable.
+        position: any pytree of arrays of floats.
 
-    >>> locate(lambda x: x**2, jnp.array(3.0)).gradient.item()
+    Raises:
+        TypeError: a position with an array that is not of floats.
+
+    >>> evaluate(lambda x: x**2, jnp.array(3.0)).gradient.item()
     6.0
     """
     position = jax.tree.map(jnp.asarray, position)
@@ -42,24 +59,34 @@ def locate(energy: Energy, position: PyTree[Array]) -> State:
 
 
 def is_finite(state: State) -> Bool[Array, ""]:
-    """Whether energy and gradient are.
+    """Whether the energy and every element of the gradient are finite.
 
-    >>> bool(is_finite(locate(jnp.sqrt, jnp.array(0.0))))
+    >>> bool(is_finite(evaluate(jnp.sqrt, jnp.array(0.0))))
     False
     """
     leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves((state.energy, state.gradient))]
     return jnp.stack(leaves).all()
 
 
-def decide(key: Key[Array, ""], old: State, new: State, energy_error: Float[Array, ""]) -> tuple[State, Info]:
-    """The new state with probability min(1, exp(-energy_error)), never one that is not finite; else the old.
+def accept_or_stay(key: Key[Array, ""], old: State, new: State, energy_error: Float[Array, ""]) -> tuple[State, Info]:
+    """The new state with probability min(1, exp(-energy_error)), otherwise the old one.
 
-    >>> start, end = locate(jnp.square, jnp.array(1.0)), locate(jnp.square, jnp.array(0.0))
-    >>> bool(decide(jax.random.key(0), start, end, jnp.array(-1.0))[1].accepted)
+    A new state whose energy or gradient is not finite is always refused.
+
+    Args:
+        key: typed random key.
+        old: the state before the step.
+        new: the proposed state.
+        energy_error: Δ, a scalar: -log of the acceptance ratio.
+
+    Returns:
+        `(state, info)`, which the step of a kernel returns.
+
+    >>> start, end = evaluate(jnp.square, jnp.array(1.0)), evaluate(jnp.square, jnp.array(0.0))
+    >>> bool(accept_or_stay(jax.random.key(0), start, end, jnp.array(-1.0))[1].accepted)
     True
     """
     finite = is_finite(new)
-    # an exponential draw instead of exp(-error), which would underflow; no comparison with NaN holds
-    accepted = finite & (jax.random.exponential(key, dtype=energy_error.dtype) >= energy_error)
+    accepted = finite & accepts(key, energy_error)
     state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new, old)
     return state, Info(accepted, energy_error, ~finite)

@@ -1,15 +1,15 @@
-"""Langevin: walk down the slope of the energy, pushed about by noise of the right strength.
+"""Langevin samplers, for continuous unknowns: steps down the gradient of the energy, plus Gaussian noise.
 
-    unadjusted    x' = x - ε beta ∇E(x) + √(2ε) ξ
-    mala          the same as a proposal, accepted or refused by Metropolis and Hastings: no bias at any ε
-    underdamped   the walker has a momentum, which friction and noise renew: the splitting BAOAB
+    unadjusted    x' = x - ε beta ∇E(x) + √(2ε) ξ, always accepted
+    mala          the same as a proposal, which Metropolis and Hastings accept or refuse
+    underdamped   with a momentum, which friction and noise renew: the splitting BAOAB, always accepted
 
-Only the second has the law exp(-beta E)/Z exactly. The law of `unadjusted` is off by O(ε), that of `underdamped` by
-O(h²) in its time step h = √(2ε), and not at all where the energy is quadratic. Positions are arrays of floats, or any
-pytree of them. beta must be finite: at beta = inf the noise has no weight beside the slope, which is minimization.
+`mala` has the law exp(-beta E)/Z exactly, for every ε. The law of `unadjusted` has a bias of O(ε). That of
+`underdamped` has a bias of O(h²) in its time step h = √(2ε), and for quadratic energies none in the positions.
 
-Where the energy or its gradient is not finite, `mala` refuses the move and stays; the other two cannot refuse: they say
-`diverged`, and the caller starts the chain anew.
+Positions are arrays of floats, or any pytree of them. beta must be finite: at beta = inf the noise would vanish beside
+the gradient, and that is minimization. Where the energy or its gradient is not finite, `mala` refuses the proposal. The
+other two cannot refuse; their info says `diverged`, and the caller has to start the chain again.
 
 Rossky, Doll and Friedman (1978), "Brownian dynamics as smart Monte Carlo simulation"; Roberts and Tweedie (1996),
 "Exponential convergence of Langevin distributions and their discrete approximations"; Leimkuhler and Matthews (2013),
@@ -23,40 +23,44 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from ebmjax.checks import check_finite_beta, check_not_negative, check_positive
-from ebmjax.sample.gradient_state import Info, State, decide, is_finite, locate
+from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate, is_finite
 from ebmjax.sample.trees import add_scaled, inner_product, normal_like, scaled
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
 
 
-class MovingState(NamedTuple):
-    """A walker with a momentum."""
+class UnderdampedState(NamedTuple):
+    """State of `underdamped`: the fields of `gradient_state.State`, and a momentum."""
 
     position: PyTree[Array]
     energy: Float[Array, ""]
     gradient: PyTree[Array]
+    """∂E/∂position, without beta, of the structure of the position."""
     momentum: PyTree[Array]
+    """Standard normal in equilibrium, of the structure of the position."""
     moving: Bool[Array, ""]
-    """False before the first step, which draws the momentum."""
+    """Whether there is a momentum: False before the first step, which draws it."""
 
 
 class UnadjustedInfo(NamedTuple):
-    """What happened in a step that cannot be refused."""
+    """What happened in a step that is always accepted."""
 
     energy_change: Float[Array, ""]
-    diverged: Bool[Array, ""]  # energy or gradient is not finite any more
+    """E(x') - E(x)."""
+    diverged: Bool[Array, ""]
+    """Whether energy or gradient at the new position is not finite."""
 
 
 def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
-    """The unadjusted Langevin algorithm: x' = x - ε beta ∇E(x) + √(2ε) ξ, every move accepted.
+    """The unadjusted Langevin algorithm: x' = x - ε beta ∇E(x) + √(2ε) ξ, always accepted.
 
     Its stationary law is near exp(-beta E)/Z, with a bias of O(ε). For a quadratic energy, where beta ∇E = K (x - μ),
-    it is the normal law of mean μ and covariance (K - ½ ε K²)⁻¹ in place of K⁻¹, and there is none at all for
-    ε ≥ 2/λ_max(K).
+    it is the normal law of mean μ and covariance (K - ½ ε K²)⁻¹ instead of K⁻¹; for ε ≥ 2/λ_max(K) the chain has no
+    stationary law.
 
     Args:
         energy: `energy(position) -> scalar`, differentiable.
-        beta: inverse temperature in [0, inf[; may be traced.
+        beta: inverse temperature in [0, inf); may be traced.
         step_size: ε, positive, in units of position²; may be traced.
 
     Returns:
@@ -77,10 +81,10 @@ def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     check_positive("step_size", step_size)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, UnadjustedInfo]:
-        new = locate(energy, _langevin_move(state, normal_like(rng_key, state.position), beta, step_size))
+        new = evaluate(energy, _langevin_move(state, normal_like(rng_key, state.position), beta, step_size))
         return new, UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
 
-    return Kernel(lambda position, rng_key=None: locate(energy, position), step)
+    return Kernel(lambda position, rng_key=None: evaluate(energy, position), step)
 
 
 def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
@@ -90,14 +94,15 @@ def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
         Δ = beta (E(x') - E(x)) + log q(x'|x) - log q(x|x')
           = beta (E(x') - E(x)) - √(ε/2) ξᵀ(g + g') + ε/4 ‖g + g'‖²,    g = beta ∇E
 
-    The last line is the exact Hastings ratio, without the 1/ε that would lose digits where ε is small. One step of
-    `hamiltonian` with the time step √(2ε) is the same.
+    The last line is the exact Hastings ratio, without the 1/ε that would lose digits where ε is small. `hamiltonian`
+    with one leapfrog step of size √(2ε) is the same algorithm.
 
     Args:
-        energy: `energy(position) -> scalar`, differentiable; a position where it or its gradient is not finite is
-            never entered, and counts as a divergence.
-        beta: inverse temperature in [0, inf[; may be traced.
-        step_size: ε, positive, in units of position²; may be traced. About 0.57 accepted is best in many dimensions.
+        energy: `energy(position) -> scalar`, differentiable. A position where it or its gradient is not finite is
+            always refused, and counted as a divergence.
+        beta: inverse temperature in [0, inf); may be traced.
+        step_size: ε, positive, in units of position²; may be traced. In many dimensions the best one has about 0.57 of
+            the moves accepted.
 
     Returns:
         Kernel whose info has `accepted`, `energy_error` = Δ and `diverged`.
@@ -119,32 +124,32 @@ def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         noise_key, accept_key = jax.random.split(rng_key)
         noise = normal_like(noise_key, state.position)
-        new = locate(energy, _langevin_move(state, noise, beta, step_size))
+        new = evaluate(energy, _langevin_move(state, noise, beta, step_size))
         dtype = new.energy.dtype
         epsilon = jnp.asarray(step_size).astype(dtype)
         slopes = scaled(add_scaled(state.gradient, new.gradient, 1), beta)
         hastings = epsilon / 4 * inner_product(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner_product(
             noise, slopes, dtype
         )
-        return decide(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
+        return accept_or_stay(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
 
-    return Kernel(lambda position, rng_key=None: locate(energy, position), step)
+    return Kernel(lambda position, rng_key=None: evaluate(energy, position), step)
 
 
 def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar) -> Kernel:
-    """Langevin dynamics with a momentum, by the splitting BAOAB; unit mass, every move accepted.
+    """Langevin dynamics with a momentum of unit mass, by the splitting BAOAB, always accepted.
 
         B  p ← p - h/2 beta ∇E(x)      A  x ← x + h/2 p      O  p ← c p + √(1 - c²) ξ,    c = exp(-friction h)
 
     The law of position and momentum is exp(-beta E(x) - p²/2)/Z up to a bias of O(h²); that of positions is exact where
-    the energy is quadratic, for every h < 2/√λ_max(beta ∇²E). A new walker draws its momentum in its first step, and
-    skips O there: run from `init` at each step, as `tempering` does, it is the unadjusted algorithm at ε = h²/2.
+    the energy is quadratic, for every h < 2/√λ_max(beta ∇²E). The first step after `init` draws the momentum, and has
+    no part O. `tempering` calls `init` before every step; in it this kernel is `unadjusted` with ε = h²/2.
 
     Args:
         energy: `energy(position) -> scalar`, differentiable.
-        beta: inverse temperature in [0, inf[; may be traced.
+        beta: inverse temperature in [0, inf); may be traced.
         step_size: the time step h, positive, in units of position; may be traced.
-        friction: how fast momentum is forgotten, in units of 1/h; not negative, and 0 keeps it for ever.
+        friction: rate at which the momentum decays, in units of 1/h, not negative; may be traced. At 0 it never decays.
 
     Returns:
         Kernel whose info has `energy_change` and `diverged`.
@@ -164,21 +169,21 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
     check_positive("step_size", step_size)
     check_not_negative("friction", friction)
 
-    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> MovingState:
-        start = locate(energy, position)
-        return MovingState(*start, momentum=scaled(start.position, 0), moving=jnp.array(False))
+    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> UnderdampedState:
+        start = evaluate(energy, position)
+        return UnderdampedState(*start, momentum=scaled(start.position, 0), moving=jnp.array(False))
 
-    def step(rng_key: Key[Array, ""], state: MovingState) -> tuple[MovingState, UnadjustedInfo]:
+    def step(rng_key: Key[Array, ""], state: UnderdampedState) -> tuple[UnderdampedState, UnadjustedInfo]:
         noise = normal_like(rng_key, state.position)
         forgotten = jnp.where(state.moving, jnp.asarray(friction, float) * jnp.asarray(step_size, float), 0)
         momentum = jax.tree.map(lambda old, fresh: jnp.where(state.moving, old, fresh), state.momentum, noise)
         momentum = add_scaled(momentum, state.gradient, -0.5, beta, step_size)
         position = add_scaled(state.position, momentum, 0.5, step_size)
         momentum = add_scaled(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
-        new = locate(energy, add_scaled(position, momentum, 0.5, step_size))
+        new = evaluate(energy, add_scaled(position, momentum, 0.5, step_size))
         momentum = add_scaled(momentum, new.gradient, -0.5, beta, step_size)
         info = UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
-        return MovingState(*new, momentum=momentum, moving=jnp.array(True)), info
+        return UnderdampedState(*new, momentum=momentum, moving=jnp.array(True)), info
 
     return Kernel(init, step)
 

@@ -1,13 +1,15 @@
-"""Metropolis: walk by proposals, accept by the ratio in which Z cancels.
+"""Metropolis sampling, for any energy and any symmetric proposal.
 
-    x' = propose(key, x),   accepted with probability min(1, exp(-beta (E(x') - E(x))))
+    x' = propose(key, x),    accepted with probability min(1, exp(-beta (E(x') - E(x))))
 
-A refused move counts the old state again. Proposals have to be symmetric: q(x'|x) = q(x|x').
+If the proposal is refused, the old position counts once more. Z cancels in the ratio and need not be known. Proposals
+must be symmetric, q(x'|x) = q(x|x'): here are flips of one spin (`flip_one`) or one bit (`flip_one_bit`), and Gaussian
+steps of continuous unknowns (`gaussian_step`). For many chains of a few continuous unknowns, `special.many_walks` has
+the law of `gaussian_step` and is faster; where the energy has a gradient, `hamiltonian` mixes better.
 
 Metropolis et al. (1953), "Equation of state calculations by fast computing machines".
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,17 +22,19 @@ from ebmjax.types import Beta, Energy, Kernel, Proposal, Scalar
 
 
 class State(NamedTuple):
-    """Where the walk is, and the energy there."""
+    """A position and its energy, which is evaluated once a step."""
 
     position: PyTree[Array]
     energy: Float[Array, ""]
 
 
 class Info(NamedTuple):
-    """What became of a proposal."""
+    """What happened to the proposal of a step."""
 
-    accepted: Bool[Array, ""]  # a refused move counts the old state again
-    energy_change: Float[Array, ""]  # of the proposal, accepted or not
+    accepted: Bool[Array, ""]
+    """Whether the chain moved to the proposal."""
+    energy_change: Float[Array, ""]
+    """E(x') - E(x) of the proposal, accepted or not."""
 
 
 def metropolis(energy: Energy, beta: Beta, propose: Proposal) -> Kernel:
@@ -38,11 +42,16 @@ def metropolis(energy: Energy, beta: Beta, propose: Proposal) -> Kernel:
 
     Args:
         energy: `energy(position) -> scalar`; +inf forbids a position.
-        beta: inverse temperature in [0, inf]; at inf no move goes up.
-        propose: a symmetric proposal, for spins, bits or continuous unknowns.
+        beta: inverse temperature in [0, inf]; may be traced. At inf no move that raises the energy is accepted.
+        propose: a symmetric proposal, `propose(key, position) -> position`, for spins, bits or continuous unknowns.
+
+    Returns:
+        Kernel whose info has `accepted` and `energy_change`.
 
     Raises:
         ValueError: a bad beta.
+
+    Metropolis et al. (1953), section II.
 
     >>> kernel = metropolis(lambda s: -s.sum(), jnp.inf, flip_one)
     >>> state, info = kernel.step(jax.random.key(0), kernel.init(-jnp.ones(3)))
@@ -58,16 +67,30 @@ def metropolis(energy: Energy, beta: Beta, propose: Proposal) -> Kernel:
         propose_key, accept_key = jax.random.split(rng_key)
         proposed = init(propose(propose_key, state.position))
         change = proposed.energy - state.energy
-        # an exponential draw instead of exp(-beta change), which would underflow
-        accepted = -jnp.log1p(-jax.random.uniform(accept_key, dtype=change.dtype)) >= reduced(change, beta)
+        accepted = accepts(accept_key, reduced(change, beta))
         state = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposed, state)
         return state, Info(accepted, change)
 
     return Kernel(init, step)
 
 
+def accepts(key: Key[Array, ""], change: Float[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """The decision of Metropolis: True with probability min(1, exp(-change)), independently for each element.
+
+    Args:
+        key: typed random key.
+        change: -log of the acceptance ratio, such as beta (E(x') - E(x)); NaN is never accepted.
+
+    It compares an exponential random number with `change`, because exp(-change) could underflow.
+
+    >>> accepts(jax.random.key(0), jnp.array([-1.0, 1e9, jnp.nan])).tolist()
+    [True, False, False]
+    """
+    return jax.random.exponential(key, change.shape, change.dtype) >= change
+
+
 def flip_one(key: Key[Array, ""], spins: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Proposal: one spin of ±1, chosen uniformly, turned over.
+    """Proposal: one spin of ±1, chosen uniformly, changes its sign.
 
     >>> flip_one(jax.random.key(0), jnp.ones(1)).tolist()
     [-1.0]
@@ -76,7 +99,7 @@ def flip_one(key: Key[Array, ""], spins: Float[Array, "*shape"]) -> Float[Array,
 
 
 def flip_one_bit(key: Key[Array, ""], bits: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Proposal: one unit of {0, 1}, chosen uniformly, turned over.
+    """Proposal: one unit of {0, 1}, chosen uniformly, takes its other value.
 
     >>> flip_one_bit(jax.random.key(0), jnp.ones(1)).tolist()
     [0.0]
@@ -84,16 +107,24 @@ def flip_one_bit(key: Key[Array, ""], bits: Float[Array, "*shape"]) -> Float[Arr
     return jnp.where(_one_site(key, bits) == 1, 1 - bits, bits)
 
 
-def gaussian_step(scale: Scalar) -> Callable[[Key[Array, ""], Float[Array, "*shape"]], Float[Array, "*shape"]]:
-    """Proposal: x + scale · noise, for continuous unknowns: the random walk.
+def gaussian_step(step_size: Scalar) -> Proposal:
+    """Proposal of the random walk in continuous unknowns: x + step_size · ξ, with standard normal ξ.
 
-    Raises ValueError for a static negative scale.
+    Args:
+        step_size: standard deviation in each coordinate, in units of position, not negative; may be traced. In d
+            dimensions 2.4/√d standard deviations of the law is best (Gelman, Roberts and Gilks 1996).
+
+    Returns:
+        a proposal for positions that are one array of floats.
+
+    Raises:
+        ValueError: a static step size that is negative.
 
     >>> gaussian_step(0.0)(jax.random.key(0), jnp.ones(2)).tolist()
     [1.0, 1.0]
     """
-    check_not_negative("scale", scale)
-    return lambda key, x: x + jnp.asarray(scale).astype(x.dtype) * jax.random.normal(key, x.shape, x.dtype)
+    check_not_negative("step_size", step_size)
+    return lambda key, x: x + jnp.asarray(step_size).astype(x.dtype) * jax.random.normal(key, x.shape, x.dtype)
 
 
 def _one_site(key, units):

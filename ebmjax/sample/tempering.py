@@ -1,15 +1,17 @@
-"""Parallel tempering: replicas at a ladder of temperatures that exchange places, so that the hot ones free the cold.
+"""Parallel tempering: one chain at each of several temperatures, which exchange their positions.
 
     neighbours i, j swap with probability min(1, exp((beta_i - beta_j)(E_i - E_j)))
 
-Each rung keeps its own law exp(-beta_i E)/Z_i. Even and odd pairs take turns, the non-reversible scheme, in which a
-replica travels the ladder faster than by random pairs.
+Hot chains cross barriers between minima that cold ones cannot cross; the swaps bring their positions to the cold
+chains. Each rung of this ladder keeps its own law exp(-beta_i E)/Z_i. Even and odd pairs take turns. In this
+non-reversible scheme a replica moves along the ladder faster than with pairs that are chosen at random.
+
+`tempering` makes a kernel, whose position is that of all rungs; `annealing`, by contrast, runs one.
 
 Swendsen and Wang (1986); Geyer (1991); Syed, Bouchard-Côté, Deligiannidis, Doucet (2022), "Non-reversible parallel
 tempering".
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,46 +20,50 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ebmjax.checks import ArgumentError, check_betas
+from ebmjax.sample.metropolis import accepts
 from ebmjax.temperature import reduced
-from ebmjax.types import Energy, Kernel
+from ebmjax.types import Energy, Kernel, KernelAtBeta
 
 
 class State(NamedTuple):
-    """One position a rung, and whose turn it is."""
+    """The positions of all rungs, which replica each has, and which pairs are next."""
 
     position: PyTree[Array]
-    """Leading axis: rungs, in the order of the betas."""
+    """Arrays with the leading axis rungs, in the order of the betas."""
     replica: Int[Array, " rungs"]
-    """Which replica stands on each rung: it counts how far they travel."""
+    """The number of the replica on each rung; followed over a run, it shows how far replicas move."""
     turn: Int[Array, ""]
-    """0 where the pairs (0, 1), (2, 3) … are next, 1 for (1, 2), (3, 4) …"""
+    """0 if the pairs (0, 1), (2, 3) … are next, 1 if (1, 2), (3, 4) … are."""
 
 
 class Info(NamedTuple):
     """What happened in a step."""
 
     energy: Float[Array, " rungs"]
-    """Of each rung after the swaps."""
+    """Energy on each rung after the swaps."""
     acceptance: Float[Array, " pairs"]
-    """Chance that neighbours would swap, whether it was their turn or not: its mean over steps tunes the ladder."""
+    """Probability of a swap of each pair, also of those whose turn it was not; `tune_ladder` takes its mean."""
     kernel: Any
-    """Info of each rung's kernel."""
+    """Infos of the rungs' kernels, with the leading axis rungs."""
 
 
-def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float[Array, " rungs"]) -> Kernel:
-    """Kernel of the whole ladder: a step of every rung's kernel, all in one vmap, then the swaps.
+def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Float[Array, " rungs"]) -> Kernel:
+    """Kernel of the whole ladder: one step of every rung's kernel, in one vmap, then swaps between neighbours.
 
     Args:
-        energy: `energy(position) -> scalar`.
-        make_kernel: `beta -> Kernel`, built inside a vmap with a traced beta.
-        betas: one a rung, at least 2, in any order that makes neighbours close; static or traced. One may be inf.
+        energy: `energy(position) -> scalar`, the energy of the kernels.
+        make_kernel: `beta -> Kernel`, called inside a vmap with a traced beta. Its `init` is called before every step.
+        betas: one for each rung, at least 2, in [0, inf], rising or falling; static or traced. At most one may be inf.
 
     Returns:
         A kernel whose positions have the leading axis rungs; `jax.tree.map(lambda x: x[i], state.position)` is a draw
-        at betas[i].
+        at betas[i]. Its info has `energy`, `acceptance` and `kernel`.
 
     Raises:
-        ValueError: fewer than 2 betas, static ones that are negative or NaN.
+        ValueError: fewer than 2 betas, static ones that are negative or NaN; at `init`, a position without the leading
+            axis rungs.
+
+    Swendsen and Wang (1986); Syed et al. (2022).
 
     >>> from ebmjax.sample.gibbs import systematic
     >>> energy = lambda s: -s[0] * s[1]
@@ -75,9 +81,8 @@ def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float
     def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> State:
         for leaf in jax.tree.leaves(position):
             if leaf.shape[:1] != betas.shape:
-                raise ArgumentError(
-                    f"position: got shape {leaf.shape}, wanted the leading axis {len(betas)}, one a rung"
-                )
+                wanted = f"the leading axis {len(betas)}, one for each rung"
+                raise ArgumentError(f"position: got shape {leaf.shape}, wanted {wanted}")
         return State(position, jnp.asarray(rungs, jnp.int32), jnp.int32(0))
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
@@ -90,32 +95,36 @@ def tempering(energy: Energy, make_kernel: Callable[[Any], Kernel], betas: Float
 
         position, info = jax.vmap(walk)(betas, jax.random.split(steps_key, len(betas)), state.position)
         energies = jax.vmap(energy)(position)
-        # the log-odds of a swap; two rungs at one energy always may
-        odds = reduced(energies[:-1] - energies[1:], betas[:-1] - betas[1:])
-        uniform = jax.random.uniform(swaps_key, odds.shape, odds.dtype)
-        swap = (-jnp.log1p(-uniform) >= -odds) & (rungs[:-1] % 2 == state.turn)
+        # log of the acceptance ratio of a swap; at equal energies it is 0, also where the difference of betas is inf
+        log_ratio = reduced(energies[:-1] - energies[1:], betas[:-1] - betas[1:])
+        swap = accepts(swaps_key, -log_ratio) & (rungs[:-1] % 2 == state.turn)
         edge = jnp.zeros(1, bool)
         up, down = jnp.concatenate([swap, edge]), jnp.concatenate([edge, swap])
         source = rungs + up.astype(jnp.int32) - down.astype(jnp.int32)
         position, energies, replica = jax.tree.map(lambda x: x[source], (position, energies, state.replica))
-        acceptance = jnp.exp(jnp.minimum(odds, 0))
+        acceptance = jnp.exp(jnp.minimum(log_ratio, 0))
         return State(position, replica, 1 - state.turn), Info(energies, acceptance, info)
 
     return Kernel(init, step)
 
 
 def tune_ladder(betas: Float[Array, " rungs"], acceptance: Float[Array, " pairs"]) -> Float[Array, " rungs"]:
-    """A ladder with the same ends on which every pair is refused equally often.
+    """A ladder with the same ends on which all pairs are refused equally often.
 
-    The refusals, summed along the ladder, are the communication barrier Λ(beta); new rungs stand at equal steps of it,
-    between the old ones by linear interpolation. Repeat with fresh statistics until the rungs stay.
+        Λ(beta_i) = Σ_{j < i} (1 - acceptance_j),    new betas at equal steps of Λ
+
+    Λ is the communication barrier; between the old betas it is interpolated linearly. Repeat with the statistics of the
+    new ladder until the betas no longer change.
 
     Args:
         betas: the ladder, rising or falling.
-        acceptance: mean chance of a swap of each pair, as `Info.acceptance` averaged over steps.
+        acceptance: mean probability of a swap of each pair: `Info.acceptance` averaged over steps.
+
+    Returns:
+        the new ladder, (rungs,), in the same order.
 
     Raises:
-        ValueError: another number of pairs than of rungs less one.
+        ValueError: a number of pairs that is not the number of rungs less one.
 
     Syed et al. (2022), section 5.1.
 
@@ -124,7 +133,7 @@ def tune_ladder(betas: Float[Array, " rungs"], acceptance: Float[Array, " pairs"
     """
     betas = jnp.asarray(betas)
     if acceptance.shape != (len(betas) - 1,):
-        raise ArgumentError(f"acceptance: got shape {acceptance.shape}, wanted {(len(betas) - 1,)}, one a pair")
-    refused = jnp.maximum(1 - acceptance, 1e-6)  # a pair that never is refused must still keep its order
+        raise ArgumentError(f"acceptance: got shape {acceptance.shape}, wanted {(len(betas) - 1,)}, one for each pair")
+    refused = jnp.maximum(1 - acceptance, 1e-6)  # Λ must rise, also over a pair that was never refused
     barrier = jnp.concatenate([jnp.zeros(1, refused.dtype), jnp.cumsum(refused)])
     return jnp.interp(jnp.linspace(0, barrier[-1], len(betas)), barrier, betas)

@@ -1,4 +1,10 @@
-"""Arithmetic on pytrees of arrays, in their own dtypes: what samplers of continuous unknowns share."""
+"""Arithmetic on pytrees of arrays, in their own dtypes, for the samplers of continuous unknowns.
+
+normal_like      noise of the shapes of a position
+add_scaled       x + a y
+scaled           a y
+inner_product    xᵀy
+"""
 
 import math
 
@@ -11,7 +17,7 @@ from ebmjax.types import Scalar
 
 
 def normal_like(key: Key[Array, ""], position: PyTree[Array]) -> PyTree[Array]:
-    """Standard normal noise of the shapes and dtypes of a position.
+    """Standard normal numbers of the shapes and dtypes of a position.
 
     >>> normal_like(jax.random.key(0), {"a": jnp.zeros(2)})["a"].shape
     (2,)
@@ -23,7 +29,9 @@ def normal_like(key: Key[Array, ""], position: PyTree[Array]) -> PyTree[Array]:
 
 
 def add_scaled(position: PyTree[Array], direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
-    """position + the product of the factors · direction, in the dtypes of the position.
+    """position + a · direction, where a is the product of the factors, in the dtypes of the direction.
+
+    Both trees have the same structure, shapes and dtypes; the factors are scalars.
 
     >>> add_scaled(jnp.array(1.0), jnp.array(2.0), 3, 0.5).item()
     4.0
@@ -32,7 +40,7 @@ def add_scaled(position: PyTree[Array], direction: PyTree[Array], *factors: Scal
 
 
 def scaled(direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
-    """The product of the factors · direction, in the dtypes of the direction.
+    """a · direction, where a is the product of the factors, in the dtypes of the direction.
 
     >>> scaled(jnp.array(2.0), 3, 0.5).item()
     3.0
@@ -43,7 +51,7 @@ def scaled(direction: PyTree[Array], *factors: Scalar) -> PyTree[Array]:
 
 
 def inner_product(first: PyTree[Array], second: PyTree[Array], dtype: DTypeLike) -> Float[Array, ""]:
-    """The inner_product product of two trees.
+    """The inner product Σ x y of two trees of the same structure and shapes, as a scalar of this dtype.
 
     >>> inner_product((jnp.ones(2), jnp.array(3.0)), (jnp.ones(2), jnp.array(2.0)), float).item()
     8.0

@@ -1,4 +1,4 @@
-"""How long JAX compiled: in every call of a run, also in those that nobody thought of as compiling."""
+"""How long JAX compiled during a run, including the calls that compile as a side effect."""
 
 import time
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import jax.monitoring
 
 
 class CompileClock:
-    """Sums the time that tracing, lowering and compiling took while it was listening.
+    """Sums the seconds of tracing, lowering and compiling while it is listening.
 
-    JAX reports each duration when it ends, and an inner function's trace lies within its caller's: the spans are kept
-    as a union, so that nothing counts twice.
+    JAX reports each duration when it ends, and the trace of an inner function lies within that of its caller: the clock
+    keeps the union of all spans of time, so that nothing counts twice.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class CompileClock:
         return sum(end - start for start, end in self._spans)
 
     def add(self, start: float, end: float) -> None:
-        """Count the span from `start` to `end`, by `time.perf_counter`; spans come in the order of their ends."""
+        """Count a span of time, in seconds of `time.perf_counter`; spans come in the order of their ends."""
         while self._spans and self._spans[-1][0] >= start:
             self._spans.pop()
         if self._spans:
@@ -32,7 +32,7 @@ class CompileClock:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Count what JAX compiles within the block."""
+        """A context manager: counts what JAX compiles within the block."""
         jax.monitoring.register_event_duration_secs_listener(self._heard)
         try:
             yield

@@ -1,4 +1,4 @@
-"""Progress for a person: a spinner with its seconds on a terminal, plain lines everywhere else."""
+"""The progress of a run on standard output: a live display on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,30 +19,30 @@ from rich.text import Text
 
 
 class _Bar(BarColumn):
-    """No bar for what has no known end."""
+    """A progress bar only for stages of known length."""
 
     def render(self, task: Task):
         return Text() if task.total is None else super().render(task)
 
 
 class Reporter:
-    """Says on standard output what a run is doing; standard error is left to errors."""
+    """Prints on standard output what a run is doing; standard error is for errors."""
 
     def __init__(self) -> None:
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._live: Progress | None = None
 
     def line(self, message: str) -> None:
-        """One line that stays."""
+        """Print one line that stays."""
         if self._console.is_terminal:
             self._console.print(message)
         else:
-            # Flushed, because the reader of a pipe or a log wants to see where a long run is.
+            # flushed, so that a pipe or a log shows at once how far a long run is
             print(message, flush=True)
 
     @contextmanager
     def stage(self, message: str) -> Iterator[None]:
-        """A piece of work with a name; its seconds are said when it is done. Stages may nest."""
+        """A context manager for a named part of the work: shows its name and its seconds. Stages may nest."""
         start = time.perf_counter()
         if self._console.is_terminal:
             with self._spinner(message):
@@ -54,9 +54,9 @@ class Reporter:
 
     @contextmanager
     def bar(self, message: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A stage of known length; what it yields is called with how much more of it is done.
+        """A stage of known length: it yields a function that is called with the amount of work just done.
 
-        Where there is no terminal, a line at every tenth.
+        Without a terminal, it prints a line at every tenth.
         """
         start, done = time.perf_counter(), 0
         with self._spinner(message, total) if self._console.is_terminal else nullcontext() as task:
@@ -74,7 +74,7 @@ class Reporter:
 
     @contextmanager
     def _spinner(self, message: str, total: int | None = None) -> Iterator[TaskID]:
-        # A terminal carries one live display at a time, so inner stages join the outer one's.
+        # A terminal shows one live display at a time, so inner stages join the display of the outer one.
         outermost = self._live is None
         live = self._live or Progress(
             SpinnerColumn(),

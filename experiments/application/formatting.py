@@ -1,15 +1,13 @@
-"""Numbers as a person reads them, and the little markup that reports use."""
+"""Numbers as a person reads them."""
 
-import html
 import math
-import re
 from typing import Any
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def number(value: Any) -> str:
-    """A figure, or a list of them, in four significant digits.
+    """A number, or a list of them, in four significant digits; strings stay as they are.
 
     >>> number(0.00253817), number(451.28), number(float("inf")), number([1.0, 2.5]), number(3.2e-7)
     ('0.002538', '451.3', '∞', '1, 2.5', '3.2 × 10⁻⁷')
@@ -47,29 +45,3 @@ def _real(value: float) -> str:
         mantissa, exponent = f"{value:.3e}".split("e")
         text = f"{float(mantissa):g} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     return text.replace("-", "−", 1) if text.startswith("-") else text
-
-
-def inline(text: str) -> str:
-    """HTML of one paragraph: everything escaped, then `code` and **bold**.
-
-    >>> inline("`a < b` is **so**")
-    '<code>a &lt; b</code> is <strong>so</strong>'
-    """
-    text = html.escape(" ".join(text.split()))
-    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
-    return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
-
-
-def paragraphs(text: str) -> str:
-    """HTML of paragraphs that blank lines separate; one that is indented is set as it stands.
-
-    >>> paragraphs("One\\nline.\\n\\n    F = 0")
-    '<p>One line.</p>\\n<pre>F = 0</pre>'
-    """
-    blocks = [block.strip("\n") for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
-    return "\n".join(_indented(block) if block.startswith("    ") else f"<p>{inline(block)}</p>" for block in blocks)
-
-
-def _indented(block: str) -> str:
-    lines = [line.removeprefix("    ").rstrip() for line in block.splitlines()]
-    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"

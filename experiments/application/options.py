@@ -1,4 +1,4 @@
-"""What an option may be: ranges as types of a `Config`'s fields, checked in one place and refused in one wording.
+"""Types of options: the type of a `Config`'s field gives its range, and `check` refuses what is outside of it.
 
     @dataclass(frozen=True)
     class Config:
@@ -9,7 +9,7 @@
         def __post_init__(self):
             options.check(self)
 
-A range of a tuple holds for each of its entries. What depends on two options is said by `require`.
+The range of a tuple holds for each of its entries. `require` checks what depends on several options.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from ebmjax.checks import ArgumentError
 
 
 class AtLeast(NamedTuple):
-    """A number that is not below `least`."""
+    """A finite number, at least `least`."""
 
     least: float
 
@@ -29,7 +29,7 @@ class AtLeast(NamedTuple):
         return self.least <= value < math.inf
 
     def __str__(self) -> str:
-        return f"at least {self.least:g}"
+        return f"at least {_written(self.least)}"
 
 
 class Between(NamedTuple):
@@ -43,7 +43,7 @@ class Between(NamedTuple):
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"a number from {self.low:g} to {self.high:g}"
+        return f"a number from {_written(self.low)} to {_written(self.high)}"
 
 
 class Inside(NamedTuple):
@@ -58,21 +58,25 @@ class Inside(NamedTuple):
 
     def __str__(self) -> str:
         if self.high == math.inf:
-            return f"a finite number above {self.low:g}"
-        return f"a number between {self.low:g} and {self.high:g}"
+            return f"a finite number above {_written(self.low)}"
+        return f"a number between {_written(self.low)} and {_written(self.high)}"
 
 
 Count = Annotated[int, AtLeast(1)]
 """A number of things or steps."""
 
 Positive = Annotated[float, Inside(0, math.inf)]
-"""A rate, a width or a weight that is above 0 and finite."""
+"""A finite number above 0, such as a rate, a width or a weight."""
 
 NotNegative = Annotated[float, AtLeast(0)]
-"""A weight that may be 0, finite."""
+"""A finite number, 0 or above, such as a weight."""
 
 Share = Annotated[float, Between(0, 1)]
-"""A part of the whole."""
+"""A number from 0 to 1."""
+
+
+def _written(limit: float) -> str:
+    return f"{limit:.10g}"  # all digits of the largest seed
 
 
 def check(config: Any) -> None:
@@ -95,7 +99,7 @@ def check(config: Any) -> None:
 
 
 def require(holds: bool, name: str, value: Any, wanted: str) -> None:
-    """Raise ArgumentError, in the wording of all options, where something does not hold of the option `name`.
+    """Raise ArgumentError, worded as for all options, unless something holds of the option `name`.
 
     >>> require(False, "small_hidden", 30, "at most 24, the most that are summed")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""What is written to disk: strict JSON, whole files or none, in a folder that belongs to one run."""
+"""What a run writes to disk: strict JSON and complete files, in a folder of its own."""
 
 import dataclasses
 import enum
@@ -14,27 +14,25 @@ from typing import Any
 
 import numpy as np
 
+from ebmjax.checks import ArgumentError
+
 CONFIG, METRICS, SUMMARY, PAGE = "config.json", "metrics.jsonl", "summary.json", "report.html"
 CHECKPOINTS = "checkpoints"
-# Says whose a folder of checkpoints is, so that a user's own of the same name is never taken for one of ours.
+# This file marks a folder of checkpoints as ours, so that a user's own folder of that name is never removed.
 _MARK = "README.txt"
 _MARK_TEXT = "Checkpoints of an unfinished run of the ebmjax experiments; --resume goes on from them.\n"
-# Stands in every figure's PNG, so that a picture of the user's own in the same folder is never taken for one of ours.
+# The PNG of every figure holds this text, so that a user's own picture in the same folder is never removed.
 SOFTWARE = "ebmjax experiments"
 
 
-class UserError(ValueError):
-    """Something the user asked for cannot be done; its message is one line and is all that is shown."""
-
-
 def plain(value: Any) -> Any:
-    """`value` in the types of strict JSON.
+    """Convert `value` to the types of strict JSON.
 
-    Arrays and tuples become lists, dataclasses become objects, paths strings, enums their values; JSON has no infinity
-    and no NaN, so these are written as the strings "inf", "-inf" and "nan".
+    Arrays and tuples become lists, dataclasses become objects, paths become strings, and enums become their values.
+    JSON has no infinity and no NaN: these become the strings "inf", "-inf" and "nan".
 
     Raises:
-        TypeError: a value that has no such form.
+        TypeError: a value that cannot be converted.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -54,19 +52,27 @@ def plain(value: Any) -> Any:
         array = np.asarray(value)
         if array.dtype.kind in "biuf":
             return plain(array.tolist())
-        if array.dtype.kind not in "OV":  # bfloat16 and its kin are kind V: they fall through to the float below
-            raise TypeError(f"cannot be written as JSON: an array of {array.dtype}")
+        if array.dtype.kind not in "OV":  # bfloat16 and similar types are of kind V and are converted below
+            raise TypeError(f"value: got an array of {array.dtype}, wanted what JSON can hold")
         return plain(array.astype(np.float64).tolist())
-    raise TypeError(f"cannot be written as JSON: {type(value).__name__}")
+    raise TypeError(f"value: got {type(value).__name__}, wanted what JSON can hold")
 
 
 def dumps(value: Any, indent: int | None = 2) -> str:
-    """Strict JSON text of `plain(value)`."""
+    """The strict JSON text of `plain(value)`.
+
+    Raises:
+        TypeError: a value that JSON cannot hold.
+    """
     return json.dumps(plain(value), indent=indent, allow_nan=False)
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a whole file or leave what was there: a reader never sees half of it."""
+    """Write a complete file or leave the old one: a reader never sees half a file.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.partial")
     try:
@@ -74,20 +80,24 @@ def write(path: Path, content: str | bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UserError(f"cannot write {path}: {reason(error)}") from error
+        raise ArgumentError(f"{path}: got {_quoted(error)}, wanted to write this file") from error
 
 
 def append(path: Path, line: str) -> None:
-    """Add one line to a text file."""
+    """Add one line to a text file.
+
+    Raises:
+        ArgumentError: the file cannot be written.
+    """
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
-        raise UserError(f"cannot write {path}: {reason(error)}") from error
+        raise ArgumentError(f"{path}: got {_quoted(error)}, wanted to write this file") from error
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
-    """The config.json of the run in `folder`, None where there is none that an experiment wrote."""
+    """The config.json of the run in `folder`; None if there is none, or no experiment wrote it."""
     try:
         found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -96,7 +106,7 @@ def read_config(folder: Path) -> dict[str, Any] | None:
 
 
 def files_of_run(folder: Path) -> list[Path]:
-    """The files in `folder` that an earlier run certainly wrote; none without its config.json."""
+    """The files in `folder` that an earlier run certainly wrote; none if its config.json is missing."""
     if read_config(folder) is None:
         return []
     named = [folder / name for name in (CONFIG, METRICS, SUMMARY, PAGE)]
@@ -105,24 +115,28 @@ def files_of_run(folder: Path) -> list[Path]:
 
 
 def make_checkpoints(folder: Path) -> Path:
-    """The folder for the checkpoints of the run in `folder`, made if need be.
+    """The folder for the checkpoints of the run in `folder`; it is made if it does not exist.
 
     Raises:
-        UserError: it cannot be made, or there is one that is not ours.
+        ArgumentError: the folder cannot be made, or exists and is not from a run of an experiment.
     """
     path = folder / CHECKPOINTS
     if path.exists() and not _are_ours(path):
-        raise UserError(f"{path} is not from a run of an experiment: choose another --out")
+        raise ArgumentError(_foreign(folder, CHECKPOINTS))
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make {path}: {reason(error)}") from error
+        raise ArgumentError(f"{path}: got {_quoted(error)}, wanted to make this folder") from error
     write(path / _MARK, _MARK_TEXT)
     return path
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints of the run in `folder`, if there are any and they are ours."""
+    """Remove the checkpoints of the run in `folder`, if there are any and an experiment wrote them.
+
+    Raises:
+        ArgumentError: they cannot be removed.
+    """
     path = folder / CHECKPOINTS
     if not path.exists() or not _are_ours(path):
         return
@@ -132,60 +146,70 @@ def remove_checkpoints(folder: Path) -> None:
                 shutil.rmtree(item)
             elif item.name != _MARK:
                 item.unlink()
-        # Last, so that what an interruption leaves is still known as ours.
+        # The mark goes last, so that what an interruption leaves is still known as ours.
         (path / _MARK).unlink(missing_ok=True)
         path.rmdir()
     except OSError as error:
-        raise UserError(f"cannot remove {path}: {reason(error)}") from error
+        raise ArgumentError(f"{path}: got {_quoted(error)}, wanted to remove this folder") from error
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Whether the run in `folder` has saved anything to go on from."""
+    """Whether the run in `folder` has saved a checkpoint."""
     path = folder / CHECKPOINTS
     return path.is_dir() and any(item.name != _MARK for item in path.iterdir())
 
 
 def is_finished(folder: Path, record: Mapping[str, Any], overwrite: bool, resume: bool) -> bool:
-    """Whether `folder` already holds all of the run `record` (the content of its config.json).
+    """Whether `folder` already holds the finished run of this configuration; False means that the run may begin there.
 
-    Nothing is touched. False means that the run may begin there.
+    Nothing in the folder is changed.
+
+    Args:
+        folder: the output folder.
+        record: what the config.json of the run holds.
+        overwrite: whether the run may replace an earlier one.
+        resume: whether the run may continue an earlier one.
 
     Raises:
-        UserError: the folder holds something that the run must not replace.
+        ArgumentError: the folder holds something that the run must not replace.
     """
     try:
         if folder.exists() and not folder.is_dir():
-            raise UserError(f"output folder {folder} is a file, expected a folder or a new name")
+            raise ArgumentError(f"--out: got {folder}, which is a file, wanted a folder or a new name")
         if not folder.exists() or not any(folder.iterdir()):
             return False
     except OSError as error:
-        raise UserError(f"cannot use output folder {folder}: {reason(error)}") from error
+        raise ArgumentError(f"--out: got {folder} ({_quoted(error)}), wanted a folder that can be used") from error
     if not (overwrite or resume):
-        raise UserError(f"output folder {folder} is not empty: choose another --out, or say --resume or --overwrite")
+        raise ArgumentError(
+            f"--out: got {folder}, which is not empty, wanted another folder, or --resume or --overwrite"
+        )
     earlier = read_config(folder)
     foreign = [name for name in (CONFIG, METRICS, SUMMARY, PAGE) if (folder / name).exists()]
     if earlier is None and foreign:
-        raise UserError(f"{folder / foreign[0]} is not from a run of an experiment: choose another --out")
+        raise ArgumentError(_foreign(folder, foreign[0]))
     if (folder / CHECKPOINTS).exists() and not _are_ours(folder / CHECKPOINTS):
-        raise UserError(f"{folder / CHECKPOINTS} is not from a run of an experiment: choose another --out")
+        raise ArgumentError(_foreign(folder, CHECKPOINTS))
     if overwrite:
         return False
     if earlier is None:
-        raise UserError(f"output folder {folder} holds no run to resume: choose another --out, or say --overwrite")
+        raise ArgumentError(f"--out: got {folder}, which holds no run to resume, wanted another folder, or --overwrite")
     difference = _difference(earlier, plain(record))
     if difference:
-        raise UserError(f"cannot resume the run in {folder}: {difference}; choose another --out, or say --overwrite")
+        raise ArgumentError(
+            f"--resume: got the run in {folder}, but {difference}; wanted the same run, another --out, or --overwrite"
+        )
     return (folder / SUMMARY).is_file()
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make `folder` and see that it can be written.
+    """Make `folder` and check that files can be written there.
 
     Returns:
-        The folders that were made, innermost first.
+        The folders that did not exist before, innermost first.
 
     Raises:
-        UserError: it cannot be made or written.
+        ArgumentError: it cannot be made, or no file can be written there.
     """
     made = []
     try:
@@ -200,19 +224,23 @@ def make_folder(folder: Path) -> list[Path]:
         for path in made:
             if path.is_dir():
                 path.rmdir()
-        raise UserError(f"cannot write to output folder {folder}: {reason(error)}") from error
+        raise ArgumentError(f"--out: got {folder} ({_quoted(error)}), wanted a folder that can be written") from error
     return made
 
 
-def reason(error: OSError) -> str:
-    """The system's words for an error, without the number and the path."""
+def _quoted(error: OSError) -> str:
+    """The system's message, without the number and the path."""
     if error.errno == errno.ENOTDIR:
-        return "a part of its path is a file, not a folder"
-    return (error.strerror or str(error) or type(error).__name__).lower()
+        return "'a part of its path is a file, not a folder'"
+    return repr((error.strerror or str(error) or type(error).__name__).lower())
+
+
+def _foreign(folder: Path, name: str) -> str:
+    return f"--out: got {folder}, whose {name} is not from a run of an experiment, wanted another folder"
 
 
 def _are_ours(checkpoints: Path) -> bool:
-    """Whether a folder of checkpoints is empty or carries our mark; a link never is."""
+    """Whether a folder of checkpoints is empty or holds our mark, and is no symbolic link."""
     if checkpoints.is_symlink():
         return False
     try:
@@ -233,12 +261,12 @@ def _is_figure(path: Path) -> bool:
 
 
 def _difference(earlier: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> str:
-    """The first entry in which two configurations differ, in words; empty where they agree."""
+    """A clause that names the first entry in which two configurations differ; empty if they agree."""
     for key in [*now, *(key for key in earlier if key not in now)]:
         old, new = earlier.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             if difference := _difference(old, new):
                 return difference
         elif old != new:
-            return f"its {key} is {dumps(old, indent=None)}, asked for is {dumps(new, indent=None)}"
+            return f"its {key} is {dumps(old, indent=None)} and not {dumps(new, indent=None)}"
     return ""

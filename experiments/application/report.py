@@ -1,4 +1,4 @@
-"""What a run leaves behind: its configuration, metrics, headline figures, pictures, and one page to read."""
+"""The record of a run: its configuration, metrics, headline figures, pictures, and one page to read."""
 
 import base64
 import io
@@ -39,22 +39,22 @@ from experiments.application.records import (
 
 
 def config_record(name: str, config: Any, seed: int, quick: bool) -> dict[str, Any]:
-    """The content of config.json: all that decides what a run computes."""
+    """The content of config.json: everything that determines what a run computes."""
     return {"experiment": name, "seed": seed, "quick": quick, "config": plain(config)}
 
 
 class Report:
     """The record of one run, in one folder.
 
-    Text, tables and figures stand on the page in the order in which they were given.
+    Texts, tables and figures appear on the page in the order of the calls.
 
     Attributes:
         folder: where the files go.
         name: the experiment's name.
         config: its configuration.
-        seed: the seed that `key()` is made of.
-        quick: whether this is the small run.
-        resume: whether it goes on from the checkpoints of an earlier run of the same configuration.
+        seed: the seed of `key()`.
+        quick: whether this is the small version.
+        resume: whether it continues from the checkpoints of an earlier run of the same configuration.
         compilations: how many programs `compiled` compiled.
     """
 
@@ -80,20 +80,20 @@ class Report:
         module: ModuleType | None = None,
         resume: bool = False,
     ) -> None:
-        """Take possession of `folder`, which is made if need be.
+        """Begin the record in `folder`, which is made if it does not exist.
 
-        The files of an earlier run there stay until this one has something to put in their place, so that a run which
-        is refused after all (a bad data file) has destroyed nothing.
+        The files of an earlier run stay there until this run has its first result, so that a run that is refused late,
+        such as for a bad data file, has destroyed nothing.
 
         Raises:
-            UserError: the folder cannot be written.
+            ArgumentError: no file can be written in the folder.
         """
         self.folder, self.name, self.config, self.seed, self.quick = Path(folder), name, config, seed, quick
         self.resume = resume
         self.compilations = 0
         self._title, self._lead = _title_and_lead(name, module)
         self._headline: dict[str, Any] = {}
-        self._blocks: list[str] = []
+        self._blocks: list[page.Block] = []
         self._figures: set[str] = set()
         self._reporter = Reporter()
         self._clock = CompileClock()
@@ -104,39 +104,42 @@ class Report:
             self._begin()
 
     def key(self) -> jax.Array:
-        """The run's random key, the same at each call: split it once, at the top of `run`."""
+        """The random key of the run, the same at each call: split it once, at the beginning of `run`."""
         return jax.random.key(self.seed)
 
     @property
     def checkpoints(self) -> Path:
-        """A folder for what a run must not lose when it is broken off; one folder in it for each training.
+        """The folder for the checkpoints of an interrupted run; each training has a folder of its own in it.
 
             train_resumable(..., folder=report.checkpoints / "cold", ...)
 
-        A run with --resume finds there what an earlier one saved, all others find it empty. `finish` removes it, unless
+        With --resume the folder holds what the earlier run saved; otherwise it is empty. `finish` removes it, unless
         the configuration has a field `keep_checkpoints` that is true.
+
+        Raises:
+            ArgumentError: the folder cannot be made, or exists and is not from a run of an experiment.
         """
         if not self._begun:
             self._begin()
         return make_checkpoints(self.folder)
 
     def progress(self, message: str) -> None:
-        """Say where the run is."""
+        """Print one line about the progress of the run."""
         self._reporter.line(message)
 
     def stage(self, message: str) -> AbstractContextManager[None]:
-        """A piece of work with a name, for `with`: shown while it goes on, with its seconds when it is done."""
+        """A context manager for a named part of the work: shows its name and its seconds."""
         return self._reporter.stage(message)
 
     def bar(self, message: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A stage of known length, for `with ... as advance`: `advance(n)` says that n more of `total` are done."""
+        """A stage with a progress bar, for `with ... as advance`: `advance(n)` counts n more of `total`."""
         return self._reporter.bar(message, total)
 
     def compiled(self, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`, compiled ahead so that compiling and running are timed apart; waits for the result.
+        """Compute `function(*args)`: compile first, so that both times are known, then run and wait for the result.
 
         Args:
-            function: a function that JAX can trace, jitted already or not.
+            function: a function that JAX can trace; it may be jitted.
             args: pytrees of arrays.
         """
         start = time.perf_counter()
@@ -147,24 +150,29 @@ class Report:
         return jax.block_until_ready(executable(*args))
 
     def metrics(self, **values: Any) -> None:
-        """Append one line to metrics.jsonl: numbers, arrays and nestings of them, under their names."""
+        """Append one line to metrics.jsonl: numbers, arrays, and lists or dictionaries of them, under their names.
+
+        Raises:
+            TypeError: a value that JSON cannot hold.
+        """
         line = dumps(values, indent=None)
         self._put_results()
         append(self.folder / METRICS, line)
 
     def summary(self, **values: Any) -> None:
-        """Headline figures, under plain names, for summary.json, the top of the page and the terminal.
+        """Add headline figures under plain names: for summary.json, the top of the page and the terminal.
 
         Raises:
-            ValueError: a name that is given already, or that the report uses itself.
+            ValueError: a name that was given before, or that the report uses itself.
+            TypeError: a value that JSON cannot hold.
         """
         for name, value in values.items():
             if name in self._headline or name in self.RESERVED:
-                raise ValueError(f"summary: the name {name!r} is taken, expected a new one")
+                raise ValueError(f"summary: got the name {name!r}, which is taken, wanted a new one")
             self._headline[name] = plain(value)
 
     def diverged(self, training: str, updates: int) -> None:
-        """Say, on the terminal, on the page and in the summary, that a training was stopped because it diverged.
+        """Report on the terminal, on the page and in the summary that a training diverged and was stopped.
 
         Its checkpoints, which hold the last good parameters, then stay in the folder.
         """
@@ -176,33 +184,34 @@ class Report:
         self.text(f"**{message}.**")
 
     def text(self, text: str) -> None:
-        """Paragraphs on the page: blank lines separate them; `code`, **bold** and indented formulas are understood."""
-        self._blocks.append(page.text(text))
+        """Add text to the page, in Markdown (see `markdown`); blank lines separate paragraphs."""
+        self._blocks.append(page.Text(text))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table on the page.
+        """Add a table to the page.
 
         Raises:
-            ValueError: a row with another number of cells than there are columns.
+            ValueError: a row whose number of cells differs from the number of columns.
+            TypeError: a cell that JSON cannot hold.
         """
         for index, row in enumerate(rows):
             if len(row) != len(columns):
-                raise ValueError(f"table {title!r}: row {index} has {len(row)} cells, expected {len(columns)}")
+                raise ValueError(f"table {title!r}: got {len(row)} cells in row {index}, wanted {len(columns)}")
         self._blocks.append(page.table(title, columns, [[plain(cell) for cell in row] for row in rows]))
 
     def figure(self, name: str, figure: Figure, caption: str = "") -> None:
-        """Save a figure as NAME.png and put it on the page with its caption. The figure is cleared.
+        """Save a figure as NAME.png, add it to the page with its caption, and clear it.
 
         Args:
             name: lower-case letters, digits and underscores.
-            figure: a figure that no `pyplot` manages, see `experiments.drawing.plots`.
-            caption: what one sees in it; also said to those who cannot see it.
+            figure: a figure that `pyplot` does not manage, see `experiments.drawing.plots`.
+            caption: what the figure shows; screen readers read it aloud.
 
         Raises:
-            ValueError: a name that is no such name, or is given already.
+            ValueError: a name with other characters, or one that was given before.
         """
         if not re.fullmatch(r"[a-z0-9_]+", name) or name in self._figures:
-            raise ValueError(f"figure: the name is {name!r}, expected a new one of a-z, 0-9 and _")
+            raise ValueError(f"figure: got the name {name!r}, wanted a new one of a-z, 0-9 and _")
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=150, bbox_inches="tight", metadata={"Software": SOFTWARE})
         figure.clear()
@@ -210,17 +219,17 @@ class Report:
         write(self.folder / f"{name}.png", picture.getvalue())
         self._figures.add(name)
         data = base64.b64encode(picture.getvalue()).decode()
-        self._blocks.append(page.figure(name, data, caption))
+        self._blocks.append(page.Figure(name, data, caption))
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The time within is the run's: compiling and the rest are measured there."""
+        """A context manager around the run, which measures its time and its time of compiling."""
         self._start = time.perf_counter()
         with self._clock.listening():
             yield
 
     def finish(self) -> dict[str, Any]:
-        """Write summary.json and report.html; the run is then complete.
+        """Write report.html and summary.json; the run is then complete.
 
         Returns:
             The content of summary.json.
@@ -240,14 +249,14 @@ class Report:
         record = config_record(self.name, self.config, self.seed, self.quick)
         html = page.document(self._title, self._lead, self._headline, self._blocks, record, results)
         write(self.folder / PAGE, html)
-        # Last, because its presence is what says that a run is finished.
+        # The summary goes last, because its presence means that a run is finished.
         write(self.folder / SUMMARY, dumps(results) + "\n")
         if not (getattr(self.config, "keep_checkpoints", False) or "diverged" in self._headline):
             remove_checkpoints(self.folder)
         return results
 
     def discard(self) -> None:
-        """Undo the beginning of a run that came to nothing; once there are results or checkpoints, they stay."""
+        """Remove what a failed run has made, unless it has results or checkpoints."""
         if self._has_results or has_checkpoints(self.folder):
             return
         if self._begun:
@@ -263,7 +272,7 @@ class Report:
         for path in files_of_run(self.folder):
             if path.name != CONFIG:
                 path.unlink()
-        # Replaced last and at once: without it, nobody could tell whose the checkpoints are.
+        # The configuration is replaced last and at once: it says which run the checkpoints belong to.
         write(self.folder / CONFIG, dumps(config_record(self.name, self.config, self.seed, self.quick)) + "\n")
         self._begun = True
 
@@ -274,7 +283,7 @@ class Report:
 
 
 def _title_and_lead(name: str, module: ModuleType | None) -> tuple[str, str]:
-    """An experiment's title and its paragraphs: the first line of its docstring, and the rest."""
+    """The title and the lead of a page: the first line of the docstring of an experiment, and the rest."""
     documentation = (module.__doc__ or "").strip() if module else ""
     first, _, rest = documentation.partition("\n")
     return first.strip().rstrip(".") or name.replace("_", " "), rest

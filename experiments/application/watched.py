@@ -1,60 +1,72 @@
-"""Training that is watched: measured now and then, saved where it is, stopped where it goes wrong."""
+"""Training with measurements and checkpoints at intervals, which stops when it diverges."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.learn import checkpoint
 from ebmjax.learn.train import advance, begin
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
 from experiments.application.report import Report
 
-EXPLODED = 1e3  # a coupling or bias in units of energy / kT that no learning from pictures comes near to
+EXPLODED = 1e3
+"""A training diverges when a parameter exceeds this: couplings and biases, in units of kT, stay far below it."""
+
+
+class Measure(Protocol):
+    """Measures a model during its training."""
+
+    def __call__(self, params: Any, /) -> PyTree[Array]:
+        """Return numbers, in arrays whose shapes do not depend on the parameters."""
+        ...
 
 
 class Watched(NamedTuple):
-    """What a training came to, and what was measured on the way."""
+    """The result of a training, and what was measured during it."""
 
     params: Any
     updates: Float[np.ndarray, " measured"]
-    """How many updates each measurement stands after."""
+    """The number of updates before each measurement."""
     measures: Any
-    """What `measure(params)` gave, leading axis measured."""
+    """The results of `measure(params)`, with a leading axis of measurements."""
     result: int
-    """STEP_LIMIT where all was done; DIVERGED where it was stopped: then all this is from before."""
+    """STEP_LIMIT after all updates; DIVERGED if the training was stopped: then all fields are from before."""
 
 
 def train_watched(
+    key: Key[Array, ""],
     report: Report,
     name: str,
     learner: Learner,
-    key: Key[Array, ""],
     params: Any,
     data: Float[Array, "n visible"],
     batch_size: int,
     epochs_a_segment: int,
     segments: int,
-    measure: Callable[[Any], Any],
+    measure: Measure,
 ) -> Watched:
-    """`ebmjax.train` with a measurement before it and after each of some segments, and a checkpoint there.
+    """Train as `ebmjax.train` does, in segments, with a measurement before the first and after each of them.
 
-    In a run that is resumed it goes on from the last checkpoint. After a segment that leaves a parameter above
-    `EXPLODED` or a measurement that is finite no more, it stops with what was good before, and the report says so.
+    A checkpoint is saved after each segment, and a run that is resumed continues from the last one. If a segment leaves
+    a parameter above `EXPLODED`, or a measurement that was finite is not any more, training stops, keeps the state from
+    before that segment, and the report says so.
 
     Args:
-        report: of the run, which keeps the checkpoints.
-        name: of this training, and of the folder of its checkpoints.
-        learner: of what kind it is.
         key: typed random key.
+        report: the report of the run, which has the folder of the checkpoints.
+        name: the name of this training and of the folder of its checkpoints.
+        learner: the learner to run.
         params: initial parameters.
-        data: to train on.
-        batch_size: samples an update.
-        epochs_a_segment: passes over the data between two measurements; all alike, so that they compile once.
-        segments: how many of them.
-        measure: `measure(params)`, numbers of fixed shapes.
+        data: the training set.
+        batch_size: samples per update.
+        epochs_a_segment: passes over the data in each segment.
+        segments: the number of segments.
+        measure: what to measure.
+
+    Raises:
+        ArgumentError: the checkpoints cannot be written. Other errors as in `ebmjax.train`.
     """
     folder = report.checkpoints / name
     progress, keys = begin(key, learner, params, epochs_a_segment * segments)
@@ -81,8 +93,11 @@ def train_watched(
 
 
 def _is_sound(params: Any, measured: Any, first: Any) -> bool:
-    """Whether no parameter has exploded, and what was finite once still is: a NaN may stand for no answer."""
-    # numpy, which compiles nothing: every shape of a parameter would be a program of its own
+    """Whether all parameters are below `EXPLODED`, and all measurements are finite that were finite at first.
+
+    A measurement that was NaN at first is one that this model does not have.
+    """
+    # NumPy, because JAX would compile a program for every shape of a parameter
     measured, params = jax.tree.map(np.asarray, (measured, params))
     lost = jax.tree.map(lambda now, once: bool((np.isfinite(once) & ~np.isfinite(now)).any()), measured, first)
     return not any(jax.tree.leaves(lost)) and all(bool((abs(x) < EXPLODED).all()) for x in jax.tree.leaves(params))

@@ -15,7 +15,7 @@ import numpy as np
 
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.minimize.codes.convolutional import admm
+from ebmjax.minimize.codes.convolutional import convolutional_admm
 from experiments.application.report import Report
 from experiments.codes.learned_kernels import CROP, Plan, contrast_normalized, crops, learn, tiles
 from experiments.data import natural
@@ -125,7 +125,7 @@ def colourfulness(kernels: np.ndarray) -> np.ndarray:
 
 def _maps(report: Report, config: Config, params: coding.Params, picture: np.ndarray) -> None:
     """One picture, its reconstruction, and the maps in most use."""
-    solve = lambda y: admm(params, l1(config.weight), y, max_steps=config.code_steps, tolerance=1e-2)
+    solve = lambda y: convolutional_admm(params, l1(config.weight), y, max_steps=config.code_steps, tolerance=1e-2)
     with report.stage("coding a picture"):
         solution = report.compiled(solve, jnp.asarray(picture))
     maps, again = np.asarray(solution.value), np.asarray(coding.periodic(params, solution.value))

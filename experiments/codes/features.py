@@ -24,8 +24,9 @@ from ebmjax.loops import map_chunks
 from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.codes import predictive
-from ebmjax.minimize.codes.convolutional import admm
-from ebmjax.minimize.codes.coordinate import encode
+from ebmjax.minimize.codes.convolutional import convolutional_admm
+from ebmjax.minimize.codes.coordinate import solve_batch
+from ebmjax.minimize.codes.find_code import by_proximal
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.minimize.unrolled import lista as networks
 from ebmjax.minimize.unrolled.unroll import per_layer
@@ -76,7 +77,7 @@ def pixels(pictures: Float[Array, "n rows columns"]) -> Float[Array, "n pixels"]
 
 def codes(params: sparse_coding.Params, weight: float) -> Features:
     """Exact sparse codes, by coordinate descent."""
-    solve = jax.jit(lambda data: encode(params, l1(weight), data, tolerance=EXACT).value)
+    solve = jax.jit(lambda data: solve_batch(params, l1(weight), data, tolerance=EXACT).value)
     return lambda pictures: solve(pixels(pictures))
 
 
@@ -106,10 +107,8 @@ def predicted(
 ) -> Features:
     """The encoder of predictive sparse decomposition, learned together with its dictionary."""
     init_key, train_key = jax.random.split(key)
-    solve = lambda smooth, start, lipschitz: fista_restarted(
-        smooth, l1(size.weight), start, lipschitz, max_steps=30, tolerance=1e-2
-    )
-    learner = predictive_learning.decomposition(solve, 1.0, optax.adam(1e-3))
+    find = by_proximal(partial(fista_restarted, max_steps=30, tolerance=1e-2), predictive.smooth_term)
+    learner = predictive_learning.decomposition(find, l1(size.weight), 1.0, optax.adam(1e-3))
     start = predictive_learning.Params(params, predictive.init(init_key, params))
     found = _trained(report, learner, train_key, start, pixels(pictures), size.batch, size.updates)
     return lambda pictures: map_chunks(partial(predictive.encode, found.encoder), pixels(pictures), CHUNK)
@@ -121,7 +120,7 @@ def kernel_maps(
     """Sizes of the maps that a convolutional encoder foresees, each averaged over fields; and its kernels."""
     init_key, train_key = jax.random.split(key)
     decoder = convolutional.init(init_key, size.kernels, (size.width, size.width))
-    solve = partial(admm, max_steps=30, tolerance=1e-2)
+    solve = partial(convolutional_admm, max_steps=30, tolerance=1e-2)
     learner = convolutional_dictionary.predictive(solve, l1(size.weight), 1.0, optax.adam(3e-3))
     start = convolutional_dictionary.init_coder(decoder)
     batch, updates = size.convolutional_batch, size.convolutional_updates

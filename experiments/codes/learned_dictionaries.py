@@ -1,6 +1,7 @@
 """What experiments with dictionaries share: learning one, coding with it, mosaics of atoms."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dictionary import online
 from ebmjax.learn.train import train
-from ebmjax.minimize.codes.coordinate import encode
+from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.types import Learner
 from experiments.application.report import Report
 from experiments.drawing.mosaics import mosaic
@@ -74,7 +75,7 @@ def learn(
         )
     start_key, train_key = jax.random.split(key)
     params = sparse_coding.from_data(start_key, data, atoms) if start is None else sparse_coding.normalized(start)
-    learner = constrain(online(lambda params, batch: encode(params, regularizer, batch, tolerance=LEARNING)))
+    learner = constrain(online(partial(solve_batch, tolerance=LEARNING), regularizer))
     trained = report.compiled(
         lambda key, params, data: train(key, learner, params, data, batch_size, epochs), train_key, params, data
     )
@@ -121,7 +122,7 @@ def without_negatives(learner: Learner, sweeps: int = 2) -> Learner:
 
 def code(params: sparse_coding.Params, regularizer: Regularizer, data: Float[Array, "samples observed"]) -> Codes:
     """Exact codes of many samples, and their means."""
-    codes = jax.jit(lambda params, data: encode(params, regularizer, data, tolerance=EXACT).value)(params, data)
+    codes = jax.jit(lambda params, data: solve_batch(params, regularizer, data, tolerance=EXACT).value)(params, data)
     return measured(params, regularizer, data, codes)
 
 

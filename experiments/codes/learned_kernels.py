@@ -1,6 +1,7 @@
 """What the experiments on convolutional kernels share: pictures of even contrast, learning on crops, and drawing."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import Regularizer, l1
 from ebmjax.learn.dictionaries import convolutional_dictionary as dictionary
 from ebmjax.learn.train import Trained
+from ebmjax.minimize.codes.find_code import by_proximal, convolutional_term
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.types import Solution
 from experiments.data import natural
@@ -73,13 +75,8 @@ def crops(
 def solve(max_steps: int) -> Callable[[coding.Params, Regularizer, Any, Any], Solution]:
     """FISTA on full maps, for a learner: each pixel of a crop has all of its neighbours."""
 
-    def code(params, regularizer, y, start):
-        start = coding.zeros(params, y, coding.valid) if start is None else start
-        bound = coding.lipschitz(params, start.shape[1:])
-        smooth = lambda z: coding.misfit(params, y, z, coding.valid)
-        return fista_restarted(smooth, regularizer, start, bound, max_steps=max_steps, tolerance=1e-3)
-
-    return code
+    term = partial(convolutional_term, reconstruction=coding.valid)
+    return by_proximal(partial(fista_restarted, max_steps=max_steps, tolerance=1e-3), term)
 
 
 def beginning(key: Key[Array, ""], filters: int, size: int, channels: tuple[int, ...]) -> dictionary.Coder:

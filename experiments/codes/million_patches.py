@@ -135,7 +135,7 @@ def run(config: Config, report: Report) -> None:
 def _code(
     config: Config, report: Report, key: Key[Array, ""], whitened: list[np.ndarray], params: Params
 ) -> tuple[Tally, list[Mark]]:
-    encode = jax.jit(lambda params, y: coordinate.encode(params, l1(config.weight), y, tolerance=config.tolerance))
+    encode = jax.jit(lambda params, y: coordinate.solve_batch(params, l1(config.weight), y, tolerance=config.tolerance))
     tally, marks = _nothing(config), []
     chunks = -(-config.count // config.chunk)
     start = time.perf_counter()

@@ -24,7 +24,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer, l1, non_negative
-from ebmjax.minimize.codes.coordinate import encode
+from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.random_bits import unrolled
 from ebmjax.types import Learner
 from experiments.application.report import Report
@@ -167,7 +167,7 @@ def _along(
     power = jnp.sum(jnp.square(data))
 
     def step(codes, weight):
-        codes = encode(params, regularizer(weight), data, codes, tolerance=EXACT).value
+        codes = solve_batch(params, regularizer(weight), data, codes, tolerance=EXACT).value
         left = jnp.sum(jnp.square(data - codes @ params.dictionary.T))
         return codes, (jnp.mean(jnp.sum(codes != 0, axis=1, dtype=codes.dtype)), left / power)
 

@@ -184,7 +184,7 @@ def infer_alista(params: sparse_coding.Params, analytic: Array, support: Array |
     """ALISTA of as many layers as the weights have, which are logarithms."""
 
     def infer(weights: Alista, y: Float[Array, " observed"]) -> Any:
-        chosen = None if support is None else support[: len(weights.step)]
+        chosen = None if support is None else support[: len(weights.step_size)]
         return alista(params, analytic, jax.tree.map(jnp.exp, weights), y, support=chosen)
 
     return infer

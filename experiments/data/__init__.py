@@ -1,0 +1,6 @@
+"""Data for experiments.
+
+- Real data: `images` (digits and clothes), `natural` (photographs and their patches), `coin_contours` (outlines of
+  coins), `csv_points` (points in a user's file).
+- Problems with known answers: `densities` (of the plane), `glasses` (spin glasses).
+"""

@@ -1,12 +1,11 @@
-"""Densities of the plane that are known exactly: to draw from, and to measure a learned law against.
+"""Densities of the plane that are known exactly: for drawing samples, and for judging learned densities.
 
-All lie within [-4, 4]². Each is normalized: its log density can stand in a KL divergence as it is.
+All lie within [-4, 4]². Each is normalized, so that its log density can be part of a KL divergence.
 """
 
 import enum
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +13,31 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 
-class Density(NamedTuple):
-    """`sample(key, n) -> (n, 2)`, `log_density(y) -> scalar` in nats for one y of shape (2,), normalized."""
+class Sample(Protocol):
+    """Draws samples of a density."""
 
-    sample: Callable[[Key[Array, ""], int], Float[Array, "n 2"]]
-    log_density: Callable[[Float[Array, "2"]], Float[Array, ""]]
+    def __call__(self, key: Key[Array, ""], n: int, /) -> Float[Array, "n 2"]:
+        """Return `n` independent samples."""
+        ...
+
+
+class LogDensity(Protocol):
+    """The logarithm of a density."""
+
+    def __call__(self, y: Float[Array, "2"], /) -> Float[Array, ""]:
+        """Return log p(y) in nats, for one y."""
+        ...
+
+
+class Density(NamedTuple):
+    """A normalized density of the plane."""
+
+    sample: Sample
+    log_density: LogDensity
 
 
 class Densities(enum.Enum):
-    """The densities by name, for command lines."""
+    """The densities, by their names on the command line."""
 
     TWO_MOONS = "two_moons"
     RINGS = "rings"
@@ -32,7 +47,7 @@ class Densities(enum.Enum):
 
 
 def density(which: Densities) -> Density:
-    """One of the densities, with its default sizes."""
+    """The density of this name, with its default sizes."""
     return {
         Densities.TWO_MOONS: two_moons,
         Densities.RINGS: rings,
@@ -43,10 +58,10 @@ def density(which: Densities) -> Density:
 
 
 def two_moons(noise: float = 0.2) -> Density:
-    """Two half circles of radius 2, one above the other turned over, blurred by a Gaussian of width `noise`.
+    """Two half circles of radius 2 that face each other, plus Gaussian noise of standard deviation `noise`.
 
-    The usual two moons, twice as large and centred: with t uniform in [0, π], one moon is (2 cos t - 1, 2 sin t - ½)
-    and the other is that turned by half a turn. The integral over t is by Gauss and Legendre's rule.
+    These are the usual two moons, twice as large and centred: with t uniform in [0, π], one moon is
+    (2 cos t - 1, 2 sin t - ½), and the other is the same rotated by π. Gauss-Legendre quadrature integrates over t.
     """
     nodes, weights = np.polynomial.legendre.leggauss(max(64, math.ceil(16 / noise)))
     arc = _moon(jnp.asarray(math.pi / 2 * (nodes + 1), jnp.float32))
@@ -62,9 +77,9 @@ def two_moons(noise: float = 0.2) -> Density:
 
 
 def rings(radii: tuple[float, ...] = (1.0, 2.0, 3.0), noise: float = 0.15) -> Density:
-    """Circles around the origin, blurred by a Gaussian of width `noise`, all of the same weight.
+    """Circles around the origin plus Gaussian noise of standard deviation `noise`, all of the same weight.
 
-    A circle of radius R blurred is known in closed form, with the Bessel function I₀:
+    The density of a circle of radius R plus noise has a closed form, with the Bessel function I₀:
     p(y) = exp(-(r² + R²)/2σ²) I₀(rR/σ²) / 2πσ².
     """
     radius = jnp.asarray(radii)
@@ -87,7 +102,7 @@ def rings(radii: tuple[float, ...] = (1.0, 2.0, 3.0), noise: float = 0.15) -> De
 
 
 def checkerboard() -> Density:
-    """The dark fields of a board of 4 × 4 fields that fills [-4, 4]²: 1/32 there, nothing elsewhere."""
+    """Uniform on the dark fields of a board of 4 × 4 fields in [-4, 4]²: the density is 1/32 there and 0 elsewhere."""
 
     def sample(key: Key[Array, ""], n: int) -> Float[Array, "n 2"]:
         field_key, place_key = jax.random.split(key)
@@ -104,12 +119,12 @@ def checkerboard() -> Density:
 
 
 def gaussians(count: int = 8, radius: float = 3.0, noise: float = 0.3) -> Density:
-    """`count` Gaussians of width `noise`, evenly spaced on a circle, all of the same weight."""
+    """`count` Gaussians of standard deviation `noise`, evenly spaced on a circle, all of the same weight."""
     return _circle_of_gaussians((1.0,) * count, radius, noise)
 
 
 def unequal_gaussians(count: int = 8, radius: float = 3.0, noise: float = 0.3) -> Density:
-    """The same with weights in the proportions 1 : 2 : … : count, counterclockwise from the first axis."""
+    """As `gaussians`, with weights in the proportions 1 : 2 : … : count, counterclockwise from the first axis."""
     return _circle_of_gaussians(tuple(map(float, range(1, count + 1))), radius, noise)
 
 
@@ -127,12 +142,12 @@ def _circle_of_gaussians(weights: tuple[float, ...], radius: float, noise: float
 
 
 def _moon(angle: Float[Array, " n"]) -> Float[Array, "n 2"]:
-    """Points of the upper moon; the lower one is -1 times it."""
+    """Points of the upper moon; the lower moon is -1 times these."""
     return jnp.stack([2 * jnp.cos(angle) - 1, 2 * jnp.sin(angle) - 0.5], axis=1)
 
 
 def _log_mixture(y, centres, log_weights, width):
-    """log Σ w N(y; centre, width² I)."""
+    """log Σ w N(y; centre, width² I), for one y."""
     distance = jnp.sum((y[None] - centres) ** 2, axis=1)
     terms = log_weights - distance / (2 * width**2)
     return jax.scipy.special.logsumexp(terms) - math.log(2 * math.pi * width**2)

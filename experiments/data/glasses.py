@@ -1,4 +1,4 @@
-"""Spin glasses whose ground states are known: small ones are enumerated, large ones are built around them."""
+"""Spin glasses with known ground states: by enumeration if they are small, by construction if they are large."""
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +10,25 @@ from ebmjax.energies import hopfield, ising
 from ebmjax.marginalize.free_energy import energies_of_points
 
 TILE = (-1.0, 1.0, 2.0, 2.0)
-"""Bonds of a tile before they are shuffled: with all spins up, only the weakest is violated."""
+"""The four bonds of a tile before they are shuffled: with all spins up, only the weakest is violated."""
 
 
 def sherrington_kirkpatrick(key: Key[Array, ""], units: int) -> hopfield.Params:
-    """Every pair of spins is coupled, J_ij ~ N(0, 1/N), without an outer field: the spin glass below T = 1."""
+    """Couplings J_ij ~ N(0, 1/N) between all pairs of N spins, without a field; below T = 1 it is a spin glass.
+
+    Sherrington & Kirkpatrick (1975), "Solvable model of a spin-glass".
+    """
     upper = jnp.triu(jax.random.normal(key, (units, units)), 1) / np.sqrt(units)
     return hopfield.Params(upper + upper.T, jnp.zeros(units))
 
 
 def least_energy(params: hopfield.Params) -> Float[Array, ""]:
-    """The ground state's energy, over all states; one of each pair ±s is enough without a field."""
+    """The energy of the ground state, by enumeration; without a field, one state of each pair ±s is enough."""
     return free_energy(_halved(params), spin_cube(params.bias.shape[0] - 1), jnp.inf)
 
 
 def mean_energies(params: hopfield.Params, betas: Float[Array, " betas"]) -> Float[Array, " betas"]:
-    """<E> in equilibrium at each inverse temperature, over all states, as in `least_energy`."""
+    """The mean energy in equilibrium at each inverse temperature, by enumeration as in `least_energy`."""
     heights = energies_of_points(_halved(params), spin_cube(params.bias.shape[0] - 1))
     return jax.lax.map(lambda beta: softargmin(heights, beta) @ heights, betas)
 
@@ -35,12 +38,12 @@ def _halved(params):
 
 
 def planted(key: Key[Array, ""], side: int) -> ising.Params:
-    """A square lattice of frustrated tiles, and so with a ground state that is known: `planted_energy`.
+    """A square lattice of frustrated tiles with periodic boundary, whose ground state has the energy `planted_energy`.
 
-    Every second plaquette, like the black fields of a chessboard, is a tile, and every bond belongs to exactly one. The
-    bonds of a tile are -1, 1, 2, 2 in random order. Their product is negative, so that no state satisfies all four;
-    with all spins up the weakest alone is violated, and no tile can do better. At last all spins are turned at random,
-    J_ij → J_ij t_i t_j, and t is the ground state.
+    Every second plaquette is a tile, like the black fields of a chessboard, so that every bond belongs to exactly one
+    tile. The bonds of a tile are -1, 1, 2, 2 in random order. Their product is negative, so that no state satisfies all
+    four. With all spins up only a weakest bond is violated, which is the least energy of every tile. A random gauge
+    transformation, J_ij → J_ij t_i t_j with spins t, then makes t the ground state.
 
     Hamze et al. (2018), "From near to eternity: spin-glass planting, tiling puzzles, and constraint-satisfaction
     problems".
@@ -49,7 +52,7 @@ def planted(key: Key[Array, ""], side: int) -> ising.Params:
     shuffle = lambda key: jax.random.permutation(key, jnp.array(TILE))
     bonds = jax.vmap(shuffle)(jax.random.split(order_key, side**2)).reshape(side, side, 4)
     black = jnp.asarray(np.indices((side, side)).sum(axis=0) % 2 == 0)
-    # a site with an even sum owns all bonds of the tile to its lower right; the others' bonds belong to neighbours
+    # a black site owns the tile to its lower right; the bonds of a white site belong to the tiles of its neighbours
     down = jnp.where(black, bonds[..., 0], jnp.roll(bonds[..., 1], 1, 1))
     right = jnp.where(black, bonds[..., 2], jnp.roll(bonds[..., 3], 1, 0))
     spins = jax.random.rademacher(spins_key, (side, side), bonds.dtype)
@@ -58,5 +61,5 @@ def planted(key: Key[Array, ""], side: int) -> ising.Params:
 
 
 def planted_energy(side: int) -> float:
-    """The ground state's energy of `planted`: each of the side²/2 tiles at its least."""
+    """The energy of the ground state of `planted`: each of the side²/2 tiles has its least energy."""
     return -sum(TILE) * side**2 / 2

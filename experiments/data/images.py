@@ -1,8 +1,9 @@
-"""Small pictures of digits and clothes to train on, as floats from 0 to 1.
+"""Small pictures of digits and clothes, as floats from 0 to 1.
 
-The 1,797 digits come with scikit-learn. The others are read from the folder that the environment variable EBMJAX_DATA
-names (`mnist/train-images-idx3-ubyte.gz` … , `fashion_mnist/` with the same four names,
-`binarized_mnist/binarized_mnist.npz`), else downloaded once, checked, and kept in the user's cache.
+The 1,797 digits are part of scikit-learn. The other sets are read from the folder that the environment variable
+EBMJAX_DATA names (`mnist/train-images-idx3-ubyte.gz` …, `fashion_mnist/` with the same four names,
+`binarized_mnist/binarized_mnist.npz`). Without that variable they are downloaded once, checked, and kept in the user's
+cache.
 """
 
 import enum
@@ -20,12 +21,14 @@ import pooch
 from jaxtyping import Array, Float, Float32, Int32, Key, UInt8
 from sklearn.datasets import load_digits
 
+from ebmjax.checks import ArgumentError
+
 FOLDER = "EBMJAX_DATA"
 """The environment variable that may name a folder with the data."""
 
 
 class Images(enum.Enum):
-    """The sets that `load` knows, by the names that a command line takes."""
+    """The sets that `load` knows, by their names on the command line."""
 
     DIGITS = "digits"
     MNIST = "mnist"
@@ -70,8 +73,8 @@ _FILES = {
     "t10k-labels-idx1-ubyte.gz": (10_000,),
 }
 
-# SHA-256 of the pictures themselves, packed to bits and sorted: no sum of the published text files is known, and in
-# this form they and the archive of EBMJAX_DATA can be held against each other.
+# SHA-256 of the pictures themselves, packed to bits and sorted: no checksum of the published text files is known, and
+# in this form they can be compared with the archive of EBMJAX_DATA.
 _BINARIZED = {
     "train": (50_000, "aae6de292e6b68d898acf52062a1ac62907fc7ab417c59582d6523a1da0f9a61"),
     "test": (10_000, "87ff96664646cc41575aeb3ae4fbbabc1475ca3d42be4659d7a829d9f22c845a"),
@@ -85,11 +88,12 @@ def load(images: Images) -> Split:
     - MNIST, FASHION_MNIST: 28 × 28, grey values divided by 255, 60,000 to train and 10,000 to test, in their own order.
     - BINARIZED_MNIST: 28 × 28 of 0 and 1, without labels: Larochelle's fixed binarization (Salakhutdinov & Murray 2008;
       Larochelle & Murray 2011), its 50,000 to train and 10,000 to test; the 10,000 for validation are left out. The
-      published test set is sorted by class, so that no prefix of it is a sample: both sets are sorted, then shuffled by
-      a fixed permutation, the same one wherever the data came from.
+      published test set is sorted by class, so that its first pictures are no random sample: both sets are sorted, then
+      shuffled by a fixed permutation, so that the order does not depend on the source of the data.
 
     Raises:
-        ValueError: in one line, which file is missing, damaged or not what it should be, or cannot be downloaded.
+        ArgumentError: one line that names the file that is missing, damaged, not as it should be, or cannot be
+            downloaded.
     """
     if images is Images.DIGITS:
         return _digits()
@@ -105,7 +109,7 @@ def load(images: Images) -> Split:
 def binarize(
     images: Float[Array | np.ndarray, "*shape"], threshold: float = 0.5
 ) -> Float[Array | np.ndarray, "*shape"]:
-    """1 where a picture is brighter than the threshold, else 0: the same at each call.
+    """1 where a picture is brighter than the threshold, else 0. Nothing is random.
 
     >>> binarize(np.array([0.2, 0.5, 0.9])).tolist()
     [0.0, 0.0, 1.0]
@@ -114,7 +118,7 @@ def binarize(
 
 
 def sample_binary(key: Key[Array, ""], images: Float[Array | np.ndarray, "*shape"]) -> Float[Array, "*shape"]:
-    """A fresh 0 or 1 for every pixel, which is 1 with the pixel's brightness as its probability.
+    """A random 0 or 1 for every pixel; the probability of 1 is the brightness of the pixel.
 
     >>> sample_binary(jax.random.key(0), np.array([0.0, 1.0], np.float32)).tolist()
     [0.0, 1.0]
@@ -126,25 +130,26 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
     """Read a gzipped IDX file of bytes: two zeros, 8 (bytes), the number of axes, their sizes (big endian), the values.
 
     Raises:
-        ValueError: in one line, what is wrong with the file and what was expected.
+        ArgumentError: one line that says what is wrong with the file and what was wanted.
     """
-    expected = f"expected a gzipped IDX file of {' x '.join(map(str, shape))} bytes"
+    wanted = f"wanted a gzipped IDX file of {' x '.join(map(str, shape))} bytes"
     try:
         with gzip.open(path) as file:
             content = file.read()
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} {_fault(error)}, {expected}") from None
+        raise ArgumentError(f"{path}: got {_fault(error)}, {wanted}") from None
     header = bytes([0, 0, 8, len(shape)])
     if content[:4] != header:
-        raise ValueError(f"{path} starts with {content[:4].hex() or 'nothing'} instead of {header.hex()}, {expected}")
+        start = content[:4].hex() or "nothing"
+        raise ArgumentError(f"{path}: got {start} at the beginning, and not {header.hex()}, {wanted}")
     if len(content) < 4 + 4 * len(shape):
-        raise ValueError(f"{path} ends too early, {expected}")
+        raise ArgumentError(f"{path}: got a file that ends too early, {wanted}")
     found = tuple(np.frombuffer(content[4 : 4 + 4 * len(shape)], ">u4").tolist())
     if found != shape:
-        raise ValueError(f"{path} says that it holds {' x '.join(map(str, found))} bytes, {expected}")
+        raise ArgumentError(f"{path}: got a file of {' x '.join(map(str, found))} bytes, {wanted}")
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
     if values.size != np.prod(shape):
-        raise ValueError(f"{path} holds {values.size} bytes, {expected}")
+        raise ArgumentError(f"{path}: got {values.size} bytes, {wanted}")
     return values.reshape(shape)
 
 
@@ -157,74 +162,78 @@ def _digits() -> Split:
 
 def _binarized(part: str) -> Float32[np.ndarray, "n 28 28"]:
     count, known = _BINARIZED[part]
-    expected = f"expected {count} pictures of 784 zeros and ones, Larochelle's binarized MNIST"
+    wanted = f"wanted {count} pictures of 784 zeros and ones, Larochelle's binarized MNIST"
     if FOLDER in os.environ:
         path = _path(Images.BINARIZED_MNIST, "binarized_mnist.npz", None)
-        bits = _archived(path, part, expected)
+        bits = _archived(path, part, wanted)
     else:
         path = _path(Images.BINARIZED_MNIST, f"binarized_mnist_{part}.amat", None)
-        expected += " (delete the file to have it downloaded again)"
-        bits = _digits_of_text(path, expected)
+        wanted += " (delete the file to have it downloaded again)"
+        bits = _digits_of_text(path, wanted)
     if bits.size != count * 784:
-        raise ValueError(f"{path} holds {bits.size} values in {part!r}, {expected}")
+        raise ArgumentError(f"{path}: got {bits.size} values in {part!r}, {wanted}")
     if not ((bits == 0) | (bits == 1)).all():
-        raise ValueError(f"{path} holds other values than 0 and 1 in {part!r}, {expected}")
+        raise ArgumentError(f"{path}: got other values than 0 and 1 in {part!r}, {wanted}")
     packed = np.ascontiguousarray(np.packbits(bits.astype(np.uint8).reshape(count, 784), axis=1))
     packed = np.sort(packed.view("S98").ravel()).view(np.uint8).reshape(count, 98)
     if hashlib.sha256(packed.tobytes()).hexdigest() != known:
-        raise ValueError(f"{path} holds other pictures in {part!r} than the published ones, {expected}")
+        raise ArgumentError(f"{path}: got other pictures in {part!r} than the published ones, {wanted}")
     pictures = np.unpackbits(packed[_shuffle(count)], axis=1)
     return pictures.astype(np.float32).reshape(count, 28, 28)
 
 
-def _archived(path: Path, part: str, expected: str) -> np.ndarray:
+def _archived(path: Path, part: str, wanted: str) -> np.ndarray:
     try:
         with np.load(path) as archive:
             return archive[part]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} {_fault(error)}, {expected}") from None
+        raise ArgumentError(f"{path}: got {_fault(error)}, {wanted}") from None
 
 
-def _digits_of_text(path: Path, expected: str) -> np.ndarray:
-    """The zeros and ones of a text file that holds nothing else but white space; `np.loadtxt` takes a minute."""
+def _digits_of_text(path: Path, wanted: str) -> np.ndarray:
+    """The zeros and ones of a text file, with white space between them; `np.loadtxt` would take a minute."""
     try:
         text = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
-        raise ValueError(f"{path} {_fault(error)}, {expected}") from None
+        raise ArgumentError(f"{path}: got {_fault(error)}, {wanted}") from None
     values = text[text > ord(" ")]
     if not values.size:
-        raise ValueError(f"{path} is empty, {expected}")
+        raise ArgumentError(f"{path}: got an empty file, {wanted}")
     return values - np.uint8(ord("0"))
 
 
 def _path(images: Images, name: str, known: str | None) -> Path:
-    """Where a file of the set lies, after a download if need be."""
+    """The path of a file of the set, which is downloaded first if it is not there."""
     folder = images.value.replace("-", "_")
     if FOLDER in os.environ:
         path = Path(os.environ[FOLDER], folder, name)
         if not path.is_file():
-            raise ValueError(f"{path} does not exist, expected a file of {images.value} in the folder of {FOLDER}")
+            raise ArgumentError(
+                f"{path}: got no file of this name, wanted a file of {images.value} in the folder of {FOLDER}"
+            )
         return path
     address, cache = ADDRESSES[images] + name, Path(pooch.os_cache("ebmjax")) / folder
-    # Its remarks on sums of files are for those who write programs.
+    # The log messages of pooch about checksums are for programmers.
     pooch.get_logger().setLevel("WARNING")
     try:
         return Path(pooch.retrieve(address, known, fname=name, path=cache))
-    except OSError as error:  # those of requests among them
-        why = f"cannot be downloaded ({type(error).__name__})"
+    except OSError as error:  # the errors of requests are OSErrors
+        why = f"an error of downloading ({type(error).__name__})"
     except ValueError:
-        why = "came with another checksum than the published file"
-    raise ValueError(f"{address} {why}, expected {images.value}: {FOLDER} can name a folder that holds it") from None
+        why = "a file with another checksum than the published one"
+    raise ArgumentError(
+        f"{address}: got {why}, wanted {images.value}; {FOLDER} can name a folder that holds it"
+    ) from None
 
 
 def _fault(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
-        return "does not exist"
+        return "no file of this name"
     if isinstance(error, EOFError):
-        return "ends too early"
+        return "a file that ends too early"
     if isinstance(error, KeyError):
-        return "lacks a part"
-    return "is damaged or of another kind"
+        return "an archive without this part"
+    return "a damaged file or one of another kind"
 
 
 def _unit(values: np.ndarray, largest: int) -> Float32[np.ndarray, "..."]:
@@ -232,5 +241,5 @@ def _unit(values: np.ndarray, largest: int) -> Float32[np.ndarray, "..."]:
 
 
 def _shuffle(count: int) -> np.ndarray:
-    """A fixed permutation, by the generator whose numbers NumPy has frozen."""
+    """A fixed permutation: NumPy guarantees that the numbers of this generator never change."""
     return np.random.RandomState(0).permutation(count)

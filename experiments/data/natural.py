@@ -1,7 +1,7 @@
-"""Natural pictures, as floats from 0 to 1, whitened ones, and patches of them.
+"""Natural pictures as floats from 0 to 1, a filter that whitens them, and random patches.
 
-Nine pictures come inside scikit-image's package, in the public domain or under CC0: nothing is downloaded. Other sets
-are read from the folder `natural/` in the one that the environment variable EBMJAX_DATA names.
+Nine pictures are part of scikit-image's package, in the public domain or under CC0: nothing is downloaded. Other sets
+are read from the subfolder `natural/` of the folder that the environment variable EBMJAX_DATA names.
 """
 
 import enum
@@ -15,19 +15,20 @@ from jaxtyping import Array, Float, Float32, Key
 from matplotlib.image import imread
 from skimage import color, data, util
 
-from experiments.application.records import UserError
+from ebmjax.checks import ArgumentError, check_above_zero
 from experiments.data.images import FOLDER
 
 CUTOFF = 0.4
-"""Where `whiten` begins to suppress noise, in cycles per pixel: Olshausen and Field's 200 cycles in 512 pixels."""
+"""The frequency at which `whiten` begins to suppress noise, in cycles per pixel: Olshausen and Field's 200 cycles in
+512 pixels."""
 BORDER = 4
-"""Pixels along the edges of a whitened picture that patches leave out: there the filter joins opposite sides."""
+"""Width in pixels of the edge of a whitened picture that patches leave out, because the filter is periodic there."""
 VARIANCE = 0.1
-"""Of the pixels of a whitened picture, as in Olshausen's `sparsenet`."""
+"""The variance of the pixels of a whitened picture, as in Olshausen's `sparsenet`."""
 
 
 class Natural(enum.Enum):
-    """The sets that `load` knows, by the names that a command line takes."""
+    """The sets that `load` knows, by their names on the command line."""
 
     SKIMAGE = "skimage"
     KODAK = "kodak"
@@ -41,15 +42,15 @@ _FOLDERS = {Natural.KODAK: ("kodak24_crops", 24, True), Natural.BSD: ("bsd68_gra
 
 
 def load(natural: Natural) -> list[Float32[np.ndarray, "_ _"]]:
-    """Read one set in grey (of colours their luminance).
+    """Read one set in grey; pictures in colour are converted to their luminance.
 
     - SKIMAGE: camera, brick, grass, gravel, coins, astronaut, coffee, chelsea, rocket, of 300 to 512 rows.
     - KODAK: 24 crops of 500 × 500 from the Kodak PhotoCD, which may be used without restriction.
     - BSD: 68 test pictures of 481 × 321 of the Berkeley Segmentation Data Set, **for non-commercial research: no patch
-      of them may stand in a published figure.** What is learned from them may.
+      of them may be part of a published figure.** What is learned from them may.
 
     Raises:
-        ValueError: in one line, which folder or file is missing, or not what it should be.
+        ArgumentError: one line that names the folder or file that is missing or not as it should be.
 
     >>> [picture.shape for picture in load(Natural.SKIMAGE)][:2]
     [(512, 512), (512, 512)]
@@ -60,10 +61,10 @@ def load(natural: Natural) -> list[Float32[np.ndarray, "_ _"]]:
 
 
 def load_color(natural: Natural) -> list[Float32[np.ndarray, "_ _ 3"]]:
-    """Read the pictures of a set that have colour: red, green, blue. Of SKIMAGE these are the last four.
+    """Read the pictures of a set that have colour, as red, green and blue; of SKIMAGE these are the last four.
 
     Raises:
-        ValueError: a set in grey, and what `load` raises.
+        ArgumentError: a set in grey. Other errors as in `load`.
 
     >>> load_color(Natural.SKIMAGE)[0].shape
     (512, 512, 3)
@@ -71,69 +72,68 @@ def load_color(natural: Natural) -> list[Float32[np.ndarray, "_ _ 3"]]:
     if natural is Natural.SKIMAGE:
         return [_unit(picture()) for picture in _COLOR]
     if not _FOLDERS[natural][2]:
-        raise ValueError(f"natural is {natural.value}, whose pictures are grey, expected a set in colour")
+        raise ArgumentError(f"natural: got {natural.value}, whose pictures are grey, wanted a set in colour")
     return _read(natural)
 
 
 def whiten(picture: Float[np.ndarray, "rows columns"], cutoff: float = CUTOFF) -> Float32[np.ndarray, "rows columns"]:
-    """A picture in which all spatial frequencies up to about the cutoff have like power.
+    """A picture in which all spatial frequencies up to about the cutoff have similar power.
 
     Its spectrum is multiplied by ρ exp(-(ρ/ρ₀)⁴), where ρ is the frequency in cycles per pixel and ρ₀ the cutoff:
-    the rise undoes the 1/ρ of natural pictures, the fall keeps the noise of the highest frequencies out. The result has
-    mean 0 and variance 0.1. The filter runs over the edges of the picture to the opposite side: leave a few pixels of
-    border out (`patches`).
+    the rise of the first factor cancels the 1/ρ of natural pictures, and the fall of the second suppresses the noise of
+    the highest frequencies. The result has mean 0 and variance 0.1. The filter has a periodic boundary, which mixes
+    opposite edges of the picture: leave a few pixels of border out (`patches`).
 
     Olshausen & Field (1997), "Sparse coding with an overcomplete basis set".
 
     Raises:
-        ValueError: a picture that is not (rows, columns) or of one shade, a cutoff that is not positive.
+        ArgumentError: a picture that is not (rows, columns) or of one shade, or a cutoff that is not positive.
 
     >>> whitened = whiten(load(Natural.SKIMAGE)[0])
     >>> whitened.shape, round(float(whitened.var()), 3), abs(float(whitened.mean())) < 1e-6
     ((512, 512), 0.1, True)
     """
     if picture.ndim != 2:
-        raise ValueError(f"picture has the shape {picture.shape}, expected (rows, columns)")
-    if not cutoff > 0:
-        raise ValueError(f"cutoff is {cutoff}, expected a positive number of cycles per pixel")
+        raise ArgumentError(f"picture: got shape {picture.shape}, wanted (rows, columns)")
+    check_above_zero("cutoff", cutoff)
     rows, columns = picture.shape
     frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None, :])
-    # double precision: the mean of a picture is much larger than what is left of it
+    # double precision, because the mean of a picture, which the filter removes, is much larger than the rest
     filtered = np.fft.irfft2(
         np.fft.rfft2(picture.astype(np.float64)) * frequency * np.exp(-((frequency / cutoff) ** 4)), (rows, columns)
     )
     deviation = filtered.std()
     if not deviation > 1e-9:
-        raise ValueError("picture is of one shade, expected one with something to see")
+        raise ArgumentError("picture: got one of a single shade, wanted at least two shades")
     return (filtered * (np.sqrt(VARIANCE) / deviation)).astype(np.float32)
 
 
 def patches(
     key: Key[Array, ""], pictures: Sequence[Float[np.ndarray, "..."]], size: int, count: int, border: int = 0
 ) -> Float32[np.ndarray, "count pixels"]:
-    """Square patches, row after row (of colour pictures with red, green, blue of each pixel side by side).
+    """Random square patches, flattened row by row; in colour, red, green and blue of a pixel are neighbours.
 
-    Each is from one of the pictures, all equally likely, at a place that is equally likely anywhere in it, `border`
-    pixels or more from its edges. Their means are left in: `centred` takes them out.
+    Each patch comes from a random picture, uniformly, and from a random place in it, uniformly, at least `border`
+    pixels from its edges. Patches keep their means: `centred` subtracts them.
 
     Raises:
-        ValueError: no pictures, sizes or counts below 1, a negative border, patches that do not fit into the smallest
-            picture, pictures in grey and in colour together.
+        ArgumentError: no pictures, a size or count below 1, a negative border, patches that do not fit into the
+            smallest picture, or pictures in grey and in colour together.
 
     >>> patches(jax.random.key(0), load(Natural.SKIMAGE), 12, 100).shape
     (100, 144)
     """
     for name, value, least in (("size", size, 1), ("count", count, 1), ("border", border, 0)):
         if value < least:
-            raise ValueError(f"{name} is {value}, expected at least {least}")
+            raise ArgumentError(f"{name}: got {value}, wanted at least {least}")
     if not pictures:
-        raise ValueError("pictures is empty, expected at least one")
+        raise ArgumentError("pictures: got none, wanted at least one")
     if len({picture.shape[2:] for picture in pictures}) > 1:
-        raise ValueError("pictures are in grey and in colour, expected only one kind")
+        raise ArgumentError("pictures: got some in grey and some in colour, wanted one kind")
     room = min(min(picture.shape[:2]) for picture in pictures) - 2 * border
     if size > room:
-        raise ValueError(f"size is {size}, expected at most {room}, which fits into the smallest picture")
-    # NumPy draws and cuts at once what would be a gather from pictures of unequal sizes
+        raise ArgumentError(f"size: got {size}, wanted at most {room}, which fits into the smallest picture")
+    # NumPy, because the pictures have unequal sizes, which a gather of JAX does not allow
     random = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
     chosen = random.integers(len(pictures), size=count)
     places = random.random((count, 2))
@@ -147,7 +147,7 @@ def patches(
 
 
 def centred(patches: Float[np.ndarray, "count pixels"]) -> Float[np.ndarray, "count pixels"]:
-    """Each patch less its own mean.
+    """Each patch minus its own mean.
 
     >>> centred(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
@@ -157,23 +157,26 @@ def centred(patches: Float[np.ndarray, "count pixels"]) -> Float[np.ndarray, "co
 
 def _read(natural: Natural) -> list[np.ndarray]:
     name, count, has_color = _FOLDERS[natural]
-    expected = f"expected the {count} pictures of the set {natural.value}"
+    wanted = f"the {count} pictures of the set {natural.value}"
     if FOLDER not in os.environ:
-        raise UserError(f"{FOLDER} is not set, {expected} in the folder natural/{name} of the one that it names")
+        raise ArgumentError(
+            f"{FOLDER}: got no value, wanted a folder that holds {wanted} in its subfolder natural/{name}"
+        )
     folder = Path(os.environ[FOLDER], "natural", name)
     if not folder.is_dir():
-        raise UserError(f"{folder} does not exist, {expected} in the folder of {FOLDER}")
+        raise ArgumentError(f"{folder}: got no folder of this name, wanted {wanted} there, in the folder of {FOLDER}")
     paths = sorted(folder.glob("*.png"))
     if len(paths) != count:
-        raise UserError(f"{folder} holds {len(paths)} pictures (.png), {expected}")
+        raise ArgumentError(f"{folder}: got {len(paths)} pictures (.png), wanted {wanted}")
     pictures = []
     for path in paths:
         try:
             picture = np.asarray(imread(path), np.float32)  # matplotlib divides the values of PNG files by 255
         except (OSError, ValueError, SyntaxError):
-            raise UserError(f"{path} is damaged or of another kind, {expected}") from None
+            raise ArgumentError(f"{path}: got a damaged file or one of another kind, wanted {wanted}") from None
         if picture.shape[2:] != ((3,) if has_color else ()):
-            raise UserError(f"{path} has the shape {picture.shape}, {expected} in {'colour' if has_color else 'grey'}")
+            kind = "colour" if has_color else "grey"
+            raise ArgumentError(f"{path}: got shape {picture.shape}, wanted {wanted} in {kind}")
         pictures.append(picture)
     return pictures
 

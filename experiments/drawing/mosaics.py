@@ -1,4 +1,6 @@
-"""Many small pictures side by side."""
+"""Mosaics: many small pictures in one panel."""
+
+import math
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -6,16 +8,36 @@ from matplotlib.axes import Axes
 
 
 def flat(images: Float[np.ndarray, "n rows columns"]) -> Float[np.ndarray, "n pixels"]:
-    """Pictures as rows of visible units."""
+    """Flatten each picture to a row of pixels."""
     return images.reshape(len(images), -1)
 
 
 def mosaic(pictures: Float[Array | np.ndarray, "down across rows columns"]) -> Float[np.ndarray, "height width"]:
-    """Pictures side by side, with lines of NaN between them."""
+    """One large picture of many, with lines of NaN between them."""
     pictures = np.asarray(pictures)
     padded = np.pad(pictures, [(0, 0), (0, 0), (0, 1), (0, 1)], constant_values=np.nan)
     down, across, rows, columns = padded.shape
     return padded.transpose(0, 2, 1, 3).reshape(down * rows, across * columns)[:-1, :-1]
+
+
+def strongest(
+    weights: Float[Array | np.ndarray, "units pixels"], shape: tuple[int, ...], most: int = 100
+) -> Float[np.ndarray, "down across rows columns"]:
+    """The weights of the units of largest norm as a nearly square mosaic of pictures, the largest first.
+
+    Args:
+        weights: the weights of each unit to the pixels.
+        shape: rows and columns of a picture.
+        most: limit of the number of units shown. Units that would not fill a row of the mosaic are left out.
+
+    >>> strongest(np.array([[1.0, 0.0], [0.0, 3.0]]), (2, 1))[0, :, :, 0].tolist()
+    [[0.0, 3.0], [1.0, 0.0]]
+    """
+    weights = np.asarray(weights)
+    order = np.argsort(-np.linalg.norm(weights, axis=1))
+    across = math.ceil(math.sqrt(min(most, len(weights))))
+    down = min(most, len(weights)) // across
+    return weights[order[: down * across]].reshape(down, across, *shape)
 
 
 def show(
@@ -26,15 +48,15 @@ def show(
     across: list[str] | None = None,
     weights: bool = False,
 ) -> None:
-    """Draw a mosaic: ink on paper, or weights from blue (negative) to red.
+    """Draw a mosaic of pictures, in black on white, or of weights, from blue (negative) to red (positive).
 
     Args:
-        axes: where.
-        pictures: from 0 (paper) to 1 (ink), or weights.
-        title: of the panel.
+        axes: the panel.
+        pictures: values from 0 (white) to 1 (black), or weights.
+        title: the title of the panel.
         down: a name for each row.
         across: a name for each column.
-        weights: whether each picture has its own scale, symmetric about zero.
+        weights: whether the values are weights; then each picture has its own scale, symmetric about zero.
     """
     pictures = np.asarray(pictures)
     if weights:

@@ -1,17 +1,18 @@
 """Ellipses fitted to the contours of coins.
 
-A real picture: the outlines of the old coins that come with scikit-image. They were struck by hand and are not round;
-each outline is taken for an ellipse somewhere, turned by some angle: five parameters. Training at **zero temperature**
-pulls the nearest point of the manifold to each point of the contour; what it makes small is the mean squared orthogonal
-distance. All coins are trained at once, in one vmapped and compiled call.
+The data are the outlines of the old coins in a picture that comes with scikit-image. The coins were struck by hand and
+are not round. Each outline is modelled by an ellipse of five parameters: two radii, a centre and an angle. Training at
+**zero temperature** moves the nearest point of the ellipse towards each point of the contour, which minimizes the mean
+squared orthogonal distance. All ellipses are trained at once, in one vmapped and compiled call.
 
-For comparison stands `skimage.measure.EllipseModel`, which solves for a conic by linear algebra. It is direct and fast,
-but what it makes small is an algebraic distance; measured as distances, its errors cannot be below the trained ones.
+The comparison is `skimage.measure.EllipseModel`, which solves for a conic by linear algebra. It is direct and fast, but
+it minimizes an algebraic distance. Its mean squared orthogonal distance cannot be smaller than the one at the end of a
+training that has converged.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from unittest.mock import patch
 
 import jax
@@ -24,11 +25,14 @@ from matplotlib.figure import Figure
 from skimage.measure import EllipseModel
 
 from ebmjax import circle, gradient, train
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import placed_ellipse
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.search import refined_search
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Inside
 from experiments.application.report import Report
-from experiments.data import datasets
+from experiments.data import coin_contours
 from experiments.drawing import plots
 
 
@@ -36,25 +40,17 @@ from experiments.drawing import plots
 class Config:
     """Options of the experiment."""
 
-    points: int = 128
+    points: Annotated[int, AtLeast(6)] = 128
     """Points on each contour."""
-    latent_points: int = 32
-    """Angles of the grid from which the nearest point of the manifold is refined."""
-    updates: int = 400
-    """Updates of the training, all points in each."""
-    rate: float = 0.01
-    """Adam's learning rate, in units of a coin's radius; it falls to zero along a cosine."""
+    latent_points: Annotated[int, AtLeast(8)] = 32
+    """Angles of the grid on which the search for the nearest point of the ellipse starts."""
+    updates: Count = 400
+    """Updates of the training; each uses all points."""
+    rate: Annotated[float, Inside(0, 1)] = 0.01
+    """Adam's learning rate, in units of a coin's radius; it decays to zero along a cosine."""
 
     def __post_init__(self):
-        for name, value, least in (
-            ("--points", self.points, 6),
-            ("--latent-points", self.latent_points, 8),
-            ("--updates", self.updates, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
-        if not 0 < self.rate < 1:
-            raise ValueError(f"--rate is {self.rate}, expected a number between 0 and 1")
+        options.check(self)
 
 
 QUICK = Config(points=48, latent_points=16, updates=200)
@@ -68,9 +64,9 @@ class Fits(NamedTuple):
 
 
 def run(config: Config, report: Report) -> None:
-    """Contours, both fits, the picture and the residuals."""
+    """Find the contours, fit them in both ways, and draw the ellipses and their residuals."""
     with report.stage("finding the contours"):
-        coins = datasets.coin_contours(config.points)
+        coins = coin_contours.load(config.points)
     contours = jnp.asarray(coins.contours)
     with report.stage(f"training {len(contours)} ellipses at once"):
         trained, losses = report.compiled(partial(_train_all, config), contours)
@@ -85,18 +81,19 @@ def run(config: Config, report: Report) -> None:
     report.figure(
         "picture",
         _picture(coins, ours),
-        "The picture with the trained ellipses and the numbers by which the table calls the coins.",
+        "The picture with the trained ellipses. The numbers are those of the coins in the table.",
     )
     report.figure(
         "residuals",
         _residuals(ours, theirs),
-        "Root mean squared orthogonal distance of the contour's points from the ellipse, coin by coin, and by how much "
-        "that of scikit-image is the larger. Whole outlines determine an ellipse well: the two all but agree.",
+        "Root mean squared orthogonal distance of the contour's points from the ellipse, for each coin, and by how "
+        "many percent that of scikit-image is larger. A complete outline determines an ellipse well, so the two "
+        "methods nearly agree.",
     )
     report.figure(
         "closest_and_worst",
         _close_up(coins, ours, theirs),
-        "The coin that an ellipse fits best and the one that it fits worst, with the points of their contours.",
+        "The coin that an ellipse fits best and the coin that it fits worst, with the points of their contours.",
     )
     ratios = ours.rms / theirs.rms
     centre, radii = np.asarray(ours.params.centre), np.abs(ours.params.radii)
@@ -117,8 +114,9 @@ def run(config: Config, report: Report) -> None:
     )
     difference = np.abs(own_residuals / theirs.rms - 1).max()
     report.text(
-        "Both distances are measured by the same refined search for the nearest point; what `EllipseModel.residuals` "
-        f"says of its own ellipses differs from that by a fraction of {difference:.1e} at most."
+        "Both distances are measured by the same refined search for the nearest point. The distances that "
+        f"`EllipseModel.residuals` reports for its own ellipses differ from them by a fraction of {difference:.1e} at "
+        "most."
     )
     report.summary(
         coins=len(ratios),
@@ -138,7 +136,7 @@ def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tupl
     """Trained ellipses in pixels, and the loss at each update in units of each coin's size: (coins, updates)."""
 
     def train_one(contour):
-        # In units of its own size around its own centre, so that one learning rate suits all coins and parameters.
+        # Each contour is centred and scaled to size one, so that one learning rate suits all coins and parameters.
         centre = contour.mean(axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum((contour - centre) ** 2, axis=1).mean())
         points = (contour - centre) / scale
@@ -158,7 +156,7 @@ def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tupl
 
 def _distances(config: Config, params: placed_ellipse.Params, contours: Array) -> Float[Array, "coins points"]:
     """Orthogonal distances in pixels."""
-    # Around the ellipse's centre: far from the origin float32 would round the distances off.
+    # Both are moved to the origin, because far from it float32 would round the distances.
     moved = params._replace(centre=jnp.zeros_like(params.centre))
     over_points = jax.vmap(partial(_free_energy, config), in_axes=(None, 0))
     return jnp.sqrt(jax.vmap(over_points)(moved, contours - params.centre[:, None]))
@@ -174,19 +172,19 @@ _numpy_eig = np.linalg.eig
 def _eig(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`numpy.linalg.eig` as it was before NumPy 2.5, real where it can be.
 
-    scikit-image 0.26.0 relies on that (its issue 8235, mended after that release).
+    scikit-image 0.26.0 relies on that (its issue 8235, which was fixed after that release).
     """
     values, vectors = _numpy_eig(matrix)
     return (values, vectors) if np.imag(values).any() else (np.real(values), np.real(vectors))
 
 
 def _fit_with_skimage(contours: np.ndarray) -> tuple[placed_ellipse.Params, np.ndarray]:
-    """Its ellipses in our parameters, and the rms of the residuals that it reports itself."""
+    """The ellipses of scikit-image in our parameters, and the rms of the residuals that it reports itself."""
     with patch.object(np.linalg, "eig", _eig):
         models = [EllipseModel.from_estimate(contour.astype(np.float64)) for contour in contours]
     failed = [str(index) for index, model in enumerate(models) if not model]
     if failed:
-        raise ValueError(f"scikit-image found no ellipse for the contours {', '.join(failed)}")
+        raise ArgumentError(f"contours: got no ellipse of scikit-image for {', '.join(failed)}, wanted one for each")
     residuals = [
         np.sqrt(np.mean(model.residuals(contour.astype(np.float64)) ** 2))
         for model, contour in zip(models, contours, strict=True)
@@ -203,7 +201,7 @@ _decode = jax.jit(jax.vmap(placed_ellipse.decode, in_axes=(None, 0)))
 """Points of the manifold at many angles."""
 
 
-def _picture(coins: datasets.Coins, fits: Fits) -> Figure:
+def _picture(coins: coin_contours.Coins, fits: Fits) -> Figure:
     figure, axes = plots.one(width=9.0, height=7.4)
     axes.imshow(coins.picture, cmap="gray")
     axes.grid(visible=False)
@@ -227,11 +225,11 @@ def _residuals(ours: Fits, theirs: Fits) -> Figure:
     below.bar(index, 100 * (theirs.rms / ours.rms - 1), color=plots.PALETTE["vermillion"])
     below.axhline(0, color="black", linewidth=0.8)
     below.set_xticks(index)
-    plots.label(below, "coin", "scikit-image larger by (%)")
+    plots.label(below, "coin", "excess of scikit-image (%)")
     return figure
 
 
-def _close_up(coins: datasets.Coins, ours: Fits, theirs: Fits) -> Figure:
+def _close_up(coins: coin_contours.Coins, ours: Fits, theirs: Fits) -> Figure:
     figure, axes = plots.panels(1, 2, width=5.0, height=4.9)
     for panel, coin, name in zip(
         axes[0], (int(np.argmin(ours.rms)), int(np.argmax(ours.rms))), ("best", "worst"), strict=True
@@ -243,7 +241,7 @@ def _close_up(coins: datasets.Coins, ours: Fits, theirs: Fits) -> Figure:
     return figure
 
 
-def _one_coin(axes: Axes, coins: datasets.Coins, ours: Fits, theirs: Fits, coin: int) -> None:
+def _one_coin(axes: Axes, coins: coin_contours.Coins, ours: Fits, theirs: Fits, coin: int) -> None:
     axes.imshow(coins.picture, cmap="gray")
     axes.grid(visible=False)
     plots.curve(axes, _outline(ours.params, coin), color=plots.PALETTE["orange"], label="trained")

@@ -1,7 +1,7 @@
-"""The phase transition of `ellipse_training`: which radii survive training at which inverse temperature.
+"""Helper of `ellipse_training`: its phase transition, which is the radii after training at each inverse temperature.
 
-Every ellipse that differs in its temperature, in its data, or in which of its radii are trained, is trained in one
-vmapped and compiled call.
+The ellipses differ in their temperature, in their data, and in which of their radii are trained. All of them are
+trained in one vmapped and compiled call.
 """
 
 import math
@@ -18,20 +18,20 @@ from ebmjax.learn.train import Trained
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import Loss, SampleLoss
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 Fit = Callable[[Loss, Array], Trained]
 """`fit(loss, data)` trains an ellipse from its untrained radii."""
 
-AtBeta = Callable[[Array], SampleLoss]
+FreeEnergyAt = Callable[[Array], SampleLoss]
 """`free(beta)` is the free energy F_beta(params, y)."""
 
 SAMPLES, EVEN = 0, 1  # the lecture's 24 random points; 24 points of the true ellipse at equal angles, without noise
-TOGETHER, FIRST, SECOND = 0, 1, 2  # which radii are trained; the others are held at zero
+TOGETHER, FIRST, SECOND = 0, 1, 2  # which radii are trained; the others are fixed at zero
 MASKS = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
-LOW, HIGH = 0.15, 2.0  # the betas of the sweep
+LOWEST_BETA, HIGHEST_BETA = 0.15, 2.0  # of the sweep
 
-REFERENCE = {  # where gradient descent from (1.5, 0.4) is known to end, by beta, on data of the same distribution
+REFERENCE = {  # radii at the end of gradient descent from (1.5, 0.4) at each beta, on data of the same distribution
     0.23: (0.0, 0.0),
     0.26: (0.54, 0.0),
     0.4: (1.41, 0.0),
@@ -43,7 +43,7 @@ REFERENCE = {  # where gradient descent from (1.5, 0.4) is known to end, by beta
 
 
 class Sweep(NamedTuple):
-    """Absolute trained radii, and the norm of the gradient that was left: axes data, mask, beta (, radius)."""
+    """Absolute values of the trained radii, and the norm of the last gradient: axes data, mask, beta (, radius)."""
 
     data: Float[np.ndarray, "2 samples 2"]
     betas: Float[np.ndarray, " betas"]
@@ -51,16 +51,16 @@ class Sweep(NamedTuple):
     gradient_norm: Float[np.ndarray, "2 3 betas"]
 
     def trained(self, beta: float, data: int = SAMPLES) -> Float[np.ndarray, "2"]:
-        """Radii at one of the betas, both trained."""
+        """Radii at one of the betas, where both are trained."""
         (index,) = np.flatnonzero(self.betas == beta)
         return self.radii[data, TOGETHER, index]
 
 
 def sweep(
-    report: Report, fit: Fit, free: AtBeta, data: Array, even: Array, points: int, more: Sequence[float]
+    report: Report, fit: Fit, free: FreeEnergyAt, data: Array, even: Array, points: int, more: Sequence[float]
 ) -> Sweep:
-    """Train at `points` betas, evenly spaced in the logarithm, at those of `REFERENCE`, and at `more`."""
-    betas = np.array(sorted({*np.geomspace(LOW, HIGH, points).tolist(), *REFERENCE, *more}))
+    """Train at `points` betas that are evenly spaced in the logarithm, at those of `REFERENCE`, and at `more`."""
+    betas = np.array(sorted({*np.geomspace(LOWEST_BETA, HIGHEST_BETA, points).tolist(), *REFERENCE, *more}))
     both = jnp.stack([data, even])
 
     def member(points, mask, beta):
@@ -75,9 +75,9 @@ def sweep(
     return Sweep(np.asarray(both), betas, np.asarray(radii), np.asarray(norms))
 
 
-def show(report: Report, free: AtBeta, swept: Sweep) -> None:
-    """Draw trained radii over beta, and put measured critical temperatures beside the formula's."""
-    inside = (swept.betas >= LOW) & (swept.betas <= HIGH)
+def show(report: Report, free: FreeEnergyAt, swept: Sweep) -> None:
+    """Draw the trained radii against beta, and tabulate measured and predicted critical temperatures."""
+    inside = (swept.betas >= LOWEST_BETA) & (swept.betas <= HIGHEST_BETA)
     betas = swept.betas[inside]
     curvatures = _curvatures(free, swept)[:, :, inside]
     names = (f"the {swept.data.shape[1]} samples", "the even ellipse")
@@ -94,7 +94,7 @@ def show(report: Report, free: AtBeta, swept: Sweep) -> None:
             panel.plot(np.log10(betas), together, color=color, label=f"|w{'₁₂'[k]}|, both trained")
             panel.plot(np.log10(betas), alone, color=color, linestyle="--", linewidth=1.2, label="trained alone")
             panel.axvline(np.log10(formula[k]), color=color, linestyle=":", linewidth=1.4, label="βc = 1/(2 E[y²])")
-        plots.beta_axis(panel, betas)
+        beta_axis.draw(panel, betas)
         panel.set_ylabel("radius after training")
         panel.set_title(f"Trained on {name}")
         panel.tick_params(labelleft=True)
@@ -102,12 +102,20 @@ def show(report: Report, free: AtBeta, swept: Sweep) -> None:
     report.figure(
         "collapse",
         figure,
-        "The radii that training at inverse temperature β ends with; the even ellipse has its points at equal angles "
-        "and no noise. Each radius is lost below a critical β. Trained alone (dashed), it sets in where the formula "
-        "says (dotted). Trained together, the second to set in comes earlier: the one that has already grown sorts "
-        "the samples by angle, and those that are far out along the other axis count more.",
+        "The radii at the end of training at inverse temperature β. The even ellipse has its points at equal angles "
+        "and no noise. Each radius is zero below a critical β. A radius that is trained alone (dashed) becomes "
+        "positive where the formula predicts it (dotted). When both are trained, the second radius becomes positive "
+        "at a smaller β: the first one already sorts the samples by angle, and samples that lie far out along the "
+        "other axis get a larger weight.",
     )
-    columns = ("data", "radius", "1/(2 E[y²])", "measured, alone", "theory, beside the other", "measured, together")
+    columns = (
+        "data",
+        "radius",
+        "1/(2 E[y²])",
+        "measured, trained alone",
+        "theory, given the other radius",
+        "measured, both trained",
+    )
     report.table("Critical inverse temperatures", columns, rows)
     _ends(report, swept)
     values = np.array([row[2:] for row in rows])
@@ -129,22 +137,30 @@ def show(report: Report, free: AtBeta, swept: Sweep) -> None:
 def _ends(report: Report, swept: Sweep) -> None:
     rounded = lambda beta, data: [round(float(radius), 3) for radius in swept.trained(beta, data)]
     report.table(
-        "Where training ends",
-        ("", "reference w₁", "w₂", "even ellipse w₁", "w₂", "samples w₁", "w₂"),
+        "Radii at the end of training",
+        (
+            "inverse temperature",
+            "reference w₁",
+            "reference w₂",
+            "even ellipse w₁",
+            "even ellipse w₂",
+            "samples w₁",
+            "samples w₂",
+        ),
         [
-            (plots.beta_label(beta), *end, *rounded(beta, EVEN), *rounded(beta, SAMPLES))
+            (beta_axis.label(beta), *end, *rounded(beta, EVEN), *rounded(beta, SAMPLES))
             for beta, end in REFERENCE.items()
         ],
     )
     report.text(
-        "The reference is where gradient descent from (1.5, 0.4) ends on another draw of the data, whose critical "
-        "temperatures are 0.248 and 0.448; the distribution's are 0.250 and 0.443. Radii are found up to their sign: "
-        "absolute values are shown."
+        "The reference radii are those at the end of gradient descent from (1.5, 0.4) on another sample of the same "
+        "distribution. The critical inverse temperatures of that sample are 0.248 and 0.448; those of the distribution "
+        "are 0.250 and 0.443. Training finds radii up to their sign, so absolute values are shown."
     )
 
 
 def _onset(betas: np.ndarray, radius: np.ndarray) -> float:
-    """The beta where a radius sets in: w² is linear just above it, so the first two grown ones point at its zero."""
+    """The beta above which a radius is positive: w² is linear just above it, so its first two values give the zero."""
     first = int(np.argmax(radius > 0.1))
     if radius[first] <= 0.1 or first + 1 >= len(betas):
         return math.nan
@@ -152,10 +168,10 @@ def _onset(betas: np.ndarray, radius: np.ndarray) -> float:
     return float(beta - low * (after - beta) / (high - low))
 
 
-def _curvatures(free: AtBeta, swept: Sweep) -> Float[np.ndarray, "2 2 betas"]:
-    """∂²L/∂w_k² at w_k = 0, the other radius being what it is when trained alone: axes data, k, beta.
+def _curvatures(free: FreeEnergyAt, swept: Sweep) -> Float[np.ndarray, "2 2 betas"]:
+    """∂²L/∂w_k² at w_k = 0, with the other radius as it is when trained alone: axes data, k, beta.
 
-    It turns negative where w_k sets in; were the other radius zero, that would be at 1/(2 E[y_k²]).
+    It becomes negative where w_k becomes positive. If the other radius were zero, that would be at 1/(2 E[y_k²]).
     """
 
     def curvature(points, k, beta, radii):
@@ -170,7 +186,7 @@ def _curvatures(free: AtBeta, swept: Sweep) -> Float[np.ndarray, "2 2 betas"]:
 
 
 def _first_negative(betas: np.ndarray, curvature: np.ndarray) -> float:
-    """Where a curvature first turns negative, between the betas by interpolation."""
+    """The beta at which a curvature first becomes negative, interpolated between the betas of the sweep."""
     first = int(np.argmax(curvature < 0))
     if first == 0:
         return math.nan

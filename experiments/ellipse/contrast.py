@@ -1,4 +1,8 @@
-"""The contrasting losses of `ellipse_training`: push the samples down, and what descends from them up."""
+"""Helper of `ellipse_training`: training with contrasting losses.
+
+A contrasting loss pushes the free energy of the samples down, and pushes the free energy of contrasting points up. Here
+gradient descent on F over y leads from each sample to its contrasting point.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,29 +25,34 @@ from experiments.application.report import Report
 from experiments.drawing import plots
 from experiments.ellipse.collapse import Fit
 
-WARM_STEP = 0.5  # ∇F = 2 (y - <decoded z>): with this rate a step goes to the posterior mean (mean shift)
+STEP_SIZE = 0.5  # ∇F = 2 (y - <decoded z>): a step of this size goes to the posterior mean (mean shift)
 PLANE = np.linspace(-3, 3, 121), np.linspace(-2.5, 2.5, 101)
 AXIS = np.linspace(-2.8, 2.8, 225)
 
 
 class Outcome(NamedTuple):
-    """What a loss led to: radii, contrasting points, mean F of samples and of those points, F on the plane and axes."""
+    """An ellipse that was trained with one loss, and its free energies F."""
 
     radii: Array
     negatives: Array
+    """The contrasting points."""
     observed: Array
+    """Mean F of the samples."""
     contrasting: Array
+    """Mean F of the contrasting points."""
     plane: Array
+    """F on the grid PLANE."""
     axes: Array
+    """F along both axes, at the places AXIS."""
 
 
 def descend(free: Callable[[Array], Array], starts: Array, steps: Scalar, limit: int) -> Array:
-    """Where `steps` of gradient descent on F over y lead from each start; `limit` is static and not less than `steps`.
+    """The end of `steps` steps of gradient descent on F over y from each start.
 
-    Later steps have the rate zero, so that short and long descents are one program. The result counts as a constant
-    for whoever differentiates.
+    `limit` is static and not less than `steps`. Later steps have the step size zero, so that short and long descents
+    are one compiled program. The derivative of the result is zero.
     """
-    optimizer = optax.sgd(lambda step: jnp.where(jnp.asarray(step) < steps, WARM_STEP, 0.0))
+    optimizer = optax.sgd(lambda step: jnp.where(jnp.asarray(step) < steps, STEP_SIZE, 0.0))
     return jax.vmap(lambda y: gradient_descent(free, y, optimizer, limit, 1e-5).value)(starts)
 
 
@@ -53,20 +62,20 @@ def show(
     """Train with hinge and log losses, and draw the free energies beside that of the energy loss.
 
     Args:
-        report: where it goes.
-        fit: `fit(loss, data)`, as in `ellipse_collapse`.
+        report: of the run.
+        fit: `fit(loss, data)`, see `collapse.Fit`.
         free: a warm free energy, `free(params, y)`.
         data: samples (N, 2).
-        energy_radii: radii that the energy loss leads to with the same free energy.
-        margin: of the hinge loss.
-        depths: steps of a short and of a long descent.
+        energy_radii: radii after training with the energy loss and the same free energy.
+        margin: margin of the hinge loss.
+        depths: numbers of steps of a short and of a long descent.
     """
     short, long = depths
     limit = max(depths)
     hinge, log = hinge_loss(free, margin), log_loss(free)
 
     def member(share_of_hinge, steps, data):
-        """Radii trained with the hinge, the log loss or a mixture, against points so many steps down."""
+        """Radii after training with a mixture of hinge and log loss against points `steps` steps of descent away."""
 
         def loss(params, batch):
             pair = (batch, descend(partial(free, params), batch, steps, limit))
@@ -84,20 +93,21 @@ def show(
     report.figure(
         "contrast",
         _maps(names, data, outcomes),
-        "Free energies above their least value after training, the samples (black), and the points to which descent "
-        "from each of them leads (green crosses): those are what hinge and log loss push up.",
+        "Free energies above their least value after training; the samples (black); and the contrasting points at the "
+        "end of descent from each sample (green crosses), which hinge and log loss push up.",
     )
     report.figure(
         "contrast_cross_sections",
         _sections(names, outcomes),
-        "Free energies above their least value on the two axes; dotted: the true ellipse. Pushing down alone leaves "
-        "the valley inside the data; with contrasting points found nearby, its bottom moves out to where they are.",
+        "Free energies above their least value on the two axes; the dotted lines mark the true ellipse. With the "
+        "energy loss alone the minima of F lie inside the data. With contrasting points close to the samples, the "
+        "minima move outwards to the samples.",
     )
     _results(report, names, outcomes)
 
 
 def _outcomes(free: SampleLoss, data: Array, radii: np.ndarray, steps: np.ndarray, limit: int) -> list[Outcome]:
-    """One for each row of `radii`, all in one compiled call."""
+    """One outcome for each row of `radii`, all in one compiled call."""
     plane = np.stack(np.meshgrid(*PLANE, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
     axes = np.concatenate([np.outer(AXIS, direction) for direction in np.eye(2)]).astype(np.float32)
 
@@ -151,7 +161,7 @@ def _sections(names: Sequence[str], outcomes: Sequence[Outcome]) -> Figure:
 def _results(report: Report, names: Sequence[str], outcomes: Sequence[Outcome]) -> None:
     gaps = [float(one.observed - one.contrasting) for one in outcomes]
     report.table(
-        "Losses at the same temperature (the true radii are 2 and 1.5)",
+        "Losses compared at the same temperature (the true radii are 2 and 1.5)",
         ("loss", "w₁", "w₂", "mean F of the samples", "mean F of the contrasting points", "gap"),
         [
             (name, *map(float, one.radii), float(one.observed), float(one.contrasting), gap)
@@ -159,15 +169,16 @@ def _results(report: Report, names: Sequence[str], outcomes: Sequence[Outcome]) 
         ],
     )
     report.text(
-        "At β = ∞ these losses would teach nothing: descent from a sample ends on the manifold, where F is zero "
-        "whatever the radii are, and so is its gradient. At a finite β the bottom of the valley lies **inside** the "
-        "manifold, at the posterior mean of its points, and there F does depend on the radii. Pushing it up moves the "
-        "valley outwards until its bottom is where the samples are: the radii become larger than the data's.\n\n"
-        "A contrasting point is never higher than its sample, so the margin is never reached and the hinge is always "
-        "active. The gap is small for every sample, so that the log loss weighs all of them by about one half: the two "
-        "end at the same radii. What does matter is how far down one goes. After a few steps the contrasting points "
-        "have reached the bottom of the valley beside their samples. In the end they run along the valley to its few "
-        "deepest places; pushing those up makes the valley level and the ellipse a circle, not truer to the data."
+        "At β = ∞ contrasting points would have no effect: descent from a sample ends on the manifold, where F is zero "
+        "for all radii, and so is its gradient. At a finite β the minima of F lie **inside** the manifold, at the "
+        "posterior mean of its points, and there F depends on the radii. Pushing the minima up moves them outwards "
+        "until they lie at the samples. The radii are then larger than those of the data.\n\n"
+        "The free energy of a contrasting point is never above that of its sample, so the margin is never reached and "
+        "the hinge is always active. The gap is small for every sample, so the log loss weights all samples by about "
+        "one half. Therefore both losses end at the same radii. The length of the descent, however, matters. After a "
+        "few steps each contrasting point is at the bottom of the valley of F beside its sample. After many steps the "
+        "points have moved along the valley to its few deepest places. Pushing those places up makes the valley level "
+        "and the ellipse a circle, which is no better description of the data."
     )
     for name, one, gap in zip(("energy", "hinge", "log", "hinge_to_the_bottom"), outcomes, gaps, strict=True):
         report.summary(**{f"radii_{name}": one.radii, f"gap_{name}": gap})

@@ -1,10 +1,10 @@
 """Cold, warm and hot: the free energy of an ellipse at every temperature.
 
-The energy E(y, z) is the squared distance of y from the point at angle z of an ellipse. Minimized over z it is the
-**cold** free energy F_∞, zero on the ellipse, with a sharp peak in the middle, where every point of the ellipse is as
-good as the opposite one. Marginalized at a finite inverse temperature β it is the **warm** F_β, which rounds the peak
-off; the hotter, the flatter, until only one bowl is left. In the **hot** limit β = 0 it is the average of the energy,
-‖y‖² and a constant: the mean squared error.
+The energy E(y, z) is the squared distance of y from the point at angle z of an ellipse. Its minimum over z is the
+**cold** free energy F_∞. It is zero on the ellipse, and has a sharp peak in the middle, where opposite points of the
+ellipse are equally near. Marginalizing over z at a finite inverse temperature β gives the **warm** free energy F_β. Its
+peak is round, and the smaller β is, the flatter it is, until the middle is the only minimum. The **hot** limit β = 0 is
+the average of the energy over z: ‖y‖² plus a constant, which is the mean squared error.
 
 The setting is that of Canziani & LeCun (NYU Deep Learning, week 15): radii 2 and 1.5, 48 latent angles.
 """
@@ -12,6 +12,7 @@ The setting is that of Canziani & LeCun (NYU Deep Learning, week 15): radii 2 an
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +22,19 @@ from matplotlib.axes import Axes
 
 from ebmjax import circle, free_energy, posterior, problems
 from ebmjax.energies import ellipse
+from ebmjax.loops import iterate
 from ebmjax.marginalize.free_energy import energies_of_points
 from ebmjax.minimize.search import refined_search
+from experiments.application import options
+from experiments.application.options import AtLeast, Between, Inside
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
-SAMPLES = 24  # the lecture's Y[0] … Y[23], of which it looks at two
+SAMPLES = 24  # the lecture has Y[0] … Y[23], and shows two of them
 SHOWN = (23, 10)
 
 GOLDEN_Y2 = (0.0, 1.0, 1.5, 2.0)
-GOLDEN = {  # F_β at (0, y2) for radii (2, 1.5) and 48 angles, to three decimals
+GOLDEN = {  # F_β at (0, y2) for radii (2, 1.5) and 48 angles, rounded to three decimals
     0.1: (3.106, 3.872, 4.835, 6.188),
     0.3: (3.068, 3.348, 3.795, 4.552),
     1.0: (2.942, 2.035, 1.916, 2.264),
@@ -39,39 +43,35 @@ GOLDEN = {  # F_β at (0, y2) for radii (2, 1.5) and 48 angles, to three decimal
     math.inf: (2.25, 0.25, 0.0, 0.25),
 }
 
+Betas = Annotated[tuple[float, ...], Between(0, math.inf)]
+
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    radii: tuple[float, float] = (2.0, 1.5)
+    radii: Annotated[tuple[float, float], Inside(0, math.inf)] = (2.0, 1.5)
     """The two radii of the ellipse, in the units of y."""
-    latent_points: int = 48
+    latent_points: Annotated[int, AtLeast(4)] = 48
     """Angles z on the latent circle."""
-    step: float = 0.025
-    """Spacing of the grid over y in the maps and cross-sections (the lecture's is 0.25)."""
-    betas: tuple[float, ...] = (0.1, 0.3, 1.0, 10**0.5, 10.0, math.inf)
+    step: Annotated[float, Between(0.005, 1)] = 0.025
+    """Spacing of the grid over y in the maps and cross-sections (0.25 in the lecture)."""
+    betas: Betas = (0.1, 0.3, 1.0, 10**0.5, 10.0, math.inf)
     """Inverse temperatures of the cross-sections."""
-    map_betas: tuple[float, ...] = (10**0.5, 1.0, 0.1)
+    map_betas: Betas = (10**0.5, 1.0, 0.1)
     """Inverse temperatures of the warm maps."""
 
     def __post_init__(self):
-        if not all(0 < radius < math.inf for radius in self.radii):
-            raise ValueError(f"--radii is {self.radii}, expected two finite numbers above 0")
-        if self.latent_points < 4:
-            raise ValueError(f"--latent-points is {self.latent_points}, expected at least 4")
-        if not 0.005 <= self.step <= 1:
-            raise ValueError(f"--step is {self.step}, expected 0.005 to 1")
-        for name, betas in (("--betas", self.betas), ("--map-betas", self.map_betas)):
-            if not (betas and all(beta >= 0 for beta in betas)):
-                raise ValueError(f"{name} is {betas}, expected inverse temperatures from 0 to inf")
+        options.check(self)
+        options.require(len(self.betas) > 0, "betas", self.betas, "at least one inverse temperature")
+        options.require(len(self.map_betas) > 0, "map_betas", self.map_betas, "at least one inverse temperature")
 
 
 QUICK = Config(step=0.25)
 
 
 def run(config: Config, report: Report) -> None:
-    """Maps, cross-sections, weights and limits."""
+    """Draw maps, weights and cross-sections, and compare the free energies with reference values and limits."""
     params = ellipse.Params(jnp.array(config.radii))
     data = problems.ellipse_data(report.key(), SAMPLES)
     _maps(config, report, params, data)
@@ -87,7 +87,7 @@ def _free_energy(params: ellipse.Params, points: int, y: Float[Array, "2"], beta
 
 
 def _plane(config: Config) -> tuple[np.ndarray, np.ndarray, Array]:
-    """The lecture's window, y1 in [-3, 3] and y2 in [-2, 2], or what a larger ellipse needs, as axes and points."""
+    """A grid over y1 in [-3, 3] and y2 in [-2, 2] as in the lecture, or wider for a larger ellipse: axes and points."""
     half = [max(least, math.ceil(2 * radius + 1) / 2) for least, radius in zip((3.0, 2.0), config.radii, strict=True)]
     y1, y2 = (np.linspace(-end, end, 2 * round(end / config.step) + 1) for end in half)
     return y1, y2, jnp.asarray(np.stack(np.meshgrid(y1, y2, indexing="ij"), axis=-1), jnp.float32)
@@ -98,7 +98,7 @@ def _over_plane(function, plane: Array) -> Array:
 
 
 def _maps(config: Config, report: Report, params: ellipse.Params, data: Array) -> None:
-    """F_inf over the plane, its cross-section, and what the grid of angles costs."""
+    """F_inf over the plane, its cross-section, and the error of a minimum over the grid of angles alone."""
     y1, y2, plane = _plane(config)
     space = circle(config.latent_points)
 
@@ -119,9 +119,9 @@ def _maps(config: Config, report: Report, params: ellipse.Params, data: Array) -
     report.figure(
         "cold_map",
         figure,
-        f"Left: the cold free energy, refined, with the {SAMPLES} samples. It is zero on the ellipse and grows with "
-        "the squared distance; in the middle it has a ridge. Right: by how much the minimum over "
-        f"{config.latent_points} angles alone is too high, most for those y that lie between two of its points.",
+        f"Left: the cold free energy with refined angles, and the {SAMPLES} samples. It is the squared distance from "
+        f"the ellipse, and has a ridge in the middle. Right: the error of the minimum over {config.latent_points} "
+        "angles alone. It is always too high, most for y between the directions of two angles.",
     )
 
     middle = len(y1) // 2
@@ -133,13 +133,14 @@ def _maps(config: Config, report: Report, params: ellipse.Params, data: Array) -
     report.figure(
         "cold_cross_section",
         figure,
-        "The cold free energy along y₁ = 0: two parabolas, one for each side of the ellipse, that meet in a peak.",
+        "The cold free energy along y₁ = 0. It consists of two parabolas, one for each side of the ellipse, which meet "
+        "in a peak.",
     )
     report.summary(grid_excess_max=excess.max())
     report.text(
-        f"On {config.latent_points} angles alone the cold free energy is at most {excess.max():.4f} above the refined "
-        "one. On a circle of radius r, n angles cost up to (π/n)² r R for a y at the distance R from its centre, "
-        "so that the grid has to be the finer the larger the manifold is."
+        f"The minimum over {config.latent_points} angles alone is at most {excess.max():.4f} above the refined "
+        "minimum. For a circle of radius r and a y at the distance R from its centre, the error with n angles is up to "
+        "(π/n)² r R. A larger manifold therefore needs a finer grid."
     )
 
 
@@ -148,13 +149,13 @@ def _grid_excess(axes: Axes, y1: np.ndarray, y2: np.ndarray, excess: np.ndarray,
     axes.figure.colorbar(image, ax=axes, shrink=0.8, label="F∞ on the grid − F∞ refined")
     axes.grid(visible=False)
     plots.curve(axes, manifold, color="white")
-    plots.label(axes, "y₁", "y₂", f"Too high by: {config.latent_points} angles alone")
+    plots.label(axes, "y₁", "y₂", f"Error of {config.latent_points} angles alone")
 
 
 def _weights(config: Config, report: Report, params: ellipse.Params, data: Array) -> None:
-    """exp(-E(y', z)) at beta = 1: which points of the ellipse a given y' speaks to."""
+    """exp(-E(y', z)) at beta = 1: the weight of each point of the ellipse for a given y'."""
     space = circle(config.latent_points)
-    # Closed to a ring, so that the curves end where they began.
+    # The first angle is repeated at 2π, because the angle is periodic.
     z = np.append(np.asarray(space.points), 2 * np.pi)
     points = jax.vmap(partial(ellipse.decode, params))(space.points)
     manifold = jax.vmap(partial(ellipse.decode, params))(circle(240).points)
@@ -167,7 +168,7 @@ def _weights(config: Config, report: Report, params: ellipse.Params, data: Array
         unnormalized = np.exp(-np.asarray(energies_of_points(energy, space)))
         share = np.asarray(posterior(energy, space, 1.0))
         free = float(free_energy(energy, space, 1.0))
-        # As many angles as would do if all of them had the same weight.
+        # The last entry is the number of angles of equal weight that would have the same sum of squared weights.
         rows.append((f"y' = {name}", float(y[0]), float(y[1]), unnormalized.max(), free, 1 / np.sum(share**2)))
 
         plots.curve(on_ellipse, manifold, color="#bbbbbb")
@@ -182,15 +183,15 @@ def _weights(config: Config, report: Report, params: ellipse.Params, data: Array
     report.figure(
         "weights",
         figure,
-        "exp(−βE(y', z)) at β = 1 on the ellipse (above) and over the angle (below). For a y' on the ellipse only the "
-        "points near it count; seen from the origin all of them do, those of the shorter axis most. Mind the scales: "
-        "they differ from panel to panel.",
+        "exp(−βE(y', z)) at β = 1 on the ellipse (above) and against the angle (below). For a y' on the ellipse only "
+        "the points near it have a large weight. For the origin all points have some weight, and those on the shorter "
+        "axis the largest. Each panel has its own scale.",
     )
     report.table("Weights at β = 1", ("point", "y₁", "y₂", "largest exp(−E)", "F₁", "effective number of angles"), rows)
 
 
 def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
-    """F_beta over the plane: the valley fills up until a bowl is left."""
+    """F_beta over the plane: as beta falls, the minima move to the middle until there is only one."""
     y1, y2, plane = _plane(config)
     betas = jnp.array(config.map_betas)
     evaluate = jax.vmap(lambda beta: _over_plane(lambda y: _free_energy(params, config.latent_points, y, beta), plane))
@@ -203,7 +204,7 @@ def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
             y1,
             y2,
             value - least,
-            title=f"{plots.beta_label(beta)}, least F = {least:.3f}",
+            title=f"{beta_axis.label(beta)}, least F = {least:.3f}",
             contours=(0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 4.0, 8.0),
             colorbar=index == len(betas) - 1,
         )
@@ -212,44 +213,44 @@ def _warm_maps(config: Config, report: Report, params: ellipse.Params) -> None:
     report.figure(
         "warm_maps",
         figure,
-        "Warm free energies above their own least value. As β falls, the ridge in the middle sinks; below a critical "
-        "β the origin is the only minimum, and the map is a bowl. Contours at 0.1, 0.25, 0.5, 0.75, 1, 2, 4, 8.",
+        "Warm free energies, each above its own least value. As β falls, the ridge in the middle becomes lower. Below "
+        "a critical β the origin is the only minimum. Contours are drawn at 0.1, 0.25, 0.5, 0.75, 1, 2, 4 and 8.",
     )
-    report.summary(single_bowl_below_beta=_bowl(config, params))
+    report.summary(single_bowl_below_beta=_single_minimum_below(config, params))
 
 
-def _bowl(config: Config, params: ellipse.Params) -> float:
-    """The beta at which the origin turns from a minimum of F_beta into a saddle: its lesser curvature is zero."""
+def _single_minimum_below(config: Config, params: ellipse.Params) -> float:
+    """The beta at which the origin changes from a minimum of F_beta to a saddle: its smaller curvature is zero."""
     curvatures = jax.jit(jax.hessian(partial(_free_energy, params, config.latent_points)))
 
-    def halve(_, ends):
+    def halve(ends):
         low, high = ends
         middle = jnp.sqrt(low * high)
-        bowl = jnp.linalg.eigvalsh(curvatures(jnp.zeros(2), middle))[0] > 0
-        return jnp.where(bowl, middle, low), jnp.where(bowl, high, middle)
+        minimum = jnp.linalg.eigvalsh(curvatures(jnp.zeros(2), middle))[0] > 0
+        return jnp.where(minimum, middle, low), jnp.where(minimum, high, middle)
 
-    # On the axes F'' = 2 - 4 beta w² <cos²>, so that the answer is of the order 1/w².
+    # On the axes F'' = 2 - 4 beta w² <cos²>, so the critical beta is of the order 1/w².
     scale = 1 / max(config.radii) ** 2
-    low, _ = jax.jit(lambda ends: jax.lax.fori_loop(0, 40, halve, ends))((jnp.array(scale / 8), jnp.array(scale * 8)))
+    low, _ = jax.jit(lambda ends: iterate(halve, ends, 40))((jnp.array(scale / 8), jnp.array(scale * 8)))
     return float(low)
 
 
 def _cross_sections(config: Config, report: Report, params: ellipse.Params) -> None:
-    """F_beta along y1 = 0 at every beta of the configuration: one compiled call."""
+    """F_beta along y1 = 0 at every beta of the options, in one compiled call."""
     _, y2, _ = _plane(config)
     line = jnp.stack([jnp.zeros(len(y2)), jnp.asarray(y2, jnp.float32)], axis=1)
     section = _sections(params, config.latent_points)
     values = report.compiled(section, line, jnp.array(config.betas))
     figure, axes = plots.one(width=7.4, height=4.6)
-    plots.lines(axes, y2, values, [plots.beta_label(beta) for beta in config.betas], plots.beta_colors(config.betas))
-    # At the top, in the order of the curves; beside them, so that none is covered.
+    plots.lines(axes, y2, values, [beta_axis.label(beta) for beta in config.betas], beta_axis.colors(config.betas))
+    # Beside the curves, so that it covers none of them.
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     plots.label(axes, "y₂", "free energy Fβ", "Cross-sections at y₁ = 0, from hot to cold")
     report.figure(
         "cross_sections",
         figure,
-        "The free energy along y₁ = 0. It never rises with β: the average (hot) is above the marginal (warm), which is "
-        "above the minimum (cold). The peak of the cold curve is rounded off and disappears.",
+        "The free energy along y₁ = 0. It does not increase with β: the average (hot) is above the marginal (warm), "
+        "which is above the minimum (cold). The sharp peak of the cold curve becomes round, and disappears as β falls.",
     )
 
 
@@ -260,17 +261,17 @@ def _sections(params: ellipse.Params, latent_points: int):
 
 
 def _golden_table(report: Report) -> None:
-    """The published values beside ours, in the lecture's own setting whatever the options are."""
+    """Compare the reference values with ours, always in the setting of the lecture."""
     line = jnp.stack([jnp.zeros(len(GOLDEN_Y2)), jnp.array(GOLDEN_Y2)], axis=1)
     section = jax.jit(_sections(ellipse.Params(jnp.array([2.0, 1.5])), 48))
     measured = np.asarray(section(line, jnp.array(list(GOLDEN))))
     rows = [
-        (plots.beta_label(beta), f"{y2:g}", expected, float(value))
-        for (beta, published), values in zip(GOLDEN.items(), measured, strict=True)
-        for y2, expected, value in zip(GOLDEN_Y2, published, values, strict=True)
+        (beta_axis.label(beta), f"{y2:g}", reference, float(value))
+        for (beta, references), values in zip(GOLDEN.items(), measured, strict=True)
+        for y2, reference, value in zip(GOLDEN_Y2, references, values, strict=True)
     ]
     report.table(
-        "Fβ at (0, y₂) for radii (2, 1.5) and 48 angles: reference beside measured",
+        "Fβ at (0, y₂) for radii (2, 1.5) and 48 angles: reference and measured values",
         ("inverse temperature", "y₂", "reference", "measured"),
         rows,
     )
@@ -289,27 +290,27 @@ def _limits(config: Config, report: Report, params: ellipse.Params, data: Array)
     hot, warm, cold = 0.0, 0.0, 0.0
     for (name, y), color in zip(shown.items(), colors, strict=True):
         free = np.asarray(sweep(y, jnp.asarray(betas, jnp.float32)))
-        # The truth in double precision, straight from the definition.
+        # The reference is the definition, evaluated in double precision.
         heights = np.asarray(energies_of_points(partial(ellipse.energy, params, y), space), np.float64)
         finite = betas[1:-1, None]
         marginal = -np.log(np.mean(np.exp(-finite * (heights - heights.min())), axis=1)) / finite[:, 0] + heights.min()
         hot = max(hot, abs(free[0] - heights.mean()))
         warm = max(warm, np.abs(free[1:-1] - marginal).max())
         cold = max(cold, abs(free[-1] - heights.min()))
-        places = plots.beta_positions(betas)
+        places = beta_axis.positions(betas)
         axes.plot(places[1:-1], free[1:-1], color=color, label=f"Fβ at y' = {name}")
         axes.plot(places[[0, -1]], free[[0, -1]], "o", color=color)
         for height, style in ((heights.mean(), "--"), (heights.min(), ":")):
             axes.axhline(height, color=color, linestyle=style, linewidth=1.1)
-    plots.beta_axis(axes, betas)
+    beta_axis.draw(axes, betas)
     axes.set_ylabel("free energy Fβ(y')")
     axes.set_title("hot: the average (dashed)  ·  warm: the marginal  ·  cold: the minimum (dotted)")
-    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.75))  # between the lines
+    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.75))  # where there are no lines
     report.figure(
         "limits",
         figure,
-        "The free energy of one y' from β = 0 to β = ∞: it falls from the average of the energy over z to its minimum. "
-        "At the origin of this ellipse the minimum is not zero: no z explains the middle.",
+        "The free energy of a single y' from β = 0 to β = ∞. It falls from the average of the energy over z (dashed) "
+        "to its minimum (dotted). At the origin the minimum is not zero, because no point of the ellipse lies there.",
     )
     report.summary(
         hot_minus_average=float(hot),

@@ -1,18 +1,21 @@
 """Training the ellipse: cold, warm, and with contrasting samples.
 
-Learning shapes the manifold so that the data lie low. At **zero temperature** every sample pulls the one point of the
-manifold that is nearest to it; with **marginalization** it pulls all points, each by its posterior weight, so that the
-manifold shrinks towards the average. Too hot, it collapses: a radius w_k is lost below the critical inverse temperature
+Training changes the radii of the ellipse so that the data have a low free energy. At **zero temperature** every sample
+pulls only the nearest point of the manifold. With **marginalization** at inverse temperature β it pulls all points,
+each with its posterior weight, so that the manifold shrinks towards the mean of the data. At high temperature it
+collapses: a radius w_k becomes zero below the critical inverse temperature
 
     βc = 1 / (2 E[y_k²]),
 
-where w_k = 0 turns from a valley of the loss into a hill. A sweep over β, trained in one compiled call, draws that
-phase transition. **Contrasting** losses (hinge, log) mend the shrinking: they push up what descends from a sample.
+at which w_k = 0 changes from a minimum of the loss to a maximum. A sweep over β, trained in one compiled call, shows
+this phase transition. **Contrasting** losses (hinge and log) act against the shrinking: they push up the free energy of
+points to which gradient descent leads from the samples.
 """
 
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -28,65 +31,52 @@ from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import Loss, SampleLoss
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta
+from experiments.application import options
+from experiments.application.options import AtLeast, Between, Count, Inside, NotNegative, Positive
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 from experiments.ellipse import collapse, contrast
 
-SAMPLES = 24  # the lecture's
-SHOWN = 23  # the sample whose marginal arrows are drawn
+SAMPLES = 24  # as in the lecture
+SHOWN = 23  # the sample for which posterior weights are drawn
 TRUE_RADII = (2.0, 1.5)
+
+Betas = Annotated[tuple[float, ...], Between(0, math.inf)]
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    start: tuple[float, float] = (1.5, 0.4)
+    start: Annotated[tuple[float, float], Inside(0, math.inf)] = (1.5, 0.4)
     """Radii of the untrained ellipse."""
-    latent_points: int = 48
+    latent_points: Annotated[int, AtLeast(8)] = 48
     """Angles z on the latent circle."""
-    warm_beta: float = 1.0
+    warm_beta: Positive = 1.0
     """Inverse temperature of training by marginalization and of the contrasting losses."""
-    betas: tuple[float, ...] = (0.1, 0.3, 0.5, 0.75, 1.0, 1.5, 10**0.5, 10.0, 100.0, math.inf)
+    betas: Betas = (0.1, 0.3, 0.5, 0.75, 1.0, 1.5, 10**0.5, 10.0, 100.0, math.inf)
     """Inverse temperatures of the cross-sections."""
-    sweep_points: int = 160
-    """Inverse temperatures of the sweep, evenly spaced in the logarithm from 0.15 to 2."""
-    updates: int = 1500
-    """Updates of each training, all samples in each."""
-    rate: float = 0.03
-    """Adam's learning rate, which falls to zero along a cosine."""
-    margin: float = 1.0
+    sweep_points: Annotated[int, AtLeast(8)] = 160
+    """Number of inverse temperatures in the sweep, evenly spaced in the logarithm from 0.15 to 2."""
+    updates: Count = 1500
+    """Updates of each training; each uses all samples."""
+    rate: Positive = 0.03
+    """Adam's learning rate; it decays to zero along a cosine."""
+    margin: NotNegative = 1.0
     """Margin of the hinge loss, in units of energy."""
-    descent_steps: tuple[int, int] = (3, 200)
-    """Steps from a sample to its contrasting point: a short descent, and one to the bottom."""
+    descent_steps: Annotated[tuple[int, int], AtLeast(1)] = (3, 200)
+    """Steps of gradient descent from a sample to its contrasting point: a short descent, and one to a minimum."""
 
     def __post_init__(self):
-        if not all(0 < radius < math.inf for radius in self.start):
-            raise ValueError(f"--start is {self.start}, expected two finite numbers above 0")
-        if self.latent_points < 8:
-            raise ValueError(f"--latent-points is {self.latent_points}, expected at least 8")
-        if not (0 < self.warm_beta < math.inf):
-            raise ValueError(f"--warm-beta is {self.warm_beta}, expected a finite number above 0")
-        if not (self.betas and all(beta >= 0 for beta in self.betas)):
-            raise ValueError(f"--betas is {self.betas}, expected inverse temperatures from 0 to inf")
-        for name, value, least in (
-            ("--sweep-points", self.sweep_points, 8),
-            ("--updates", self.updates, 1),
-            ("--descent-steps", min(self.descent_steps), 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
-        if not 0 <= self.margin < math.inf:
-            raise ValueError(f"--margin is {self.margin}, expected a finite number from 0")
+        options.check(self)
+        options.require(len(self.betas) > 0, "betas", self.betas, "at least one inverse temperature")
 
 
 QUICK = Config(sweep_points=60, updates=500, descent_steps=(3, 60))
 
 
 def run(config: Config, report: Report) -> None:
-    """Arrows, cross-sections, sweep and contrasting losses."""
+    """Train at zero temperature, at every beta of the sweep, and with contrasting losses, and draw the results."""
     data = jax.jit(problems.ellipse_data, static_argnums=1)(report.key(), SAMPLES)
     angles = circle(SAMPLES).points
     even = _decode(ellipse.Params(jnp.array(TRUE_RADII)), angles)
@@ -117,14 +107,14 @@ def _warm(config: Config, beta: Beta) -> SampleLoss:
 
 
 def _fit(config: Config, loss: Loss, data: Array) -> Trained:
-    """From the untrained radii to the end: full batches, so that nothing but the loss decides where that is."""
+    """Train from the untrained radii, with full batches, so that only the loss decides about the result."""
     learner = gradient(loss, optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)))
     start = ellipse.Params(jnp.array(config.start))
     return train(jax.random.key(0), learner, start, data, batch_size=len(data), epochs=config.updates)
 
 
 def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.ndarray, "2"]) -> None:
-    """Who pulls whom: the nearest point at zero temperature, every point by its weight when warm."""
+    """Draw which points each sample pulls: the nearest at zero temperature, all by their weights at a finite one."""
     space = circle(config.latent_points)
     nearest = lambda params, y: refined_search(partial(ellipse.energy, params, y), space, starts=1)
     cold = energy_loss(lambda params, y: nearest(params, y).energy)
@@ -136,7 +126,7 @@ def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.nd
     for panel, params, title in zip(axes[0], (untrained, trained.params), ("untrained", "trained"), strict=True):
         _cold_arrows(panel, params, pulled(params, data), data, f"Zero temperature, {title}: {_named(params)}")
     for panel, params, title in zip(axes[1], (untrained, warm), ("untrained", "trained"), strict=True):
-        beta = plots.beta_label(config.warm_beta)
+        beta = beta_axis.label(config.warm_beta)
         _warm_arrows(config, panel, params, data, f"Marginal at {beta}, {title}: {_named(params)}")
     axes[0, 0].set_xlim(-2.6, 2.6)
     axes[0, 0].set_ylim(-2.1, 2.1)
@@ -149,9 +139,9 @@ def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.nd
         "arrows",
         figure,
         "Above: at zero temperature each sample pulls the nearest point of the manifold, and the trained ellipse goes "
-        "through the data. Below: marginalizing, one sample (green cross) pulls all of the points, each by its "
-        "posterior weight (the darker, the more). The trained ellipse is smaller than the data: it is drawn towards "
-        "the average.",
+        "through the data. Below: with marginalization each sample, such as the one at the green cross, pulls all "
+        "points, each with its posterior weight (a darker arrow is a larger weight). The trained ellipse is smaller "
+        "than the data, because it is pulled towards their mean.",
     )
     losses = np.asarray(trained.metrics.learner.loss[:, 0])
     for step in range(0, len(losses), max(1, len(losses) // 50)):
@@ -182,7 +172,7 @@ def _warm_arrows(config: Config, axes: Axes, params: ellipse.Params, data: Array
     weigh = jax.jit(lambda params, y: posterior(partial(ellipse.energy, params, y), space, config.warm_beta))
     weights = np.asarray(weigh(params, y))
     start = np.asarray(_decode(params, space.points))
-    # No weight at all is still a shade: each of the points is pulled.
+    # Even the smallest weight gets a visible shade, because every point is pulled.
     shades = np.tile(np.array([0.835, 0.369, 0.0, 1.0]), (len(weights), 1))
     shades[:, 3] = 0.08 + 0.92 * weights / weights.max()
     plots.curve(axes, _decode(params, circle(240).points))
@@ -193,7 +183,7 @@ def _warm_arrows(config: Config, axes: Axes, params: ellipse.Params, data: Array
 
 
 def _cross_sections(config: Config, report: Report, swept: collapse.Sweep) -> None:
-    """F at y1 = 0 of the manifold trained cold, and of those trained at each beta."""
+    """F along y1 = 0 of the ellipse trained at zero temperature, and of those trained at each beta."""
     y2 = np.linspace(-2.5, 2.5, 201)
     line = np.stack([np.zeros_like(y2), y2], axis=1).astype(np.float32)
     own = np.stack([swept.trained(beta) for beta in config.betas])
@@ -205,11 +195,11 @@ def _cross_sections(config: Config, report: Report, swept: collapse.Sweep) -> No
         return jax.vmap(section)(radii, betas)
 
     betas = np.array(config.betas, np.float32)
-    colors = plots.beta_colors(config.betas)
+    colors = beta_axis.colors(config.betas)
     figure, axes = plots.panels(1, 2, width=5.4, height=4.4, share_y=True)
     titles = ("One ellipse, trained at β = ∞", "Each trained at its own β")
     for panel, radii, title in zip(axes[0], (cold, own), titles, strict=True):
-        plots.lines(panel, y2, sections(radii, betas), [plots.beta_label(beta) for beta in config.betas], colors)
+        plots.lines(panel, y2, sections(radii, betas), [beta_axis.label(beta) for beta in config.betas], colors)
         panel.get_legend().remove()
         plots.label(panel, "y₂", "free energy Fβ", f"{title}: F at y₁ = 0")
         panel.tick_params(labelleft=True)
@@ -217,7 +207,7 @@ def _cross_sections(config: Config, report: Report, swept: collapse.Sweep) -> No
     report.figure(
         "cross_sections",
         figure,
-        "Left: the free energy of the ellipse trained at zero temperature. The cold peak in the middle is rounded off "
-        "as β falls, until a smooth parabola is left. Right: the same with the ellipse that was trained at that "
-        "temperature; the hottest have collapsed to a point, and their curves to one: the squared distance from it.",
+        "Left: the free energy of the ellipse trained at zero temperature. As β falls, the sharp peak in the middle "
+        "becomes round and disappears. Right: the same for ellipses that were each trained at the β of their curve. "
+        "At the smallest β they have collapsed to a point, and the curve is the squared distance from that point.",
     )

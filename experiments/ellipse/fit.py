@@ -1,9 +1,10 @@
 """An ellipse or a horn fitted to your own points.
 
-A file of points with the columns y1,y2 gets an **ellipse**, anywhere and turned by any angle; one with the columns
-x,y1,y2 gets a **horn**, an ellipse for each x whose radii a small network predicts, around an axis of its own. Both are
-trained at zero temperature: what training makes small is the mean free energy F_∞, the squared distance of a point from
-the manifold, in the squared units of the file. Rows that were held out of the training say how well it does on others.
+A file of points with the columns y1,y2 is fitted by an **ellipse** with any centre and angle. A file with the columns
+x,y1,y2 is fitted by a **horn**: an ellipse for each x, around a common axis, whose radii a small network predicts. Both
+are trained at zero temperature: training minimizes the mean free energy F_∞, which is the squared distance of a point
+from the manifold, in the squared units of the file. Rows that are held out of the training show how well the fit
+describes other points.
 """
 
 import math
@@ -11,17 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 from matplotlib.figure import Figure
 
 from ebmjax import circle, gradient, train
+from ebmjax.checks import ArgumentError
 from ebmjax.energies import ellipse, horn, placed_ellipse
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
@@ -29,8 +31,10 @@ from ebmjax.losses.functional import SampleLoss
 from ebmjax.minimize.descent import newton
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Energy
+from experiments.application import options
+from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
-from experiments.data import datasets
+from experiments.data import csv_points
 from experiments.drawing import plots
 
 ENOUGH_TO_HOLD_OUT = 8  # rows; an ellipse has five parameters
@@ -46,34 +50,26 @@ class Config:
     data: Path
     """A CSV file with the columns y1,y2 (an ellipse) or x,y1,y2 (a horn), and at least 3 rows."""
     held_out: float = 0.2
-    """Fraction of the rows that is kept out of the training; files of fewer than 8 rows keep all in."""
-    latent_points: int = 48
-    """Angles of the grid from which the nearest point of the manifold is refined."""
-    ellipse_updates: int = 10_000
+    """Fraction of the rows that is held out of the training. From files of fewer than 8 rows none is held out."""
+    latent_points: Annotated[int, AtLeast(8)] = 48
+    """Angles of the grid on which the search for the nearest point of the manifold starts."""
+    ellipse_updates: Count = 10_000
     """Updates of an ellipse, from each of five starts."""
-    horn_updates: int = 20_000
+    horn_updates: Count = 20_000
     """Updates of a horn, from each seed."""
-    horn_seeds: int = 4
-    """Horns trained at once, each from other random parameters; the one of least training free energy is shown."""
+    horn_seeds: Count = 4
+    """Horns trained at once, each from other random parameters. The one of least training free energy is shown."""
 
     def __post_init__(self):
-        if not 0 <= self.held_out < 1:
-            raise ValueError(f"--held-out is {self.held_out}, expected a fraction from 0 to below 1")
-        for name, value, least in (
-            ("--latent-points", self.latent_points, 8),
-            ("--ellipse-updates", self.ellipse_updates, 1),
-            ("--horn-updates", self.horn_updates, 1),
-            ("--horn-seeds", self.horn_seeds, 1),
-        ):
-            if value < least:
-                raise ValueError(f"{name} is {value}, expected at least {least}")
+        options.check(self)
+        options.require(0 <= self.held_out < 1, "held_out", self.held_out, "a fraction in [0, 1)")
 
 
 QUICK = Config(data=tyro.MISSING, ellipse_updates=1000, horn_updates=4000)
 
 
-class Placed(NamedTuple):
-    """A horn around its own axis, which stands at one place of the plane of y."""
+class PlacedHorn(NamedTuple):
+    """A horn around its own axis, which is at the same y for all x."""
 
     horn: horn.Params
     axis: Float[Array, "2"]
@@ -81,42 +77,42 @@ class Placed(NamedTuple):
 
 @dataclass(frozen=True)
 class Units:
-    """What the file's numbers are divided by: training sees points of size one around zero, whatever the units."""
+    """The shift and scale that bring the points of the file to mean zero and size one, for training."""
 
     centre: Float[np.ndarray, "2"]
     scale: float
     x_low: float = 0.0
     x_range: float = 1.0
 
-    def inward(self, values: Float[np.ndarray, "rows columns"]) -> Any:
-        """Samples as training sees them: y, or (x, y)."""
+    def inward(self, values: Float[np.ndarray, "rows columns"]) -> PyTree[Array]:
+        """Rows of the file as samples for training: y, or (x, y)."""
         y = jnp.asarray((values[:, -2:] - self.centre) / self.scale, jnp.float32)
         return y if values.shape[1] == 2 else (jnp.asarray((values[:, 0] - self.x_low) / self.x_range, jnp.float32), y)
 
-    def outward(self, y: Any) -> Float[np.ndarray, "*batch 2"]:
-        """Points of the plane in the file's units."""
+    def outward(self, y: Array | np.ndarray) -> Float[np.ndarray, "*batch 2"]:
+        """Points of the plane in the units of the file."""
         return np.asarray(y, np.float64) * self.scale + self.centre
 
 
 def run(config: Config, report: Report) -> None:
-    """Read, split, train, and show."""
-    points = datasets.read_points(config.data)
+    """Read the file, split its rows, train, and draw the fit."""
+    points = csv_points.read(config.data)
     values = np.asarray(points.values, np.float64)
     split_key, train_key = jax.random.split(report.key())
     rows = _split(config, split_key, values)
     units = _units(config, rows["training"])
     report.text(
-        f"`{config.data.name}` holds {len(values)} rows of {','.join(points.columns)}: "
+        f"`{config.data.name}` has {len(values)} rows of {','.join(points.columns)}: "
         f"{len(rows['training'])} for training, {len(rows['held out'])} held out."
     )
     if not len(rows["held out"]):
-        report.text("**No row was held out**, so that nothing is known about how well the fit does on other points.")
-    fit = _fit_ellipse if points.columns == datasets.ELLIPSE else _fit_horn
+        report.text("**No row was held out**, so nothing is known about how well the fit describes other points.")
+    fit = _fit_ellipse if points.columns == csv_points.ELLIPSE else _fit_horn
     fit(config, report, train_key, rows, units)
 
 
 def _split(config: Config, key: Key[Array, ""], values: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows for training and rows held out, by a random permutation; at least one is held out where there are enough."""
+    """Split the rows at random into training and held-out rows; of at least 8 rows at least one is held out."""
     wanted = round(config.held_out * len(values))
     if config.held_out > 0 and len(values) >= ENOUGH_TO_HOLD_OUT:
         wanted = min(max(1, wanted), len(values) - LEAST_TRAINED)
@@ -129,38 +125,45 @@ def _split(config: Config, key: Key[Array, ""], values: np.ndarray) -> dict[str,
 def _units(config: Config, values: np.ndarray) -> Units:
     centre = values[:, -2:].mean(axis=0)
     scale = float(np.sqrt(np.mean(np.sum((values[:, -2:] - centre) ** 2, axis=1))))
-    if scale <= 1e-6 * np.abs(centre).max():  # float32 does not tell them apart
-        raise ValueError(f"{config.data}: all points are the same, expected points spread around an ellipse")
+    if scale <= 1e-6 * np.abs(centre).max():  # float32 could not distinguish the points
+        raise ArgumentError(f"{config.data}: got points that are all the same, wanted points around an ellipse")
     if values.shape[1] == 2:
         return Units(centre, scale)
     low, high = float(values[:, 0].min()), float(values[:, 0].max())
     if high - low <= 1e-6 * max(abs(low), abs(high)):
-        raise ValueError(f"{config.data}: all x are the same, expected different ones (or no column x, for an ellipse)")
+        raise ArgumentError(
+            f"{config.data}: got the same x in all rows, wanted different ones (or no column x, for an ellipse)"
+        )
     return Units(centre, scale, low, high - low)
 
 
 def _nearest(config: Config, energy: Energy, exact: bool) -> Array:
-    """F_inf with the angle refined: to full precision to measure, by a few steps from the best angle to train."""
+    """F_inf with a refined angle: to full precision if `exact`, else by a few steps from the best grid angle."""
     space = circle(config.latent_points)
     if exact:
         return refined_search(energy, space).energy
     return refined_search(energy, space, partial(newton, max_steps=3), starts=1).energy
 
 
-def _mean_free_energy(free: SampleLoss, params: Any, samples: Any) -> Array:
-    """Mean over any number of samples, in bounded memory."""
+def _mean_free_energy(free: SampleLoss, params: PyTree[Array], samples: PyTree[Array]) -> Array:
+    """Mean free energy over any number of samples, in bounded memory."""
     return map_chunks(lambda sample: free(params, sample), samples, CHUNK).mean()
 
 
 def _train_best(
-    report: Report, free: Callable[[bool], SampleLoss], starts: Any, samples: Any, batch: int, updates: int
+    report: Report,
+    free: Callable[[bool], SampleLoss],
+    starts: PyTree[Array],
+    samples: PyTree[Array],
+    batch: int,
+    updates: int,
 ):
-    """Train from each start at once, and keep the one of least free energy on the rows for training.
+    """Train from all starts at once, and keep the fit of least mean free energy on the training rows.
 
     `free(exact)` is the free energy of one sample.
 
     Returns:
-        Its parameters, and that free energy, in units of the training.
+        The parameters of that fit, and its mean free energy in the scaled units of the training.
     """
     batch = min(batch, len(jax.tree.leaves(samples)[0]))
     batches = len(jax.tree.leaves(samples)[0]) // batch
@@ -178,15 +181,15 @@ def _train_best(
 
     params, losses, last = report.compiled(jax.vmap(train_one, in_axes=(0, None)), starts, samples)
     last = np.asarray(last)
-    # Of fits that are all perfect the first is taken: an ellipse starts from the points' own moments.
+    # Of several perfect fits the first is taken, which for an ellipse started from the moments of the points.
     best = int(np.argmin(np.where(np.isfinite(last), np.maximum(last, 1e-10), np.inf)))
     for epoch in range(0, epochs, max(1, epochs // 50)):
         report.metrics(step=epoch * batches, relative_loss=np.asarray(losses)[best, epoch])
     return jax.tree.map(lambda leaf: leaf[best], params), float(last[best])
 
 
-def _held_out(free: SampleLoss, params: Any, units: Units, values: np.ndarray) -> float | None:
-    """Mean free energy in the file's squared units; None without rows."""
+def _held_out(free: SampleLoss, params: PyTree[Array], units: Units, values: np.ndarray) -> float | None:
+    """Mean free energy of the held-out rows, in squared units of the file; None if there are no rows."""
     if not len(values):
         return None
     return float(jax.jit(partial(_mean_free_energy, free))(params, units.inward(values))) * units.scale**2
@@ -202,9 +205,6 @@ def _summarize(report: Report, rows: dict[str, np.ndarray], trained: float, held
     )
 
 
-# ---- an ellipse ------------------------------------------------------------------------------------------------------
-
-
 def _fit_ellipse(config: Config, report: Report, key: Key[Array, ""], rows: dict[str, np.ndarray], units: Units):
     def free(exact):
         return lambda params, y: _nearest(config, partial(placed_ellipse.energy, params, y), exact)
@@ -218,28 +218,28 @@ def _fit_ellipse(config: Config, report: Report, key: Key[Array, ""], rows: dict
     _summarize(report, rows, least * units.scale**2, held_out)
     report.summary(radii=np.sort(radii)[::-1], centre=units.outward(params.centre), angle_degrees=angle % 180)
     if len(rows["training"]) < LEAST_TRAINED:
-        report.text("Fewer than five points do not determine an ellipse: this is one of many that go through them.")
+        report.text("Fewer than five points do not determine an ellipse. This is one of many ellipses through them.")
     if radii.min() < 1e-3 * radii.max():
-        report.text("The points lie on a line, as far as one can see: the ellipse is flat.")
+        report.text("The fitted ellipse is flat: the points lie nearly on a line.")
     report.figure(
         "fit",
         _ellipse_figure(free(True), params, units, rows),
-        "Left: the points and the fitted ellipse. Right: its free energy, the squared distance from it; cold (0) is on "
-        "the ellipse, hot half a radius away and further.",
+        "Left: the points and the fitted ellipse. Right: its free energy, which is the squared distance from it: cold "
+        "(0) on the ellipse, hot from half the mean radius on.",
     )
 
 
 def _starts(points: Float[Array, "samples 2"]) -> placed_ellipse.Params:
-    """The points' own moments; and circles on all sides of them, for points on a short arc.
+    """Five starts: the moments of the points, and circles on both sides of them, for points on a short arc.
 
-    Points have mean zero and size one.
+    The points have mean zero and size one.
     """
     moments = placed_ellipse.init(points)
     along = jnp.stack([jnp.cos(moments.angle), jnp.sin(moments.angle)])
     across = jnp.stack([-along[1], along[0]])
     centres = jnp.stack([moments.centre, across, -across, 2 * across, -2 * across])
     radii = jnp.stack([moments.radii, *(jnp.full(2, radius) for radius in (1.0, 1.0, 2.0, 2.0))])
-    # No radius of a start is zero, where its gradient is zero too.
+    # A radius of zero would have the gradient zero, and would not be trained.
     return placed_ellipse.Params(jnp.maximum(radii, 1e-3), centres, jnp.full(len(radii), moments.angle))
 
 
@@ -253,7 +253,7 @@ def _ellipse_figure(free: SampleLoss, params: placed_ellipse.Params, units: Unit
     y1, y2 = (np.linspace(a, b, 121) for a, b in zip((low + high) / 2 - reach, (low + high) / 2 + reach, strict=True))
     plane = np.stack(np.meshgrid(y1, y2, indexing="ij"), axis=-1)
     heights = jax.jit(jax.vmap(partial(free, params)))(units.inward(plane.reshape(-1, 2)))
-    # Half the mean radius away from the ellipse is hot: a scale that suits any units.
+    # The distance of half the mean radius counts as hot, so that the scale suits any units.
     hot = (float(np.abs(params.radii).mean()) / 2) ** 2
     figure, axes = plots.panels(1, 2, width=5.4, height=4.6)
     plots.curve(axes[0, 0], manifold, closed=False, label="fitted ellipse")
@@ -277,13 +277,10 @@ def _ellipse_figure(free: SampleLoss, params: placed_ellipse.Params, units: Unit
     return figure
 
 
-# ---- a horn ----------------------------------------------------------------------------------------------------------
-
-
 def _fit_horn(config: Config, report: Report, key: Key[Array, ""], rows: dict[str, np.ndarray], units: Units):
     def free(exact):
         def of_sample(params, sample):
-            # At one x a horn is an ellipse, so that the network is evaluated once, not at each angle.
+            # At one x a horn is an ellipse, so the network is evaluated once, not for each angle.
             x, y = sample
             slice_at_x = ellipse.Params(params.horn.predictor(x))
             return _nearest(config, partial(ellipse.energy, slice_at_x, y - params.axis), exact)
@@ -292,7 +289,7 @@ def _fit_horn(config: Config, report: Report, key: Key[Array, ""], rows: dict[st
 
     samples = units.inward(rows["training"])
     keys = jax.random.split(key, config.horn_seeds)
-    starts = jax.vmap(lambda key: Placed(horn.init(key), jnp.zeros(2)))(keys)
+    starts = jax.vmap(lambda key: PlacedHorn(horn.init(key), jnp.zeros(2)))(keys)
     with report.stage(f"training {config.horn_seeds} horns"):
         params, least = _train_best(report, free, starts, samples, 32, config.horn_updates)
     held_out = _held_out(free(True), params, units, rows["held out"])
@@ -304,12 +301,16 @@ def _fit_horn(config: Config, report: Report, key: Key[Array, ""], rows: dict[st
     _summarize(report, rows, least * units.scale**2, held_out)
     report.summary(axis=axis, radii_at_least_x=radii[0], radii_at_largest_x=radii[-1])
     report.figure(
-        "fit", _horn_figure(x, radii, axis, rows), "The fitted horn, the points for training and the points held out."
+        "fit", _horn_figure(x, radii, axis, rows), "The fitted horn, the training points and the held-out points."
     )
     figure, axes = plots.one()
     plots.lines(axes, x, radii.T, ("radius along y₁", "radius along y₂"))
     plots.label(axes, "x (units of the file)", "radius (units of the file)", "Radii of the fitted horn")
-    report.figure("radii", figure, "The radii that the network predicts, which are found up to their sign.")
+    report.figure(
+        "radii",
+        figure,
+        "The absolute values of the radii that the network predicts; training finds them up to their sign.",
+    )
 
 
 def _horn_figure(x: np.ndarray, radii: np.ndarray, axis: np.ndarray, rows: dict) -> Figure:

@@ -1,19 +1,22 @@
-"""Too large a latent, and the energy is zero everywhere
+"""With too large a latent, the free energy is zero everywhere
 
-The generalized horn, E(x, y, z) = ‖y - g(f(x), z)‖², with a latent of 1, 2, 4 and 8 dimensions. From dim(z) = 2 on,
-the dimension of y, the code alone can name every y: the free energy is zero on the data, and just as zero on uniform
-noise, and the model has learned nothing. Three things hold the latent down, each measured here: its squared norm, its
-L1 norm, and noise,
+The model is the generalized horn, E(x, y, z) = ‖y - g(f(x), z)‖², with a latent of 1, 2, 4 or 8 dimensions. From
+dim(z) = 2 on, which is the dimension of y, some code z exists for every y. Then the free energy is zero on the data,
+but it is also zero on uniform noise, and the model has learned nothing. Three regularizers limit the information in the
+latent, and each is measured here: its squared norm, its L1 norm, and noise ε with a weak squared norm (a spring),
 
-    E(y, z) = ‖y - g(f(x), z)‖² + λ‖z‖²,      … + λ Σ|zᵢ|,      mean over ε of ‖y - g(f(x), z + σε)‖² + spring.
+    E(y, z) = ‖y - g(f(x), z)‖² + λ‖z‖²
+    E(y, z) = ‖y - g(f(x), z)‖² + λ Σ|zᵢ|
+    E(y, z) = mean over ε of ‖y - g(f(x), z + σε)‖² + λ‖z‖²
 
-All sixteen kinds of model are trained in one compiled call: a mask decides how many of the eight dimensions a model may
-use, and regularizers differ by their weights alone.
+All sixteen kinds of model are trained in one compiled call. A mask sets how many of the eight dimensions a model may
+use, and the regularizers differ only in their weights.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,68 +30,72 @@ from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.descent import gradient_descent
+from experiments.application import options
+from experiments.application.options import Between, Count
 from experiments.application.report import Report
 from experiments.drawing import plots
 
-SCALE = 5.0  # y is trained in units of five, where the network's outputs are of order one
-LATENT = 8  # dimensions that the network has; a mask says how many a model may use
+SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one
+LATENT = 8  # dimensions of the latent of every network; a mask sets how many a model may use
 DIMENSIONS = (1, 2, 4, 8)
 REGULARIZERS = ("none", "squared norm", "L1 norm", "noise")
+
+Strength = Annotated[float, Between(0, math.inf)]
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    samples: int = 400
+    samples: Count = 400
     """Training samples."""
-    evaluated: int = 200
-    """Held-out samples, and as many points of uniform noise, on which the free energy is measured."""
-    seeds: int = 3
-    """Models of each kind; the one of least training loss counts, since a small network can get stuck."""
-    epochs: int = 300
+    evaluated: Count = 200
+    """Held-out samples, and points of uniform noise, on which the free energy is measured; as many of each."""
+    seeds: Count = 3
+    """Models of each kind. Only the one of least training loss is measured, because training fails for some seeds."""
+    epochs: Count = 300
     """Passes over the data."""
-    batch_size: int = 32
-    """Samples an update."""
+    batch_size: Count = 32
+    """Samples in each update."""
     rate: float = 3e-3
-    """Adam's learning rate, with cosine decay."""
+    """Adam's first learning rate; it decays to zero along a cosine."""
     hidden: tuple[int, ...] = (24, 24)
     """Hidden layers of the decoder g."""
-    starts: int = 16
-    """Codes tried before the descent in training; four times as many in measuring."""
-    steps: int = 10
-    """Steps of the descent over z in training; ten times as many in measuring."""
-    norm_weight: float = 0.5
-    """λ of the squared norm, in units of the scaled energy."""
-    l1_weight: float = 0.5
-    """λ of the L1 norm."""
-    noise: float = 0.8
-    """σ of the noise on the code."""
-    spring: float = 0.05
-    """λ of the weak squared norm beside the noise, without which codes grow until the noise does not matter."""
+    starts: Count = 16
+    """Codes from which the best is taken as the start of the descent; four times as many for measurements."""
+    steps: Count = 10
+    """Steps of the descent over z in training; ten times as many for measurements."""
+    norm_weight: Strength = 0.5
+    """Weight λ of the squared norm, in units of the scaled energy."""
+    l1_weight: Strength = 0.5
+    """Weight λ of the L1 norm."""
+    noise: Strength = 0.8
+    """Standard deviation σ of the noise on the code."""
+    spring: Strength = 0.05
+    """Weight λ of the squared norm beside the noise. Without it, codes grow until the noise has no effect."""
     draws: int = 4
-    """Draws of the noise that are averaged, fresh at each update; four times as many, fixed, in measuring."""
+    """Draws of the noise in each mean, new ones in each update; four times as many, fixed, for measurements."""
 
     def __post_init__(self):
-        for name in ("norm_weight", "l1_weight", "noise", "spring"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected a number that is not negative")
+        options.check(self)
 
 
 QUICK = Config(seeds=1, samples=200, evaluated=40, epochs=20, hidden=(16,), starts=8, steps=5, draws=3)
 
 
-class Held(NamedTuple):
-    """What holds one model's latent: which dimensions exist, the weights of the regularizers, and σ of the noise."""
+class Limits(NamedTuple):
+    """What limits the latent of one model."""
 
     mask: Float[Array, " latent"]
+    """1 for each dimension that the model may use, else 0."""
     norm_weight: Float[Array, ""]
     l1_weight: Float[Array, ""]
     noise: Float[Array, ""]
+    """Standard deviation σ of the noise."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Train every dimension under every regularizer, and measure F on data and on uniform noise."""
+    """Train a model for every dimension and regularizer, and measure F on data and on uniform noise."""
     data_key, held_out_key, uniform_key, noise_key, train_key, start_key = jax.random.split(report.key(), 6)
     data = problems.horn_data(data_key, config.samples)
     held_out = problems.horn_data(held_out_key, config.evaluated)
@@ -96,19 +103,19 @@ def run(config: Config, report: Report) -> None:
     uniform = held_out._replace(y=jax.random.uniform(uniform_key, held_out.y.shape, minval=-box, maxval=box))
     codes = jax.random.normal(start_key, (4 * config.starts, LATENT))
 
-    held = _what_holds(config)
+    limits = _limits(config)
     draws = jax.random.normal(noise_key, (4 * config.draws, LATENT))
     draws = draws - draws.mean(axis=0)
-    fit = lambda key, held: fit_one(key, held, data, codes[: config.starts], config)
-    with report.stage(f"training {config.seeds} × {len(held.mask)} models"):
+    fit = lambda key, limits: fit_one(key, limits, data, codes[: config.starts], config)
+    with report.stage(f"training {config.seeds} × {len(limits.mask)} models"):
         keys = jax.random.split(train_key, config.seeds)
-        trained, losses = report.compiled(jax.vmap(jax.vmap(fit, (None, 0)), (0, None)), keys, held)
+        trained, losses = report.compiled(jax.vmap(jax.vmap(fit, (None, 0)), (0, None)), keys, limits)
     best = jnp.argmin(losses, axis=0)
     models = jax.tree.map(lambda leaf: leaf[best, jnp.arange(len(best))], trained)
     with report.stage("measuring"):
         points = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), held_out, uniform)
         free = partial(free_energies, points=points, codes=codes, draws=draws, steps=10 * config.steps)
-        measured = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), (models, held))
+        measured = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), (models, limits))
     on_data, on_noise = np.asarray(measured).reshape(4, 4, 2, config.evaluated).mean(axis=3).transpose(2, 0, 1)
 
     for row, regularizer in enumerate(REGULARIZERS):
@@ -135,19 +142,21 @@ def run(config: Config, report: Report) -> None:
         for row, regularizer in enumerate(REGULARIZERS)
     ]
     columns = ("regularizer", *(f"dim(z) = {dimension}" for dimension in DIMENSIONS))
-    report.table("Mean free energy on held-out data / on uniform noise (squared units of y)", columns, rows)
+    report.table("Mean free energy of held-out data / of uniform noise (squared units of y)", columns, rows)
     _draw_means(report, on_data, on_noise)
-    _draw_maps(report, models, held, codes, draws, config, box)
+    _draw_maps(report, models, limits, codes, draws, config, box)
 
 
-def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> tuple[generalized_horn.Params, Array]:
-    """Zero-temperature training of one model and its final loss; pure, so that it can be vmapped."""
+def fit_one(
+    key, limits: Limits, data: problems.HornData, codes, config: Config
+) -> tuple[generalized_horn.Params, Array]:
+    """Train one model at zero temperature; a pure function, so that it can be vmapped. Returns its final loss too."""
     init_key, train_key = jax.random.split(key)
     params = generalized_horn.init(init_key, latent=LATENT, hidden=config.hidden)
 
     def loss(key, params, batch):
         draws = jax.random.normal(key, (config.draws, LATENT))
-        of_sample = lambda params, sample: _least(params, held, sample[0], sample[1], codes, draws, config.steps)
+        of_sample = lambda params, sample: _least(params, limits, sample[0], sample[1], codes, draws, config.steps)
         return energy_loss(of_sample)(params, batch)
 
     updates = config.epochs * (config.samples // config.batch_size)
@@ -158,24 +167,26 @@ def fit_one(key, held: Held, data: problems.HornData, codes, config: Config) -> 
     return trained.params, trained.metrics.learner.loss[-1].mean()
 
 
-def free_energies(params, held: Held, points: problems.HornData, codes, draws, steps: int) -> Float[Array, " points"]:
-    """F_inf of each point, in squared units of y, by descent from the best of the given codes."""
-    one = lambda point: _least(params, held, point[0], point[1] / SCALE, codes, draws, steps) * SCALE**2
+def free_energies(
+    params, limits: Limits, points: problems.HornData, codes, draws, steps: int
+) -> Float[Array, " points"]:
+    """F_inf of each point, in squared units of y, by gradient descent from the best of the given codes."""
+    one = lambda point: _least(params, limits, point[0], point[1] / SCALE, codes, draws, steps) * SCALE**2
     return map_chunks(one, tuple(points), 50)
 
 
-def _least(params, held: Held, x, y, codes, draws, steps):
-    """min over z of the regularized energy: the best of the codes, then descent."""
-    energy = lambda z: generalized_horn.energy(params, x, y, held.mask * z)
-    energy = penalties.noisy(energy, held.noise * draws)
-    energy = penalties.regularized(energy, penalties.squared_norm, held.norm_weight)
-    energy = penalties.regularized(energy, penalties.l1_norm, held.l1_weight)
+def _least(params, limits: Limits, x, y, codes, draws, steps):
+    """Minimum over z of the regularized energy, by gradient descent from the best of the codes."""
+    energy = lambda z: generalized_horn.energy(params, x, y, limits.mask * z)
+    energy = penalties.noisy(energy, limits.noise * draws)
+    energy = penalties.regularized(energy, penalties.squared_norm, limits.norm_weight)
+    energy = penalties.regularized(energy, penalties.l1_norm, limits.l1_weight)
     start = codes[jnp.argmin(jax.vmap(energy)(codes))]
     return gradient_descent(energy, start, optax.adam(0.1), max_steps=steps, tolerance=0.0).energy
 
 
-def _what_holds(config: Config) -> Held:
-    """All pairs of a regularizer and a dimension, the dimension changing fastest."""
+def _limits(config: Config) -> Limits:
+    """All pairs of a regularizer and a number of dimensions, which changes fastest; the leading axis is the pairs."""
     masks = [jnp.where(jnp.arange(LATENT) < dimension, 1.0, 0.0) for dimension in DIMENSIONS]
     weights = [
         (0.0, 0.0, 0.0),
@@ -183,7 +194,7 @@ def _what_holds(config: Config) -> Held:
         (0.0, config.l1_weight, 0.0),
         (config.spring, 0.0, config.noise),
     ]
-    pairs = [Held(mask, *(jnp.array(weight) for weight in row)) for row in weights for mask in masks]
+    pairs = [Limits(mask, *(jnp.array(weight) for weight in row)) for row in weights for mask in masks]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
 
 
@@ -200,30 +211,33 @@ def _draw_means(report, on_data, on_noise):
     report.figure(
         "means",
         figure,
-        "Mean free energy on held-out data and on uniform noise in the same box. A model that knows the data keeps the "
-        "two apart; without a regularizer both fall to zero as soon as the latent has the dimension of y.",
+        "Mean free energy of held-out data and of uniform noise in the same box. A model that has learned the data "
+        "gives noise a higher free energy. Without a regularizer both free energies fall to nearly zero as soon as the "
+        "latent has the dimension of y.",
     )
 
 
-def _draw_maps(report, models, held, codes, draws, config, box):
-    """F over y at x = 1 for the smallest and the largest latent, free and held."""
+def _draw_maps(report, models, limits, codes, draws, config, box):
+    """F over y at x = 1, for the smallest latent and for the largest one with and without a regularizer."""
     side = 25 if report.quick else 49
     axis = jnp.linspace(-1.3 * box, 1.3 * box, side)
     y = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     points = problems.HornData(jnp.full(len(y), 1.0), y)
-    chosen = {0: "dim 1, free", 3: "dim 8, free", 7: "dim 8, ‖z‖²", 15: "dim 8, noise"}
-    some = jax.tree.map(lambda leaf: leaf[jnp.array(list(chosen))], (models, held))
+    chosen = {0: "dim 1, no regularizer", 3: "dim 8, no regularizer", 7: "dim 8, squared norm", 15: "dim 8, noise"}
+    some = jax.tree.map(lambda leaf: leaf[jnp.array(list(chosen))], (models, limits))
     free = partial(free_energies, points=points, codes=codes, draws=draws, steps=5 * config.steps)
     with report.stage("drawing maps"):
         maps = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), some).reshape(4, side, side)
     figure, axes = plots.panels(1, 4, width=3.3, height=3.3)
     for panel, values, title in zip(axes[0], maps, chosen.values(), strict=True):
-        # The noise and the codes cost something everywhere: what tells y apart is what lies above the least F.
+        # Regularizers add some energy at every y, so only the difference from the least F distinguishes between y.
         plots.cold_warm_map(panel, axis, axis, (values - values.min()) / 20, title=title, colorbar=False, contours=())
     report.figure(
         "maps",
         figure,
-        "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red). One dimension "
-        "carves out the ellipse; eight free ones leave a plain. The norm makes what is far away dear; noise, which "
-        "limits how finely a code can say where, brings the ring back.",
+        "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red), by the dimension of "
+        "the latent and the regularizer. With one dimension F is low only on a curve, which is the ellipse after a "
+        "full training. With eight dimensions and no regularizer it is low everywhere. The squared norm raises it far "
+        "from the origin. Noise limits how precisely a code can determine y, and after a full training F is low on the "
+        "ellipse again.",
     )

@@ -1,17 +1,18 @@
 """A horn that has to find the circle itself
 
-The plain horn is told that y moves around a circle, g(z) = [cos z, sin z]. Here g is a network too:
+In the plain horn the decoder g(z) = [cos z, sin z], which moves y around a circle, is given. Here g is a network too:
 
     E(x, y, z) = ‖y - g(f(x), z)‖²,        f: 1 → 8 → 8 → features,   g: features + 1 → hidden → 2
 
-so that a line of codes z has to be bent into a closed curve, of the right size for every x. Trained cold from the
-start, most of the line would never be nearest to a sample and learn nothing. So training is an annealing: hot at first,
-where all codes share every sample, then colder in stages until each sample is explained by its nearest code alone.
+Training has to bend the interval of codes z into a closed curve, of the right size for every x. If training were at
+zero temperature from the start, most codes would never be the nearest to any sample, and would learn nothing. Therefore
+training is an annealing. At first, at high temperature, all codes have a share in every sample. The temperature then
+falls in stages, until only the nearest code explains a sample.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,45 +20,45 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ebmjax import circle, free_energy, gradient, interval, problems, train
+from ebmjax import free_energy, gradient, interval, problems, train
 from ebmjax.energies import ellipse, generalized_horn
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.search import refined_search
+from experiments.application import options
+from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
+from experiments.horn.trained_horns import true_free_energies
 
-SCALE = 5.0  # y is trained in units of five, where the network's outputs are of order one
+SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    samples: int = 400
+    samples: Count = 400
     """Training samples."""
-    held_out: int = 1000
+    held_out: Count = 1000
     """Samples on which the free energy is measured."""
-    seeds: int = 8
-    """Models, trained in one compiled call; the one of least training loss is drawn."""
-    stages: int = 16
-    """Temperatures of the annealing, from hot to zero temperature."""
-    epochs: int = 100
+    seeds: Count = 8
+    """Number of models, trained in one compiled call. The one of least training loss is drawn."""
+    stages: Annotated[int, AtLeast(4)] = 16
+    """Number of temperatures of the annealing, from high to zero."""
+    epochs: Count = 100
     """Passes over the data at each temperature."""
-    batch_size: int = 32
-    """Samples an update."""
+    batch_size: Count = 32
+    """Samples in each update."""
     rate: float = 3e-3
-    """Adam's learning rate; it is lowered thirtyfold over the last three stages."""
+    """Adam's learning rate; over the last three stages it falls to a thirtieth."""
     hidden: tuple[int, ...] = (32, 32)
     """Hidden layers of the decoder g."""
     codes: int = 64
-    """Points of the latent interval [-1, 1]."""
+    """Number of codes z, evenly spaced in the latent interval [-1, 1]."""
 
     def __post_init__(self):
-        if self.stages < 4:
-            raise ValueError(f"stages is {self.stages}, expected at least 4")
-        if self.seeds < 1:
-            raise ValueError(f"seeds is {self.seeds}, expected at least 1")
+        options.check(self)
 
 
 QUICK = Config(held_out=100, seeds=2, stages=7, epochs=15, hidden=(16,), codes=32)
@@ -71,7 +72,7 @@ class Annealed(NamedTuple):
 
 
 def run(config: Config, report: Report) -> None:
-    """Anneal several models at once, measure them against the true horn, draw the best."""
+    """Anneal several models at once, compare them with the true horn, and draw the best."""
     data_key, held_out_key, train_key = jax.random.split(report.key(), 3)
     data = problems.horn_data(data_key, config.samples)
     held_out = problems.horn_data(held_out_key, config.held_out)
@@ -85,7 +86,8 @@ def run(config: Config, report: Report) -> None:
         measured = report.compiled(
             lambda params: jax.lax.map(lambda one: free_energies(one, held_out, space).mean(), params), models.params
         )
-    floor = float(true_free_energies(held_out).mean())
+    distances = jax.jit(true_free_energies)
+    floor = float(distances(held_out).mean())
     best = int(np.argmin(models.losses[:, -1]))
     params = jax.tree.map(lambda leaf: leaf[best], models.params)
     for seed, (losses, free) in enumerate(zip(models.losses, measured, strict=True)):
@@ -96,9 +98,7 @@ def run(config: Config, report: Report) -> None:
     manifold = jax.jit(lambda params: decode_grid(params, x, z))
     found = manifold(params)
     untrained = manifold(generalized_horn.init(train_key, hidden=config.hidden))
-    distance = float(
-        jnp.sqrt(true_free_energies(problems.HornData(jnp.repeat(x, len(z)), found.reshape(-1, 2))).mean())
-    )
+    distance = float(jnp.sqrt(distances(problems.HornData(jnp.repeat(x, len(z)), found.reshape(-1, 2))).mean()))
     report.summary(
         held_out_free_energy=float(measured[best]),
         held_out_free_energy_median=float(np.median(measured)),
@@ -108,9 +108,9 @@ def run(config: Config, report: Report) -> None:
         largest_radius=float(problems.horn_radii(jnp.array(1.0)).max()),
     )
     report.text(
-        f"Drawn is the model of least training loss among {config.seeds}. Its held-out free energy is "
-        f"{float(measured[best]):.4f}, where the true horn has {floor:.4f}: a root mean square of "
-        f"{float(measured[best]) ** 0.5:.2f} against {floor**0.5:.2f}, on radii of up to 14.8."
+        f"The figures show the model of least training loss among {config.seeds}. Its mean held-out free energy is "
+        f"{float(measured[best]):.4f}; that of the true horn is {floor:.4f}. The root mean squared distances are "
+        f"{float(measured[best]) ** 0.5:.2f} and {floor**0.5:.2f}, for radii of up to 14.8."
     )
     _draw_horns(report, x, untrained, found, data)
     _draw_slices(report, params, z, data)
@@ -118,7 +118,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def anneal(key, data: problems.HornData, space, betas: Float[Array, " stages"], config: Config) -> Annealed:
-    """Train one model through all temperatures; pure, so that it can be vmapped over keys."""
+    """Train one model through all temperatures; a pure function, so that it can be vmapped over keys."""
     init_key, train_key = jax.random.split(key)
     params = generalized_horn.init(init_key, hidden=config.hidden)
     scaled = (data.x, data.y / SCALE)
@@ -136,7 +136,7 @@ def anneal(key, data: problems.HornData, space, betas: Float[Array, " stages"], 
 
 
 def free_energies(params: generalized_horn.Params, data: problems.HornData, space) -> Float[Array, " samples"]:
-    """F_inf of each sample with z refined, in squared units of y."""
+    """F_inf of each sample with a refined z, in squared units of y."""
 
     def one(sample):
         x, y = sample
@@ -145,30 +145,22 @@ def free_energies(params: generalized_horn.Params, data: problems.HornData, spac
     return map_chunks(one, tuple(data), 100)
 
 
-def true_free_energies(data: problems.HornData) -> Float[Array, " samples"]:
-    """Squared distance of each sample from the true horn at its x."""
-
-    def one(sample):
-        x, y = sample
-        return refined_search(partial(ellipse.energy, ellipse.Params(problems.horn_radii(x)), y), circle(48)).energy
-
-    return jax.jit(lambda data: map_chunks(one, data, 1000))(tuple(data))
-
-
 def decode_grid(params: generalized_horn.Params, x: Float[Array, " a"], z: Float[Array, " b"]) -> Float[Array, "a b 2"]:
-    """The manifold in the units of y."""
+    """Points of the manifold, in units of y."""
     row = lambda x: jax.vmap(lambda z: generalized_horn.decode(params, x, z))(z)
     return jax.vmap(row)(x) * SCALE
 
 
 def _draw_horns(report, x, untrained, found, data):
     figure, axes = plots.spatial(2)
-    for panel, surface, title in zip(axes, (untrained, found), ("Untrained", "Found"), strict=True):
+    for panel, surface, title in zip(axes, (untrained, found), ("Untrained", "Trained"), strict=True):
         plots.horn_surface(panel, x, surface)
         plots.horn_points(panel, data.x, data.y, label="samples")
         panel.set_title(title)
     report.figure(
-        "horns", figure, "The curve of codes swept along x, before and after training. Nothing in the model is round."
+        "horns",
+        figure,
+        "The decoded interval of codes at every x, before and after training. The model does not contain a circle.",
     )
 
 
@@ -181,7 +173,7 @@ def _draw_slices(report, params, z, data):
         truth = jax.vmap(partial(ellipse.decode, ellipse.Params(problems.horn_radii(x))))(jnp.linspace(0, 6.29, 200))
         near = np.abs(data.x - x) < 0.02
         plots.curve(panel, truth, color=plots.PALETTE["orange"], label="true horn")
-        plots.curve(panel, curve, label="found", closed=False)
+        plots.curve(panel, curve, label="trained", closed=False)
         plots.scatter(panel, data.y[near], label="samples within 0.02")
         plots.label(panel, "y₁", "y₂", f"x = {float(x):.2f}")
         ends.append(float(jnp.linalg.norm(curve[0] - curve[-1])))
@@ -189,19 +181,19 @@ def _draw_slices(report, params, z, data):
     report.figure(
         "slices",
         figure,
-        "Cross-sections: the true ellipse, and what the line of codes z ∈ [-1, 1] was bent into. Its two ends overlap "
-        "or leave a gap, since nothing ties them together.",
+        "Cross-sections: the true ellipse, and the decoded interval of codes z ∈ [-1, 1]. Its two ends overlap or "
+        "leave a gap, because nothing in the model makes the curve closed.",
     )
 
 
 def _draw_annealing(report, betas, losses, floor):
     figure, axes = plots.one()
-    positions = plots.beta_positions(betas)
+    positions = beta_axis.positions(betas)
     axes.plot(positions, np.asarray(losses).T, color=plots.PALETTE["blue"], alpha=0.5, linewidth=1.2)
     axes.plot([], [], color=plots.PALETTE["blue"], label="one model")
     axes.axhline(floor, color=plots.PALETTE["vermillion"], linestyle="--", label="true horn at β = ∞")
     axes.set_yscale("log")
-    plots.beta_axis(axes, betas)
+    beta_axis.draw(axes, betas)
     plots.label(
         axes, "inverse temperature β of the stage (1/25 in units of y)", "mean free energy (squared units of y)"
     )
@@ -209,6 +201,6 @@ def _draw_annealing(report, betas, losses, floor):
     report.figure(
         "annealing",
         figure,
-        "Mean free energy of the training samples at the end of each stage, at that stage's temperature. It falls with "
-        "β twice: because the model unfolds, and because F is smaller at a colder temperature.",
+        "Mean free energy of the training samples at the end of each stage, at the temperature of that stage. It falls "
+        "with β for two reasons: the model improves, and the free energy of any model does not increase with β.",
     )

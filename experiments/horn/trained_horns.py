@@ -1,4 +1,4 @@
-"""Training and measuring horns: what the horn's experiments share."""
+"""Helper of `horn`, `horn_sweep`, `horn_generalized` and `horn_data`: training and measuring horns."""
 
 from functools import partial
 
@@ -16,31 +16,31 @@ from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta, Energy, Space
 
 ANGLES = circle(48)  # the lecture's latent grid
-X = jnp.linspace(0, 1, 51)  # where horns are drawn and radii compared
-# Of 256 seeds one learns the last four samples at an end by heart, with kinks of its network that meet there: any small
-# price on large weights prevents it.
+X = jnp.linspace(0, 1, 51)  # where horns are drawn and radii are compared
+# Without a penalty, one of 256 networks fits the last four samples at one end of x alone, by large weights. Any small
+# penalty on the weights prevents this.
 WEIGHT_PENALTY = 3e-6
 
 
 def cold(params: horn.Params, sample: tuple[Array, Array]) -> Float[Array, ""]:
-    """F_inf of one sample (x, y), quick enough for a training step: the best angle of the grid and two Newton steps."""
+    """F_inf of one sample (x, y), fast enough for training: the best angle of the grid and two Newton steps."""
     energy = partial(horn.energy, params, *sample)
     return refined_search(energy, ANGLES, partial(newton, max_steps=2), starts=1).energy
 
 
 def warm(params: horn.Params, sample: tuple[Array, Array], beta: Beta) -> Float[Array, ""]:
-    """F_beta of one sample (x, y) at any temperature: the grid, and a node for the peak that it cannot resolve."""
+    """F_beta of one sample (x, y) at any temperature: the grid, and one more point for a peak too narrow for it."""
     energy = partial(horn.energy, params, *sample)
     return free_energy(energy, with_minimum(energy, beta), beta)
 
 
 def with_minimum(energy: Energy, beta: Beta) -> Space:
-    """The grid of angles and the minimum z*, weighted by what the grid misses of the peak around it.
+    """The grid of angles and the minimum z*, which gets the mass that the grid misses of the peak around it.
 
-    The peak of exp(-beta E) has the width σ = 1/√(beta E''), and so the mass σ √(2π)/2π (Laplace). On a grid of spacing
-    h its sum is wrong by a part 2 exp(-2π²σ²/h²) of that: nothing when the peak is wide, all of it when it falls
-    between two angles. At beta = inf only z* counts. Good to a part of 1/beta; `ebmjax.refine` is exact, at six times
-    the cost.
+    The peak of exp(-beta E) has the width σ = 1/√(beta E''), and so the mass σ √(2π)/2π (Laplace). The relative error
+    of its sum on a grid of spacing h is 2 exp(-2π²σ²/h²): nearly 0 for a wide peak, 1 for a peak between two angles. At
+    beta = inf only z* has a weight. The error of the free energy is a small part of 1/beta. `ebmjax.refine` is exact,
+    at six times the cost.
     """
     minimum = refined_search(energy, ANGLES, partial(newton, max_steps=2), starts=1).value
     curvature = jax.grad(jax.grad(energy))(minimum)
@@ -53,11 +53,11 @@ def with_minimum(energy: Energy, beta: Beta) -> Space:
 
 
 def train_horn(key, free, data: problems.HornData, batch_size: int, epochs: int, rate: float) -> Trained:
-    """Train one horn on the mean of `free(params, sample)`, by Adam with cosine decay; pure, to be vmapped.
+    """Train one horn on the mean of `free(params, sample)`, by Adam with cosine decay; a pure function, for vmap.
 
     Args:
-        key: typed key: of the initialization and of the batches.
-        free: free energy of one sample (x, y).
+        key: typed key for the initialization and the batches.
+        free: the free energy of one sample (x, y).
         data: training samples.
         batch_size, epochs: as in `ebmjax.train`.
         rate: the first learning rate.
@@ -74,20 +74,25 @@ def train_horn(key, free, data: problems.HornData, batch_size: int, epochs: int,
 
 
 def free_energies(params: horn.Params, data: problems.HornData) -> Float[Array, " samples"]:
-    """F_inf of every sample, z refined to full precision."""
+    """F_inf of every sample, with z refined to full precision."""
     one = lambda x, y: refined_search(partial(horn.energy, params, x, y), ANGLES).energy
     return jax.vmap(one)(data.x, data.y)
 
 
-def noise_floor(data: problems.HornData) -> Float[Array, ""]:
-    """Mean F_inf of the true horn on these samples: what no model can be expected to beat."""
+def true_free_energies(data: problems.HornData) -> Float[Array, " samples"]:
+    """F_inf of the true horn: the squared distance of each sample from it, at the x of the sample."""
     truth = lambda x: ellipse.Params(problems.horn_radii(x))
     one = lambda x, y: refined_search(partial(ellipse.energy, truth(x), y), ANGLES).energy
-    return jax.vmap(one)(data.x, data.y).mean()
+    return jax.vmap(one)(data.x, data.y)
+
+
+def noise_floor(data: problems.HornData) -> Float[Array, ""]:
+    """Mean F_inf of the true horn on these samples. No model is expected to have a smaller one on new samples."""
+    return true_free_energies(data).mean()
 
 
 def radii(params: horn.Params, x: Float[Array, " points"] = X) -> Float[Array, "points 2"]:
-    """|f(x)|: radii are found up to their sign."""
+    """|f(x)|, the absolute values, because training finds radii up to their sign."""
     return jnp.abs(jax.vmap(params.predictor)(x))
 
 
@@ -97,12 +102,12 @@ def radii_rmse(params: horn.Params) -> Float[Array, ""]:
 
 
 def is_dead(params: horn.Params, free: Float[Array, ""]) -> Array:
-    """Whether a horn has not been learned: F_inf far above the noise, or a radius that does not follow x."""
+    """Whether training has failed: F_inf is far above the noise, or a radius does not change enough with x."""
     span = jnp.ptp(radii(params), axis=0) / jnp.ptp(problems.horn_radii(X), axis=0)
     return (free > 8 * problems.NOISE_FLOOR) | (span < 0.5).any() | ~jnp.isfinite(free)
 
 
 def manifold(params: horn.Params) -> Float[Array, "points angles 2"]:
-    """The surface over x = [0 : 1/50 : 1] and z = [0 : π/24 : 2π], closed."""
+    """Points of the surface over x = [0 : 1/50 : 1] and z = [0 : π/24 : 2π]; the last angle repeats the first."""
     angles = jnp.append(ANGLES.points, 2 * jnp.pi)
     return jax.vmap(lambda x: jax.vmap(lambda z: horn.decode(params, x, z))(angles))(X)

@@ -133,10 +133,10 @@ def train(
         )
 
     return train_watched(
+        train_key,
         report,
         name,
         learner,
-        train_key,
         params,
         train_pictures,
         plan.batch_size,

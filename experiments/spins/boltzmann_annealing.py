@@ -1,25 +1,26 @@
 """Annealing against quench: slow cooling finds lower energies
 
-Spin glasses have many local minima. A **quench** puts spins that point anywhere at zero temperature, where Gibbs sweeps
-only ever lower the energy: it ends in the next minimum. **Annealing** lowers the temperature a little after each sweep;
-the slower, the longer the spins stay in equilibrium and the lower they end. **Parallel tempering** lets replicas at all
-temperatures exchange places for as long as it runs, so that none is ever stuck for good.
+Spin glasses have many local minima. A **quench** starts at random spins and makes Gibbs sweeps at zero temperature, at
+which the energy never increases. It ends in the nearest local minimum. **Annealing** lowers the temperature a little
+after each sweep. The slower it is, the longer the spins stay in equilibrium, and the lower is the final energy.
+**Parallel tempering** runs replicas at several temperatures and swaps them, so that a replica at a low temperature can
+leave a local minimum by way of the high temperatures.
 
-Both glasses have ground states that are known exactly. That of the Sherrington-Kirkpatrick model, where every pair of
-spins is coupled, is found by enumeration. The lattice is laid with frustrated tiles around a state that is then hidden:
-no tile can have less energy than in that state, and so the lattice cannot.
+The ground states of both glasses are known exactly. In the Sherrington-Kirkpatrick model all pairs of spins are
+coupled, and its ground state is found by enumeration. The lattice is made of frustrated tiles, each of which has its
+least energy in one common (planted) state. No state of the lattice can therefore have a lower energy.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, PyTree
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ebmjax.energies import hopfield, ising
@@ -29,53 +30,48 @@ from ebmjax.sample.annealing import annealing, geometric_schedule
 from ebmjax.sample.gibbs import chromatic
 from ebmjax.sample.special.single_site import sweep
 from ebmjax.sample.tempering import tempering
-from ebmjax.types import Kernel
+from ebmjax.types import Beta, Kernel, ModelEnergy
+from experiments.application import options
+from experiments.application.options import AtLeast, Between, Count, Positive
 from experiments.application.report import Report
 from experiments.data.glasses import least_energy, mean_energies, planted, planted_energy, sherrington_kirkpatrick
-from experiments.drawing import plots
+from experiments.drawing import beta_axis, plots
 
 COLORS = {"quench": "vermillion", "repeated quench": "orange", "annealing": "blue", "parallel tempering": "green"}
-MOST_UNITS = 20  # of the glass that is enumerated
+MOST_UNITS = 20  # of the glass whose states are enumerated
 RESTART = 16  # sweeps of each repeated quench, the first of which only draws the spins
-TOLERANCE = 1e-5  # in energy a spin: far above rounding, far below the gap over the ground state
+TOLERANCE = 1e-5  # in energy per spin: far above rounding, and far below the energy gap above the ground state
 
 
 @dataclass(frozen=True)
 class Config:
     """Options of the experiment."""
 
-    units: int = 18
-    """Spins of the Sherrington-Kirkpatrick model: 2^units states are enumerated."""
-    side: int = 10
-    """Side of the lattice, even."""
-    instances: int = 16
+    units: Annotated[int, Between(3, MOST_UNITS)] = 18
+    """Spins of the Sherrington-Kirkpatrick model, at most 20, because 2^units states are enumerated."""
+    side: Annotated[int, AtLeast(4)] = 10
+    """Side of the lattice, an even number."""
+    instances: Count = 16
     """Glasses of each kind."""
-    chains: int = 32
+    chains: Count = 32
     """Runs of each method on each glass."""
-    sweeps: tuple[int, ...] = (4, 16, 64, 256, 1024)
-    """Lengths of the runs, in sweeps over all spins."""
-    hot: float = 3.0
-    """Temperature at which annealing begins, in units of the energy."""
-    cold: float = 0.2
+    sweeps: Annotated[tuple[int, ...], AtLeast(2)] = (4, 16, 64, 256, 1024)
+    """Lengths of the runs in sweeps over all spins, in rising order."""
+    hot: Positive = 3.0
+    """Temperature at which annealing starts, in units of the energy."""
+    cold: Positive = 0.2
     """Temperature at which it ends."""
-    rungs: int = 8
-    """Temperatures of parallel tempering, from hot to cold."""
+    rungs: Annotated[int, AtLeast(2)] = 8
+    """Number of temperatures (rungs) of parallel tempering, from hot to cold."""
 
     def __post_init__(self):
-        if not 3 <= self.units <= MOST_UNITS:
-            raise ValueError(f"--units is {self.units}, expected 3 to {MOST_UNITS} (2^units states are enumerated)")
-        if self.side < 4 or self.side % 2:
-            raise ValueError(f"--side is {self.side}, expected an even number of at least 4")
-        if not 0 < self.cold < self.hot < math.inf:
-            raise ValueError(f"--cold is {self.cold} and --hot {self.hot}, expected 0 < cold < hot")
-        if self.rungs < 2:
-            raise ValueError(f"--rungs is {self.rungs}, expected at least 2")
-        if len(self.sweeps) < 2 or list(self.sweeps) != sorted(set(self.sweeps)) or self.sweeps[0] < 2:
-            raise ValueError(f"--sweeps is {self.sweeps}, expected two or more rising numbers from 2")
-        if self.sweeps[-1] < 2 * self.rungs:
-            raise ValueError(f"--sweeps is {self.sweeps}, expected a longest run of at least twice --rungs")
-        if min(self.instances, self.chains) < 1:
-            raise ValueError("--instances and --chains: expected at least 1 of each")
+        options.check(self)
+        options.require(self.side % 2 == 0, "side", self.side, "an even number of at least 4")
+        options.require(self.cold < self.hot, "cold", self.cold, f"a number below --hot, {self.hot}")
+        rising = len(self.sweeps) > 1 and list(self.sweeps) == sorted(set(self.sweeps))
+        options.require(rising, "sweeps", self.sweeps, "two or more rising numbers")
+        long = max(self.sweeps) >= 2 * self.rungs
+        options.require(long, "sweeps", self.sweeps, f"a last one of at least twice --rungs, {2 * self.rungs}")
 
 
 QUICK = Config(units=12, side=6, instances=6, chains=12, sweeps=(4, 16, 64, 256))
@@ -85,47 +81,51 @@ class Glass(NamedTuple):
     """Instances of one kind of spin glass."""
 
     name: str
-    params: Any
+    params: PyTree[Array]
     """Leading axis: instances."""
     ground: Float[Array, " instances"]
+    """Energies of the ground states."""
     shape: tuple[int, ...]
     """Of a state."""
-    energy: Callable[[Any, Any], Any]
-    make_kernel: Callable[[Any, Any], Kernel]
+    energy: ModelEnergy
+    make_kernel: Callable[[PyTree[Array], Beta], Kernel]
+    """`make_kernel(params, beta)`, a Gibbs sweep."""
     equilibrium: Float[np.ndarray, "instances temperatures"] | None
-    """Exact mean energies at `_temperatures`, where they can be enumerated."""
+    """Exact mean energies at `_temperatures`; None where the states cannot be enumerated."""
 
 
 class Runs(NamedTuple):
-    """What one method came to, in (E - E0)/N, the lowest so far."""
+    """The lowest energy that each chain of one method has visited after some numbers of sweeps."""
 
     sweeps: np.ndarray
-    """Sweeps behind each entry."""
+    """These numbers of sweeps."""
     lowest: np.ndarray
-    """(instances, chains, entries)."""
+    """(E - E0)/N, in the shape (instances, chains, sweeps)."""
 
 
 class Cooling(NamedTuple):
-    """Mean (E - E0)/N on the way down, and in equilibrium."""
+    """Mean (E - E0)/N during annealing, in parallel tempering, and in equilibrium."""
 
     schedules: list[np.ndarray]
-    """Inverse temperatures of each run of annealing."""
+    """Inverse temperatures of each length of annealing."""
     means: list[np.ndarray]
+    """Means at these inverse temperatures."""
     rungs: np.ndarray
-    """Temperatures of parallel tempering, and the means of the second half of its run."""
+    """Temperatures of parallel tempering."""
     tempered: np.ndarray
+    """Means at these temperatures, over the second half of the run."""
     equilibrium: np.ndarray | None
-    """Exact means at `_temperatures`."""
+    """Exact means at `_temperatures`; None where the states cannot be enumerated."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Both glasses under all methods."""
+    """Run all methods on both glasses, and draw the energies that they find."""
     glass_key, lattice_key, *run_keys = jax.random.split(unrolled(report.key()), 4)
     glasses = (_connected(config, report, glass_key), _lattice(config, lattice_key))
     results, coolings = {}, {}
     for glass, key in zip(glasses, run_keys, strict=True):
         results[glass.name], coolings[glass.name] = _measure(config, report, key, glass)
-    _tell(report, results)
+    _summarize(report, results)
     _draw_cooling(config, report, coolings)
     _draw_final(report, results)
     _draw_success(config, report, results)
@@ -151,11 +151,11 @@ def _lattice(config: Config, key: Key[Array, ""]) -> Glass:
 
 
 def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) -> tuple[dict[str, Runs], Cooling]:
-    """Every method on every instance from every start, and the energy on the way down."""
+    """Run every method on every instance from every start, and measure the energy during annealing."""
     cool_key, temper_key = jax.random.split(key)
     longest = config.sweeps[-1]
     schedules = [np.asarray(_schedule(config, sweeps)) for sweeps in config.sweeps]
-    # one run after another in a single scan: a sweep at beta = 0, which is not counted, draws all spins afresh
+    # All runs follow one another in one scan. A sweep at beta = 0, which is not counted, draws new random spins.
     quench = np.full(longest, np.inf, np.float32)
     again = np.where(np.arange(longest) % RESTART == 0, 0, np.inf).astype(np.float32)
     parts = [np.concatenate([[np.float32(0)], part]) for part in (quench, again, *schedules)]
@@ -187,31 +187,31 @@ def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) 
 
 
 def _all(
-    report: Report, config: Config, glass: Glass, key: Key[Array, ""], method: Callable[[Array, Any], Array]
+    report: Report, config: Config, glass: Glass, key: Key[Array, ""], method: Callable[[Array, PyTree[Array]], Array]
 ) -> Float[Array, "instances chains ..."]:
-    """`method(key, params)` for all instances × chains in one compiled call."""
+    """`method(key, params)` for all instances and chains, in one compiled call."""
     keys = jax.random.split(key, (config.instances, config.chains))
     return report.compiled(jax.vmap(jax.vmap(method, (0, None))), keys, glass.params)
 
 
 def _schedule(config: Config, rounds: int) -> Float[Array, " rounds"]:
-    """Inverse temperatures: T falls by the same factor after each round, from hot to cold."""
+    """Inverse temperatures: the temperature falls from hot to cold by the same factor in each round."""
     return geometric_schedule(config.hot, (config.cold / config.hot) ** (1 / (rounds - 1)), rounds)
 
 
 def _temperatures(config: Config) -> Float[np.ndarray, " temperatures"]:
-    """Where equilibrium is drawn."""
+    """Temperatures at which the equilibrium is drawn."""
     return np.geomspace(config.hot, config.cold, 40).astype(np.float32)
 
 
-def _cooled(glass: Glass, betas: np.ndarray, key: Key[Array, ""], params: Any) -> Float[Array, " rounds"]:
-    """One chain, one sweep at each beta, the first of which is 0, so that any start will do: the energy after each."""
+def _cooled(glass: Glass, betas: np.ndarray, key: Key[Array, ""], params: PyTree[Array]) -> Float[Array, " rounds"]:
+    """The energy of one chain after one sweep at each beta. The first beta is 0, so the start does not matter."""
     make_kernel, energy = partial(glass.make_kernel, params), lambda state: glass.energy(params, state.position)
     return annealing(key, make_kernel, jnp.asarray(betas), jnp.ones(glass.shape), steps=1, observe=energy).positions
 
 
-def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: Any) -> Float[Array, "steps rungs"]:
-    """One ladder, with as many sweeps in all: the energy of every rung after each step."""
+def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: PyTree[Array]) -> Float[Array, "steps rungs"]:
+    """The energy of every rung after each step of parallel tempering, with as many sweeps in total as annealing."""
     start_key, run_key = jax.random.split(key)
     start = jax.random.rademacher(start_key, (config.rungs, *glass.shape), jnp.float32)
     ladder = _schedule(config, config.rungs)
@@ -220,11 +220,11 @@ def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: Any) ->
 
 
 def _found(runs: Runs) -> np.ndarray:
-    """Share of the chains that have found the ground state: (instances, entries)."""
+    """Share of the chains that have found the ground state, in the shape (instances, sweeps)."""
     return (runs.lowest < TOLERANCE).mean(axis=1)
 
 
-def _tell(report: Report, results: dict[str, dict[str, Runs]]) -> None:
+def _summarize(report: Report, results: dict[str, dict[str, Runs]]) -> None:
     rows = []
     for short, (glass, runs) in zip(("sk", "lattice"), results.items(), strict=True):
         for name, method in runs.items():
@@ -235,8 +235,8 @@ def _tell(report: Report, results: dict[str, dict[str, Runs]]) -> None:
             if name in ("quench", "annealing", "parallel tempering"):
                 report.summary(**{f"{short}_found_{name.replace(' ', '_')}": found})
     report.table(
-        "Energy per spin above the ground state at the end of the longest runs: quartiles over chains and instances",
-        ("glass", "method", "sweeps", "lower quartile", "median", "upper quartile", "ground state found"),
+        "Lowest energy per spin above the ground state in the longest runs: quartiles over chains and instances",
+        ("glass", "method", "sweeps", "lower quartile", "median", "upper quartile", "runs that find the ground state"),
         rows,
     )
 
@@ -244,7 +244,7 @@ def _tell(report: Report, results: dict[str, dict[str, Runs]]) -> None:
 def _draw_cooling(config: Config, report: Report, coolings: dict[str, Cooling]) -> None:
     figure, axes = plots.panels(1, 2, width=5.2, height=4.2)
     for panel, (name, cooling) in zip(axes[0], coolings.items(), strict=True):
-        shades = plots.beta_colors(np.arange(len(cooling.means)) + 1.0)
+        shades = beta_axis.colors(np.arange(len(cooling.means)) + 1.0)
         for betas, heights, shade in zip(cooling.schedules, cooling.means, shades, strict=True):
             panel.plot(1 / betas, heights, color=shade, label=f"annealing, {len(betas)} sweeps")
         if cooling.equilibrium is not None:
@@ -257,15 +257,15 @@ def _draw_cooling(config: Config, report: Report, coolings: dict[str, Cooling]) 
         panel.xaxis.set_minor_formatter(NullFormatter())
         coldest, hottest = cooling.rungs.min(), cooling.rungs.max()
         panel.set_xticks([t for t in (10, 3, 1, 0.3, 0.1, 0.03) if coldest <= 1.01 * t <= 1.02 * hottest])
-        plots.label(panel, "temperature T, falling", "mean energy per spin above the ground state", name)
+        plots.label(panel, "temperature T (falls to the right)", "mean energy per spin above the ground state", name)
     axes[0, 0].legend()
     report.figure(
         "cooling",
         figure,
-        "On the way down. As long as there is time at each temperature, the energy follows that of equilibrium "
-        "(dashed: over all states, where they can be enumerated); below some temperature the spins freeze, the later "
-        "the slower they are cooled. Dots: the second half of a run of parallel tempering, which is in equilibrium "
-        "where the run was long enough, and above it elsewhere.",
+        "Mean energy during annealing. At high temperature it is that of equilibrium (dashed: the exact mean over all "
+        "states, where they can be enumerated). Below some temperature the spins no longer reach equilibrium; the "
+        "slower the annealing, the lower is this temperature. Dots: means over the second half of parallel tempering. "
+        "They are those of equilibrium if the run was long enough, and higher otherwise.",
     )
 
 
@@ -285,8 +285,8 @@ def _draw_final(report: Report, results: dict[str, dict[str, Runs]]) -> None:
     report.figure(
         "final_energies",
         figure,
-        f"The lowest energy of every run, over all chains and instances, after {next(iter(runs.values())).sweeps[-1]} "
-        "sweeps: the leftmost bin holds the ground state.",
+        f"The lowest energy of every run after {next(iter(runs.values())).sweeps[-1]} sweeps, over all chains and "
+        "instances. The leftmost bin contains the ground state.",
     )
 
 
@@ -311,8 +311,9 @@ def _draw_success(config: Config, report: Report, results: dict[str, dict[str, R
     report.figure(
         "success",
         figure,
-        "What a run of so many sweeps comes to: medians and quartiles, above over all runs, below over instances. A "
-        "quench is over after some sweeps and gains nothing from the rest; repeated from new starts it does. "
-        "Annealing needs to know beforehand how long it may take: each point is a schedule of its own. The sweeps of "
-        "all temperatures count for parallel tempering.",
+        "Lowest energies and shares of runs that find the ground state, against the number of sweeps: medians and "
+        "quartiles, over all runs (above) and over instances (below). A quench reaches a minimum after a few sweeps "
+        "and does not improve after that; quenches repeated from new starts do. The schedule of annealing depends on "
+        "the number of sweeps, so each of its points is a run of its own. For parallel tempering the sweeps at all "
+        "temperatures are counted.",
     )

@@ -1,20 +1,20 @@
 """Boltzmann machines that learn: exact likelihood against samples
 
-Twelve spins: nine pixels, one label and two hidden units, all coupled with one another. The pictures are a row or a
-column of ink on a 3 × 3 screen, with some pixels flipped, and the label says which. The law of the data is known, and
-so small that everything is: the **exact** gradient of the likelihood sums over all states, and so does the
-Kullback-Leibler divergence from the data's law to the machine's, by which all ways of learning are judged.
+A machine of twelve spins: nine pixels, one label and two hidden units, with couplings between all pairs. A picture is a
+row or a column of ink on a 3 × 3 grid with some pixels flipped, and the label is -1 for a row and +1 for a column. The
+law of the data is known, and there are few states. Therefore the **exact** gradient of the likelihood can be computed
+by sums over all states, and so can the Kullback-Leibler divergence from the law of the data to that of the machine,
+which measures the success of each method.
 
-**Persistent** chains estimate the gradient without bias as long as they keep up with the parameters. **Contrastive
-divergence** (CD-1) takes one sweep from the data, and is biased. **Pseudo-likelihood** needs neither sums nor samples,
-but every unit must be seen: it trains a machine without hidden units, and so does the exact likelihood beside it. Held
-at a label, the machine draws the pictures that belong to it.
+**Persistent** chains estimate the gradient nearly without bias while the parameters change slowly. **Contrastive
+divergence** (CD-1) makes one sweep from the data, and is biased. **Pseudo-likelihood** needs neither sums over states
+nor samples, but all units must be observed. It trains a machine without hidden units, and the exact likelihood trains
+another one for comparison. With the label clamped, a machine gives the conditional law of the pictures.
 """
 
-import math
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,14 +37,16 @@ from ebmjax.learn.train import advance, begin
 from ebmjax.losses.likelihood import negative_log_likelihood
 from ebmjax.losses.pseudo_likelihood import multilinear_pseudo_likelihood
 from ebmjax.types import Learner
+from experiments.application import options
+from experiments.application.options import Between, Count, Inside, Positive
 from experiments.application.report import Report
 from experiments.drawing import plots
 from experiments.drawing.mosaics import show
 
 SIDE = 3
 PIXELS = SIDE**2
-SEEN = PIXELS + 1
-SHOWN = 6  # pictures of each label
+OBSERVED = PIXELS + 1  # the pixels and the label
+SHOWN = 6  # pictures drawn for each label
 COLORS = ("black", "blue", "vermillion", "sky", "orange")
 
 
@@ -52,93 +54,85 @@ COLORS = ("black", "blue", "vermillion", "sky", "orange")
 class Config:
     """Options of the experiment."""
 
-    hidden: int = 2
-    """Hidden units of the machines that have any."""
-    samples: int = 600
-    """Labelled pictures to learn from."""
-    noise: float = 0.05
-    """Chance of a pixel to be flipped."""
-    seeds: int = 8
-    """Machines of each kind, each with its own pictures, initialization and batches."""
-    epochs: int = 400
+    hidden: Annotated[int, Between(1, 6)] = 2
+    """Hidden units of the machines with hidden units, at most 6, because all states are enumerated in every update."""
+    samples: Count = 600
+    """Labelled pictures in each training set."""
+    noise: Annotated[float, Inside(0, 0.5)] = 0.05
+    """Probability that a pixel is flipped."""
+    seeds: Count = 8
+    """Machines for each method, each with its own pictures, initialization and batches."""
+    epochs: Count = 400
     """Passes over the pictures."""
-    batch_size: int = 100
-    """Pictures an update."""
-    chains: int = 100
-    """Persistent chains."""
-    rate: float = 0.02
+    batch_size: Count = 100
+    """Pictures in each update."""
+    chains: Count = 100
+    """Number of persistent chains."""
+    rate: Positive = 0.02
     """Adam's first learning rate; it falls linearly to zero."""
-    measured: int = 40
-    """How often each machine is measured on its way."""
+    measured: Count = 40
+    """Number of measurements of each machine during training."""
 
     def __post_init__(self):
-        if not 1 <= self.hidden <= 6:
-            raise ValueError(f"--hidden is {self.hidden}, expected 1 to 6 (all states are enumerated at every update)")
-        for name in ("samples", "seeds", "epochs", "batch_size", "chains", "measured"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        if self.batch_size > self.samples:
-            raise ValueError(f"--batch-size is {self.batch_size}, expected at most --samples, {self.samples}")
-        if self.measured > self.epochs:
-            raise ValueError(f"--measured is {self.measured}, expected at most --epochs, {self.epochs}")
-        if not 0 < self.noise < 0.5:
-            raise ValueError(f"--noise is {self.noise}, expected a chance above 0 and below 0.5")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
+        options.check(self)
+        fits = self.batch_size <= self.samples
+        options.require(fits, "batch_size", self.batch_size, f"at most --samples, {self.samples}")
+        options.require(self.measured <= self.epochs, "measured", self.measured, f"at most --epochs, {self.epochs}")
 
 
 QUICK = Config(seeds=3, epochs=60, measured=12)
 
 
-class Way(NamedTuple):
+class Method(NamedTuple):
     """A way of learning, and the units of its machine."""
 
     name: str
     short: str
+    """Name in the summary."""
     units: boltzmann.Units
     learner: Learner
 
 
 class Path(NamedTuple):
-    """Parameters on the way: leading axes seeds and measured."""
+    """Parameters during training; leading axes: seeds and measurements."""
 
     params: boltzmann.Params
     epochs: np.ndarray
 
 
 class Curves(NamedTuple):
-    """Machines of one way: leading axis seeds."""
+    """The machines of one method; leading axis: seeds."""
 
     params: boltzmann.Params
     epochs: np.ndarray
     divergence: Float[np.ndarray, "seeds measured"]
-    """KL from the data's law to the machine's, in nats."""
+    """KL divergence from the law of the data to that of the machine, in nats."""
     train: Float[np.ndarray, "seeds measured"]
-    """Negative log-likelihood of the pictures that were learnt from, in nats."""
+    """Negative mean log-likelihood of the training pictures, in nats."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Five ways of learning, their divergences, and the pictures that belong to the labels."""
+    """Train by five methods, measure the divergences, and draw the most probable pictures of each label."""
     data_key, train_key = jax.random.split(report.key())
     law = true_law(config.noise)
-    states = spin_cube(SEEN).points
+    states = spin_cube(OBSERVED).points
     pick = lambda key: states[jax.random.choice(key, len(states), (config.samples,), p=law)]
     data = jax.jit(jax.vmap(pick))(jax.random.split(data_key, config.seeds))
-    ways = _ways(config)
-    keys = jax.random.split(train_key, config.seeds)  # one key a seed: all ways see the same batches
+    methods = _methods(config)
+    keys = jax.random.split(train_key, config.seeds)  # one key a seed: all methods see the same batches
     curves = {}
-    for way in ways:
-        with report.stage(f"{way.name}: {config.seeds} machines"):
-            path = _train(config, report, way, keys, data)
-        curves[way.name] = _measure(way, path, law, data)
-    _tell(config, report, ways, curves, law)
+    for method in methods:
+        with report.stage(f"{method.name}: {config.seeds} machines"):
+            path = _train(config, report, method, keys, data)
+        curves[method.name] = _measure(method, path, law, data)
+    _summarize(config, report, methods, curves, law)
     _draw_divergences(report, curves)
-    _draw_conditionals(report, ways, curves, law, data)
+    _draw_conditionals(report, methods, curves, law, data)
 
 
 def true_law(noise: float) -> Float[Array, " states"]:
-    """Probabilities of all states of pixels and label: a row (label -1) or a column (+1), pixels flipped by chance."""
-    states = spin_cube(SEEN).points
+    """Probabilities of all states of pixels and label: a row (label -1) or a column (+1) with some pixels flipped."""
+    states = spin_cube(OBSERVED).points
     bars = np.eye(SIDE)
     rows = np.repeat(bars[:, :, None], SIDE, 2).reshape(SIDE, PIXELS)
     columns = np.repeat(bars[:, None, :], SIDE, 1).reshape(SIDE, PIXELS)
@@ -151,36 +145,36 @@ def true_law(noise: float) -> Float[Array, " states"]:
     return each.mean(axis=1)
 
 
-def _ways(config: Config) -> list[Way]:
+def _methods(config: Config) -> list[Method]:
     latent, plain = boltzmann.partition(PIXELS, config.hidden, 1), boltzmann.partition(PIXELS, 0, 1)
     updates = config.epochs * (config.samples // config.batch_size)
     optimizer = symmetric_updates(optax.adam(optax.linear_schedule(config.rate, 0.0, updates)))
     exact = lambda units: gradient(
-        negative_log_likelihood(observed_free_energy(units, 1.0), spin_cube(SEEN), 1.0), optimizer
+        negative_log_likelihood(observed_free_energy(units, 1.0), spin_cube(OBSERVED), 1.0), optimizer
     )
     sampled = lambda negative: contrastive(boltzmann.energy, clamped(latent, 1.0, 5), negative, optimizer)
     pseudo = multilinear_pseudo_likelihood(observed_free_energy(plain, 1.0), 1.0)
     return [
-        Way("exact gradient", "exact", latent, exact(latent)),
-        Way("persistent chains", "persistent", latent, sampled(free_running(latent, 1.0, config.chains, 1))),
-        Way("CD-1", "cd_1", latent, sampled(contrastive_divergence(latent, 1.0, 1))),
-        Way("no hidden units, exact gradient", "plain_exact", plain, exact(plain)),
-        Way("no hidden units, pseudo-likelihood", "plain_pseudo", plain, gradient(pseudo, optimizer)),
+        Method("exact gradient", "exact", latent, exact(latent)),
+        Method("persistent chains", "persistent", latent, sampled(free_running(latent, 1.0, config.chains, 1))),
+        Method("CD-1", "cd_1", latent, sampled(contrastive_divergence(latent, 1.0, 1))),
+        Method("no hidden units, exact gradient", "plain_exact", plain, exact(plain)),
+        Method("no hidden units, pseudo-likelihood", "plain_pseudo", plain, gradient(pseudo, optimizer)),
     ]
 
 
-def _train(config: Config, report: Report, way: Way, keys: Key[Array, " seeds"], data: Array) -> Path:
-    """All seeds in one compiled call, which keeps the parameters at even steps of the epochs."""
-    size = sum(len(part) for part in way.units)
+def _train(config: Config, report: Report, method: Method, keys: Key[Array, " seeds"], data: Array) -> Path:
+    """Train all seeds in one compiled call, which returns the parameters at evenly spaced epochs."""
+    size = sum(len(part) for part in method.units)
     each = config.epochs // config.measured
 
     def one(key, data):
         init_key, train_key = jax.random.split(key)
         start = boltzmann.init(init_key, size)
-        progress, keys = begin(train_key, way.learner, start, each * config.measured)
+        progress, keys = begin(train_key, method.learner, start, each * config.measured)
 
         def segment(progress, keys):
-            progress = advance(keys, way.learner, progress, data, config.batch_size)[0]
+            progress = advance(keys, method.learner, progress, data, config.batch_size)[0]
             return progress, progress.state.params
 
         _, path = jax.lax.scan(segment, progress, keys.reshape(config.measured, each))
@@ -189,12 +183,12 @@ def _train(config: Config, report: Report, way: Way, keys: Key[Array, " seeds"],
     return Path(report.compiled(jax.vmap(one), keys, data), np.arange(config.measured + 1) * each)
 
 
-def _measure(way: Way, path: Path, law: Array, data: Array) -> Curves:
-    """Divergence and likelihood along the path of every seed."""
-    free = observed_free_energy(way.units, 1.0)
+def _measure(method: Method, path: Path, law: Array, data: Array) -> Curves:
+    """Divergence and likelihood of every seed during training."""
+    free = observed_free_energy(method.units, 1.0)
 
     def at(params, data):
-        energies = jax.vmap(partial(free, params))(spin_cube(SEEN).points)
+        energies = jax.vmap(partial(free, params))(spin_cube(OBSERVED).points)
         log_partition = jax.nn.logsumexp(-energies)
         divergence = jnp.sum(law * (jnp.log(law) + energies)) + log_partition
         return divergence, jax.vmap(partial(free, params))(data).mean() + log_partition
@@ -202,29 +196,32 @@ def _measure(way: Way, path: Path, law: Array, data: Array) -> Curves:
     rows = jax.jit(lambda params, data: jax.vmap(lambda row: at(row, data))(params))
     by_seed = [rows(jax.tree.map(lambda leaf: leaf[seed], path.params), data[seed]) for seed in range(len(data))]
     divergence, train = (np.stack(part) for part in zip(*by_seed, strict=True))
-    # a free energy averages over hidden units, where log p sums over them: the constants of both terms cancel
+    # F is a mean over hidden states, where log p has a sum. The constant is the same in both terms, and cancels.
     last = jax.tree.map(lambda leaf: leaf[:, -1], path.params)
     return Curves(last, path.epochs, divergence, train)
 
 
-def _tell(config: Config, report: Report, ways: list[Way], curves: dict[str, Curves], law: Array) -> None:
+def _summarize(config: Config, report: Report, methods: list[Method], curves: dict[str, Curves], law: Array) -> None:
     entropy = -float(jnp.sum(law * jnp.log(law)))
     rows = []
-    for way in ways:
-        machine = curves[way.name]
+    for method in methods:
+        machine = curves[method.name]
         for column, epoch in enumerate(machine.epochs):
             report.metrics(
-                step=int(epoch), way=way.name, divergence=machine.divergence[:, column], train=machine.train[:, column]
+                step=int(epoch),
+                way=method.name,
+                divergence=machine.divergence[:, column],
+                train=machine.train[:, column],
             )
         low, middle, high = np.quantile(machine.divergence[:, -1], [0.25, 0.5, 0.75])
-        units = f"{PIXELS} + {len(way.units.hidden)} + 1"
+        units = f"{PIXELS} + {len(method.units.hidden)} + 1"
         rows.append(
-            (way.name, units, f"{middle:.3f} ({low:.3f} to {high:.3f})", f"{np.median(machine.train[:, -1]):.3f}")
+            (method.name, units, f"{middle:.3f} ({low:.3f} to {high:.3f})", f"{np.median(machine.train[:, -1]):.3f}")
         )
-        report.summary(**{f"divergence_{way.short}": middle})
+        report.summary(**{f"divergence_{method.short}": middle})
     report.table(
         f"After {config.epochs} epochs: medians (and quartiles) over {config.seeds} seeds, in nats",
-        ("way of learning", "pixels + hidden + label", "divergence from the data's law", "-log p of what was learnt"),
+        ("method", "pixels + hidden + label", "divergence from the law of the data", "-log p of the training pictures"),
         rows,
     )
     report.summary(entropy_of_the_data=entropy)
@@ -241,37 +238,39 @@ def _draw_divergences(report: Report, curves: dict[str, Curves]) -> None:
     axes.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
-    plots.label(axes, "epochs", "divergence from the data's law (nats)")
+    plots.label(axes, "epochs", "divergence from the law of the data (nats)")
     axes.legend()
     report.figure(
         "divergence",
         figure,
         "Kullback-Leibler divergence from the law of the data to that of the machine, summed over all states: medians "
-        "and quartiles over seeds. Dashed: machines without hidden units, which cannot tell rows from columns by their "
-        "label, because every coupling is between two units only. Persistent chains lag behind while the rate is high "
-        "and catch up as it falls; CD-1 keeps its bias.",
+        "and quartiles over seeds. Dashed: machines without hidden units. They cannot relate the label to rows and "
+        "columns, because each coupling is between two units only. Persistent chains are less accurate while the rate "
+        "is high, and improve as it falls. CD-1 remains biased.",
     )
 
 
-def conditional(way: Way, params: boltzmann.Params) -> Float[Array, "labels pictures"]:
+def conditional(method: Method, params: boltzmann.Params) -> Float[Array, "labels pictures"]:
     """P(pixels | label) of every picture, for both labels."""
-    free, space = observed_free_energy(way.units, 1.0), spin_cube(PIXELS)
+    free, space = observed_free_energy(method.units, 1.0), spin_cube(PIXELS)
     given = lambda label: posterior(lambda pixels: free(params, jnp.append(pixels, label)), space, 1.0)
     return jax.vmap(given)(jnp.array([-1.0, 1.0]))
 
 
-def _draw_conditionals(report: Report, ways: list[Way], curves: dict[str, Curves], law: Array, data: Array) -> None:
-    """The likeliest pictures of each label, and how likely they are."""
-    middle = int(np.argsort(curves[ways[0].name].divergence[:, -1])[len(data) // 2])
-    states = ((np.asarray(data[middle]) > 0) @ (2 ** np.arange(SEEN)[::-1])).astype(int)
-    seen = np.bincount(states, minlength=2**SEEN) / len(states)
+def _draw_conditionals(
+    report: Report, methods: list[Method], curves: dict[str, Curves], law: Array, data: Array
+) -> None:
+    """Draw the most probable pictures of each label, and their conditional probabilities."""
+    middle = int(np.argsort(curves[methods[0].name].divergence[:, -1])[len(data) // 2])
+    states = ((np.asarray(data[middle]) > 0) @ (2 ** np.arange(OBSERVED)[::-1])).astype(int)
+    shares = np.bincount(states, minlength=2**OBSERVED) / len(states)
     laws = {}
-    for name, joint in (("law of the data", np.asarray(law)), ("share of the pictures learnt from", seen)):
+    for name, joint in (("law of the data", np.asarray(law)), ("share in the training set", shares)):
         by_label = joint.reshape(-1, 2).T  # the label is the last unit, which changes fastest
         laws[name] = by_label / by_label.sum(axis=1, keepdims=True)
-    for way in ways:
-        params = jax.tree.map(lambda leaf: leaf[middle], curves[way.name].params)
-        laws[way.name] = np.asarray(jax.jit(partial(conditional, way))(params))
+    for method in methods:
+        params = jax.tree.map(lambda leaf: leaf[middle], curves[method.name].params)
+        laws[method.name] = np.asarray(jax.jit(partial(conditional, method))(params))
     ink = np.asarray(spin_cube(PIXELS).points).reshape(-1, SIDE, SIDE) / 2 + 0.5
     large = np.kron(ink, np.ones((4, 4)))
     figure, axes = plots.panels(1, 2, width=4.7, height=6.2)
@@ -287,7 +286,7 @@ def _draw_conditionals(report: Report, ways: list[Way], curves: dict[str, Curves
     report.figure(
         "conditionals",
         figure,
-        "The likeliest pictures when the label is held, and their exact conditional probabilities: of the law, of the "
-        "pictures that one seed has learnt from, and of its machines. Where rows stand among the columns, with equal "
-        "shares for both labels, the machine has not learnt what the label says.",
+        "The most probable pictures with the label clamped, and their exact conditional probabilities: under the law "
+        "of the data, in the training set of one seed, and under its machines. A machine that gives rows and columns "
+        "the same probability for both labels has not learned the meaning of the label.",
     )

@@ -4,15 +4,16 @@ Two layers of hidden units over the pixels, each coupled to the next:
 
     E(v, h, g) = -aᵀv - bᵀh - cᵀg - vᵀWh - hᵀUg
 
-**Greedy pretraining** trains a restricted Boltzmann machine for each pair of layers and puts the two together.
-**Joint learning** then contrasts the pictures, with the hidden units as mean fields, with persistent Gibbs chains of
-the whole machine. That is the gradient of a bound on the likelihood,
+**Greedy pretraining** trains a restricted Boltzmann machine for each pair of layers, and joins the two machines.
+**Joint learning** then trains all weights together. Its positive phase is the pictures with a mean field over the
+hidden units; its negative phase is persistent Gibbs chains of the whole machine. This is the gradient of a lower bound
+on the likelihood,
 
     log p(v) >= -F(q) - log Z
 
-in sums over states. The pictures are binarized at one half; the steps are those of plain gradient descent, at a rate
-that falls linearly to zero. Of a small machine the bound and the likelihood are computed exactly, by summing over the
-states of its first hidden layer.
+where F(q) and Z are defined by sums over states. The pictures are binarized at one half. The steps are plain gradient
+descent at a rate that falls linearly to zero. For a small machine the bound and the likelihood are computed exactly, by
+summing over the states of its first hidden layer.
 
 Salakhutdinov and Hinton (2009), "Deep Boltzmann machines".
 """
@@ -21,7 +22,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,16 +41,19 @@ from ebmjax.marginalize.spaces import binary_cube
 from ebmjax.random_bits import unrolled
 from ebmjax.sample.gibbs import block
 from ebmjax.types import BITS, Kernel, Learner, Solution
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched, train_watched
 from experiments.data.images import Images, binarize, load
 from experiments.drawing import plots
-from experiments.drawing.mosaics import flat, show
+from experiments.drawing.mosaics import flat, show, strongest
+from experiments.spins.restricted_machines import divided
 
 LAYERS = 3
-MOST_SUMMED = 14  # units of a first hidden layer whose states are summed over
-SWEEPS = 1000  # from the pictures to the fantasies
-MEASURED = 2000  # pictures of either set on which a machine is measured
+MOST_SUMMED = 14  # units of a first hidden layer whose states are summed
+SWEEPS = 1000  # of the Gibbs chains that draw fantasies
+MEASURED = 2000  # pictures of each set on which a machine is measured
 CHUNK = 500  # of them together
 
 
@@ -59,62 +63,50 @@ class Config:
 
     images: Images = Images.DIGITS
     """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
-    hidden: tuple[int, int] = (100, 100)
+    hidden: Annotated[tuple[int, int], AtLeast(1)] = (100, 100)
     """Units of the two hidden layers."""
-    small_hidden: tuple[int, int] = (12, 24)
-    """Those of the small machine, whose likelihood is exact: 2^(units of the first) states are summed. If they are the
-    same, there is one machine."""
-    batch_size: int = 100
-    """Pictures an update."""
-    pretraining_updates: int = 2000
-    """Updates of each restricted machine, rounded up to whole passes over the pictures."""
-    pretraining_rate: float = 0.05
-    """Their learning rate."""
-    updates: int = 6000
-    """Updates of the whole machine, rounded up to as many passes over the pictures between any two measurements."""
-    rate: float = 0.05
-    """Their first learning rate."""
-    chains: int = 100
-    """Persistent chains."""
-    sweeps: int = 5
-    """Gibbs sweeps an update."""
-    mean_field_steps: int = 10
-    """Most sweeps of the mean fields an update."""
-    measured: int = 8
-    """How often each machine is measured on its way."""
+    small_hidden: Annotated[tuple[int, int], AtLeast(1)] = (12, 24)
+    """Units of the hidden layers of a small machine, whose likelihood is exact: a sum over the 2^n states of its first
+    layer of n units, at most 14. If they are the same as --hidden, only one machine is trained."""
+    batch_size: Count = 100
+    """Pictures in each update."""
+    pretraining_updates: Count = 2000
+    """Updates of each restricted machine in pretraining, rounded up to whole epochs."""
+    pretraining_rate: Positive = 0.05
+    """Learning rate of the restricted machines."""
+    updates: Count = 6000
+    """Updates of the whole machine, rounded up to whole epochs between measurements."""
+    rate: Positive = 0.05
+    """First learning rate of the whole machine; it falls linearly to zero."""
+    chains: Count = 100
+    """Number of persistent chains."""
+    sweeps: Count = 5
+    """Gibbs sweeps of the chains in each update."""
+    mean_field_steps: Count = 10
+    """Limit of the mean-field sweeps in each update."""
+    measured: Count = 8
+    """Number of measurements of each machine during joint learning."""
 
     def __post_init__(self):
-        for name in ("hidden", "small_hidden"):
-            if min(getattr(self, name)) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1 unit each")
-        if self.small_hidden[0] > MOST_SUMMED:
-            raise ValueError(
-                f"--small-hidden is {self.small_hidden}, expected at most {MOST_SUMMED} in the first layer"
-            )
-        counts = ("batch_size", "pretraining_updates", "updates", "chains", "sweeps", "mean_field_steps", "measured")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        for name in ("pretraining_rate", "rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}, expected a finite number above 0"
-                )
+        options.check(self)
+        few = self.small_hidden[0] <= MOST_SUMMED
+        options.require(few, "small_hidden", self.small_hidden, f"at most {MOST_SUMMED} units in the first layer")
 
 
 QUICK = Config(hidden=(12, 40), small_hidden=(12, 40), pretraining_updates=600, updates=600, measured=4)
 
 
 class Measures(NamedTuple):
-    """Of one machine: mean F(q), as a sum over states, of pictures with their mean fields, and what is exact if small.
-
-    The exact numbers are NaN for a large machine.
-    """
+    """Numbers of one machine. The last two, which need sums over all states, are NaN for a large machine."""
 
     train: Float[Array, ""]
+    """Mean F(q) of training pictures, with sums over hidden states in place of means."""
     test: Float[Array, ""]
+    """The same of held-out pictures."""
     log_partition: Float[Array, ""]
+    """log Z, a sum over all states."""
     log_likelihood: Float[Array, ""]
+    """Mean exact log-likelihood of held-out pictures."""
 
 
 class Machine(NamedTuple):
@@ -125,7 +117,7 @@ class Machine(NamedTuple):
 
 
 def run(config: Config, report: Report) -> None:
-    """Pretrain and train two machines, measure and draw them."""
+    """Pretrain and train two machines, measure them and draw the results."""
     split = load(config.images)
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
@@ -134,7 +126,7 @@ def run(config: Config, report: Report) -> None:
     small = large
     if config.small_hidden != config.hidden:
         small = _train(config, report, "small", small_key, config.small_hidden, data, test)
-    _tell(report, large, small)
+    _summarize(report, large, small)
     _draw_fantasies(report, chains_key, large, data, shape)
     _draw_curves(report, large, small)
     _draw_filters(report, large, shape)
@@ -142,7 +134,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def learner(config: Config, mean: Float[Array, " visible"], hidden: tuple[int, int], updates: int) -> Learner:
-    """Mean fields against persistent chains, with plain gradient steps at a rate that falls linearly to zero."""
+    """Contrast mean fields with persistent chains, by plain gradient steps at a rate that falls linearly to zero."""
 
     def kernel(params: dbm.Params) -> Kernel:
         return block(partial(dbm.energy, params), 1.0, dbm.odd_even(LAYERS), BITS)
@@ -170,9 +162,8 @@ def _train(
     config: Config, report: Report, name: str, key: Key[Array, ""], hidden: tuple[int, int], data: Array, test: Array
 ) -> Machine:
     pretrain_key, train_key = jax.random.split(key)
-    batches = len(data) // config.batch_size
-    first_epochs = math.ceil(config.pretraining_updates / batches)
-    epochs_a_segment = math.ceil(config.updates / (batches * config.measured))
+    first_epochs, _ = divided(len(data), config.batch_size, config.pretraining_updates, 1)
+    epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
     learner_of_layer = partial(copied_machine, beta=1.0, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
     grow = lambda key, data: pretrain(key, learner_of_layer, hidden, 1.0, data, config.batch_size, first_epochs)
     folder = report.checkpoints / f"{name}_pretrained"
@@ -185,14 +176,14 @@ def _train(
     exact = hidden[0] <= MOST_SUMMED
     with report.stage(f"learning the {name} machine as a whole"):
         watched = train_watched(
+            train_key,
             report,
             name,
-            learner(config, data.mean(axis=0), hidden, config.measured * epochs_a_segment * batches),
-            train_key,
+            learner(config, data.mean(axis=0), hidden, updates),
             params,
             data,
             config.batch_size,
-            epochs_a_segment,
+            epochs,
             config.measured,
             lambda params: _measure(params, data[:MEASURED], test[:MEASURED], exact),
         )
@@ -204,7 +195,7 @@ def _middle(hidden: tuple[int, int], visible: Array) -> tuple[Array, ...]:
 
 
 def infer(params: dbm.Params, visible: Float[Array, " visible"], max_sweeps: int = 50) -> Solution:
-    """Mean fields of the hidden layers, given a picture."""
+    """Mean field over the hidden layers, given a picture."""
     sizes = (params.weights[0].shape[1], params.weights[1].shape[1])
     energy = partial(dbm.energy, params)
     return mean_field(energy, _middle(sizes, visible), 1.0, dbm.odd_even_hidden(LAYERS), BITS, max_sweeps, 1e-4)
@@ -223,7 +214,7 @@ def _measure(params: dbm.Params, train: Array, test: Array, exact: bool) -> Meas
 def log_sums(params: dbm.Params, visible: Float[Array, "n visible"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """log Σ exp(-E) over the hidden states of each picture, and over all states: log p(v) is their difference.
 
-    The states of the first hidden layer are enumerated; given those, all other units are independent.
+    The states of the first hidden layer are enumerated. Given one of these, all other units are independent.
     """
     (below, above), (a, b, c) = params
     first = binary_cube(len(b)).points
@@ -234,7 +225,7 @@ def log_sums(params: dbm.Params, visible: Float[Array, "n visible"]) -> tuple[Fl
     )
 
 
-def _tell(report: Report, large: Machine, small: Machine) -> None:
+def _summarize(report: Report, large: Machine, small: Machine) -> None:
     for name, machine in (("large", large), ("small", small)):
         measures = machine.watched.measures
         for row, updates in enumerate(machine.watched.updates):
@@ -249,11 +240,11 @@ def _tell(report: Report, large: Machine, small: Machine) -> None:
     exact, whole = small.watched.measures, large.watched.measures
     bound = -exact.test - exact.log_partition
     report.table(
-        "The small machine on held-out pictures, exactly, nats a picture",
-        ("", "log-likelihood", "bound", "gap"),
+        "The small machine: exact means over held-out pictures, in nats",
+        ("training", "log-likelihood", "bound", "gap"),
         [
             (name, f"{exact.log_likelihood[row]:.2f}", f"{bound[row]:.2f}", exact.log_likelihood[row] - bound[row])
-            for name, row in (("pretrained", 0), ("learned as a whole", -1))
+            for name, row in (("pretraining only", 0), ("and joint learning", -1))
         ],
     )
     report.summary(
@@ -267,28 +258,28 @@ def _tell(report: Report, large: Machine, small: Machine) -> None:
 def _draw_fantasies(report: Report, key: Key[Array, ""], machine: Machine, data: Array, shape: tuple[int, ...]) -> None:
     count = 64
     kernels: list[tuple[str, dbm.Params]] = [
-        ("Fantasies, pretrained", machine.pretrained),
-        ("Fantasies, learned as a whole", machine.watched.params),
+        ("Fantasies after pretraining", machine.pretrained),
+        ("Fantasies after joint learning", machine.watched.params),
     ]
     figure, panels = plots.panels(1, 3, width=4.2, height=4.5)
     show(panels[0, 0], np.asarray(data[:count]).reshape(8, 8, *shape), "Training pictures")
     mean = data.mean(axis=0)
     for panel, (title, params), chains_key in zip(panels[0, 1:], kernels, jax.random.split(key), strict=True):
-        with report.stage(title.lower()):
+        with report.stage(f"drawing {title[0].lower()}{title[1:]}"):
             pictures = np.asarray(_fantasies(chains_key, params, mean, count))
         show(panel, pictures.reshape(8, 8, *shape), title)
     report.figure(
         "fantasies",
         figure,
-        f"Training pictures, and what the machine dreams: {count} Gibbs chains that began with independent pixels, "
-        f"after {SWEEPS} sweeps. Shown are the probabilities of the pixels. Pretraining never looks at what the whole "
-        "machine dreams, which may be a few kinds of picture only; joint learning does.",
+        f"Training pictures, and fantasies, which are samples of the machine: {count} Gibbs chains that start with "
+        f"independent pixels, after {SWEEPS} sweeps. The pictures show the probabilities of the pixels. Pretraining "
+        "uses no samples of the whole machine, and its fantasies may be of a few kinds only. Joint learning uses them.",
     )
 
 
 @partial(jax.jit, static_argnums=3)
 def _fantasies(key: Key[Array, ""], params: dbm.Params, mean: Array, count: int) -> Float[Array, "count visible"]:
-    """Pixel probabilities at the end of chains that start with independent pixels."""
+    """Probabilities of the pixels at the end of Gibbs chains that start with independent pixels."""
     kernel = block(partial(dbm.energy, params), 1.0, dbm.odd_even(LAYERS), BITS)
 
     def chain(key):
@@ -310,18 +301,20 @@ def _draw_curves(report: Report, large: Machine, small: Machine) -> None:
         small.watched.updates, bound, "--o", markersize=3.5, color=plots.PALETTE["vermillion"], label="its bound"
     )
     panels[0, 0].legend(loc="lower right")
-    plots.label(panels[0, 0], "updates of joint learning", "nats a held-out picture", "The small machine, exactly")
+    plots.label(
+        panels[0, 0], "updates of joint learning", "mean over held-out pictures (nats)", "The small machine, exactly"
+    )
     panels[0, 1].plot(large.watched.updates, whole.test - whole.train, "-o", markersize=3.5)
     panels[0, 1].set_ylim(bottom=min(0, *(whole.test - whole.train)))
     plots.label(
-        panels[0, 1], "updates of joint learning", "held out less training (nats)", "The large machine: gap of F(q)"
+        panels[0, 1], "updates of joint learning", "held-out − training (nats)", "The large machine: gap of F(q)"
     )
     report.figure(
         "curves",
         figure,
-        "Left: the exact mean log-likelihood of held-out pictures and the bound that learning raises; the distance is "
-        "what mean fields lose. Right: F(q) of held-out less that of training pictures, in which log Z cancels: where "
-        "it grows, pictures are learned by heart.",
+        "Left: the exact mean log-likelihood of held-out pictures, and its lower bound, which joint learning raises. "
+        "Their distance is the error of the mean field. Right: mean F(q) of held-out pictures minus that of training "
+        "pictures, in which log Z cancels. A growing gap means overfitting.",
     )
 
 
@@ -330,19 +323,15 @@ def _draw_filters(report: Report, machine: Machine, shape: tuple[int, ...]) -> N
     figure, panels = plots.panels(1, 2, width=4.8, height=4.9)
     layers: list[tuple[str, np.ndarray]] = [
         ("First layer: W", below.T),
-        ("Second layer, seen through the first: WU", (below @ above).T),
+        ("Second layer, projected to the pixels: WU", (below @ above).T),
     ]
     for panel, (title, weights) in zip(panels[0], layers, strict=True):
-        order = np.argsort(-np.linalg.norm(weights, axis=1))
-        across = math.ceil(math.sqrt(min(100, len(weights))))
-        down = min(100, len(weights)) // across
-        chosen = weights[order[: down * across]].reshape(down, across, *shape)
-        show(panel, chosen, title, weights=True)
+        show(panel, strongest(weights, shape), title, weights=True)
     report.figure(
         "filters",
         figure,
-        "What hidden units stand for in the pixels: red where a unit turns ink on, blue where it turns it off; each "
-        "has its own scale, the largest come first (at most a hundred).",
+        "The weights of hidden units to the pixels: red where a unit makes ink more likely, blue where it makes ink "
+        "less likely. Each unit has its own scale. At most a hundred units are shown, those of largest norm first.",
     )
 
 
@@ -355,8 +344,9 @@ def _draw_reconstructions(report: Report, machine: Machine, test: Array, shape: 
     report.figure(
         "reconstructions",
         figure,
-        "Held-out pictures; what the first hidden layer's mean fields make of them; and what is left when only those "
-        "of the second are held, and the first layer and the pixels are inferred from them.",
+        "Held-out pictures; the probabilities of the pixels given the mean field of the first hidden layer; and the "
+        "same when only the mean field of the second layer is clamped, and the first layer and the pixels are inferred "
+        "from it.",
     )
 
 
@@ -364,6 +354,6 @@ def _reconstructed(params: dbm.Params, visible: Array) -> tuple[Array, Array]:
     means = infer(params, visible).value
     near = jax.nn.sigmoid(dbm.fields(params, means)[0])
     blank: Callable[[Array], Array] = lambda layer: jnp.full_like(layer, 0.5)
-    held = (blank(means[0]), blank(means[1]), means[2])
+    start = (blank(means[0]), blank(means[1]), means[2])
     energy = partial(dbm.energy, params)
-    return near, mean_field(energy, held, 1.0, ((1,), (0,)), BITS, 50, 1e-4).value[0]
+    return near, mean_field(energy, start, 1.0, ((1,), (0,)), BITS, 50, 1e-4).value[0]

@@ -1,13 +1,15 @@
 """Pictures of digits recalled by Hopfield networks
 
-Every pixel is a spin, every stored picture should be a minimum of E(s) = -½ sᵀWs, and **evolution**, one spin after the
-other turning towards its field, should lead a spoilt picture back to the stored one. Three rules write the pictures
-into W: Hebb's, Storkey's, and the projection on the pictures' span (pseudo-inverse). Digits are far from random: they
-share the background and many strokes. That is what breaks Hebb's rule at a few pictures; the projection does not mind.
+Every pixel is a spin, and every stored picture should be a minimum of E(s) = -½ sᵀWs. **Evolution** sets one spin after
+another to the sign of its field, and should lead from a corrupted picture to the stored one. Three rules compute W from
+the pictures: Hebb's, Storkey's, and the projection on the span of the pictures (pseudo-inverse). Pictures of digits are
+correlated: they have the same background and many common strokes. Hebb's rule therefore fails for more than a few
+pictures; the projection does not depend on correlations.
 """
 
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -18,13 +20,16 @@ from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import hebbian, pseudo_inverse, storkey
 from ebmjax.loops import map_chunks
 from ebmjax.minimize.evolution import asynchronous, energy_trace
+from experiments.application import options
+from experiments.application.options import AtLeast, Count, Share
 from experiments.application.report import Report
 from experiments.data.images import Images, load
 from experiments.drawing import plots
+from experiments.drawing.mosaics import show
 
 RULES = {"Hebb": hebbian, "Storkey": storkey, "pseudo-inverse": pseudo_inverse}
 COLORS = {"Hebb": "vermillion", "Storkey": "orange", "pseudo-inverse": "blue"}
-FRAMES = (0.0, 0.25, 0.5, 1.0, 2.0)  # in sweeps
+FRAMES = (0.0, 0.25, 0.5, 1.0, 2.0)  # times that are drawn, in sweeps
 
 
 @dataclass(frozen=True)
@@ -32,54 +37,49 @@ class Config:
     """Options of the experiment."""
 
     images: Images = Images.DIGITS
-    """Where the pictures come from."""
-    stored: int = 5
-    """Pictures stored in the networks whose evolution is drawn; the classes take turns."""
-    shown: int = 5
-    """Pictures whose evolution is drawn."""
-    loads: tuple[int, ...] = (2, 3, 5, 10, 20, 40)
+    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    stored: Count = 5
+    """Number of pictures stored in the networks whose evolution is drawn; the classes take turns."""
+    shown: Count = 5
+    """Number of pictures whose evolution is drawn, at most --stored."""
+    loads: Annotated[tuple[int, ...], AtLeast(1)] = (2, 3, 5, 10, 20, 40)
     """Numbers of stored pictures in the table."""
-    flipped: float = 0.3
-    """Share of the pixels turned in a spoilt picture."""
-    sweeps: int = 12
-    """Sweeps drawn; in the table evolution goes on to the fixed point."""
+    flipped: Share = 0.3
+    """Share of the pixels that are flipped in a corrupted picture."""
+    sweeps: Annotated[int, AtLeast(3)] = 12
+    """Sweeps that are drawn; for the table, evolution continues to a fixed point."""
 
     def __post_init__(self):
-        if not 0 <= self.flipped <= 1:
-            raise ValueError(f"--flipped is {self.flipped}, expected a share from 0 to 1")
-        if not 1 <= self.shown <= self.stored:
-            raise ValueError(f"--shown is {self.shown}, expected 1 to {self.stored}, the number of stored pictures")
-        if not self.loads or min(self.loads) < 1:
-            raise ValueError(f"--loads is {self.loads}, expected numbers of at least 1")
-        if self.sweeps <= FRAMES[-1]:
-            raise ValueError(f"--sweeps is {self.sweeps}, expected at least 3")
+        options.check(self)
+        options.require(self.shown <= self.stored, "shown", self.shown, f"at most --stored, {self.stored}")
+        options.require(len(self.loads) > 0, "loads", self.loads, "at least one number")
 
 
 QUICK = Config(loads=(2, 5, 10), sweeps=6)
 
 
 def run(config: Config, report: Report) -> None:
-    """Spoil, evolve, draw, and count what is recalled."""
+    """Corrupt pictures, draw the evolution from them, and count the pictures that are recalled."""
     flip_key, half_key, order_key = jax.random.split(report.key(), 3)
-    pictures = _one_of_each(config)
+    pictures = _pictures(config)
     side = pictures.shape[1:]
     patterns = jnp.asarray(pictures.reshape(len(pictures), -1))
     order = jax.random.permutation(order_key, patterns.shape[1])
-    spoilt = _spoil(flip_key, half_key, patterns, side, config.flipped)
+    corrupted = _corrupt(flip_key, half_key, patterns, side, config.flipped)
 
     with report.stage("evolving"):
         networks = {name: jax.jit(rule)(patterns[: config.stored]) for name, rule in RULES.items()}
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks.values())
-        starts = jnp.stack(list(spoilt.values()))[:, : config.shown]
+        starts = jnp.stack(list(corrupted.values()))[:, : config.shown]
         trace = lambda params, spins: energy_trace(params, spins, order, config.sweeps)
         traces = report.compiled(jax.vmap(jax.vmap(jax.vmap(trace, (None, 0)), (None, 0)), (0, None)), stacked, starts)
         floors = jax.vmap(jax.vmap(hopfield.energy, (None, 0)), (0, None))(stacked, patterns[: config.shown])
-    for index, name in enumerate(spoilt):
+    for index, name in enumerate(corrupted):
         frames = _frames(np.asarray(traces.spins[:, index]), np.asarray(starts[index]), np.asarray(order))
         _draw_frames(config, report, name, frames, pictures[: config.shown])
     _draw_energies(report, np.asarray(traces.energies[:, 0]), np.asarray(floors), patterns.shape[1])
-    rises = np.diff(np.asarray(traces.energies).reshape(3, len(spoilt), config.shown, -1), axis=-1).max()
-    _table(config, report, patterns, spoilt, order)
+    rises = np.diff(np.asarray(traces.energies).reshape(3, len(corrupted), config.shown, -1), axis=-1).max()
+    _table(config, report, patterns, corrupted, order)
     closeness = np.abs(np.corrcoef(pictures[: config.stored].reshape(config.stored, -1)))
     report.summary(
         units=patterns.shape[1],
@@ -88,8 +88,8 @@ def run(config: Config, report: Report) -> None:
     )
 
 
-def _one_of_each(config: Config) -> Float[np.ndarray, "patterns rows columns"]:
-    """Pictures in -1 and +1, the classes taking turns, as many as are stored at most."""
+def _pictures(config: Config) -> Float[np.ndarray, "patterns rows columns"]:
+    """Pictures of values -1 and +1, as many as are stored at most; the classes take turns."""
     split = load(config.images)
     count = max(config.stored, *config.loads)
     if split.train_labels is None:
@@ -103,8 +103,8 @@ def _one_of_each(config: Config) -> Float[np.ndarray, "patterns rows columns"]:
     return np.where(split.train[chosen[:count]] > 0.5, 1.0, -1.0).astype(np.float32)
 
 
-def _spoil(flip_key, half_key, patterns: Array, side: tuple[int, ...], flipped: float) -> dict[str, Array]:
-    """Starts of the evolution, by what was done to the picture."""
+def _corrupt(flip_key, half_key, patterns: Array, side: tuple[int, ...], flipped: float) -> dict[str, Array]:
+    """Starts of the evolution, under the names of the kinds of corruption."""
     lower = jnp.broadcast_to(jnp.arange(side[0])[:, None] >= side[0] // 2, side).reshape(1, -1)
     lower = jnp.broadcast_to(lower, patterns.shape)
     noise = jax.random.rademacher(half_key, patterns.shape, dtype=patterns.dtype)
@@ -116,7 +116,7 @@ def _spoil(flip_key, half_key, patterns: Array, side: tuple[int, ...], flipped: 
 
 
 def _frames(spins, starts, order) -> Float[np.ndarray, "rules pictures frames units"]:
-    """The states at the times of FRAMES and the last: within a sweep, sites visited by then have their new spin."""
+    """The states at the times of FRAMES and at the end. Within a sweep, sites already visited have their new spin."""
     rank = np.argsort(order)
     states = np.concatenate([np.broadcast_to(starts[None, :, None], spins[:, :, :1].shape), spins], axis=2)
     frames = []
@@ -130,35 +130,24 @@ def _frames(spins, starts, order) -> Float[np.ndarray, "rules pictures frames un
 def _draw_frames(config, report, name, frames, pictures) -> None:
     rows, columns = pictures.shape[1:]
     titles = {
-        "flipped": f"{config.flipped:.0%} of the pixels turned",
+        "flipped": f"{config.flipped:.0%} of the pixels flipped",
         "half_random": "the lower half replaced by noise",
         "half_blank": "the lower half blank",
     }
     named = ["start", *(f"{time:g}" for time in FRAMES[1:]), "end", "stored"]
     figure, axes = plots.panels(1, 3, width=4.6, height=4.6 * len(pictures) / len(named) + 0.7)
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[union-attr]  (constrained, as `panels` makes it)
-    gap = max(1, rows // 8)
     for panel, rule, states in zip(axes[0], RULES, frames, strict=True):
-        width = columns + gap
-        mosaic = np.full((len(pictures) * (rows + gap) - gap, len(named) * width - gap), np.nan)
-        for row, (picture, evolution) in enumerate(zip(pictures, states, strict=True)):
-            for column, frame in enumerate([*evolution.reshape(-1, rows, columns), picture]):
-                top, left = row * (rows + gap), column * width
-                mosaic[top : top + rows, left : left + columns] = frame
-        panel.imshow(mosaic, cmap="gray_r", vmin=-1, vmax=1, interpolation="nearest")
-        panel.set_xticks([column * width + columns / 2 - 0.5 for column in range(len(named))], named, fontsize=8.5)
-        panel.set_yticks([])
-        panel.grid(visible=False)
-        panel.spines[:].set_visible(False)
-        panel.tick_params(length=0)
-        panel.axvline(len(named[:-1]) * width - (gap + 1) / 2, color=plots.PALETTE["black"], linewidth=0.8)
+        evolutions = states.reshape(len(pictures), -1, rows, columns)
         end = float((states[:, -1] * pictures.reshape(len(pictures), -1)).mean())
-        plots.label(panel, "sweeps", "", f"{rule}: overlap {end:.2f} with the stored")
+        mosaic = (np.concatenate([evolutions, pictures[:, None]], axis=1) + 1) / 2
+        show(panel, mosaic, f"{rule}: mean overlap {end:.2f} at the end", across=named)
+        panel.set_xlabel("sweeps, and the stored picture")
     report.figure(
         f"frames_{name}",
         figure,
-        f"Evolution from {titles[name]}, with {config.stored} pictures stored: the states after so many sweeps, at the "
-        "end, and the picture that should be recalled.",
+        f"Evolution from pictures with {titles[name]}, in networks with {config.stored} stored pictures: the states "
+        "after the given numbers of sweeps and at the end, and the stored picture that should be recalled.",
     )
 
 
@@ -177,17 +166,17 @@ def _draw_energies(report, energies, floors, units) -> None:
     report.figure(
         "energies",
         figure,
-        "The energy after every visit to a spin, from turned pixels: it never rises. Arrowheads mark the energies of "
-        "the stored pictures; what ends below its own is in a state that nobody stored, or in another picture. The "
-        "projection gives all stored pictures one energy, and none is lower.",
+        "The energy after every visit to a spin, from pictures with flipped pixels. It never increases. Arrowheads "
+        "mark the energies of the stored pictures. A curve that ends below its arrowhead is in a spurious state or in "
+        "another picture. The projection gives all stored pictures the same energy, and no state has a lower one.",
     )
 
 
-def _table(config, report, patterns, spoilt, order) -> None:
-    """Overlap with the right picture for every rule, number of pictures and way of spoiling, at the fixed point."""
+def _table(config, report, patterns, corrupted, order) -> None:
+    """Overlap of the fixed point with the right picture, for every rule, number of pictures and kind of corruption."""
     counts = jnp.array(config.loads)
     used = (jnp.arange(len(patterns))[None] < counts[:, None]).astype(patterns.dtype)
-    starts = jnp.stack([patterns, *spoilt.values()])
+    starts = jnp.stack([patterns, *corrupted.values()])
 
     def measure(network):
         params, used = network
@@ -199,15 +188,13 @@ def _table(config, report, patterns, spoilt, order) -> None:
 
     rows = []
     figure, axes = plots.panels(1, 4, width=3.2, height=3.3, share_y=True)
-    named = ("the picture itself", "turned pixels", "half noise", "half blank")
+    named = ("the picture itself", "flipped pixels", "half noise", "half blank")
     before = np.asarray((starts * patterns[None]).mean(axis=(1, 2)))
     results = {}
     for rule, build in RULES.items():
         with report.stage(f"recall by {rule}"):
-            all_of_it = jax.jit(lambda used, build=build: (jax.vmap(build, (None, 0))(patterns, used), used))
-            overlaps, exact, result = report.compiled(
-                lambda networks: map_chunks(measure, networks, 1), all_of_it(used)
-            )
+            networks = jax.jit(lambda used, build=build: (jax.vmap(build, (None, 0))(patterns, used), used))
+            overlaps, exact, result = report.compiled(lambda networks: map_chunks(measure, networks, 1), networks(used))
         results[rule] = (overlaps, exact)
         for count, overlap, share in zip(config.loads, np.asarray(overlaps), np.asarray(exact), strict=True):
             rows.append((rule, count, *(f"{m:.2f} ({part:.0%})" for m, part in zip(overlap, share, strict=True))))
@@ -230,7 +217,7 @@ def _table(config, report, patterns, spoilt, order) -> None:
     report.figure(
         "overlaps",
         figure,
-        "Overlap of the fixed point with the right picture, mean over the stored ones. Any two digits overlap, for "
-        "they share the background, so that even a wrong memory has an overlap well above zero.",
+        "Overlap of the fixed point with the right picture, averaged over the stored pictures. Any two digits have the "
+        "same background, so even a wrong fixed point has an overlap well above zero.",
     )
-    report.table("Mean overlap (share recalled without an error)", ("rule", "stored", *named), rows)
+    report.table("Mean overlap (and share of pictures recalled without an error)", ("rule", "stored", *named), rows)

@@ -1,14 +1,15 @@
-"""What a Hopfield network remembers that nobody told it
+"""Spurious attractors of Hopfield networks, and how learning removes them
 
-A network of 16 spins has 65,536 states: all of them are enumerated, so that every attractor and the size of its basin
-are exact. Hebb's rule makes minima that are no pattern: the **reversed** patterns, since E(s) = E(-s), and mixtures of
-several patterns, the **spurious** ones. Learning with evolved negatives, W ← W + η(Σ yyᵀ - Σ y'y'ᵀ), pushes up what the
-network falls into, and what it can forget depends on where evolution starts: at the patterns, near them, or anywhere.
+A network of 16 spins has 65,536 states. All of them are enumerated, so every attractor and the size of its basin are
+exact. With Hebb's rule some minima are not stored patterns: the **reversed** patterns, because E(s) = E(-s), and
+**spurious** ones, such as mixtures of several patterns. Learning with evolved negatives, W ← W + η(Σ yyᵀ - Σ y'y'ᵀ),
+lowers the energy of the patterns y and raises that of the states y' after some sweeps of evolution. Which attractors it
+removes depends on the start of this evolution: at the patterns, near them, or anywhere.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,11 @@ from jaxtyping import Array, Float, Int
 from ebmjax import spin_cube, train
 from ebmjax.energies.hopfield import Params, energy, hebbian
 from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.loops import iterate
 from ebmjax.losses.evolved_negatives import evolved_loss
 from ebmjax.minimize.evolution import evolve
+from experiments.application import options
+from experiments.application.options import AtLeast, Between, Count, Share
 from experiments.application.report import Report
 from experiments.drawing import plots
 
@@ -32,57 +36,55 @@ COLORS = ("blue", "sky", "vermillion")
 class Config:
     """Options of the experiment."""
 
-    units: int = 16
-    """Spins; all 2^N states are visited."""
-    patterns: tuple[int, ...] = (2, 3, 4, 5, 6)
+    units: Annotated[int, Between(4, 20)] = 16
+    """Number N of spins, at most 20, because all 2^N states are enumerated."""
+    patterns: Annotated[tuple[int, ...], AtLeast(1)] = (2, 3, 4, 5, 6)
     """Numbers of stored patterns."""
-    seeds: int = 12
+    seeds: Count = 12
     """Networks for each number of patterns."""
-    updates: int = 1000
-    """Updates of learning, all patterns in each."""
+    updates: Count = 1000
+    """Updates of learning; each uses all patterns."""
     rate: float = 0.1
-    """Learning rate at the beginning: the weight of a pattern in an update, against its weight 1 in Hebb's rule."""
-    near: float = 0.2
-    """Share of the spins turned where evolution starts near a pattern."""
-    draws: int = 8
-    """Starts drawn for each pattern at each update."""
-    sweeps: int = 6
-    """Sweeps from a start to the state that is pushed up."""
+    """First learning rate: the weight of a pattern in an update, in units of its weight in Hebb's rule."""
+    near: Share = 0.2
+    """Share of the spins that are flipped where evolution starts near a pattern."""
+    draws: Count = 8
+    """Random starts of evolution for each pattern in each update."""
+    sweeps: Count = 6
+    """Sweeps from a start to the state whose energy is raised."""
 
     def __post_init__(self):
-        if not 4 <= self.units <= 20:
-            raise ValueError(f"--units is {self.units}, expected 4 to 20: all states are enumerated")
-        if not self.patterns or min(self.patterns) < 1:
-            raise ValueError(f"--patterns is {self.patterns}, expected numbers of at least 1")
-        if min(self.seeds, self.updates, self.draws, self.sweeps) < 1:
-            raise ValueError("seeds, updates, draws and sweeps: expected at least 1 of each")
-        if not 0 <= self.near <= 1:
-            raise ValueError(f"--near is {self.near}, expected a share from 0 to 1")
+        options.check(self)
+        options.require(len(self.patterns) > 0, "patterns", self.patterns, "at least one number")
 
 
 QUICK = Config(units=12, patterns=(2, 4), seeds=4, updates=150, draws=4)
 
 
 class Census(NamedTuple):
-    """Attractors of one network by kind, in the order of KINDS: how many, and the share of all states they draw."""
+    """The attractors of one network; axes of length 3 are in the order of KINDS."""
 
     counts: Int[Array, "3"]
+    """Number of attractors."""
     basins: Float[Array, "3"]
-    found: Float[Array, ""]  # share of the stored patterns that are attractors
-    recall: Float[Array, ""]  # share of the states within two turned spins of a pattern that fall into it
+    """Share of all states in the basins of these attractors."""
+    found: Float[Array, ""]
+    """Share of the stored patterns that are attractors."""
+    recall: Float[Array, ""]
+    """Of the states with at most two spins flipped from a pattern, the share in the basin of that pattern."""
 
 
 def run(config: Config, report: Report) -> None:
-    """Learn, take the census before and after, draw both."""
+    """Train networks, count their attractors before and after, and draw the results."""
     most = max(config.patterns)
     counts = np.repeat(config.patterns, config.seeds)
     keys = jax.random.split(report.key(), (len(counts), 2))
     patterns = jax.vmap(lambda key: jax.random.rademacher(key, (most, config.units), dtype=jnp.float32))(keys[:, 0])
     used = jnp.where(jnp.arange(most)[None] < counts[:, None], 1.0, 0.0)
 
-    ways = {"Hebb": None, "at the patterns": 0.0, "near the patterns": config.near, "anywhere": 0.5}
+    shares = {"Hebb": None, "at the patterns": 0.0, "near the patterns": config.near, "anywhere": 0.5}
     networks = {}
-    for name, flipped in ways.items():
+    for name, flipped in shares.items():
         with report.stage(f"{name}: {len(counts)} networks"):
             if flipped is None:
                 networks[name] = report.compiled(jax.vmap(hebbian), patterns, used)
@@ -92,7 +94,7 @@ def run(config: Config, report: Report) -> None:
                 )
     states = spin_cube(config.units).points
     censuses = {}
-    with report.stage(f"census of {len(states):,} states of each"):
+    with report.stage(f"counting attractors among {len(states):,} states of each network"):
         function = lambda all_of_it: jax.lax.map(lambda one: _census(states, *one), all_of_it)
         for name, params in networks.items():
             census = report.compiled(function, (params, patterns, used))
@@ -111,8 +113,14 @@ def run(config: Config, report: Report) -> None:
                 negatives=name, patterns=count, attractors=numbers, basins=basins, stored=found, recall=recall
             )
     report.table(
-        "Attractors (share of all states in their basins), mean over networks",
-        ("negatives from", "patterns", *KINDS, "patterns that are attractors", "recall from ≤ 2 turned spins"),
+        "Mean number of attractors in a network (and share of all states in their basins)",
+        (
+            "rule, or start of evolution",
+            "patterns",
+            *KINDS,
+            "patterns that are attractors",
+            "recall from ≤ 2 flipped spins",
+        ),
         rows,
     )
     report.summary(
@@ -128,15 +136,15 @@ def run(config: Config, report: Report) -> None:
 
 
 def _learned(config: Config, flipped: float, key, patterns, used) -> Params:
-    """From Hebb's rule, with negatives evolved from patterns some of whose spins were turned; half: from anywhere."""
+    """Learn from Hebb's rule on. Evolution starts at patterns with a share `flipped` of their spins flipped."""
     masked = patterns * used[:, None]
 
     def one(key, params, batch):
-        turned = jax.random.bernoulli(key, flipped, batch.shape[1:])
+        flips = jax.random.bernoulli(key, flipped, batch.shape[1:])
 
         def negative(params, y):
-            # A pattern that is left out is all zeros, and stays so.
-            return jnp.where(y == 0, y, evolve(params, jnp.where(turned, -y, y), config.sweeps))
+            # A pattern that is not used is all zeros, and remains so.
+            return jnp.where(y == 0, y, evolve(params, jnp.where(flips, -y, y), config.sweeps))
 
         return evolved_loss(negative)(params, batch)
 
@@ -149,12 +157,12 @@ def _learned(config: Config, flipped: float, key, patterns, used) -> Params:
 
 
 def _census(states, params: Params, patterns, used) -> Census:
-    """Follow every state to its attractor and sort the attractors."""
+    """Find the attractor of every state, and count the attractors of each kind."""
     ends = _ends(states, params)
     numbers = jnp.arange(len(states))
     sizes = jnp.zeros(len(states), jnp.int32).at[ends].add(1)
     attractor = ends == numbers
-    # Numbers of the stored patterns and their reversals; those that are left out get none.
+    # The numbers of the stored patterns and of their reversals; a pattern that is not used gets an invalid number.
     stored = jnp.where(used > 0, _number(patterns), len(states))
     reversed_ = jnp.where(used > 0, _number(-patterns), len(states))
     mark = lambda places: jnp.zeros(len(states), bool).at[places].set(True, mode="drop")
@@ -172,13 +180,13 @@ def _census(states, params: Params, patterns, used) -> Census:
 
 
 def _ends(states, params: Params) -> Int[Array, " states"]:
-    """The number of the attractor of each state: one sweep is a map of states, and its square is two sweeps."""
+    """The number of the attractor of each state: the map of one sweep, composed with itself 8 times: 256 sweeps."""
     swept = _number(jax.vmap(evolve, (None, 0, None))(params, states, 1))
-    return jax.lax.fori_loop(0, 8, lambda _, ends: ends[ends], swept)
+    return iterate(lambda ends: ends[ends], swept, 8)
 
 
 def _number(spins: Array) -> Int[Array, "..."]:
-    """The place of a state in `spin_cube`: its spins are the binary digits, the first the highest."""
+    """The index of a state in `spin_cube`: its spins are binary digits, of which the first is the highest."""
     powers = 2 ** jnp.arange(spins.shape[-1] - 1, -1, -1, dtype=jnp.int32)
     return jnp.where(spins > 0, powers, 0).sum(axis=-1)
 
@@ -193,63 +201,66 @@ def _draw_basins(config: Config, report: Report, censuses) -> None:
             bottom = bottom + share
         panel.set_xticks(places, [str(count) for count in config.patterns])
         panel.set_ylim(0, 1)
-        title = "Hebb's rule" if name == "Hebb" else f"negatives from\n{name.removeprefix('at ')}"
+        title = "Hebb's rule" if name == "Hebb" else f"evolution starts\n{name}"
         plots.label(panel, "stored patterns", "share of all states" if name == "Hebb" else "", title)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     report.figure(
         "basins",
         figure,
-        f"Where all {2**config.units:,} states end, mean over {config.seeds} networks. Learning takes the states from "
-        "the spurious attractors and gives them to the patterns.",
+        f"Shares of all {2**config.units:,} states in the basins of the attractors, averaged over {config.seeds} "
+        "networks. Learning makes the basins of the spurious attractors smaller, and those of the patterns larger.",
     )
 
 
 def _draw_counts(config: Config, report: Report, censuses) -> None:
     figure, axes = plots.panels(1, 2, width=4.8, height=4.2)
     for (name, census), color in zip(censuses.items(), ("black", "orange", "green", "purple"), strict=True):
-        label = "Hebb's rule" if name == "Hebb" else f"negatives from {name.removeprefix('at ')}"
+        label = "Hebb's rule" if name == "Hebb" else f"learned, evolution starts {name}"
         spurious = census.counts[..., 2]
         error = spurious.std(axis=1) / np.sqrt(config.seeds)
         axes[0, 0].errorbar(config.patterns, spurious.mean(axis=1), error, fmt="o-", capsize=2,
                             color=plots.PALETTE[color], label=label)  # fmt: skip
         axes[0, 1].plot(config.patterns, census.recall.mean(axis=(1, 2)), "o-", color=plots.PALETTE[color])
-    plots.label(axes[0, 0], "stored patterns", "spurious attractors in a network")
-    plots.label(axes[0, 1], "stored patterns", "recalled from ≤ 2 turned spins")
+    plots.label(axes[0, 0], "stored patterns", "mean number of spurious attractors")
+    plots.label(axes[0, 1], "stored patterns", "recall from ≤ 2 flipped spins")
     for panel in axes[0]:
         panel.set_xticks(config.patterns)
         panel.set_ylim(bottom=0)
     axes[0, 1].set_ylim(0, 1.03)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     report.figure(
-        "counts", figure, "How many attractors are nobody's patterns, and how well the patterns are recalled."
+        "counts",
+        figure,
+        "Left: mean number of attractors that are neither patterns nor reversed patterns. Right: share of the states "
+        "with at most two flipped spins from which a pattern is recalled.",
     )
 
 
 def _draw_landscape(config: Config, report: Report, states, networks, patterns, used, counts) -> None:
-    """Every attractor of one network, its energy and the size of its basin, before and after."""
+    """Draw the energy and the size of the basin of every attractor of one network, before and after learning."""
     which = int(np.flatnonzero(counts == config.patterns[len(config.patterns) // 2])[0])
     names = ("Hebb", "anywhere")
     figure, axes = plots.panels(1, 2, width=5.0, height=4.0, share_x=True, share_y=True)
     ends_of = jax.jit(lambda params: (_ends(states, params), jax.vmap(energy, (None, 0))(params, states)))
     stored = np.asarray(_number(patterns[which]))[np.asarray(used[which]) > 0]
-    turned = np.asarray(_number(-patterns[which]))[np.asarray(used[which]) > 0]
+    reversed_ = np.asarray(_number(-patterns[which]))[np.asarray(used[which]) > 0]
     for panel, name in zip(axes[0], names, strict=True):
         params = jax.tree.map(lambda leaf: leaf[which], networks[name])
         ends, heights = (np.asarray(leaf) for leaf in ends_of(params))
         attractors, sizes = np.unique(ends, return_counts=True)
-        kind = np.where(np.isin(attractors, stored), 0, np.where(np.isin(attractors, turned), 1, 2))
+        kind = np.where(np.isin(attractors, stored), 0, np.where(np.isin(attractors, reversed_), 1, 2))
         scale = np.abs(heights[stored]).mean()
         for index in (2, 1, 0):
             of_kind = kind == index
             color = plots.PALETTE[COLORS[index]]
-            # A reversed pattern has the energy and the basin of its pattern: a ring around it shows both.
+            # A reversed pattern has the energy and the basin size of its pattern, and is drawn as a ring around it.
             panel.scatter(
                 sizes[of_kind] / len(states), heights[attractors[of_kind]] / scale, s=(34, 120, 34)[index],
                 facecolors="none" if index == 1 else color, edgecolors=color, linewidths=1.8 if index == 1 else 0,
                 alpha=0.9, label=f"{KINDS[index]} ({of_kind.sum()})",
             )  # fmt: skip
-        title = "Hebb's rule" if name == "Hebb" else f"learned, negatives from {name}"
-        y = "energy (mean of the stored: -1)" if name == "Hebb" else ""
+        title = "Hebb's rule" if name == "Hebb" else f"learned, evolution starts {name}"
+        y = "energy / mean |E| of the patterns" if name == "Hebb" else ""
         plots.label(panel, "share of all states in the basin", y, title)
     for panel in axes[0]:
         panel.margins(0.1)
@@ -259,5 +270,5 @@ def _draw_landscape(config: Config, report: Report, states, networks, patterns, 
         "landscape",
         figure,
         f"All attractors of one network of {config.units} spins with {counts[which]} stored patterns. "
-        "Under Hebb's rule mixtures of patterns can lie lower than the patterns themselves.",
+        "With Hebb's rule mixtures of patterns can have a lower energy than the patterns.",
     )

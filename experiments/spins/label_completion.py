@@ -1,15 +1,15 @@
 """One machine of pictures and labels: it draws, classifies and completes
 
-A restricted Boltzmann machine whose visible units are a picture, binarized at one half, and a label, ten units of which
-exactly one is on. It learns the joint law P(picture, label) from persistent chains, centered, and is never told which
-of the two is the question. Then
+The model is a restricted Boltzmann machine. Its visible units are a picture, binarized at one half, and a label of ten
+units, exactly one of which is on. It learns the joint law P(picture, label) with persistent chains and centering.
+Training does not fix which of the two will be predicted from the other. Afterwards
 
-- with the label held, its Gibbs chains **draw** pictures of that label;
-- with the picture held, the label's law is the softargmin of ten free energies, in closed form: it **classifies**;
-- with the label and half of a picture held, it **completes** the other half.
+- with the label clamped, its Gibbs chains **draw** pictures of that label;
+- with the picture clamped, the conditional law of the label is the softargmin of ten free energies, in closed form,
+  and its most probable label **classifies** the picture;
+- with the label and half of a picture clamped, it **completes** the other half.
 
-Beside it stands logistic regression on the same binarized pictures, which was trained for nothing else than to
-classify.
+The comparison is logistic regression on the same binarized pictures, which is trained only to classify.
 """
 
 import math
@@ -31,12 +31,14 @@ from ebmjax.loops import map_chunks, repeat
 from ebmjax.random_bits import unrolled
 from ebmjax.sample import gibbs
 from ebmjax.sample.special import restricted as sweeps
+from experiments.application import options
+from experiments.application.options import Count, Positive
 from experiments.application.report import Report
-from experiments.application.watched import Watched, train_watched
+from experiments.application.watched import Watched
 from experiments.data.images import Images, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
-from experiments.spins.restricted_machines import PREFIX, divided, learner
+from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
 
 CLASSES = 10
 CLOTHES = ("T-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -48,31 +50,25 @@ class Config:
 
     images: Images = Images.DIGITS
     """The pictures: digits, mnist or fashion-mnist, which have labels."""
-    hidden: int = 200
-    """Hidden units."""
-    chains: int = 100
-    """Persistent chains."""
-    batch_size: int = 100
-    """Pictures an update."""
-    updates: int = 12_000
-    """Updates, rounded up to whole passes over the pictures between measurements."""
-    rate: float = 0.1
+    hidden: Count = 200
+    """Number of hidden units."""
+    chains: Count = 100
+    """Number of persistent chains."""
+    batch_size: Count = 100
+    """Pictures in each update."""
+    updates: Count = 12_000
+    """Updates, rounded up to whole epochs between measurements."""
+    rate: Positive = 0.1
     """The first learning rate; it falls linearly to zero."""
-    sweeps: int = 2000
-    """Gibbs sweeps for a picture that is drawn or completed."""
-    measured: int = 10
-    """How often the machine is measured on its way."""
+    sweeps: Count = 2000
+    """Gibbs sweeps for each picture that is drawn or completed."""
+    measured: Count = 10
+    """Number of measurements during training."""
 
     def __post_init__(self):
-        if self.images is Images.BINARIZED_MNIST:
-            raise ValueError(
-                "--images is binarized-mnist, which has no labels, expected digits, mnist or fashion-mnist"
-            )
-        for name in ("hidden", "chains", "batch_size", "updates", "sweeps", "measured"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
+        options.check(self)
+        labelled = self.images is not Images.BINARIZED_MNIST
+        options.require(labelled, "images", self.images.value, "digits, mnist or fashion-mnist, which have labels")
 
 
 QUICK = Config(hidden=50, updates=1500, sweeps=300, measured=4)
@@ -86,7 +82,7 @@ class Set(NamedTuple):
 
 
 class Measures(NamedTuple):
-    """Shares of pictures that are classified wrong, and the gap of the joint free energies."""
+    """Shares of pictures that are classified wrong, and the gap between test and training free energies."""
 
     train_error: Float[Array, ""]
     test_error: Float[Array, ""]
@@ -94,7 +90,7 @@ class Measures(NamedTuple):
 
 
 def run(config: Config, report: Report) -> None:
-    """Train, classify, draw, complete."""
+    """Train the machine, and use it to classify, to draw and to complete pictures."""
     split = load(config.images)
     shape = split.train.shape[1:]
     train = Set(jnp.asarray(binarize(flat(split.train))), jnp.asarray(split.train_labels))
@@ -105,9 +101,9 @@ def run(config: Config, report: Report) -> None:
     train_key, draw_key, complete_key = jax.random.split(unrolled(report.key()), 3)
     with report.stage("training on pictures and labels"):
         machine = _train(config, report, train_key, train, test)
-    with report.stage("logistic regression"):
+    with report.stage("fitting logistic regression"):
         logistic = _logistic(train, test)
-    _tell(report, machine, logistic, len(test.labels))
+    _summarize(report, machine, logistic, len(test.labels))
     _draw_errors(report, machine, logistic)
     with report.stage("drawing pictures of every label"):
         _draw_pictures(config, report, draw_key, machine.params, train, shape, names)
@@ -121,7 +117,6 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
     data = jax.jit(jax.vmap(lambda image, label: labels_rbm.with_label(image, label, CLASSES)))(*train)
     mean = data.mean(axis=0)
     params = rbm.init(init_key, mean, config.hidden)
-    rbm.check(params, data)
 
     def start(key):
         pixels_key, label_key = jax.random.split(key)
@@ -129,21 +124,11 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
         label = jax.random.randint(label_key, (), 0, CLASSES)
         return labels_rbm.with_label(pixels, label, CLASSES), jnp.zeros(config.hidden)
 
-    negative = persistent(lambda params: sweeps.labelled(params, CLASSES, 1.0), start, config.chains, steps=1)
-    epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
+    negative = persistent(lambda params: sweeps.labelled(params, 1.0, CLASSES), start, config.chains, steps=1)
+    schedule = Schedule(config.batch_size, config.updates, config.rate, config.measured)
     prefix = jax.tree.map(lambda leaf: leaf[:PREFIX], train)
-    return train_watched(
-        report,
-        "joint",
-        learner(negative, data, config.rate, updates),
-        train_key,
-        params,
-        data,
-        config.batch_size,
-        epochs,
-        config.measured,
-        lambda params: _measure(params, prefix, test),
-    )
+    measure = lambda params: _measure(params, prefix, test)
+    return train_machine(train_key, report, "joint", negative, params, data, schedule, measure)
 
 
 @jax.jit
@@ -164,7 +149,7 @@ def _errors(params: rbm.Params, part: Set) -> tuple[Array, Array]:
 
 
 def _logistic(train: Set, test: Set) -> tuple[float, float]:
-    """Train and test errors of scikit-learn's multinomial logistic regression, default penalty, up to 200 steps."""
+    """Train and test errors of scikit-learn's multinomial logistic regression: default penalty, at most 200 steps."""
     model = LogisticRegression(max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -173,7 +158,7 @@ def _logistic(train: Set, test: Set) -> tuple[float, float]:
     return wrong(Set(*(leaf[:PREFIX] for leaf in train))), wrong(test)
 
 
-def _tell(report: Report, machine: Watched, logistic: tuple[float, float], tested: int) -> None:
+def _summarize(report: Report, machine: Watched, logistic: tuple[float, float], tested: int) -> None:
     for row, updates in enumerate(machine.updates):
         report.metrics(step=int(updates), **{name: leaf[row] for name, leaf in machine.measures._asdict().items()})
     train_error, test_error, gap = (float(leaf[-1]) for leaf in machine.measures)
@@ -196,7 +181,7 @@ def _tell(report: Report, machine: Watched, logistic: tuple[float, float], teste
 
 def _draw_errors(report: Report, machine: Watched, logistic: tuple[float, float]) -> None:
     figure, axes = plots.one()
-    # before learning all labels are alike: an error of chance, which would set the scale
+    # without the untrained machine, whose error is that of guessing and would set the scale
     updates, measures = machine.updates[1:], machine.measures
     axes.plot(updates, 100 * measures.train_error[1:], "--", color=plots.PALETTE["blue"], label="training pictures")
     axes.plot(updates, 100 * measures.test_error[1:], "-o", color=plots.PALETTE["blue"], label="test pictures")
@@ -207,7 +192,9 @@ def _draw_errors(report: Report, machine: Watched, logistic: tuple[float, float]
     plots.label(axes, "updates", "classified wrong (%)")
     axes.legend()
     report.figure(
-        "errors", figure, "Classification by the least of ten free energies while the machine learns the joint law."
+        "errors",
+        figure,
+        "Classification errors during training of the joint law; the predicted label is that of least free energy.",
     )
 
 
@@ -226,7 +213,7 @@ def _draw_pictures(
     def draw(key, label):
         start_key, run_key = jax.random.split(key)
         noise = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
-        kernel = sweeps.label_held(params, CLASSES, 1.0)
+        kernel = sweeps.label_clamped(params, 1.0, CLASSES)
         start = (labels_rbm.with_label(noise, label, CLASSES), jnp.zeros(config.hidden))
         state = repeat(run_key, kernel, kernel.init(start), config.sweeps).state
         return jax.nn.sigmoid(rbm.visible_field(params, state.position[1])[:-CLASSES])
@@ -237,8 +224,9 @@ def _draw_pictures(
     report.figure(
         "drawn",
         figure,
-        f"Pictures drawn for each label: ten independent chains a row, each from noise and after {config.sweeps} "
-        "sweeps with the label held. Shown are the pixels' probabilities; none was picked.",
+        f"Pictures drawn for each label, in rows of ten independent chains. Each chain starts at noise and makes "
+        f"{config.sweeps} sweeps with the label clamped. The pictures show the probabilities of the pixels, and no "
+        "chain was left out.",
     )
 
 
@@ -263,7 +251,7 @@ def _draw_completions(
         noise = jax.random.bernoulli(start_key, mean).astype(mean.dtype)
         start = labels_rbm.with_label(jnp.where(upper, image, noise), label, CLASSES)
         mask = np.concatenate([upper, np.full(CLASSES, label_known)])
-        draws = [sweeps.draw_hidden(params, 1.0), sweeps.held(sweeps.draw_labelled(params, CLASSES, 1.0), mask)]
+        draws = [sweeps.draw_hidden(params, 1.0), sweeps.clamped(sweeps.draw_labelled(params, 1.0, CLASSES), mask)]
         kernel = gibbs.alternate(draws)
         state = repeat(run_key, kernel, kernel.init((start, jnp.zeros(config.hidden))), config.sweeps).state
         visible, hidden = state.position
@@ -278,25 +266,32 @@ def _draw_completions(
 
     known, _ = many(known_key, labels, True)
     wrong, _ = many(wrong_key, (labels + 1) % CLASSES, True)
-    free, said = many(free_key, labels, False)
+    free, predicted = many(free_key, labels, False)
     given = jnp.where(upper, pictures, 0.0)
-    report.summary(halves_labelled_right=int((said == labels).sum()), halves=CLASSES)
+    report.summary(halves_labelled_right=int((predicted == labels).sum()), halves=CLASSES)
     rows = np.stack([pictures, given, known, free, wrong]).reshape(5, CLASSES, *shape)
     figure, axes = plots.one(7.6, 4.2)
-    down = ["test picture", "given half", "completed, label given", "completed, label drawn", "wrong label given"]
+    down = [
+        "test picture",
+        "given half",
+        "completed, label clamped",
+        "completed, label drawn",
+        "completed, wrong label",
+    ]
     show(axes, rows, down=down, across=names)
     report.figure(
         "completed",
         figure,
-        "The first test picture of each label; its upper half; and lower halves completed with the label held, with "
-        "the label drawn along with the pixels, and with the next label held instead of the right one.",
+        "The first test picture of each label; its upper half, which is clamped; and lower halves completed with the "
+        "right label clamped, with the label drawn together with the pixels, and with the next label clamped instead "
+        "of the right one.",
     )
 
 
 def _draw_confusions(report: Report, params: rbm.Params, test: Set, shape: tuple[int, ...], names: list[str]) -> None:
-    said = np.asarray(_free_energies(params, test.pictures).argmin(axis=1))
+    predicted = np.asarray(_free_energies(params, test.pictures).argmin(axis=1))
     labels = np.asarray(test.labels)
-    wrong = np.flatnonzero(said != labels)[:20]
+    wrong = np.flatnonzero(predicted != labels)[:20]
     if len(wrong) == 0:
         report.text("No test picture was classified wrong.")
         return
@@ -305,7 +300,9 @@ def _draw_confusions(report: Report, params: rbm.Params, test: Set, shape: tuple
         panel.set_axis_off()
     for panel, row in zip(panels.flat, wrong, strict=False):
         panel.imshow(np.asarray(test.pictures[row]).reshape(shape), cmap="Greys", vmin=0, vmax=1)
-        panel.set_title(f"{names[labels[row]]} → {names[said[row]]}", fontsize=9)
+        panel.set_title(f"{names[labels[row]]} → {names[predicted[row]]}", fontsize=9)
     report.figure(
-        "wrong", figure, f"The first {len(wrong)} test pictures that were classified wrong: label → what was said."
+        "wrong",
+        figure,
+        f"The first {len(wrong)} test pictures that were classified wrong: true label → predicted label.",
     )

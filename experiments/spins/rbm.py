@@ -4,21 +4,22 @@ A restricted Boltzmann machine of binary pictures has the energy
 
     E(v, h) = -aᵀv - bᵀh - vᵀWh
 
-and learns by the difference of two averages: of the data, and of the model's own samples. The data are pictures
-binarized at one half. Contrastive divergence takes for samples what k sweeps of Gibbs sampling make of the data
-(**CD-k**), persistent contrastive divergence what chains of the model make of themselves from update to update
-(**PCD**). Only the latter can find out that the model is likely somewhere far from all data.
+The gradient of its likelihood is the difference of two means: one over the data, the other over samples of the model.
+The data are pictures, binarized at one half. Contrastive divergence (**CD-k**) takes as samples the states after k
+Gibbs sweeps from the data. Persistent contrastive divergence (**PCD**) takes the states of Gibbs chains that continue
+from update to update. Only these chains can reach states far from all data to which the model gives a high probability.
 
-Machines with few hidden units say what that costs: their partition function is a sum over all hidden states, so that
-the likelihood is exact. A larger machine shows what is learned, and overfitting as a gap between free energies. All are
-trained alike, centered, with plain gradient steps at a rate that falls to zero.
+The partition function of a machine with few hidden units is a sum over all hidden states, so its likelihood is exact
+and shows the error of each method. A larger machine shows what the hidden units learn, and its overfitting is seen as a
+gap between free energies. All machines are trained in the same way: centered, with plain gradient steps at a rate that
+falls linearly to zero.
 """
 
 import itertools
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,15 +31,17 @@ from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persiste
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.random_bits import unrolled
 from ebmjax.sample.special import restricted as sweeps
+from experiments.application import options
+from experiments.application.options import Between, Count, Positive
 from experiments.application.report import Report
-from experiments.application.watched import Watched, train_watched
+from experiments.application.watched import Watched
 from experiments.data.images import Images, binarize, load
 from experiments.drawing import plots
-from experiments.drawing.mosaics import flat, show
-from experiments.spins.restricted_machines import PREFIX, divided, learner
+from experiments.drawing.mosaics import flat, show, strongest
+from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
 
 SHOWN = (0, 1, 10, 100, 1000)  # sweeps after which chains are drawn
-MOST_HIDDEN = 20  # of a machine whose partition function is summed over hidden states
+MOST_HIDDEN = 20  # hidden units of a machine whose partition function is summed over hidden states
 COLORS = ("vermillion", "orange", "blue", "purple")
 
 
@@ -48,47 +51,44 @@ class Config:
 
     images: Images = Images.DIGITS
     """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
-    hidden: int = 20
+    hidden: Annotated[int, Between(1, MOST_HIDDEN)] = 20
     """Hidden units of the machines whose likelihood is exact: 2^hidden states are summed."""
-    large_hidden: int = 200
+    large_hidden: Count = 200
     """Hidden units of the larger machine."""
-    sweeps: int = 10
-    """k of CD-k."""
-    chains: int = 100
-    """Persistent chains."""
-    batch_size: int = 100
-    """Pictures an update."""
-    updates: int = 12_000
-    """Updates of each machine, rounded up to whole passes over the pictures between measurements."""
-    rate: float = 0.1
-    """The first learning rate."""
-    measured: int = 12
-    """How often each machine is measured on its way."""
+    sweeps: Count = 10
+    """Gibbs sweeps k of CD-k."""
+    chains: Count = 100
+    """Number of persistent chains."""
+    batch_size: Count = 100
+    """Pictures in each update."""
+    updates: Count = 12_000
+    """Updates of each machine, rounded up to whole epochs between measurements."""
+    rate: Positive = 0.1
+    """The first learning rate; it falls linearly to zero."""
+    measured: Count = 12
+    """Number of measurements of each machine during training."""
 
     def __post_init__(self):
-        if not 1 <= self.hidden <= MOST_HIDDEN:
-            raise ValueError(f"--hidden is {self.hidden}, expected 1 to {MOST_HIDDEN} (2^hidden states are summed)")
-        for name in ("large_hidden", "sweeps", "chains", "batch_size", "updates", "measured"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name.replace('_', '-')} is {getattr(self, name)}, expected at least 1")
-        if not 0 < self.rate < math.inf:
-            raise ValueError(f"--rate is {self.rate}, expected a finite number above 0")
+        options.check(self)
 
 
 QUICK = Config(hidden=10, large_hidden=50, updates=600, measured=4)
 
 
-class Way(NamedTuple):
-    """A machine to be trained: its name, that of its checkpoints, its size, and where its samples come from."""
+class Method(NamedTuple):
+    """A way to train a machine."""
 
     name: str
     folder: str
+    """Of the checkpoints."""
     hidden: int
+    """Number of hidden units."""
     negative: Phase
+    """Samples of the model."""
 
 
 class Measures(NamedTuple):
-    """Mean free energies of one machine, and log Z where it is small (NaN elsewhere)."""
+    """Mean free energies of the pictures under one machine, and log Z, which is NaN for a large machine."""
 
     train: Float[Array, ""]
     test: Float[Array, ""]
@@ -96,15 +96,17 @@ class Measures(NamedTuple):
 
 
 def run(config: Config, report: Report) -> None:
-    """Train four machines, measure and draw them."""
+    """Train four machines, measure them and draw the results."""
     split = load(config.images)
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
-    ways = _ways(config, data)
-    keys = jax.random.split(unrolled(report.key()), len(ways) + 1)
-    machines = {way.name: _train(config, report, way, key, data, test) for way, key in zip(ways, keys, strict=False)}
-    small = {way.name: machines[way.name] for way in ways if way.hidden <= MOST_HIDDEN}
-    _tell(report, ways, machines)
+    methods = _methods(config, data)
+    keys = jax.random.split(unrolled(report.key()), len(methods) + 1)
+    machines = {
+        method.name: _train(config, report, method, key, data, test) for method, key in zip(methods, keys, strict=False)
+    }
+    small = {method.name: machines[method.name] for method in methods if method.hidden <= MOST_HIDDEN}
+    _summarize(report, methods, machines)
     if small:
         _draw_likelihoods(report, small)
     _draw_gaps(report, machines)
@@ -113,7 +115,7 @@ def run(config: Config, report: Report) -> None:
     _draw_chains(report, keys[-1], machines, test, shape)
 
 
-def _ways(config: Config, data: Array) -> list[Way]:
+def _methods(config: Config, data: Array) -> list[Method]:
     mean = data.mean(axis=0)
     kernel = lambda params: sweeps.binary(params, 1.0)
 
@@ -125,32 +127,23 @@ def _ways(config: Config, data: Array) -> list[Way]:
         return persistent(kernel, start, config.chains, steps=1)
 
     return [
-        Way("CD-1", "cd_1", config.hidden, from_pictures(config.hidden, 1)),
-        Way(f"CD-{config.sweeps}", "cd_k", config.hidden, from_pictures(config.hidden, config.sweeps)),
-        Way("PCD", "pcd", config.hidden, from_chains(config.hidden)),
-        Way(f"PCD, {config.large_hidden} hidden", "pcd_large", config.large_hidden, from_chains(config.large_hidden)),
+        Method("CD-1", "cd_1", config.hidden, from_pictures(config.hidden, 1)),
+        Method(f"CD-{config.sweeps}", "cd_k", config.hidden, from_pictures(config.hidden, config.sweeps)),
+        Method("PCD", "pcd", config.hidden, from_chains(config.hidden)),
+        Method(
+            f"PCD, {config.large_hidden} hidden", "pcd_large", config.large_hidden, from_chains(config.large_hidden)
+        ),
     ]
 
 
-def _train(config: Config, report: Report, way: Way, key: Key[Array, ""], data: Array, test: Array) -> Watched:
+def _train(config: Config, report: Report, method: Method, key: Key[Array, ""], data: Array, test: Array) -> Watched:
     init_key, train_key = jax.random.split(key)
-    epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
-    params = rbm.init(init_key, data.mean(axis=0), way.hidden)
-    rbm.check(params, data)
-    exact = way.hidden <= MOST_HIDDEN
-    with report.stage(f"training by {way.name}"):
-        return train_watched(
-            report,
-            way.folder,
-            learner(way.negative, data, config.rate, updates),
-            train_key,
-            params,
-            data,
-            config.batch_size,
-            epochs,
-            config.measured,
-            lambda params: _measure(params, data[:PREFIX], test, exact),
-        )
+    params = rbm.init(init_key, data.mean(axis=0), method.hidden)
+    schedule = Schedule(config.batch_size, config.updates, config.rate, config.measured)
+    exact = method.hidden <= MOST_HIDDEN
+    measure = lambda params: _measure(params, data[:PREFIX], test, exact)
+    with report.stage(f"training by {method.name}"):
+        return train_machine(train_key, report, method.folder, method.negative, params, data, schedule, measure)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -162,7 +155,8 @@ def _measure(params: rbm.Params, train: Array, test: Array, exact: bool) -> Meas
 def log_partition(params: rbm.Params) -> Float[Array, ""]:
     """log Σ_h Σ_v exp(-E(v, h)), the hidden states enumerated and the visible units summed in closed form.
 
-    The hidden units are taken in two halves: a table of all fields of the one serves every state of the other.
+    The hidden units are divided into two halves. The fields of all states of one half are computed once, and used for
+    every state of the other half.
     """
     hidden = params.hidden_bias.shape[0]
     inner = hidden // 2
@@ -178,7 +172,10 @@ def log_partition(params: rbm.Params) -> Float[Array, ""]:
 
 
 def log_likelihoods(measured: Measures, hidden: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean log-likelihood of the train and test pictures, in nats a picture; F averages over 2^hidden states."""
+    """Mean log-likelihood of train and test pictures, in nats.
+
+    F is defined by a mean over the 2^hidden states and Z by a sum, so that log p(v) = hidden log 2 - F(v) - log Z.
+    """
     volume = hidden * math.log(2)
     return (
         volume - np.asarray(measured.train) - measured.log_partition,
@@ -186,30 +183,35 @@ def log_likelihoods(measured: Measures, hidden: int) -> tuple[np.ndarray, np.nda
     )
 
 
-def _tell(report: Report, ways: list[Way], machines: dict[str, Watched]) -> None:
+def _summarize(report: Report, methods: list[Method], machines: dict[str, Watched]) -> None:
     rows, headline = [], {}
-    for way in ways:
-        machine = machines[way.name]
-        train, test = log_likelihoods(machine.measures, way.hidden)
+    for method in methods:
+        machine = machines[method.name]
+        train, test = log_likelihoods(machine.measures, method.hidden)
         gap = machine.measures.test - machine.measures.train
         for row, updates in enumerate(machine.updates):
             report.metrics(
                 step=int(updates),
-                way=way.name,
+                way=method.name,
                 free_energy_train=machine.measures.train[row],
                 free_energy_test=machine.measures.test[row],
                 log_likelihood_train=train[row],
                 log_likelihood_test=test[row],
             )
-        exact = way.hidden <= MOST_HIDDEN
+        exact = method.hidden <= MOST_HIDDEN
         rows.append(
-            (way.name, way.hidden, *((f"{x[-1]:.2f}" if exact else "too large to sum") for x in (train, test)), gap[-1])
+            (
+                method.name,
+                method.hidden,
+                *((f"{x[-1]:.2f}" if exact else "too large to sum") for x in (train, test)),
+                gap[-1],
+            )
         )
         if exact:
-            headline[f"log_likelihood_test_{way.folder}"] = test[-1]
-        headline[f"free_energy_gap_{way.folder}"] = gap[-1]
+            headline[f"log_likelihood_test_{method.folder}"] = test[-1]
+        headline[f"free_energy_gap_{method.folder}"] = gap[-1]
     report.table(
-        "Exact log-likelihood, nats a picture, and the gap of free energies between held-out and training pictures",
+        "Exact mean log-likelihood, and gap between the mean free energies of held-out and training pictures, in nats",
         ("machine", "hidden units", "train", "test", "gap"),
         rows,
     )
@@ -222,7 +224,7 @@ def _draw_likelihoods(report: Report, small: dict[str, Watched]) -> None:
     for (name, machine), color in zip(small.items(), COLORS, strict=False):
         train, test = log_likelihoods(machine.measures, machine.params.hidden_bias.shape[0])
         untrained = test[0]
-        # the untrained machine, far below, would set the scale
+        # without the untrained machine, whose value is much lower and would set the scale
         axes.plot(machine.updates[1:], train[1:], "--", color=plots.PALETTE[color], linewidth=1.2)
         axes.plot(machine.updates[1:], test[1:], "-o", color=plots.PALETTE[color], markersize=3.5, label=name)
     axes.plot(
@@ -233,15 +235,15 @@ def _draw_likelihoods(report: Report, small: dict[str, Watched]) -> None:
         linewidth=1.2,
         label=f"on training pictures (the first {PREFIX:,} at most)",
     )
-    plots.label(axes, "updates", "exact log-likelihood (nats a picture)")
+    plots.label(axes, "updates", "exact mean log-likelihood (nats)")
     axes.legend()
     report.figure(
         "likelihood",
         figure,
-        "What the machines are worth: their exact mean log-likelihood of held-out pictures (lines) and of the training "
-        f"pictures (dashed) while they learn; untrained it is {untrained:.1f}. The gradient of contrastive divergence "
-        "is biased, least where its chains are longest; that of persistent chains is not, as long as they keep up with "
-        "the parameters.",
+        "Exact mean log-likelihood of held-out pictures (solid) and of training pictures (dashed) during training. "
+        f"Before training it is {untrained:.1f}. The gradient of contrastive divergence is biased, the less the longer "
+        "its chains are. The gradient of persistent chains is nearly unbiased while the parameters change slowly "
+        "enough for the chains to follow.",
     )
 
 
@@ -260,12 +262,12 @@ def _draw_gaps(report: Report, machines: dict[str, Watched]) -> None:
         gap = machine.measures.test - machine.measures.train
         panels[0, 1].plot(machine.updates, gap, "-o", color=plots.PALETTE[color], markersize=3.5, label=name)
     panels[0, 1].legend()
-    plots.label(panels[0, 1], "updates", "held out less training (nats a picture)", "Gap of the free energies")
+    plots.label(panels[0, 1], "updates", "held-out − training (nats)", "Gap of the mean free energies")
     report.figure(
         "free_energies",
         figure,
-        "Free energies drift together, as log Z does, but their gap is the difference of two log-likelihoods, in which "
-        "log Z cancels: where it grows, the machine learns its training pictures by heart.",
+        "Mean free energies of training and held-out pictures change together, because log Z changes. Their gap is a "
+        "difference of two log-likelihoods, in which log Z cancels. A growing gap means overfitting.",
     )
 
 
@@ -273,18 +275,12 @@ def _draw_filters(report: Report, machines: dict[str, Watched], shape: tuple[int
     names = [name for index, name in enumerate(machines) if index in (0, 2, 3)]
     figure, panels = plots.panels(1, len(names), width=4.3, height=3.9)
     for panel, name in zip(panels[0], names, strict=True):
-        weights = np.asarray(machines[name].params.weights).T
-        # the strongest first: what a unit can do is bounded by the norm of its weights
-        order = np.argsort(-np.linalg.norm(weights, axis=1))
-        across = math.ceil(math.sqrt(min(100, len(weights))))
-        down = min(100, len(weights)) // across
-        chosen = weights[order[: down * across]].reshape(down, across, *shape)
-        show(panel, chosen, name, weights=True)
+        show(panel, strongest(machines[name].params.weights.T, shape), name, weights=True)
     report.figure(
         "filters",
         figure,
-        "The weights of hidden units to the pixels, red where the unit turns ink on and blue where it turns it off; "
-        "each has its own scale, the largest come first (at most a hundred).",
+        "The weights of hidden units to the pixels: red where a unit makes ink more likely, blue where it makes ink "
+        "less likely. Each unit has its own scale. At most a hundred units are shown, those of largest norm first.",
     )
 
 
@@ -302,8 +298,9 @@ def _draw_reconstructions(report: Report, machines: dict[str, Watched], test: Ar
     report.figure(
         "reconstructions",
         figure,
-        "Held-out pictures, and what the hidden units' probabilities make of them. Reconstruction says little about "
-        "the likelihood: CD-1, which learns little else, does it as well as the others of its size.",
+        "Held-out pictures, and their reconstructions, which are the probabilities of the pixels given those of the "
+        "hidden units. Good reconstructions do not imply a high likelihood: CD-1 reconstructs as well as the other "
+        "machines of its size.",
     )
 
 
@@ -318,22 +315,22 @@ def _draw_chains(
     report.figure(
         "chains",
         figure,
-        f"Fantasies: Gibbs chains that start at held-out pictures (0), after {', '.join(map(str, SHOWN[1:]))} sweeps; "
-        "shown are the pixels' probabilities. Where nothing is left of the start, the pictures are what the model "
-        "itself thinks likely; where something is, that is how slowly its chains mix.",
+        f"Gibbs chains that start at held-out pictures (0), after {', '.join(map(str, SHOWN[1:]))} sweeps. Shown are "
+        "the probabilities of the pixels. After mixing they are those of a sample of the model, which does not depend "
+        "on the start of its chain. A picture that still resembles its start shows that the chain mixes slowly.",
     )
 
 
 @jax.jit
 def _chains(key: Key[Array, ""], params: rbm.Params, visible: Array) -> Float[Array, "n shown pixels"]:
-    """Pixel probabilities along the chains."""
+    """Probabilities of the pixels along the chains, after the numbers of sweeps in SHOWN."""
     kernel = sweeps.binary(params, 1.0)
 
     def run(key, visible):
-        state, seen = kernel.init((visible, jnp.zeros_like(params.hidden_bias))), [visible]
+        state, pictures = kernel.init((visible, jnp.zeros_like(params.hidden_bias))), [visible]
         for (before, after), part in zip(itertools.pairwise(SHOWN), jax.random.split(key, len(SHOWN) - 1), strict=True):
             state = repeat(part, kernel, state, after - before).state
-            seen.append(jax.nn.sigmoid(rbm.visible_field(params, state.position[1])))
-        return jnp.stack(seen)
+            pictures.append(jax.nn.sigmoid(rbm.visible_field(params, state.position[1])))
+        return jnp.stack(pictures)
 
     return jax.vmap(run)(jax.random.split(key, len(visible)), visible)

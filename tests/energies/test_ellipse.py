@@ -1,6 +1,5 @@
 """The ellipse by hand, against the published table, under rigid motions, and the collapse of its radii when hot."""
 
-import math
 from functools import partial
 
 import jax
@@ -12,18 +11,9 @@ from ebmjax.energies import ellipse, placed_ellipse
 from ebmjax.marginalize.free_energy import free_energy
 from ebmjax.marginalize.spaces import circle
 from ebmjax.minimize.search import refined_search
+from experiments.ellipse.ellipse_inference import GOLDEN, GOLDEN_Y2
 
 LECTURE = ellipse.Params(jnp.array([2.0, 1.5]))
-
-GOLDEN_Y2 = (0.0, 1.0, 1.5, 2.0)
-GOLDEN = {  # F_beta at (0, y2), radii (2, 1.5), 48 angles
-    0.1: (3.106, 3.872, 4.835, 6.188),
-    0.3: (3.068, 3.348, 3.795, 4.552),
-    1.0: (2.942, 2.035, 1.916, 2.264),
-    10**0.5: (2.683, 1.013, 0.798, 1.076),
-    10.0: (2.449, 0.550, 0.311, 0.569),
-    math.inf: (2.25, 0.25, 0.0, 0.25),
-}
 
 
 def even(radii, angle=0.0, centre=(0.0, 0.0), n=48):

@@ -11,7 +11,7 @@ import pytest
 from ebmjax import circle, interval, product
 from ebmjax.energies import ellipse
 from ebmjax.minimize.descent import gradient_descent, newton
-from ebmjax.minimize.search import grid_search, lowest, multi_start, refined_search
+from ebmjax.minimize.search import grid_search, lowest_points, multi_start, refined_search
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 
 
@@ -74,7 +74,7 @@ def test_many_starts_ignore_those_that_diverge():
 def test_lowest_prefers_valleys():
     heights = jnp.array([3.0, 1.0, 1.1, 1.2, 5.0, 2.0, 4.0, 9.0])
     space = circle(8)._replace(points=jnp.arange(8))
-    assert lowest(lambda i: heights[i], space, 3).tolist() == [1, 5, 2]
+    assert lowest_points(lambda i: heights[i], space, 3).tolist() == [1, 5, 2]
 
 
 @pytest.mark.parametrize("radii", [(2.0, 1.5), (11.08, 14.78), (0.3, 15.0), (1.0, 1.0)])
@@ -119,7 +119,7 @@ def test_bad_arguments_are_named():
         (lambda: newton(bowl, jnp.zeros((2, 2))), "start: got shape"),
         (lambda: newton(bowl, jnp.zeros(2), tolerance=float("nan")), "tolerance: got nan"),
         (lambda: refined_search(bowl, circle(4), starts=5), "count: got 5"),
-        (lambda: lowest(bowl, circle(4), 0), "count: got 0"),
+        (lambda: lowest_points(bowl, circle(4), 0), "count: got 0"),
     ):
         with pytest.raises(ValueError, match=message):
             run()

@@ -164,7 +164,7 @@ def test_limits_and_infinities_are_result_codes():
     slow = asynchronous(chain, start, backwards, max_sweeps=4)
     assert (int(slow.result), int(slow.steps)) == (STEP_LIMIT, 4)
     assert int(asynchronous(chain, start, backwards).result) == CONVERGED
-    assert int(synchronous(chain, start, max_steps=4).result) == STEP_LIMIT
+    assert int(synchronous(chain, start, max_sweeps=4).result) == STEP_LIMIT
     nothing = Params(jnp.full((3, 3), jnp.nan), jnp.zeros(3))
     for solve in (*MINIMIZERS.values(), synchronous):
         assert int(jax.jit(solve)(nothing, jnp.ones(3)).result) == DIVERGED

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ebmjax.loops import trajectory
-from ebmjax.sample.gradient_state import locate
+from ebmjax.sample.gradient_state import evaluate
 from ebmjax.sample.hamiltonian import hamiltonian, leapfrog
 
 BETA = 1.7
@@ -22,7 +22,7 @@ def _total(state, momentum):
 
 
 def _run(position, momentum, step_size, steps):
-    return leapfrog(energy, BETA, step_size, steps, locate(energy, position), momentum)
+    return leapfrog(energy, BETA, step_size, steps, evaluate(energy, position), momentum)
 
 
 def test_it_is_reversible(x64):
@@ -45,7 +45,7 @@ def test_it_preserves_volume(x64):
 
 def test_half_the_step_is_a_quarter_of_the_error(x64):
     position, momentum = POSITION.astype(float), MOMENTUM.astype(float)
-    start = _total(locate(energy, position), momentum)
+    start = _total(evaluate(energy, position), momentum)
     errors = [abs(_total(*_run(position, momentum, 1.6 / steps, steps)) - start) for steps in (40, 80, 160)]
     ratios = [errors[0] / errors[1], errors[1] / errors[2]]
     assert errors[0] > 1e-6

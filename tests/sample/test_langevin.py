@@ -9,7 +9,9 @@ import pytest
 from ebmjax.diagnostics import z_scores
 from ebmjax.loops import trajectory
 from ebmjax.sample import langevin
+from ebmjax.sample.gradient_state import evaluate
 from ebmjax.sample.hamiltonian import hamiltonian
+from ebmjax.sample.trees import normal_like
 
 BETA = 1.7
 
@@ -29,7 +31,7 @@ def test_the_acceptance_of_mala_is_the_hastings_ratio(x64):
     big = langevin.mala(lambda x: -1e6 * well(x), 0.0, step_size)
     key = jax.random.key(4)
     _, info = kernel.step(key, kernel.init(old))
-    noise = langevin.normal_like(jax.random.split(key)[0], old)
+    noise = normal_like(jax.random.split(key)[0], old)
     new = old - step_size * BETA * well_slope(old) + np.sqrt(2 * step_size) * noise
     log_q = lambda to, at: -jnp.sum((to - at + step_size * BETA * well_slope(at)) ** 2) / (4 * step_size)
     expected = BETA * (well(new) - well(old)) + log_q(new, old) - log_q(old, new)
@@ -195,7 +197,7 @@ def test_a_divergence_that_cannot_be_refused_is_told(kernel):
 
 
 def test_an_infinite_beta_that_is_traced_refuses_every_move():
-    step = lambda beta: langevin.mala(well, beta, 0.1).step(jax.random.key(0), langevin.locate(well, jnp.full(2, 0.3)))
+    step = lambda beta: langevin.mala(well, beta, 0.1).step(jax.random.key(0), evaluate(well, jnp.full(2, 0.3)))
     state, info = jax.jit(step)(jnp.inf)
     assert info.diverged
     assert not info.accepted

@@ -3,7 +3,7 @@
 Every update has three parts: it finds the codes of a batch for the present kernels, takes a step of an optimizer on the
 kernels for these codes, and scales the kernels to unit norm.
 
-`solve(params, regularizer, y, start) -> Solution` finds the code of one picture: `convolutional.admm`, or any other.
+The code of one picture is found by any `ebmjax.minimize.codes.find_code.FindCode`, such as `convolutional_admm`.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,8 @@ from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder,
 from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
-from ebmjax.types import Learner, Scalar, Solution
-
-Solve = Callable[[Params, Regularizer, Any, Any], Solution]
-"""`solve(params, regularizer, y, start)`; a start of None is the solver's own."""
+from ebmjax.minimize.codes.find_code import FindCode
+from ebmjax.types import Learner, Scalar
 
 
 class State(NamedTuple):
@@ -67,7 +65,7 @@ def init_coder(params: Params) -> Coder:
 
 
 def convolutional(
-    solve: Solve,
+    find: FindCode,
     regularizer: Regularizer,
     optimizer: optax.GradientTransformation,
     reconstruction: Reconstruction = periodic,
@@ -78,7 +76,7 @@ def convolutional(
     A kernel that no code has used for `patience` updates in a row is replaced by a badly coded piece of the batch.
 
     Args:
-        solve: finds the code of a picture, such as `partial(convolutional.admm, max_steps=20)`.
+        find: finds the code of a picture, such as `partial(convolutional_admm, max_steps=20)`.
         regularizer: of the code.
         optimizer: any of optax, for the mean over the batch of the misfit.
         reconstruction: `periodic` or `valid`, as the solver's.
@@ -93,27 +91,27 @@ def convolutional(
     >>> from functools import partial
     >>> from ebmjax.energies import convolutional_sparse_coding as coding
     >>> from ebmjax.energies.regularizers import l1
-    >>> from ebmjax.minimize.codes.convolutional import admm
-    >>> learner = convolutional(partial(admm, max_steps=20), l1(0.1), optax.sgd(0.1))
+    >>> from ebmjax.minimize.codes.convolutional import convolutional_admm
+    >>> learner = convolutional(partial(convolutional_admm, max_steps=20), l1(0.1), optax.sgd(0.1))
     >>> key = jax.random.key(0)
     >>> state, metrics = learner.update(key, learner.init(key, coding.init(key, 2, (3, 3))), jnp.ones((2, 8, 8)))
     >>> state.params.kernels.shape, int(metrics.replaced)
     ((2, 3, 3), 0)
     """
 
-    def find(params, y):
-        return solve(params, regularizer, y, None)
+    def code(params, y):
+        return find(params, regularizer, y, None)
 
     def loss(params, y, z):
         return misfit(params, y, z, reconstruction), jnp.zeros((), y.dtype)
 
     return _learner(
-        find, loss, optimizer, reconstruction, patience, lambda params: params, lambda params, decoder, dead: decoder
+        code, loss, optimizer, reconstruction, patience, lambda params: params, lambda params, decoder, dead: decoder
     )
 
 
 def predictive(
-    solve: Solve,
+    find: FindCode,
     regularizer: Regularizer,
     weight: Scalar,
     optimizer: optax.GradientTransformation,
@@ -132,7 +130,7 @@ def predictive(
     Args:
         weight: α, above 0, in units of energy over the code squared; it may be traced.
         nonlinearity: φ of the encoder, such as `jnp.tanh` or `shrink` with a threshold.
-        solve, regularizer, optimizer, reconstruction, patience: as in `convolutional`.
+        find, regularizer, optimizer, reconstruction, patience: as in `convolutional`.
 
     Raises:
         ValueError: a static weight that is not positive and finite, patience below 1.
@@ -143,8 +141,8 @@ def predictive(
     >>> from functools import partial
     >>> from ebmjax.energies import convolutional_sparse_coding as coding
     >>> from ebmjax.energies.regularizers import l1
-    >>> from ebmjax.minimize.codes.convolutional import admm
-    >>> learner = predictive(partial(admm, max_steps=20), l1(0.1), 1.0, optax.sgd(0.1))
+    >>> from ebmjax.minimize.codes.convolutional import convolutional_admm
+    >>> learner = predictive(partial(convolutional_admm, max_steps=20), l1(0.1), 1.0, optax.sgd(0.1))
     >>> key = jax.random.key(0)
     >>> start = init_coder(coding.init(key, 2, (3, 3)))
     >>> state, metrics = learner.update(key, learner.init(key, start), jnp.ones((2, 8, 8)))
@@ -153,9 +151,9 @@ def predictive(
     """
     check_positive("weight", weight)
 
-    def find(coder, y):
+    def code(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
-        return solve(coder.decoder, predicted(regularizer, guess, weight), y, guess)
+        return find(coder.decoder, predicted(regularizer, guess, weight), y, guess)
 
     def loss(coder, y, z):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
@@ -165,10 +163,10 @@ def predictive(
         fresh = init_encoder(decoder)
         return Coder(decoder, jax.tree.map(partial(where_dead, dead), fresh, coder.encoder))
 
-    return _learner(find, loss, optimizer, reconstruction, patience, lambda coder: coder.decoder, replace)
+    return _learner(code, loss, optimizer, reconstruction, patience, lambda coder: coder.decoder, replace)
 
 
-def _learner(find, loss, optimizer, reconstruction, patience, decoder, replace):
+def _learner(code, loss, optimizer, reconstruction, patience, decoder, replace):
     """The learner of both; they differ in `decoder(params)` and `replace(params, decoder, dead) -> params`."""
     check_count("patience", patience)
 
@@ -176,7 +174,7 @@ def _learner(find, loss, optimizer, reconstruction, patience, decoder, replace):
         return State(params, optimizer.init(params), jnp.zeros(len(decoder(params).kernels), jnp.int32))
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
-        codes = jax.vmap(find, in_axes=(None, 0))(state.params, batch)
+        codes = jax.vmap(code, in_axes=(None, 0))(state.params, batch)
 
         def mean_loss(params):
             misfits, predictions = jax.vmap(loss, in_axes=(None, 0, 0))(params, batch, codes.value)

@@ -8,11 +8,10 @@ By the envelope theorem the codes count as constants. There are three learners:
 `alternate`   block-coordinate descent for the codes of this batch alone, which must be all the data
 `descent`     one gradient step for the codes of this batch
 
-`encode(params, batch) -> Solution` finds the codes of a whole batch, as `coordinate.encode` does. It alone knows the
-regularizer.
+All take the regularizer of the codes, and `find`, which finds the codes of a whole batch: any
+`ebmjax.minimize.codes.find_code.FindCodes`.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,12 +21,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.checks import ArgumentError, check_count, check_not_negative
+from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, normalized
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
 from ebmjax.loops import iterate
-from ebmjax.types import CONVERGED, Learner, Scalar, Solution
-
-Encode = Callable[[Params, Array], Solution]
+from ebmjax.minimize.codes.find_code import FindCodes
+from ebmjax.types import CONVERGED, Learner, Scalar
 
 BLOCK = 16
 """Atoms of a block. One product of matrices serves a block; within it, the atoms are moved one after the other."""
@@ -75,13 +74,17 @@ class Metrics(NamedTuple):
     """Number of dead atoms after the update, which are replaced as far as there are samples."""
 
 
-def online(encode: Encode, forgetting: Scalar = 1.5, sweeps: int = 1, patience: int = 20) -> Learner:
+def online(
+    find: FindCodes, regularizer: Regularizer, forgetting: Scalar = 1.5, sweeps: int = 1, patience: int = 20
+) -> Learner:
     """Online dictionary learning: every batch adds to the statistics, then sweeps over the atoms follow.
 
         u_j = d_j + (B_j - W A_j)/A_jj,    d_j ← u_j/‖u_j‖,    A = Σ z zᵀ,  B = Σ y zᵀ
 
     Args:
-        encode: `(params, batch) -> Solution`, whose value has the axes (batch, atoms).
+        find: `find(params, regularizer, batch, start) -> Solution`, whose value has the axes (batch, atoms), such as
+            `coordinate.solve_batch`, or `find_code.each(admm)`; it is called with a start of None.
+        regularizer: of the codes.
         forgetting: ρ ≥ 0; before update t the statistics are multiplied by (1 - 1/t)^ρ, so that the codes of earlier,
             worse dictionaries lose weight. 0 keeps their full weight.
         sweeps: over the atoms, an update, at least 1.
@@ -99,18 +102,18 @@ def online(encode: Encode, forgetting: Scalar = 1.5, sweeps: int = 1, patience: 
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
-    >>> from ebmjax.minimize.codes.coordinate import encode
-    >>> learner = online(lambda params, batch: encode(params, l1(0.1), batch))
+    >>> from ebmjax.minimize.codes.coordinate import solve_batch
+    >>> learner = online(solve_batch, l1(0.1))
     >>> key = jax.random.key(0)
     >>> state, metrics = learner.update(key, learner.init(key, init(key, 4, 3)), jnp.eye(4))
     >>> state.params.dictionary.shape, float(metrics.converged)
     ((4, 3), 1.0)
     """
     check_not_negative("forgetting", forgetting)
-    return _block_coordinate(encode, lambda updates: (1 - 1 / updates) ** forgetting, sweeps, patience)
+    return _block_coordinate(find, regularizer, lambda updates: (1 - 1 / updates) ** forgetting, sweeps, patience)
 
 
-def alternate(encode: Encode, sweeps: int = 10, patience: int = 20) -> Learner:
+def alternate(find: FindCodes, regularizer: Regularizer, sweeps: int = 10, patience: int = 20) -> Learner:
     """Alternating minimization: the codes of this batch, then the atoms for these codes. The batch is all the data.
 
     The energy of the data never rises where the codes are exact. Arguments and errors as in `online`.
@@ -119,8 +122,8 @@ def alternate(encode: Encode, sweeps: int = 10, patience: int = 20) -> Learner:
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
-    >>> from ebmjax.minimize.codes.coordinate import encode
-    >>> learner = alternate(lambda params, batch: encode(params, l1(0.1), batch))
+    >>> from ebmjax.minimize.codes.coordinate import solve_batch
+    >>> learner = alternate(solve_batch, l1(0.1))
     >>> key, energies = jax.random.key(0), []
     >>> state = learner.init(key, init(key, 4, 3))
     >>> for _ in range(2):
@@ -129,10 +132,12 @@ def alternate(encode: Encode, sweeps: int = 10, patience: int = 20) -> Learner:
     >>> bool(energies[1] < energies[0])
     True
     """
-    return _block_coordinate(encode, jnp.zeros_like, sweeps, patience)
+    return _block_coordinate(find, regularizer, jnp.zeros_like, sweeps, patience)
 
 
-def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: int = 20) -> Learner:
+def descent(
+    find: FindCodes, regularizer: Regularizer, optimizer: optax.GradientTransformation, patience: int = 20
+) -> Learner:
     """Stochastic gradient descent on the dictionary, W ← W + η (y - Wz) zᵀ for `optax.sgd(η)`, then unit columns.
 
     Arguments and errors as in `online`; `optimizer` is any optax gradient transformation. The state is `DescentState`.
@@ -142,8 +147,8 @@ def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: i
 
     >>> from ebmjax.energies.regularizers import l1
     >>> from ebmjax.energies.sparse_coding import init
-    >>> from ebmjax.minimize.codes.coordinate import encode
-    >>> learner = descent(lambda params, batch: encode(params, l1(0.1), batch), optax.sgd(0.5))
+    >>> from ebmjax.minimize.codes.coordinate import solve_batch
+    >>> learner = descent(solve_batch, l1(0.1), optax.sgd(0.5))
     >>> key = jax.random.key(0)
     >>> state, metrics = learner.update(key, learner.init(key, init(key, 4, 3)), jnp.eye(4))
     >>> [round(float(length), 3) for length in jnp.linalg.norm(state.params.dictionary, axis=0)]
@@ -157,7 +162,7 @@ def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: i
     def update(
         key: Key[Array, ""], state: DescentState, batch: Float[Array, "batch observed"]
     ) -> tuple[DescentState, Metrics]:
-        solution = _codes(encode, state.params, batch)
+        solution = _codes(find, regularizer, state.params, batch)
         residual = batch - solution.value @ state.params.dictionary.T
         slope = Params(-(residual.T @ solution.value) / len(batch))
         updates, memory = optimizer.update(slope, state.optimizer, state.params)
@@ -169,7 +174,7 @@ def descent(encode: Encode, optimizer: optax.GradientTransformation, patience: i
     return Learner(start, update)
 
 
-def _block_coordinate(encode, keep, sweeps, patience):
+def _block_coordinate(find, regularizer, keep, sweeps, patience):
     check_count("sweeps", sweeps)
     check_count("patience", patience)
 
@@ -182,7 +187,7 @@ def _block_coordinate(encode, keep, sweeps, patience):
     def update(
         key: Key[Array, ""], state: BlockState, batch: Float[Array, "batch observed"]
     ) -> tuple[BlockState, Metrics]:
-        solution = _codes(encode, state.params, batch)
+        solution = _codes(find, regularizer, state.params, batch)
         updates = state.updates + 1
         kept = keep(updates.astype(batch.dtype))
         added = Statistics(solution.value.T @ solution.value, solution.value.T @ batch)
@@ -239,12 +244,12 @@ def block_coordinate_sweep(
     return atoms[:count]
 
 
-def _codes(encode, params, batch):
+def _codes(find, regularizer, params, batch):
     if jnp.ndim(batch) != 2 or batch.shape[1] != params.dictionary.shape[0]:
         raise ArgumentError(
             f"data: got batches of shape {jnp.shape(batch)}, wanted (batch, {params.dictionary.shape[0]})"
         )
-    return lax.stop_gradient(encode(params, batch))
+    return lax.stop_gradient(find(params, regularizer, batch, None))
 
 
 def _never_idle(params):

@@ -9,7 +9,6 @@ Kavukcuoglu, Ranzato, LeCun (2008), "Fast inference in sparse coding algorithms 
 recognition", section 3.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +18,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from ebmjax.checks import check_not_negative
 from ebmjax.energies import sparse_coding
+from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn import gradient
 from ebmjax.minimize.codes import predictive
+from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
 
@@ -43,15 +44,17 @@ class Metrics(NamedTuple):
 
 
 def decomposition(
-    solve: Callable[[Any, Any, Any], Solution],
+    find: FindCode,
+    regularizer: Regularizer,
     weight: Scalar,
     optimizer: optax.GradientTransformation,
 ) -> Learner:
     """Learn `Params(dictionary, encoder)` from data y.
 
     Args:
-        solve: `solve(smooth, start, lipschitz) -> Solution`, such as
-            `lambda smooth, start, lipschitz: fista(smooth, l1(0.1), start, lipschitz)`; its energy has the regularizer.
+        find: finds the code for `predictive.Params`, such as `by_proximal(fista, predictive.smooth_term)` of
+            `ebmjax.minimize.codes.find_code`; it is called with a start of None, and so starts at Enc(y).
+        regularizer: R, of the codes.
         weight: α, at least 0, in units of energy over the code squared: how strongly the codes are pulled to Enc(y).
         optimizer: any optax gradient transformation.
 
@@ -61,11 +64,10 @@ def decomposition(
     Raises:
         ValueError: a static negative weight.
 
-    >>> from ebmjax.energies.regularizers import shrink
-    >>> one_step = lambda smooth, start, lipschitz: Solution(
-    ...     shrink(start - jax.grad(smooth)(start) / lipschitz, 0.1 / lipschitz), smooth(start), 1, CONVERGED
-    ... )
-    >>> learner = decomposition(one_step, 1.0, optax.sgd(0.1))
+    >>> from ebmjax.energies.regularizers import l1
+    >>> from ebmjax.minimize.codes.find_code import by_proximal
+    >>> from ebmjax.minimize.codes.proximal import fista
+    >>> learner = decomposition(by_proximal(fista, predictive.smooth_term), l1(0.1), 1.0, optax.sgd(0.1))
     >>> dictionary = sparse_coding.Params(jnp.eye(2))
     >>> params = Params(dictionary, predictive.init(jax.random.key(0), dictionary))
     >>> state, metrics = learner.update(
@@ -77,9 +79,8 @@ def decomposition(
     check_not_negative("weight", weight)
 
     def exact(params: Params, batch: Float[Array, "batch observed"]) -> Solution:
-        bound = sparse_coding.lipschitz(params.dictionary)
-        infer = lambda y: predictive.infer(solve, params.dictionary, params.encoder, weight, y, bound)
-        return jax.lax.stop_gradient(jax.vmap(infer)(batch))
+        code = lambda y: find(predictive.Params(*params, weight), regularizer, y, None)
+        return jax.lax.stop_gradient(jax.vmap(code)(batch))
 
     def init(key: Key[Array, ""], params: Params) -> gradient.State:
         return gradient.State(params, optimizer.init(params))
@@ -89,7 +90,7 @@ def decomposition(
 
         def loss(key: Any, params: Params, batch: Any) -> Float[Array, ""]:
             # the regularizer does not depend on what is learned
-            one = lambda y, z: predictive.held(params.dictionary, params.encoder, weight, y, 0.0).energy(z)
+            one = lambda y, z: predictive.misfit(predictive.Params(*params, weight), y, z)
             return jax.vmap(one)(batch, solutions.value).mean()
 
         guess = jax.vmap(lambda y: predictive.encode(state.params.encoder, y))(batch)

@@ -1,19 +1,32 @@
-"""Sparse codes: the minimum of a smooth term and a regularizer, with a certificate of how near it is.
+"""Sparse codes: minimize a smooth misfit plus a regularizer, with a certificate of how near the minimum is.
 
 `coordinate`     coordinate descent with an active set: one dictionary, one or many observations, a path of weights
 `proximal`       ISTA, FISTA, restarted FISTA, backtracking: any smooth term, any regularizer
-`admm`           one factorization for many observations
+`admm`           one matrix factorization for many observations
 `convolutional`  ADMM in the Fourier domain: sparse maps of a picture
-`predictive`     from the guess of an encoder, which the code may not leave far
+`predictive`     codes that have to stay near the prediction of an encoder
 `implicit`       derivatives of a code with respect to anything, without differentiating the loop
+`find_code`      the signature `find(params, regularizer, y, start)` that learners take, and how each solver gets it
+`certificate`    the bound of energy - least energy that `proximal` and `admm` report as `Solution.gap`
 """
 
-from ebmjax.minimize.codes import admm, convolutional, coordinate, implicit, predictive, proximal
+from ebmjax.minimize.codes import (
+    admm,
+    certificate,
+    convolutional,
+    coordinate,
+    find_code,
+    implicit,
+    predictive,
+    proximal,
+)
 
 __all__ = [
     "admm",
+    "certificate",
     "convolutional",
     "coordinate",
+    "find_code",
     "implicit",
     "predictive",
     "proximal",

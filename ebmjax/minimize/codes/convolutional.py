@@ -1,41 +1,49 @@
-"""Codes of whole pictures: the alternating direction method of multipliers in the Fourier domain.
+"""Codes of whole pictures: the alternating direction method of multipliers (ADMM) in the Fourier domain.
 
     minimize ½‖y - Σ_i K_i * X_i‖² + R(Z)  such that X = Z
 
-On a closed picture the first half, a least-squares problem in X, falls into one small system per frequency. It has as
-many unknowns as there are maps, but the rank of the channels, so that it is solved by a division (one channel:
-Sherman-Morrison) or a system of channels × channels (Woodbury). The second half is R's proximal operator.
+With a periodic boundary the minimization over X, a least-squares problem, becomes one small linear system for each
+frequency. The system has as many unknowns as there are maps, but its rank is the number of channels: with one channel
+it is solved by a division (Sherman-Morrison), with several by a system of channels × channels (Woodbury). The
+minimization over Z is the proximal operator of R.
+
+The shapes, for C channels, M maps and F frequencies of a picture of H × W pixels (F of the half spectrum of `rfft2`):
+
+    K̂    (C, M, H, F)    spectra of the kernels           Z, X, U    (M, H, W)    maps: code, its copy, dual variable
+    K̂Ẑ   (C, H, F)       spectrum of Σ_i K_i * Z_i        ŷ, r̂       (C, H, F)    picture and residual
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Complex, Float
 
-from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
+from ebmjax.checks import check_above_zero, check_not_negative, check_shape
 from ebmjax.energies.convolutional_sparse_coding import Maps, Params, Picture, check, energy, spectra, synthesis, zeros
 from ebmjax.energies.regularizers import Regularizer
-from ebmjax.loops import iterate_until
+from ebmjax.loops import iterate, iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
+from ebmjax.types import Scalar, Solution, result_of
 
 _RELAXATION = 1.8
-_ROUND = 5  # steps between two looks at the certificate and the residuals, which cost as much as a step
+_ROUND = 5  # steps from one certificate to the next; certificate and residuals cost as much as a step
 _BALANCE = 2.0  # of relative residuals, primal over dual: 1 was 1.5 times slower at λ = 0.06 λ_max, 4 at 0.006 λ_max
+
+_Spectrum = Complex[Array, "channels rows frequencies"]
 
 
 class _State(NamedTuple):
     code: Array  # Z, sparse
-    dual: Array  # U, the running sum of X - Z
-    of_code: Array  # Σ K̂ Ẑ, channels first
-    of_dual: Array  # Σ K̂ Û
+    dual: Array  # U, the sum of X - Z over all steps
+    of_code: Array  # K̂Ẑ
+    of_dual: Array  # K̂Û
     penalty: Array
     energy: Array
     bound: Array  # the largest lower bound of the least energy so far
 
 
-def admm(
+def convolutional_admm(
     params: Params,
     regularizer: Regularizer,
     y: Picture,
@@ -44,49 +52,51 @@ def admm(
     max_steps: int = 500,
     tolerance: Scalar = 1e-3,
 ) -> Solution:
-    """The maps of least energy for a picture with `periodic` borders, grey or coloured.
+    """The maps of least energy for a picture with `periodic` borders, grey or coloured. It is a `FindCode`.
 
         X̂ ← V̂ + K̂ᴴ q,  q = (ρI + K̂K̂ᴴ)⁻¹ (ŷ - K̂V̂),  V = Z - U
         H ← 1.8 X - 0.8 Z,  Z ← prox_{R/ρ}(H + U),  U ← U + H - Z
 
-    A step costs one transform of all maps each way: K̂V̂ and K̂X̂ follow from K̂Ẑ, which the energy needs too. The dual
-    point r = ρq = y - KX comes with Kᵀr = ρ(X - V), so that the certificate costs no transform either:
+    A step costs one Fourier transform of all maps and one back: K̂V̂ and K̂X̂ follow from K̂Ẑ, which the energy needs too.
+    The dual point r = ρq = y - KX has Kᵀr = ρ(X - V), so that the certificate needs no further transform:
 
         min E ≥ ⟨r, y⟩ - ½‖r‖² - sup {⟨Kᵀr, x⟩ - R(x) : R(x) ≤ E(y, Z)}.
 
-    It is cautious: where `gap` is 1e-2 of the energy, the energy itself was some 1e-5 from the least one.
+    It is pessimistic: where `gap` was 1e-2 of the energy, the energy was about 1e-5 above the least one.
 
     Args:
         params: kernels, of unit norm.
-        regularizer: any convex one.
+        regularizer: any convex one, in units of energy.
         y: the picture.
-        start: maps to begin with; None is none.
-        penalty: ρ to begin with, above 0, in the units of the kernels squared; after every fifth step it is balanced,
-            so that X - Z and the change of Z stay alike. None is a quarter of the mean over frequencies of Σ|K̂|².
-        max_steps: limit, at least 1; it is rounded up to whole rounds of five steps.
-        tolerance: converged when gap ≤ tolerance · energy, looked at after every fifth step.
+        start: maps to begin with; None for maps of zeros.
+        penalty: the first ρ, above 0, in the units of the kernels squared. After every fifth step ρ is changed so that
+            X - Z and the change of Z stay of similar size. None takes a quarter of the mean over frequencies of Σ|K̂|².
+        max_steps: limit of the steps, at least 1; it is rounded up to a multiple of five.
+        tolerance: converged when gap ≤ tolerance · energy, not negative; tested after every fifth step.
 
     Returns:
-        `Solution`, not above the start; DIVERGED where the energy became not finite. `gap` is the certificate. As with
-        the other minimizers `value` counts as a constant, and `energy` carries its slopes by the parameters and y.
+        `Solution`, not above the start; CONVERGED, STEP_LIMIT, or DIVERGED where the energy was not finite. `gap` is
+        the certificate. As with the other minimizers, `value` counts as a constant, and `energy` has the derivatives
+        with respect to the parameters and y.
 
     Raises:
-        ValueError: kernels of zeros, a picture that does not fit them, a start of another shape, a penalty that is not
-            above 0, max_steps below 1, a negative tolerance.
+        ValueError: a picture that does not fit the kernels, a start of another shape, max_steps below 1; static:
+            kernels of zeros or not finite, a picture that is not finite, a penalty that is not above 0, a negative
+            tolerance.
 
-    Bristow, Eriksson & Lucey (2013), "Fast convolutional sparse coding"; Wohlberg (2016); the balance of ρ is that of
-    Wohlberg (2017), "ADMM penalty parameter selection by residual balancing".
+    Bristow, Eriksson & Lucey (2013), "Fast convolutional sparse coding"; Wohlberg (2016); for the changes of ρ Wohlberg
+    (2017), "ADMM penalty parameter selection by residual balancing".
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> solution = admm(Params(jnp.ones((1, 1, 1))), l1(0.5), jnp.array([[2.0, 0.25]]))
+    >>> solution = convolutional_admm(Params(jnp.ones((1, 1, 1))), l1(0.5), jnp.array([[2.0, 0.25]]))
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([[[1.5, 0.0]]], 0)
     """
     check(params, y)
     check_not_negative("tolerance", tolerance)
     blank = zeros(params, y)
-    if penalty is not None and is_static(penalty) and not float(penalty) > 0:
-        raise ArgumentError(f"penalty: got {float(penalty)}, wanted a number above 0")
+    if penalty is not None:
+        check_above_zero("penalty", penalty)
     if start is not None:
         check_shape("start", start, blank.shape)
     shape = blank.shape[1:]
@@ -106,7 +116,7 @@ def admm(
         return _power(picture - of_code, shape) / 2 + plain.value(code)
 
     def move(state):
-        """One step with the penalty as it is, and the X before the relaxation."""
+        """One step with a fixed penalty: the new state, X - V of the unrelaxed X, and the spectrum of the residual."""
         slack = _solve(gram, state.penalty, picture - (state.of_code - state.of_dual))
         shift = jnp.fft.irfft2(jnp.sum(adjoint * slack[:, None], axis=0), shape)  # X - V
         relaxed = state.code + _RELAXATION * (shift - state.dual)
@@ -123,7 +133,7 @@ def admm(
         return new, shift, residual
 
     def measured(state):
-        """One step, after it a look at the certificate and the balance of the penalty."""
+        """One step, then the certificate and the change of the penalty."""
         new, shift, residual = move(state)
         bound = _inner(residual, picture, shape) - _power(residual, shape) / 2
         bound -= plain.conjugate(state.penalty * shift, height(state.code, state.of_code))
@@ -141,7 +151,7 @@ def admm(
         )
 
     def several(state):
-        return measured(jax.lax.fori_loop(0, _ROUND - 1, lambda _, state: move(state)[0], state))
+        return measured(iterate(lambda state: move(state)[0], state, _ROUND - 1))
 
     def done(state):
         return (state.energy - state.bound <= tolerance * state.energy) | ~jnp.isfinite(state.energy)
@@ -158,19 +168,17 @@ def admm(
         jnp.full((), -jnp.inf, y.dtype),
     )
     state, steps, finished = iterate_until(several, state, done, -(-max_steps // _ROUND))
-    result = jnp.where(jnp.isfinite(state.energy), jnp.where(finished, CONVERGED, STEP_LIMIT), DIVERGED)
-    value = jnp.where(state.energy <= first, state.code, code)
+    finite = jnp.isfinite(state.energy)
     gap = jnp.maximum(jnp.minimum(state.energy, first) - state.bound, 0)
-    gap = jnp.where(jnp.isfinite(state.energy), gap, jnp.inf)
-    value = jax.lax.stop_gradient(value)
+    value = jax.lax.stop_gradient(jnp.where(state.energy <= first, state.code, code))
     least = jnp.asarray(energy(params, regularizer, y, value))
-    return Solution(value, least, _ROUND * steps, jnp.asarray(result, jnp.int32), gap)
+    return Solution(value, least, _ROUND * steps, result_of(finite, finished), jnp.where(finite, gap, jnp.inf))
 
 
-def _solve(gram: Any, penalty: Any, right: Any) -> Any:
+def _solve(gram: Complex[Array, "channels channels rows frequencies"], penalty: Array, right: _Spectrum) -> _Spectrum:
     """(ρI + G) x = b at each frequency, G Hermitian of channels × channels: elimination, written out.
 
-    Every pivot is at least ρ, so that none has to be looked for; and there is no call to a batched solver.
+    Every pivot is at least ρ, so that no search for pivots is needed, nor a call to a batched solver.
     """
     count, penalty = len(gram), penalty.astype(gram.dtype)
     rows = [[gram[i, j] + penalty if i == j else gram[i, j] for j in range(count)] for i in range(count)]
@@ -180,7 +188,7 @@ def _solve(gram: Any, penalty: Any, right: Any) -> Any:
             factor = rows[below][i] / rows[i][i]
             rows[below] = [rows[below][j] - factor * rows[i][j] for j in range(count)]
             sides[below] = sides[below] - factor * sides[i]
-    solved: list[Any] = [None] * count
+    solved = list(sides)
     for i in reversed(range(count)):
         rest = sides[i]
         for j in range(i + 1, count):
@@ -189,23 +197,23 @@ def _solve(gram: Any, penalty: Any, right: Any) -> Any:
     return jnp.stack(solved)
 
 
-def _weights(shape: Any, dtype: Any) -> Any:
-    """How often a frequency of the half spectrum stands in the whole one, over the number of pixels."""
+def _weights(shape, dtype):
+    """How often a frequency of the half spectrum occurs in the whole one, divided by the number of pixels."""
     columns = shape[1]
     frequency = jnp.arange(columns // 2 + 1)
     once = (frequency == 0) | (2 * frequency == columns)
     return jnp.where(once, 1, 2).astype(dtype)[None, None] / (shape[0] * columns)
 
 
-def _inner(left: Any, right: Any, shape: Any) -> Any:
+def _inner(left: _Spectrum, right: _Spectrum, shape: tuple[int, ...]) -> Float[Array, ""]:
     """⟨left, right⟩ of two pictures, from their half spectra (Parseval)."""
     product = jnp.real(left) * jnp.real(right) + jnp.imag(left) * jnp.imag(right)
     return jnp.sum(product * _weights(shape, product.dtype))
 
 
-def _power(spectrum: Any, shape: Any) -> Any:
+def _power(spectrum: _Spectrum, shape: tuple[int, ...]) -> Float[Array, ""]:
     return _inner(spectrum, spectrum, shape)
 
 
-def _norm(maps: Any) -> Any:
+def _norm(maps):
     return jnp.sqrt(jnp.sum(jnp.square(maps)))

@@ -2,16 +2,15 @@
 
     z_j ← prox_{R/G_jj}(z_j + c_j/G_jj),    c = Wᵀ(y - Wz),  G = WᵀW
 
-A step is exact in its coordinate and costs one row of G, since c ← c - Δz_j G_j. Rounds: the active set, the support
-and whatever else would move by more than a threshold, is swept until nothing in it does; then the threshold falls.
-Large moves come first, small ones are not made before they matter, and after every round a duality gap says how far
-the code may be from the best.
+Each update minimizes the energy exactly in one coefficient and costs one row of G, since c ← c - Δz_j G_j. The solver
+works in rounds. The active set of a round is the support and every other coefficient that would move by more than a
+threshold. Its coefficients are swept until none moves by more than the threshold, which is then lowered for the next
+round. In this way large moves come first. A duality gap after each round bounds how far the energy is from the least.
 
 Friedman, Hastie & Tibshirani (2010) for the active set; Wu & Lange (2008).
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,12 +22,22 @@ from ebmjax.energies.regularizers import Regularizer
 from ebmjax.energies.sparse_coding import Params, check
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Scalar, Solution
+from ebmjax.numerics import matmul
+from ebmjax.types import Scalar, Solution, result_of
 
 FIRST, FALL = 0.3, 0.3
-"""The threshold of the first round, as a fraction of the largest move of all, and its fall from round to round."""
+"""The threshold of the first round, as a fraction of the largest possible move, and its factor from round to round."""
 MOST_SWEEPS = 1000
-"""Of a round: rounding may make two coefficients take turns for ever."""
+"""The limit of the sweeps of one round, since rounding may make two coefficients move in turns for ever."""
+
+
+@runtime_checkable
+class WeightedRegularizer(Protocol):
+    """A family of regularizers by their weight, such as `l1`."""
+
+    def __call__(self, weight: Any, /) -> Regularizer:
+        """The regularizer of weight λ, which may be traced."""
+        ...
 
 
 class _Problem(NamedTuple):
@@ -53,24 +62,26 @@ def coordinate_descent(
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
 ) -> Solution:
-    """The code of least ½‖y - Wz‖² + R(z), with a certificate.
+    """The code z of least ½‖y - Wz‖² + R(z) for one observation, with a certificate. It is a `FindCode`.
 
     Args:
-        params: the dictionary W, whose columns may have any length but zero. Under jit, where it is not looked at, an
-            atom of zeros keeps its coefficient.
-        regularizer: separable, so that its proximal operator may be applied to one coefficient: not `group`.
-        y: one observation; `encode` is faster than `jax.vmap` for many on a CPU.
-        start: where to begin, zeros if None.
-        max_steps: limit of rounds, at least 1.
-        tolerance: converged when gap ≤ tolerance · energy. The gap is pessimistic: for whitened patches 0.1 leaves
-            about 1e-3 of the energy, and 5e-3 leaves 1e-5. In float32 it is right to about 1e-6 of the energy.
+        params: the dictionary W, whose columns may have any length but zero. Under jit, where values are not checked,
+            an atom of zeros keeps its coefficient.
+        regularizer: a sum over single coefficients, to each of which its proximal operator is applied: not `group`.
+        y: one observation. For many of them on a CPU, `solve_batch` is faster than `jax.vmap`.
+        start: where to begin, None for zeros.
+        max_steps: limit of the rounds, at least 1.
+        tolerance: converged when gap ≤ tolerance · energy, not negative. The gap is pessimistic: for whitened patches
+            the energy is about 1e-3 above the least one at a tolerance of 0.1, and 1e-5 at 5e-3. In float32 the gap is
+            right to about 1e-6 of the energy.
 
     Returns:
-        `Solution`; `steps` counts rounds. CONVERGED, STEP_LIMIT, or DIVERGED for numbers that are not finite.
+        `Solution`; `steps` counts rounds. CONVERGED, STEP_LIMIT, or DIVERGED for numbers that are not finite. All of it
+        is constant to differentiation.
 
     Raises:
         ValueError: a static dictionary with a column that is zero or not finite, max_steps below 1, a negative
-            tolerance, a y or start of another length, a regularizer of groups.
+            tolerance, a y or start of another length, a regularizer that couples coefficients.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> dictionary = jnp.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
@@ -82,11 +93,10 @@ def coordinate_descent(
     check_shape("y", y, params.dictionary.shape[:1])
     if start is not None:
         check_shape("start", start, params.dictionary.shape[1:])
-    problem = _Problem(params.dictionary.T @ params.dictionary, y @ params.dictionary, jnp.sum(jnp.square(y)))
-    return _solve(problem, regularizer, start, max_steps, tolerance)
+    return _solve(_problem(params.dictionary, y), regularizer, start, max_steps, tolerance)
 
 
-def encode(
+def solve_batch(
     params: Params,
     regularizer: Regularizer,
     data: Float[Array, "samples observed"],
@@ -95,28 +105,29 @@ def encode(
     tolerance: Scalar = 1e-3,
     chunk: int = 1024,
 ) -> Solution:
-    """`coordinate_descent` for every row of the data, with one Gram matrix and products of matrices.
+    """`coordinate_descent` for every row of the data, with one Gram matrix. It is a `FindCodes`.
 
-    On a CPU one sample after the other, which stays in the cache while it is worked on; elsewhere all of a chunk at
-    once. jax 0.12 compiles a loop whose body is this small into one kernel. jax 0.10 does so, and is three times as
-    fast, with `XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000` in the
-    environment before it starts; but the flag makes naive loops of some products of matrices in other scans: measure.
+    On a CPU the samples of a chunk are solved one after the other, so that each stays in the cache; on other platforms
+    they are solved together. jax 0.12 compiles a loop whose body is this small into one kernel. jax 0.10 does so, and
+    is three times as fast, if `XLA_FLAGS=--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=
+    1000000000000` (one word) is in the environment before it starts; but with this flag some matrix products within
+    other scans become slow loops, so measure.
 
     Args:
         params, regularizer, max_steps, tolerance: as in `coordinate_descent`.
         data: the samples, as rows.
-        start: where to begin, zeros if None.
-        chunk: samples whose products are held at once, at least 1: memory above the inputs and the result is
+        start: where to begin, as rows; None for zeros.
+        chunk: samples whose products are in memory at once, at least 1. Above the inputs and the result, memory is
             2 · chunk · atoms numbers.
 
     Returns:
         `Solution`, each field with the leading axis samples.
 
     Raises:
-        ValueError: as `coordinate_descent`; a chunk below 1.
+        ValueError: as in `coordinate_descent`; data or a start of another shape, a chunk below 1.
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> codes = encode(Params(jnp.eye(2)), l1(0.5), jnp.array([[1.0, 0.0], [0.0, -2.0], [0.1, 0.1]]))
+    >>> codes = solve_batch(Params(jnp.eye(2)), l1(0.5), jnp.array([[1.0, 0.0], [0.0, -2.0], [0.1, 0.1]]))
     >>> codes.value.tolist(), codes.result.tolist()
     ([[0.5, 0.0], [0.0, -1.5], [0.0, 0.0]], [0, 0, 0])
     """
@@ -127,7 +138,7 @@ def encode(
     if start is not None:
         check_shape("start", start, (len(data), atoms))
     check_count("chunk", chunk)
-    gram = params.dictionary.T @ params.dictionary
+    gram = matmul(params.dictionary.T, params.dictionary)
 
     def solve(one):
         target, square, begin = one
@@ -135,7 +146,7 @@ def encode(
 
     def solve_chunk(rows):
         samples, begin = rows
-        many = (samples @ params.dictionary, jnp.sum(jnp.square(samples), axis=1), begin)
+        many = (matmul(samples, params.dictionary), jnp.sum(jnp.square(samples), axis=1), begin)
         return lax.platform_dependent(many, cpu=lambda many: lax.map(solve, many), default=jax.vmap(solve))
 
     samples = len(data)
@@ -153,24 +164,27 @@ def encode(
 
 def path(
     params: Params,
-    regularizer: Callable[[Any], Regularizer],
+    regularizer: WeightedRegularizer,
     weights: Float[Array, " weights"],
     y: Float[Array, " observed"],
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
 ) -> Solution:
-    """The codes of one observation for many weights, each from the one before: order them from large to small.
+    """The codes of one observation for many weights of the regularizer, each search starting from the code before.
+
+    Order the weights from large to small, so that neighbouring codes are alike.
 
     Args:
         params, y, max_steps, tolerance: as in `coordinate_descent`.
-        regularizer: makes it for a weight, such as `l1`.
-        weights: λ, in the order in which they are taken. From `sparse_coding.largest_weight` on, the code is zero.
+        regularizer: `regularizer(weight) -> Regularizer`, such as `l1`.
+        weights: λ, in the order in which they are taken. For `l1`, the code is zero from the weight
+            `sparse_coding.largest_weight` on.
 
     Returns:
-        `Solution`, each field with the leading axis weights. `jax.vmap` over y gives the paths of many.
+        `Solution`, each field with the leading axis weights. `jax.vmap` over y gives the paths of many observations.
 
     Raises:
-        ValueError: as `coordinate_descent`.
+        ValueError: as in `coordinate_descent`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> path(Params(jnp.eye(2)), l1, jnp.array([2.0, 1.0, 0.5]), jnp.array([2.0, 1.0])).value.tolist()
@@ -178,13 +192,17 @@ def path(
     """
     _check(params, regularizer(weights[0]), max_steps, tolerance)
     check_shape("y", y, params.dictionary.shape[:1])
-    problem = _Problem(params.dictionary.T @ params.dictionary, y @ params.dictionary, jnp.sum(jnp.square(y)))
+    problem = _problem(params.dictionary, y)
 
     def step(code, weight):
         solution = _solve(problem, regularizer(weight), code, max_steps, tolerance)
         return solution.value, solution
 
     return lax.scan(step, jnp.zeros_like(problem.target), jnp.asarray(weights))[1]
+
+
+def _problem(dictionary, y):
+    return _Problem(matmul(dictionary.T, dictionary), matmul(y, dictionary), jnp.sum(jnp.square(y)))
 
 
 def _check(params, regularizer, max_steps, tolerance):
@@ -209,7 +227,7 @@ def _solve(problem, regularizer, start, max_steps, tolerance):
     if start is None:
         code, correlation = jnp.zeros_like(problem.target), problem.target
     else:
-        code, correlation = start, problem.target - problem.gram @ start
+        code, correlation = start, problem.target - matmul(problem.gram, start)
 
     def measured(code, correlation, threshold):
         linear = _total(code * correlation)
@@ -222,7 +240,7 @@ def _solve(problem, regularizer, start, max_steps, tolerance):
         return jax.vmap(regularizer.prox)(code + correlation * inverse, inverse) - code
 
     def done(state):
-        # a NaN is not above anything: it ends the loop
+        # a comparison with a NaN is false, so that a NaN ends the loop
         return ~(state.gap > tolerance * state.energy)
 
     def step(state):
@@ -237,15 +255,15 @@ def _solve(problem, regularizer, start, max_steps, tolerance):
     state = measured(code, correlation, jnp.maximum(FIRST * largest, least))
     state, steps, converged = iterate_until(step, state, done, max_steps)
     finite = jnp.isfinite(state.energy) & jnp.isfinite(largest)
-    result = jnp.where(finite, jnp.where(converged, CONVERGED, STEP_LIMIT), DIVERGED)
-    return Solution(state.code, state.energy, steps, result.astype(jnp.int32), state.gap)
+    return Solution(state.code, state.energy, steps, result_of(finite, converged), state.gap)
 
 
 def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
-    """Sweep over the active coordinates until none of them moves by more than the threshold.
+    """Sweep over the active coefficients until none of them moves by more than the threshold.
 
-    What one step changes is read by scalars before the next step only: a body that read an array and wrote it would
-    have XLA copy it in every step. Coordinates that stay are skipped in a loop of their own, which writes no array.
+    The body of a loop that reads and writes one array would make XLA copy the array in every step. So each step first
+    writes what the step before has found, and then reads scalars only. Coefficients that do not move are skipped in a
+    loop of their own, which writes no array.
     """
     order, count = _listed(active)
 
@@ -284,10 +302,10 @@ def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
 
 
 def _listed(mask):
-    """The indices where the mask holds, in order, and how many they are. The list has one place more than the mask.
+    """The indices where the mask is True, in order, and their number. The list has one entry more than the mask.
 
-    32 of them go into one word, and one step of the loop takes the lowest bit that is set, so that what is not set
-    costs nothing; `jnp.nonzero` would scatter, of which XLA makes no small loop.
+    The mask is packed into words of 32 bits, and one step of the loop takes the lowest bit that is set, so that bits
+    that are not set cost nothing. `jnp.nonzero` would scatter, which XLA does not compile into a small loop.
     """
     size = mask.shape[0]
     words = -(-size // 32)
@@ -316,5 +334,5 @@ def _put(array, value, index):
 
 
 def _total(terms):
-    """Their sum, in 16 lanes where it can be: a small kernel adds one long row number by number."""
+    """The sum, in 16 lanes where the length allows it: a small kernel would add one long row number by number."""
     return jnp.sum(jnp.sum(terms.reshape(-1, 16) if terms.size % 16 == 0 else terms[None], axis=0))

@@ -1,46 +1,67 @@
-"""Derivatives of a sparse code, through inference, without differentiating the solver's loop.
+"""Derivatives of a sparse code, by the implicit function theorem, without differentiating the loop of the solver.
 
 The code z(θ) = argmin f(θ, z) + R(θ, z) depends on everything in θ: dictionary, observation, weight. At the minimum the
-slope ∇(f + R) vanishes on the support S of z, and entries off the support stay zero for small changes of θ. So
+gradient ∇(f + R) vanishes on the support S of z, and entries off the support stay zero for small changes of θ. So
 
     ∂z_S/∂θ = -[∇²(f + R)]_SS⁻¹ ∂/∂θ [∇(f + R)]_S,    ∂z/∂θ = 0 off the support
 
 The support is where the proximal operator of a vanishing step lets an entry move: the non-zero entries, and all entries
-of an active group. Where an entry is about to enter or leave, a code has a kink; the derivative is that of one side.
+of an active group. Where an entry is about to enter or leave the support, the code is not differentiable in θ, and the
+derivative is that of one side.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import check_not_negative
 from ebmjax.energies.regularizers import Regularizer
+from ebmjax.types import ModelEnergy
 
 
-def implicit(
-    smooth: Callable[[Any, Any], Any],
-    regularizer: Callable[[Any], Regularizer],
-    solve: Callable[[Any], Array],
-    tolerance: float = 1e-6,
-) -> Callable[[Any], Array]:
-    """The code as a differentiable function of θ, to stand inside a larger loss.
+@runtime_checkable
+class RegularizerOf(Protocol):
+    """A regularizer whose weights are in θ, such as `lambda theta: l1(theta["weight"])`."""
 
-    Derivatives are forward or reverse, with respect to every float in θ; the linear system on the support is solved by
-    conjugate gradients, from products with the Hessian only. They are right for an exact code, so solve with a small
-    tolerance. Where the atoms of the support depend on each other linearly, neither code nor derivative is unique.
+    def __call__(self, theta: PyTree, /) -> Regularizer:
+        """The regularizer R(θ, ·)."""
+        ...
+
+
+@runtime_checkable
+class CodeOf(Protocol):
+    """The code as a function of all that it depends on.
+
+    It is no `FindCode`, because that signature has the parameters, the regularizer and the observation apart, and the
+    regularizer in it is made of functions, with no array to differentiate. Here each of them may have a derivative, so
+    that all are in one θ. A `FindCode` is used as
+    `lambda theta: find(theta["params"], l1(theta["weight"]), theta["y"], None).value`.
+    """
+
+    def __call__(self, theta: PyTree, /) -> Float[Array, "..."]:
+        """The code z(θ), of any shape."""
+        ...
+
+
+def implicit(smooth: ModelEnergy, regularizer: RegularizerOf, solve: CodeOf, tolerance: float = 1e-6) -> CodeOf:
+    """The code as a differentiable function of θ, which may be part of a larger loss.
+
+    Derivatives are forward or reverse, with respect to every float in θ. Conjugate gradients solve the linear system on
+    the support, from products with the Hessian only. The derivatives are right for an exact code, so solve with a small
+    tolerance. Where the atoms of the support are linearly dependent, neither the code nor its derivative is unique.
 
     Args:
         smooth: f, `smooth(theta, z) -> scalar`, convex and twice differentiable in z.
-        regularizer: `theta -> Regularizer`; it builds R, so that a weight inside θ has a derivative too.
-        solve: `theta -> z`, any shape; need not be differentiable. Such as `lambda theta: fista_restarted(...).value`.
-        tolerance: of the conjugate gradients, relative to the right side.
+        regularizer: `regularizer(theta) -> Regularizer`; it builds R, so that a weight inside θ has a derivative too.
+        solve: `solve(theta) -> z`, of any shape, such as `lambda theta: fista_restarted(...).value`. It need not be
+            differentiable.
+        tolerance: of the conjugate gradients, relative to the right-hand side; not negative.
 
     Returns:
-        `theta -> z`, under `jit` and `vmap` too. θ is any pytree; what should have a derivative has to be in it, and
-        not closed over.
+        `code(theta) -> z`, which works under `jit` and `vmap` too. θ is any pytree. Only what is in θ has a derivative,
+        not what the functions close over.
 
     Raises:
         ValueError: a negative tolerance.
@@ -78,10 +99,10 @@ def implicit(
             image = jax.jvp(lambda z: slope(theta, z), (z,), (inside,))[1]
             return jnp.where(support, image, direction)
 
-        pull = jax.jvp(lambda theta: slope(theta, z), (theta,), (change,))[1]
+        shift = jax.jvp(lambda theta: slope(theta, z), (theta,), (change,))[1]
         conjugate_gradients = lambda product, right: jax.scipy.sparse.linalg.cg(product, right, tol=tolerance)[0]
-        right = jnp.where(support, -pull, 0)
-        # symmetric: the reverse derivative solves the same system
+        right = jnp.where(support, -shift, 0)
+        # the system is symmetric, so that the reverse derivative solves the same one
         return z, jax.lax.custom_linear_solve(curvature, right, conjugate_gradients, symmetric=True)
 
     return code

@@ -1,15 +1,15 @@
-"""Predictive sparse decomposition: a feed-forward encoder guesses the code, exact inference starts there and is held.
+"""Predictive sparse decomposition: an encoder predicts the code, and the code may not leave the prediction far.
 
-    E(y, z) = ½‖y - Wz‖² + R(z) + ½α‖z - Enc(y)‖²,    Enc(y) = g ∘ tanh(Ky + b)
+    E(y, z) = ½‖y - Wz‖² + ½α‖z - Enc(y)‖² + R(z),    Enc(y) = g ∘ tanh(Ky + b)
 
-Once dictionary and encoder have been learned together (`ebmjax.learn.dictionaries.predictive_decomposition`), Enc(y)
-alone is the code.
+`find_code.by_proximal(fista_restarted, smooth_term)` finds the code of least energy, starting from Enc(y). Once the
+dictionary and the encoder have been learned together (`ebmjax.learn.dictionaries.predictive_decomposition`), Enc(y) is
+taken as the code, and no search is needed.
 Kavukcuoglu, Ranzato, LeCun (2008), "Fast inference in sparse coding algorithms with applications to object
 recognition".
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,9 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import check_not_negative, check_shape
 from ebmjax.energies import sparse_coding
-from ebmjax.types import Scalar, Solution
+from ebmjax.minimize.codes.find_code import SmoothTerm
+from ebmjax.numerics import matmul
+from ebmjax.types import Scalar
 
 
 class Encoder(NamedTuple):
@@ -28,20 +30,24 @@ class Encoder(NamedTuple):
     gain: Float[Array, " atoms"]  # g
 
 
-class Smooth(NamedTuple):
-    """The smooth part of an energy, a function of the code, and a bound of its curvature: what ISTA and FISTA take."""
+class Params(NamedTuple):
+    """The parameters of E(y, z)."""
 
-    energy: Callable[[Any], Any]
-    lipschitz: Any
+    dictionary: sparse_coding.Params
+    """W."""
+    encoder: Encoder
+    """What predicts the code."""
+    weight: Scalar
+    """α, not negative, in units of energy over the code squared; 0 leaves the plain energy of sparse coding."""
 
 
 def init(key: Key[Array, ""], params: sparse_coding.Params, scale: float = 0.1) -> Encoder:
-    """Filters that look like the atoms, with some noise; no bias, gains of one.
+    """An encoder whose filters are the atoms plus noise, without bias and with gains of one.
 
     Args:
         key: typed random key.
-        params: the dictionary W; K starts at Wᵀ.
-        scale: standard deviation of the noise, times the length of an atom.
+        params: the dictionary W; K is Wᵀ plus noise.
+        scale: standard deviation of the noise of a filter, as a fraction of the length of an atom, 1.
 
     Raises:
         ValueError: a negative scale.
@@ -57,72 +63,52 @@ def init(key: Key[Array, ""], params: sparse_coding.Params, scale: float = 0.1) 
 
 
 def encode(encoder: Encoder, y: Float[Array, " observed"]) -> Float[Array, " atoms"]:
-    """Enc(y) = g ∘ tanh(Ky + b). Raises ValueError for a y of another length.
+    """Enc(y) = g ∘ tanh(Ky + b), the predicted code. Raises ValueError for a y of another length.
 
     >>> encode(Encoder(jnp.eye(2), jnp.zeros(2), 2 * jnp.ones(2)), jnp.array([0.0, 9.0])).round(3).tolist()
     [0.0, 2.0]
     """
     check_shape("y", y, encoder.weights.shape[1:])
-    return encoder.gain * jnp.tanh(encoder.weights @ y + encoder.bias)
+    return encoder.gain * jnp.tanh(matmul(encoder.weights, y) + encoder.bias)
 
 
-def held(
-    params: sparse_coding.Params,
-    encoder: Encoder,
-    pull: Scalar,
-    y: Float[Array, " observed"],
-    lipschitz: Scalar | None = None,
-) -> Smooth:
-    """½‖y - Wz‖² + ½α‖z - Enc(y)‖² as a function of z, with its curvature L + α: convex and not negative.
+def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Float[Array, ""]:
+    """½‖y - Wz‖² + ½α‖z - Enc(y)‖²: the smooth part of the energy of one code.
+
+    Raises ValueError for a static negative weight and a y of another length.
+
+    >>> encoder = Encoder(jnp.eye(2), jnp.zeros(2), jnp.ones(2))
+    >>> params = Params(sparse_coding.Params(jnp.eye(2)), encoder, 0.5)
+    >>> round(float(misfit(params, jnp.array([0.0, 3.0]), jnp.zeros(2))), 2)
+    4.75
+    """
+    check_not_negative("weight", params.weight)
+    return jnp.asarray(_near(params, y, encode(params.encoder, y))(z))
+
+
+def smooth_term(params: Params, y: Float[Array, " observed"]) -> SmoothTerm:
+    """½‖y - Wz‖² + ½α‖z - Enc(y)‖² as a function of z: convex, not negative, of curvature L + α. It starts at Enc(y).
 
     Args:
-        params: the dictionary W.
-        encoder: what guesses the code.
-        pull: α, not negative; 0 leaves the plain energy.
+        params: dictionary, encoder and α.
         y: an observation.
-        lipschitz: L of the dictionary alone, where it is known: `sparse_coding.lipschitz(params)`.
 
     Raises:
-        ValueError: a negative pull, a y of another length.
+        ValueError: a static negative weight, a y of another length.
 
     >>> encoder = Encoder(jnp.eye(2), jnp.zeros(2), jnp.ones(2))
-    >>> smooth = held(sparse_coding.Params(jnp.eye(2)), encoder, 0.5, jnp.array([0.0, 3.0]), 1.0)
-    >>> round(float(smooth.energy(jnp.zeros(2))), 2), float(smooth.lipschitz)
-    (4.75, 1.5)
+    >>> term = smooth_term(Params(sparse_coding.Params(jnp.eye(2)), encoder, 0.5), jnp.array([0.0, 9.0]))
+    >>> term.start.tolist(), round(float(term.lipschitz), 3)
+    ([0.0, 1.0], 1.5)
     """
-    check_not_negative("pull", pull)
-    guess = encode(encoder, y)
-    curvature = sparse_coding.lipschitz(params) if lipschitz is None else lipschitz
-
-    def energy(z: Float[Array, " atoms"]) -> Any:
-        return sparse_coding.misfit(params, y, z) + pull * jnp.sum(jnp.square(z - guess)) / 2
-
-    return Smooth(energy, curvature + pull)
+    check_not_negative("weight", params.weight)
+    predicted = encode(params.encoder, y)
+    curvature = sparse_coding.lipschitz(params.dictionary) + params.weight
+    return SmoothTerm(_near(params, y, predicted), curvature, predicted)
 
 
-def infer(
-    solve: Callable[[Any, Any, Any], Solution],
-    params: sparse_coding.Params,
-    encoder: Encoder,
-    pull: Scalar,
-    y: Float[Array, " observed"],
-    lipschitz: Scalar | None = None,
-) -> Solution:
-    """The code of least energy, found from the encoder's guess and held to it.
+def _near(params, y, predicted):
+    def energy(z):
+        return sparse_coding.misfit(params.dictionary, y, z) + params.weight * jnp.sum(jnp.square(z - predicted)) / 2
 
-    Args:
-        solve: `solve(smooth, start, lipschitz) -> Solution`, such as
-            `lambda smooth, start, lipschitz: fista(smooth, l1(0.1), start, lipschitz)`.
-        params, encoder, pull, y, lipschitz: as in `held`.
-
-    Raises:
-        ValueError: as `held`.
-
-    >>> from ebmjax.types import CONVERGED
-    >>> still = lambda smooth, start, lipschitz: Solution(start, smooth(start), 0, CONVERGED)
-    >>> encoder = Encoder(jnp.eye(2), jnp.zeros(2), jnp.ones(2))
-    >>> infer(still, sparse_coding.Params(jnp.eye(2)), encoder, 0.5, jnp.array([0.0, 9.0]), 1.0).value.tolist()
-    [0.0, 1.0]
-    """
-    smooth = held(params, encoder, pull, y, lipschitz)
-    return solve(smooth.energy, encode(encoder, y), smooth.lipschitz)
+    return energy

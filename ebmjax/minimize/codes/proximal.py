@@ -2,28 +2,48 @@
 
     E(z) = f(z) + R(z),    z ← prox_{sR}(v - s ∇f(v))
 
-f is convex, differentiable and not negative, its curvature at most L; R is one of `ebmjax.energies.regularizers`. The
-solvers differ in the point v: the last one (`ista`), or one beyond it (`fista`, `fista_restarted`, `backtracking`). All
-work for codes of any shape, under `jit` and under `vmap` over observations and weights. A step costs one value and
-gradient of f; from it comes a bound on the distance to the least energy, see `certificate`.
+f is convex, differentiable and not negative, with a curvature of at most L; R is one of `ebmjax.energies.regularizers`.
+The solvers differ in the point v. It is the last point in `ista`, and a point beyond it in `fista`, `fista_restarted`
+and `backtracking`. All work for codes of any shape, under `jit` and under `vmap` over observations and weights. A step
+costs one value and one gradient of f, from which the `certificate` follows too.
 
-Solutions differentiate as those of `gradient` do: `value` counts as a constant, and `energy` carries the slopes of
-E at the minimum (Danskin's theorem), those with respect to the regularizer's weight among them. For derivatives of the
-code itself see `implicit`.
+Solutions may be differentiated like those of `descent`: `value` counts as a constant, and `energy` has the derivatives
+of E at the minimum (Danskin's theorem), also with respect to the weight of the regularizer. `implicit` has derivatives
+of the code itself.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_not_negative, is_static
+from ebmjax.checks import ArgumentError, check_above_zero, check_not_negative, check_positive, is_static
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
+from ebmjax.minimize.codes.certificate import certificate
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients, without_outer_gradients
-from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT, Energy, Scalar, Solution
+from ebmjax.types import Energy, Scalar, Solution, result_of
+
+
+@runtime_checkable
+class ProximalSolver(Protocol):
+    """The signature of the four solvers of this file, once `functools.partial` has set their options."""
+
+    def __call__(self, smooth: Energy, regularizer: Regularizer, start: Array, lipschitz: Any, /) -> Solution:
+        """Minimize f + R, as `ista` does.
+
+        Args:
+            smooth: f, `smooth(z) -> scalar`.
+            regularizer: R.
+            start: where z begins, of any shape.
+            lipschitz: L, a bound of the curvature of f; for `backtracking` a first guess of it.
+
+        Returns:
+            A `Solution` with a `gap`.
+        """
+        ...
 
 
 class _State(NamedTuple):
@@ -41,29 +61,32 @@ def ista(
     regularizer: Regularizer,
     start: Float[Array, "..."],
     lipschitz: Scalar,
-    step: Scalar | None = None,
+    step_size: Scalar | None = None,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,
 ) -> Solution:
-    """Iterative shrinkage: z ← prox_{sR}(z - s ∇f(z)), E(z_k) - E* ≤ L ‖z_0 - z*‖² / 2k. Its energy never rises.
+    """Iterative shrinkage-thresholding (ISTA): each step goes from the last point. The energy never rises.
+
+        z ← prox_{sR}(z - s ∇f(z)),    E(z_k) - E* ≤ L ‖z_0 - z*‖² / 2k
 
     Args:
-        smooth: f, `smooth(z) -> scalar`: convex, differentiable, not negative.
-        regularizer: R.
-        start: z_0, any shape.
-        lipschitz: L, a bound of f's curvature: `sparse_coding.lipschitz(params)` for the misfit of a dictionary. With
-            one that is too small neither descent nor the certificate hold.
-        step: s in (0, 2/L], None for 1/L.
-        max_steps: limit, at least 1.
-        tolerance: converged when gap ≤ tolerance · energy. In float32 rounding ends the descent near 1e-6.
+        smooth: f, `smooth(z) -> scalar`: convex, differentiable, not negative, in units of energy.
+        regularizer: R, in units of energy.
+        start: z_0, of any shape.
+        lipschitz: L, a bound of the curvature of f: `sparse_coding.lipschitz(params)` for the misfit of a dictionary.
+            With a bound that is too small the energy may rise, and the certificate does not hold.
+        step_size: s in (0, 2/L], None for 1/L.
+        max_steps: limit of the steps, at least 1.
+        tolerance: converged when gap ≤ tolerance · energy, not negative. In float32 rounding ends progress near 1e-6.
 
     Returns:
-        `Solution` with the last point and its `gap`: energy - least energy ≤ gap. `result` is CONVERGED, STEP_LIMIT or,
-        where f became infinite or NaN, DIVERGED. A point whose energy refutes `lipschitz` counts as STEP_LIMIT.
+        `Solution` with the last point and its `gap`: energy - least energy ≤ gap. `result` is CONVERGED, STEP_LIMIT, or
+        DIVERGED where f became infinite or NaN. Where the energy shows that `lipschitz` was too small, `result` is
+        STEP_LIMIT.
 
     Raises:
-        ValueError: max_steps below 1; static: a negative tolerance, a lipschitz that is not positive and finite, a step
-            that is not positive or above 2/L.
+        ValueError: max_steps below 1; static: a negative tolerance, a lipschitz that is not positive and finite, a
+            step_size that is not positive or above 2/L.
 
     Daubechies, Defrise & De Mol (2004); Beck & Teboulle (2009), eq. 3.1.
 
@@ -72,7 +95,7 @@ def ista(
     >>> solution.value.tolist(), float(solution.energy), int(solution.steps), int(solution.result)
     ([1.5, 1.5], 1.75, 2, 0)
     """
-    return _fixed_step(_last, smooth, regularizer, start, lipschitz, step, max_steps, tolerance)
+    return _fixed_step(_last, smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance)
 
 
 def fista(
@@ -80,16 +103,17 @@ def fista(
     regularizer: Regularizer,
     start: Float[Array, "..."],
     lipschitz: Scalar,
-    step: Scalar | None = None,
+    step_size: Scalar | None = None,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,
 ) -> Solution:
-    """ISTA from a point beyond the last: E(z_k) - E* ≤ 2L ‖z_0 - z*‖² / (k + 1)², but the energy ripples.
+    """FISTA: ISTA with momentum, whose steps go from a point beyond the last one. The energy may rise in between.
 
         v = z_k + (t_k - 1)/t_{k+1} (z_k - z_{k-1}),    t_{k+1} = ½ + ½ √(1 + 4 t_k²)
+        E(z_k) - E* ≤ 2L ‖z_0 - z*‖² / (k + 1)²
 
-    Arguments, result and errors are those of `ista`. The last point is returned, the one whose `gap` is known, which
-    need not be the lowest. A step above 1/L is allowed but may diverge.
+    The last point is returned, since its `gap` is known; it need not be the lowest. With a step_size above 1/L the
+    search may diverge. Arguments and errors as in `ista`.
 
     Beck & Teboulle (2009), eq. 4.1-4.3.
 
@@ -98,7 +122,7 @@ def fista(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([1.5, 1.5], 0)
     """
-    return _fixed_step(_beyond, smooth, regularizer, start, lipschitz, step, max_steps, tolerance)
+    return _fixed_step(_beyond, smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance)
 
 
 def fista_restarted(
@@ -106,13 +130,14 @@ def fista_restarted(
     regularizer: Regularizer,
     start: Float[Array, "..."],
     lipschitz: Scalar,
-    step: Scalar | None = None,
+    step_size: Scalar | None = None,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,
 ) -> Solution:
-    """FISTA that forgets its momentum when it points uphill, ⟨v - z_{k+1}, z_{k+1} - z_k⟩ > 0: linear near the end.
+    """FISTA that sets its momentum to zero where it points uphill. Take this one first: it usually needs fewest steps.
 
-    Arguments, result and errors are those of `ista`; the last point is returned, as by `fista`. The one to begin with.
+    The momentum points uphill where ⟨v - z_{k+1}, z_{k+1} - z_k⟩ > 0. Convergence is linear near the minimum. The last
+    point is returned, as by `fista`. Arguments and errors as in `ista`.
 
     O'Donoghue & Candès (2015), the gradient scheme.
 
@@ -121,7 +146,7 @@ def fista_restarted(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([1.5, 1.5], 0)
     """
-    return _fixed_step(_beyond_downhill, smooth, regularizer, start, lipschitz, step, max_steps, tolerance)
+    return _fixed_step(_beyond_downhill, smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance)
 
 
 def backtracking(
@@ -132,22 +157,18 @@ def backtracking(
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,
 ) -> Solution:
-    """FISTA with restarts that finds L by itself: doubled until f lies below its own parabola at every new point.
+    """Restarted FISTA that finds L itself, by doubling it until f(z) ≤ f(v) + ⟨∇f(v), z - v⟩ + ½L‖z - v‖².
 
-    A trial that is refused counts as a step. A step costs a value of f more than those of `fista`, and the certificate
-    needs no trust in an L.
+    A step whose new point z violates this inequality is refused, and counts as a step. A step costs one more value of f
+    than a step of `fista`. The certificate holds without a known L.
 
     Args:
-        smooth: f, `smooth(z) -> scalar`: convex, differentiable, not negative.
-        regularizer: R.
-        start: any shape.
-        lipschitz: the first guess of L, from below; None takes the curvature along the first gradient, for which f has
-            to be differentiable twice.
-        max_steps: limit, at least 1.
-        tolerance: converged when gap ≤ tolerance · energy.
+        smooth, regularizer, start, max_steps, tolerance: as in `ista`.
+        lipschitz: a first guess of L, from below. None takes the curvature of f along its first gradient, for which f
+            has to be twice differentiable.
 
     Returns:
-        `Solution`, as `fista_restarted`.
+        `Solution`, as by `fista_restarted`.
 
     Raises:
         ValueError: max_steps below 1; static: a negative tolerance, a lipschitz that is not positive and finite.
@@ -170,59 +191,27 @@ def backtracking(
     return _descend(_beyond_downhill, fits, smooth, regularizer, start, guess, 1.0, max_steps, tolerance)
 
 
-def certificate(
-    regularizer: Regularizer,
-    height: Scalar,
-    slope: Float[Array, "..."],
-    point: Float[Array, "..."],
-    value: Float[Array, "..."],
-    lipschitz: Scalar,
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """How far the energy at z = `value` is from the least one, from f = `height` and g = `slope` at another point v.
-
-        E(z) ≤ bound = f + ⟨g, z - v⟩ + ½L‖z - v‖² + R(z)
-        E(z) - E* ≤ gap = ⟨g, z⟩ + R(z) + ½L‖z - v‖² + sup {⟨-g, x⟩ - R(x): R(x) ≤ bound}
-
-    Convexity gives E(x) ≥ f + ⟨g, x - v⟩ + R(x) for every x, and the best x has R(x) ≤ E* ≤ bound because f ≥ 0; in the
-    difference f cancels, and with it most of the rounding. Where z = v this is the duality gap of Fenchel and Young.
-
-    Returns:
-        `(bound, gap)`, with gap ≤ bound because E ≥ 0, and gap ≥ 4 ε bound for the rounding ε of the dtype.
-
-    >>> from ebmjax.energies.regularizers import l1
-    >>> certificate(l1(1.0), 2.0, jnp.array([-2.0]), jnp.array([0.0]), jnp.array([1.0]), 1.0)[1].item()  # ½(z - 2)²
-    1.0
-    """
-    change = value - point
-    curved = lipschitz * _inner(change, change) / 2
-    held = regularizer.value(value)
-    bound = jnp.maximum(height + _inner(slope, change) + curved, 0) + held
-    gap = _inner(slope, value) + held + curved + regularizer.conjugate(-slope, bound)
-    # what is below rounding certifies nothing
-    return bound, jnp.clip(gap, 4 * jnp.finfo(value.dtype).eps * bound, bound)
-
-
-def _fixed_step(follow, smooth, regularizer, start, lipschitz, step, max_steps, tolerance):
+def _fixed_step(follow, smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance):
     _check(tolerance, lipschitz)
-    if step is not None and is_static(step):
-        if not float(step) > 0:
-            raise ArgumentError(f"step: got {float(step)}, wanted a positive number")
-        limit = 2 / float(lipschitz) if is_static(lipschitz) else jnp.inf
-        if float(step) > limit * (1 + 1e-6):
-            raise ArgumentError(f"step: got {float(step)}, wanted at most {limit:g}, 2 / lipschitz")
+    if step_size is not None:
+        check_above_zero("step_size", step_size)
+        if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):
+            raise ArgumentError(
+                f"step_size: got {float(step_size)}, wanted at most {2 / float(lipschitz):g}, 2 / lipschitz"
+            )
     always = lambda height, value, parabola: jnp.bool_(True)
-    scale = 1.0 if step is None else step * jnp.asarray(lipschitz, start.dtype)
+    scale = 1.0 if step_size is None else step_size * jnp.asarray(lipschitz, start.dtype)
     return _descend(follow, always, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance)
 
 
 def _check(tolerance, lipschitz):
     check_not_negative("tolerance", tolerance)
-    if lipschitz is not None and is_static(lipschitz) and not 0 < float(lipschitz) < jnp.inf:
-        raise ArgumentError(f"lipschitz: got {float(lipschitz)}, wanted a positive finite number")
+    if lipschitz is not None:
+        check_positive("lipschitz", lipschitz)
 
 
 def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance):
-    """Steps of size scale/L from the points that `follow` chooses; L is doubled where the parabola does not fit."""
+    """Take steps of size scale/L from the points that `follow` chooses; double L where `fits` refuses the new point."""
     dtype = start.dtype
     start, lipschitz, scale = jax.lax.stop_gradient((start, jnp.asarray(lipschitz, dtype), jnp.asarray(scale, dtype)))
     evaluate = jax.value_and_grad(without_outer_gradients(smooth, start))
@@ -245,18 +234,17 @@ def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_ste
         return state.gap <= tolerance * (state.bound - state.gap)
 
     infinite = jnp.asarray(jnp.inf, dtype)
-    # not short, whatever the tolerance, so that the first step is taken
+    # an infinite gap is not short, whatever the tolerance, so that the first step is taken
     state = _State(start, start, jnp.ones((), dtype), lipschitz, infinite, infinite, jnp.bool_(True))
     state, steps, _ = iterate_until(advance, state, lambda state: short(state) | ~state.finite, max_steps)
     value = jax.lax.stop_gradient(state.value)
     energy = smooth(value) + regularizer.value(value)
     reached = jax.lax.stop_gradient(energy)
     finite = state.finite & jnp.isfinite(reached)
-    # an energy above what L allows: the certificate is void, but E* ≥ 0 holds
+    # where the energy is above its bound, L was too small: the certificate does not hold, and only E* ≥ 0 is known
     trusted = reached <= state.bound + 100 * jnp.finfo(dtype).eps * reached
-    result = jnp.where(finite, jnp.where(short(state) & trusted, CONVERGED, STEP_LIMIT), DIVERGED)
     gap = jnp.where(finite, jnp.where(trusted, state.gap, reached), jnp.inf)
-    return Solution(value, energy, steps, jnp.asarray(result, jnp.int32), gap)
+    return Solution(value, energy, steps, result_of(finite, short(state) & trusted), gap)
 
 
 def _last(state, value):
@@ -274,8 +262,8 @@ def _beyond_downhill(state, value):
     return jnp.where(uphill, value, point), jnp.where(uphill, 1, momentum)
 
 
-def _curvature(smooth: Callable[[Any], Any], start: Array) -> Array:
-    """⟨g, ∇²f g⟩ / ⟨g, g⟩ along the gradient g: at most L, and 1 where it tells nothing."""
+def _curvature(smooth: Callable[[Array], Array], start: Array) -> Array:
+    """⟨g, ∇²f g⟩ / ⟨g, g⟩ along the gradient g: at most L, and 1 where it is zero or not finite."""
     slope = jax.grad(smooth)(start)
     scale = jnp.max(jnp.abs(slope))
     direction = slope / jnp.where(scale > 0, scale, 1)

@@ -1,14 +1,15 @@
-"""HyperLISTA: analytic weights, support selection and momentum, all of it ruled by three numbers.
+"""HyperLISTA: ALISTA with support selection and momentum, all of whose numbers follow from three.
 
     θ = c₁ μ ‖W⁺(Wz - y)‖₁        β = c₂ μ ‖z‖₀        p = c₃ min(log(‖W⁺y‖₁ / ‖W⁺(Wz - y)‖₁), atoms)
     z ← shrink_θ^p(z + W̃ᵀ(y - Wz) + β (z - z_before))
 
-shrink_θ^p lets the p largest entries pass whole, p rounded down. The three numbers are found by trying: nothing is
-trained, and `jax.vmap` over them searches a grid.
+W⁺ is the pseudo-inverse of W, μ the coherence of W̃ and W, and shrink_θ^p the soft threshold that does not shrink the p
+largest entries, p rounded down. Nothing is trained: the three numbers are found by a search, for example of a grid by
+`jax.vmap`.
 Chen, Liu, Wang, Yin (2021), "Hyperparameter tuning is all you need for LISTA", with the step γ = 1.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -18,10 +19,11 @@ from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
 from ebmjax.minimize.unrolled.support import shrink_but_largest
 from ebmjax.minimize.unrolled.unroll import Codes, unroll
+from ebmjax.numerics import matmul
 
 
 class HyperLista(NamedTuple):
-    """The three numbers, each shared by all layers or with a leading axis of layers."""
+    """The three numbers of HyperLISTA, each shared by all layers or with a leading axis of layers."""
 
     threshold: Float[Array, "*layers"]  # c₁
     momentum: Float[Array, "*layers"]  # c₂
@@ -29,7 +31,7 @@ class HyperLista(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """What HyperLISTA needs to know of a dictionary W; from `prepare`."""
+    """What HyperLISTA computes once from a dictionary W; from `prepare`."""
 
     dictionary: Float[Array, "observed atoms"]  # W
     analytic: Float[Array, "observed atoms"]  # W̃
@@ -38,7 +40,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(params: sparse_coding.Params) -> Prepared:
-    """Symmetric analytic weights, pseudo-inverse and coherence of a dictionary, once for all observations.
+    """The symmetric analytic weights, the pseudo-inverse and the coherence of a dictionary, for all observations.
 
     Raises ValueError for static atoms that are zero or not finite.
 
@@ -52,19 +54,18 @@ def prepare(params: sparse_coding.Params) -> Prepared:
 def hyperlista(
     prepared: Prepared, weights: HyperLista, y: Float[Array, " observed"], layers: int | None = None
 ) -> Codes:
-    """K layers from z = 0.
+    """K layers of HyperLISTA from z = 0.
 
     Args:
-        prepared: of the dictionary.
+        prepared: `prepare(params)` of the dictionary.
         weights: the three numbers, not negative.
-        y: an observation.
-        layers: K, static; may be left out where the weights have it as a leading axis.
+        y, layers: as in `lista.lista`.
 
     Returns:
-        `Codes(last, every)`.
+        `Codes(last, every)`, as in `lista.lista`.
 
     Raises:
-        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1.
+        ValueError: as in `lista.lista`.
 
     >>> prepared = prepare(sparse_coding.Params(jnp.array([[1.0, 0.6], [0.0, 0.8]])))
     >>> weights = HyperLista(jnp.array(0.5), jnp.array(0.0), jnp.array(1.0))
@@ -74,18 +75,18 @@ def hyperlista(
     dictionary = prepared.dictionary
     check_shape("y", y, dictionary.shape[:1])
     atoms = dictionary.shape[1]
-    first = jnp.sum(jnp.abs(prepared.inverse @ y))
-    # an observation that is explained leaves no logarithm of zero
+    first = jnp.sum(jnp.abs(matmul(prepared.inverse, y)))
+    # a residual of zero would have an infinite logarithm
     least = jnp.finfo(dictionary.dtype).eps * first + jnp.finfo(dictionary.dtype).tiny
 
-    def layer(own: Any, index: Any, state: Any) -> Any:
+    def layer(own, index, state):
         z, before = state
-        residual = y - dictionary @ z
-        error = jnp.sum(jnp.abs(prepared.inverse @ residual))
+        residual = y - matmul(dictionary, z)
+        error = jnp.sum(jnp.abs(matmul(prepared.inverse, residual)))
         threshold = own.threshold * prepared.coherence * error
         momentum = own.momentum * prepared.coherence * jnp.sum((z != 0).astype(z.dtype))
         count = own.support * jnp.minimum(jnp.log(jnp.maximum(first / jnp.maximum(error, least), 1)), atoms)
-        moved = z + prepared.analytic.T @ residual + momentum * (z - before)
+        moved = z + matmul(prepared.analytic.T, residual) + momentum * (z - before)
         after = shrink_but_largest(moved, threshold, count.astype(jnp.int32))
         return (after, z), after
 

@@ -1,23 +1,24 @@
-"""LISTA: sparse inference in a fixed number of steps, whose matrices and thresholds are learned.
+"""LISTA, learned ISTA: sparse codes in a fixed number of steps, whose matrices and thresholds are learned.
 
     z ← shrink_θ(W_e y + S z)                   Gregor & LeCun (2010), from W_e = Wᵀ/L, S = I - WᵀW/L, θ = λ/L
-    z ← shrink_θ(z + Gᵀ(y - Wz))                coupled weights, Chen et al. (2018)
+    z ← shrink_θ(z + Gᵀ(y - Wz))                coupled weights, Chen et al. (2018), from G = W/L, θ = λ/L
 
-From its initial weights each is ISTA, step for step. Both start at z = 0 and are functions of one observation.
+With these initial weights both are ISTA, step for step. Both start at z = 0 and are functions of one observation.
 `ebmjax.gradient` trains them on `energy_loss(supervised(infer))` with data (y, z*), or on
-`energy_loss(unsupervised(infer, energy))` with data y; `ebmjax.learn.layerwise` one layer after the other.
+`energy_loss(unsupervised(infer, energy))` with data y; `ebmjax.learn.layerwise` trains one layer after the other.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import ArgumentError, check_not_negative, check_shape, is_static
+from ebmjax.checks import check_above_zero, check_not_negative, check_shape
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import shrink
-from ebmjax.minimize.unrolled.support import thresholded
+from ebmjax.minimize.unrolled.support import shrink_in_layer
 from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
+from ebmjax.numerics import matmul
 from ebmjax.types import Scalar
 
 
@@ -37,21 +38,22 @@ class Coupled(NamedTuple):
 
 
 class _Driven(NamedTuple):
-    drive: Any
-    lateral: Any
-    threshold: Any
+    drive: Array
+    lateral: Array
+    threshold: Array
 
 
 def init_lista(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar | None = None) -> Lista:
-    """W_e = Wᵀ/L, S = I - WᵀW/L, θ = λ/L: the weights, shared, with which LISTA is ISTA.
+    """W_e = Wᵀ/L, S = I - WᵀW/L, θ = λ/L: weights, shared by all layers, with which LISTA is ISTA.
 
     Args:
         params: the dictionary W.
-        weight: λ, not negative.
-        lipschitz: L, above 0; `sparse_coding.lipschitz(params)` if left out.
+        weight: λ of the L1 norm, not negative.
+        lipschitz: L, above 0; None for `sparse_coding.lipschitz(params)`.
 
     Raises:
-        ValueError: a static weight that is negative, a static L that is not above 0.
+        ValueError: static atoms that are zero or not finite, a static weight that is negative, a static L that is not
+            above 0.
 
     >>> init_lista(sparse_coding.Params(jnp.eye(2)), 0.5, 2.0).lateral.tolist()
     [[0.5, 0.0], [0.0, 0.5]]
@@ -60,11 +62,13 @@ def init_lista(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar |
     atoms = dictionary.shape[1]
     identity = jnp.eye(atoms, dtype=dictionary.dtype)
     threshold = jnp.full(atoms, weight / bound, dictionary.dtype)
-    return Lista(dictionary.T / bound, identity - dictionary.T @ dictionary / bound, threshold)
+    return Lista(dictionary.T / bound, identity - matmul(dictionary.T, dictionary) / bound, threshold)
 
 
 def init_coupled(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar | None = None) -> Coupled:
-    """G = W/L, θ = λ/L: the weights, shared, with which coupled LISTA is ISTA. Arguments and errors: `init_lista`.
+    """G = W/L, θ = λ/L: weights, shared by all layers, with which coupled LISTA is ISTA.
+
+    Arguments and errors as in `init_lista`.
 
     >>> init_coupled(sparse_coding.Params(jnp.eye(2)), 0.5, 2.0).encoder.tolist()
     [[0.5, 0.0], [0.0, 0.5]]
@@ -77,15 +81,16 @@ def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = Non
     """K layers z ← shrink_θ(W_e y + S z) from z = 0.
 
     Args:
-        weights: shared, or one set a layer.
-        y: an observation.
-        layers: K, static; may be left out where the weights have it as a leading axis.
+        weights: each array shared by all layers, or with a leading axis K.
+        y: an observation; `jax.vmap` over y for many.
+        layers: K, static, at least 1; None where an array of the weights has K as its leading axis.
 
     Returns:
-        `Codes(last, every)`.
+        `Codes(last, every)`: the code after the last layer, and those after every layer.
 
     Raises:
-        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1.
+        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1, no K at
+            all.
 
     Gregor & LeCun (2010), "Learning fast approximations of sparse coding", algorithm 3.
 
@@ -94,10 +99,10 @@ def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = Non
     [1.5, 0.0]
     """
     check_shape("y", y, weights.encoder.shape[-1:])
-    # the observation is multiplied by the encoders of all layers at once, outside of the loop
+    # the products of the observation with the encoders of all layers are one product, outside of the loop
     driven = _Driven(weights.encoder @ y, weights.lateral, weights.threshold)
 
-    def layer(own: Any, index: Any, z: Any) -> Any:
+    def layer(own, index, z):
         z = shrink(own.drive + own.lateral @ z, own.threshold)
         return z, z
 
@@ -112,21 +117,19 @@ def coupled(
     layers: int | None = None,
     support: Int[Array, " layers"] | None = None,
 ) -> Codes:
-    """K layers z ← shrink_θ(z + Gᵀ(y - Wz)) from z = 0, by choice with support selection.
+    """K layers z ← shrink_θ(z + Gᵀ(y - Wz)) from z = 0, with or without support selection.
 
     Args:
         params: the dictionary W, which is not learned.
-        weights: shared, or one set a layer.
-        y: an observation.
-        layers: K, static; may be left out where the weights have it as a leading axis.
-        support: how many of the largest entries pass each layer's threshold whole (`support.growing_support`).
+        weights, y, layers: as in `lista`.
+        support: how many of the largest entries each layer does not shrink, such as `support.growing_support`; None
+            for a layer that shrinks all entries.
 
     Returns:
-        `Codes(last, every)`.
+        `Codes(last, every)`, as in `lista`.
 
     Raises:
-        ValueError: a y of another length, weights of a wrong rank or with another number of layers, K below 1, a
-            support that is not one number a layer.
+        ValueError: as in `lista`; a support that is not one number a layer.
 
     Chen, Liu, Wang, Yin (2018), "Theoretical linear convergence of unfolded ISTA", LISTA-CP and LISTA-CPSS.
 
@@ -141,9 +144,9 @@ def coupled(
     ranks = (2, 0)
     check_support(support, weights, ranks, layers)
 
-    def layer(own: Any, index: Any, z: Any) -> Any:
-        moved = z + own.encoder.T @ (y - params.dictionary @ z)
-        z = thresholded(moved, own.threshold, support, index)
+    def layer(own, index, z):
+        moved = z + own.encoder.T @ (y - matmul(params.dictionary, z))
+        z = shrink_in_layer(moved, own.threshold, support, index)
         return z, z
 
     start = jnp.zeros(params.dictionary.shape[1], params.dictionary.dtype)
@@ -155,6 +158,5 @@ def _bound(params, weight, lipschitz):
     check_not_negative("weight", weight)
     if lipschitz is None:
         return sparse_coding.lipschitz(params)
-    if is_static(lipschitz) and not float(lipschitz) > 0:
-        raise ArgumentError(f"lipschitz: got {float(lipschitz)}, wanted a number above 0")
+    check_above_zero("lipschitz", lipschitz)
     return lipschitz

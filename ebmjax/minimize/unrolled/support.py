@@ -1,19 +1,19 @@
-"""Support selection: the largest entries of a code pass a threshold whole, since what is that large is no error."""
+"""Support selection: the largest entries of a code are not shrunk, since entries that large are signal, not error."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import ArgumentError, check_count
+from ebmjax.checks import check_count, check_share
 from ebmjax.energies.regularizers import shrink
 from ebmjax.types import Scalar
 
 
 def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Float[Array, ""]:
-    """The `count`-th largest of numbers that are not negative; inf for a count of 0 or less, 0 for one above n.
+    """The `count`-th largest of n numbers that are not negative; inf for a count of 0 or less, 0 for a count above n.
 
-    Found bit by bit: the bits of such floats are ordered as they are. No sort, so that it is quick under `jax.vmap` on
-    CPU, and `count` may be traced. It carries no gradient.
+    It is found bit by bit, from the highest: floats that are not negative have the order of their bits, read as
+    integers. Without a sort it is fast under `jax.vmap` on CPU. `count` may be traced. The result has no gradient.
 
     >>> values = jnp.array([0.5, 3.0, 1.0])
     >>> [float(nth_largest(values, count)) for count in (0, 1, 2, 3, 4)]
@@ -23,7 +23,7 @@ def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Floa
     width = values.dtype.itemsize * 8
     integer = jnp.int32 if width == 32 else jnp.int64
     bits = jax.lax.bitcast_convert_type(values, integer)
-    # a sum in floats is exact and has no conversion in its way
+    # counts are summed as floats, in which they are exact and need no conversion
     wanted = jnp.asarray(count).astype(values.dtype)
 
     def step(place, known):
@@ -38,9 +38,14 @@ def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Floa
 def shrink_but_largest(
     z: Float[Array, " atoms"], threshold: Scalar | Float[Array, "*latent"], count: Int[Array, ""] | int
 ) -> Float[Array, " atoms"]:
-    """Soft threshold of all entries but the `count` largest above the threshold, which stay as they are.
+    """Soft threshold of all entries, but the `count` largest are unchanged, as far as they exceed the threshold.
 
-    Entries of the same magnitude as the last of these stay too.
+    Entries of the same magnitude as the smallest of them are unchanged too.
+
+    Args:
+        z: the code.
+        threshold: not negative, one number or one for each entry.
+        count: how many entries are not shrunk, which may be traced.
 
     Chen, Liu, Wang, Yin (2018), "Theoretical linear convergence of unfolded ISTA".
 
@@ -52,39 +57,46 @@ def shrink_but_largest(
     return z - jnp.where(passes, 0, jnp.clip(z, -threshold, threshold))
 
 
-def thresholded(
+def shrink_in_layer(
     z: Float[Array, " atoms"],
     threshold: Scalar | Float[Array, "*latent"],
     support: Int[Array, " layers"] | None,
     index: Int[Array, ""] | int,
 ) -> Float[Array, " atoms"]:
-    """The threshold of layer `index`: `shrink_but_largest` with that layer's count, or `shrink` without a support.
+    """The soft threshold of one layer: `shrink_but_largest` with the count of the layer, or `shrink` without a support.
 
-    >>> thresholded(jnp.array([3.0, -2.0]), 1.0, jnp.array([0, 1]), 1).tolist()
+    Args:
+        z: the code.
+        threshold: as in `shrink_but_largest`.
+        support: the count of every layer, or None.
+        index: which layer, from 0.
+
+    >>> shrink_in_layer(jnp.array([3.0, -2.0]), 1.0, jnp.array([0, 1]), 1).tolist()
     [3.0, -1.0]
     """
     return shrink(z, threshold) if support is None else shrink_but_largest(z, threshold, support[index])
 
 
 def growing_support(atoms: int, layers: int, rate: float, limit: float) -> Int[Array, " layers"]:
-    """How many entries each layer selects: min(rate · k, limit) of all atoms at layer k = 1 … K, rounded down.
+    """How many entries each layer does not shrink: the share min(rate · k, limit) of all atoms at layer k = 1 … K.
+
+    The numbers are rounded down.
 
     Args:
-        atoms: length of the code.
-        layers: K.
-        rate: the part of all entries that is added in every layer, in [0, 1].
-        limit: the largest part, in [0, 1].
+        atoms: length of the code, at least 1.
+        layers: K, at least 1.
+        rate: the share of the atoms by which the number grows in every layer, in [0, 1].
+        limit: the largest share, in [0, 1].
 
     Raises:
-        ValueError: a part outside [0, 1], atoms or layers below 1.
+        ValueError: a share outside [0, 1], atoms or layers below 1.
 
     >>> growing_support(100, 4, 0.02, 0.05).tolist()
     [2, 4, 5, 5]
     """
-    for name, part in (("rate", rate), ("limit", limit)):
-        if not 0 <= part <= 1:
-            raise ArgumentError(f"{name}: got {part}, wanted a number in [0, 1]")
-    for name, size in (("atoms", atoms), ("layers", layers)):
-        check_count(name, size)
-    # a part such as 0.29 of 100 is 28.999…
+    check_share("rate", rate)
+    check_share("limit", limit)
+    check_count("atoms", atoms)
+    check_count("layers", layers)
+    # a share such as 0.29 of 100 is 28.999… in floating point
     return jnp.array([int(atoms * min(rate * (k + 1), limit) + 1e-9) for k in range(layers)])

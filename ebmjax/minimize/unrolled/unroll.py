@@ -1,47 +1,69 @@
-"""Iterations cut off after K steps and learned: one scan over layers, whose weights are shared or the layer's own.
+"""A network made of the first K steps of an iteration: one scan over the layers, whose weights are learned.
 
-Which it is, the weights say themselves: an array with one axis more than a layer needs holds a slice for each layer.
+Each array of the weights is shared by all layers or has one slice for each layer. The number of its axes decides: an
+array with one axis more than one layer needs has the layers as its leading axis.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from ebmjax.checks import ArgumentError, check_count, check_shape
 
 
 class Codes(NamedTuple):
-    """What a network of K layers infers: the last code, and the code after every layer."""
+    """The codes of one observation that a network of K layers computes."""
 
     last: Float[Array, " atoms"]
+    """The code after the last layer."""
     every: Float[Array, "layers atoms"]
+    """The code after every layer."""
+
+
+@runtime_checkable
+class Layer(Protocol):
+    """One layer of a network."""
+
+    def __call__(self, weights: Any, index: Any, state: Any, /) -> tuple[Any, Any]:
+        """Apply the layer.
+
+        Args:
+            weights: the weights of this layer, a NamedTuple of arrays.
+            index: the number of the layer, 0 … K-1, traced.
+            state: of the layer before, any pytree of arrays.
+
+        Returns:
+            `(state, output)`.
+        """
+        ...
 
 
 def unroll(
-    layer: Callable[[Any, Int[Array, ""], Any], tuple[Any, Any]],
+    layer: Layer,
     weights: Any,
     ranks: Sequence[int],
-    start: Any,
+    start: PyTree[Array],
     layers: int | None = None,
 ) -> tuple[Any, Any]:
-    """Apply `layer(weights, index, state) -> (state, output)` K times, with gradients through all of it.
+    """Apply `layer(weights, index, state) -> (state, output)` K times. Gradients go through all layers.
 
     Args:
-        layer: one layer, of its own weights and its number 0 … K-1.
-        weights: a NamedTuple of arrays; one with an axis more than its rank has a leading axis K and is scanned over.
-        ranks: the number of axes that each of them has in one layer.
+        layer: one layer.
+        weights: a NamedTuple of arrays. An array with one axis more than its rank has the leading axis K, and each
+            layer gets its slice; every layer gets the whole of the others.
+        ranks: the number of axes that each array has in one layer.
         start: the state before the first layer.
-        layers: K, static; may be left out where the weights tell.
+        layers: K, static, at least 1; None where an array of the weights has the leading axis K.
 
     Returns:
         `(state, outputs)`: the last state, and the outputs stacked along a leading axis K.
 
     Raises:
-        ValueError: weights of another rank, leading axes that differ from each other or from `layers`, no or too few
-            layers.
+        ValueError: weights of another rank, leading axes that differ from each other or from `layers`, K below 1, no K
+            at all.
 
     >>> class Weights(NamedTuple):
     ...     slope: Any
@@ -64,8 +86,8 @@ def unroll(
     return jax.lax.scan(step, start, (jnp.arange(count), own))
 
 
-def per_layer(weights: Any, layers: int) -> Any:
-    """Copies of shared weights, one a layer: where weights of their own start from.
+def per_layer(weights: PyTree[Array], layers: int) -> PyTree[Array]:
+    """One copy of shared weights for each layer, along a leading axis: initial weights that the layers do not share.
 
     Raises ValueError for layers below 1.
 
@@ -79,7 +101,11 @@ def per_layer(weights: Any, layers: int) -> Any:
 def check_support(
     support: Int[Array, " layers"] | None, weights: Any, ranks: Sequence[int], layers: int | None
 ) -> None:
-    """Raise ValueError where there is not one number of selected entries for every layer.
+    """Raise ValueError where a support does not have one count for each layer.
+
+    Args:
+        support: how many entries each layer does not shrink, or None, which passes.
+        weights, ranks, layers: as in `unroll`, with the same errors.
 
     >>> class Weights(NamedTuple):
     ...     step: Any
@@ -92,7 +118,7 @@ def check_support(
 
 
 def _count(weights, ranks, layers):
-    """K, from the weights or as asked for."""
+    """K, from the leading axes of the weights or from `layers`."""
     count = layers
     for name, array, rank in zip(weights._fields, weights, ranks, strict=True):
         if jnp.ndim(array) not in (rank, rank + 1):

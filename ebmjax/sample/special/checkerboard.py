@@ -1,49 +1,44 @@
-"""Checkerboard Gibbs sweeps of the square Ising model with any couplings and fields, one colour at a time.
+"""Checkerboard Gibbs sweeps of the square Ising lattice with any couplings and fields, periodic boundary.
 
-Positions are the four sublattices of `ising.split`, so that every update runs over whole arrays: half of the lattice
-sees only the other half. For one coupling and no field, `multispin` is the quick way.
+    P(s_i = +1 | rest) = σ(2 beta (Σ_j J_ij s_j + h_i)),    j: the four neighbours of i
+
+The sites of one colour of a checkerboard interact only with those of the other, and are drawn together. Positions are
+the four sublattices of `ising.split`, so that every update runs over whole arrays. `gibbs.chromatic` has the same law
+for any energy and any colouring, and is slower. `multispin` is faster still, for one coupling and no field.
+
+Geman and Geman (1984), "Stochastic relaxation, Gibbs distributions, and the Bayesian restoration of images".
 """
-
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from ebmjax import random_bits
 from ebmjax.checks import ArgumentError, check_beta, check_units
 from ebmjax.energies import ising
-from ebmjax.temperature import reduced
+from ebmjax.sample import gibbs
 from ebmjax.types import SPINS, Beta, Kernel
 
 
-class State(NamedTuple):
-    """Sublattices of spins ±1."""
-
-    position: ising.Sublattices
-
-
-class Info(NamedTuple):
-    """What happened in a sweep."""
-
-    changed: Float[Array, ""]  # share of the spins that turned over
-
-
 def checkerboard(
-    params: ising.Params, beta: Beta, shape: tuple[int, int], bits: Callable[[Any, Any], Any] = random_bits.bits
+    params: ising.Params, beta: Beta, shape: tuple[int, int], bits: random_bits.RandomWords = random_bits.bits
 ) -> Kernel:
-    """Kernel for a lattice of this shape; `jax.vmap` over positions and keys runs many.
+    """Kernel of one lattice of this shape, with any couplings and fields; `jax.vmap` runs many lattices fast.
 
     Args:
-        params: couplings and fields, uniform or one a bond and a site.
-        beta: inverse temperature in [0, inf].
+        params: couplings, one number or one for each bond, and fields, one number or one for each site.
+        beta: inverse temperature in [0, inf]; may be traced.
         shape: (rows, columns) of the lattice, both even.
-        bits: where random words come from: `random_bits.bits`, or `random_bits.hashed` for speed.
+        bits: source of random words: `random_bits.bits`, or `random_bits.hashed` for speed.
+
+    Returns:
+        A kernel whose positions are the sublattices of `ising.split`. Its info has `changed`.
 
     Raises:
-        ValueError: a bad beta, parameters that do not fit, an odd side; at `init`, spins that are not ±1.
+        ValueError: a bad beta, parameters that do not fit the lattice, an odd side; at `init`, sublattices of another
+            shape, spins that are not ±1.
+
+    Geman and Geman (1984).
 
     >>> params = ising.Params(jnp.array(1.0), jnp.array(0.5))
     >>> kernel = checkerboard(params, jnp.inf, (4, 4))
@@ -58,40 +53,38 @@ def checkerboard(
     down, right = ising.split(coupling[0]), ising.split(coupling[1])
     up, left = ising.split(jnp.roll(coupling[0], 1, 0)), ising.split(jnp.roll(coupling[1], 1, 1))
 
-    def init(position: ising.Sublattices, rng_key: Key[Array, ""] | None = None) -> State:
+    def init(position: ising.Sublattices, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         check_units("position", position, SPINS)
         if position[0].shape != field[0].shape:
             raise ArgumentError(
                 f"position: got parts of {position[0].shape}, wanted {field[0].shape}, as of ising.split"
             )
-        return State(position)
+        return gibbs.State(position)
 
-    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+    def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
         words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(rng_key, 4)])
-        uniforms = (words >> np.uint32(8)).astype(field[0].dtype) * 2.0**-24 + 2.0**-25
+        uniforms = random_bits.midpoints(words, field[0].dtype)
         parts = _sweep(jnp.asarray(beta, field[0].dtype), field, (up, down, left, right), uniforms, state.position)
-        turned = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]
-        return State(parts), Info(jnp.stack(turned).mean())
+        changed = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]
+        return gibbs.State(parts), gibbs.Info(jnp.stack(changed).mean())
 
     return Kernel(init, step)
 
 
 def _sweep_of_arrays(beta, field, bonds, uniforms, parts):
-    """One sweep of sublattices (half_rows, half_columns, ...), all else of that shape or broadcast against it."""
+    """One sweep of sublattices (half_rows, half_columns, ...); all other arguments broadcast to that shape."""
     up, down, left, right = bonds
     parts = list(parts)
     for index in (0, 3, 1, 2):
         row, column = divmod(index, 2)
-        # of the same row and of the same column, and the same two moved by one
+        # the neighbours are in two sublattices: two of them at the same index, two at an index shifted by one
         vertical, horizontal = parts[index ^ 2], parts[index ^ 1]
         above, below = (vertical, jnp.roll(vertical, -1, 0)) if row else (jnp.roll(vertical, 1, 0), vertical)
         before, after = (
             (horizontal, jnp.roll(horizontal, -1, 1)) if column else (jnp.roll(horizontal, 1, 1), horizontal)
         )
         total = field[index] + up[index] * above + down[index] * below + left[index] * before + right[index] * after
-        # u < σ(2 beta field), in a form that neither overflows nor rounds a small probability to nothing
-        spin_up = uniforms[index] * (1 + jnp.exp(-reduced(2 * total, beta))) < 1
-        parts[index] = jnp.where(spin_up, 1.0, -1.0).astype(total.dtype)
+        parts[index] = gibbs.heat_bath(uniforms[index], 2 * total, beta, SPINS)
     return tuple(parts)
 
 
@@ -100,7 +93,7 @@ _sweep = jax.custom_batching.custom_vmap(_sweep_of_arrays)
 
 @_sweep.def_vmap
 def _sweep_of_many(axis_size, in_batched, *arguments):
-    """Many lattices: they become the last axis, so that small ones too are updated over neighbouring memory."""
+    """Under vmap the lattices become the last axis, so that small ones too are updated over contiguous memory."""
     last = lambda x, batched: jnp.moveaxis(x, 0, -1) if batched else jnp.expand_dims(x, -1)
     beta, field, bonds, uniforms, parts = jax.tree.map(last, arguments, tuple(in_batched))
     parts = jax.tree.map(lambda x: jnp.broadcast_to(x, (*x.shape[:-1], axis_size)), parts)

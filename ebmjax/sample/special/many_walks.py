@@ -1,10 +1,9 @@
-"""Random-walk Metropolis for many chains at once, at the speed of the arithmetic.
+"""Random-walk Metropolis of many chains in one position (*shape, chains), fast for energies of few unknowns.
 
-    x' = x + scale · ξ,    accepted with probability min(1, exp(-beta (E(x') - E(x))))
+    x' = x + step_size · ξ,    accepted with probability min(1, exp(-beta (E(x') - E(x))))
 
-The law is that of `metropolis` with `gaussian_step`; what differs is how it runs. Chains are the last axis of a
-position, so that an energy of few unknowns is evaluated over neighbouring memory, and one key draws the noise of all
-chains of a step.
+The law is that of `metropolis` with the proposal `gaussian_step`. It is faster because chains are the last axis of the
+position, so that the energy is evaluated over contiguous memory, and because one key gives the noise of all chains.
 
 Metropolis et al. (1953); Gelman, Roberts and Gilks (1996), "Efficient Metropolis jumping rules".
 """
@@ -23,35 +22,44 @@ from ebmjax.checks import ArgumentError, check_beta, check_not_negative
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
 
+Chains = Float[Array, "*shape chains"]
+"""Many chains in one position: the last axis counts them."""
+
 
 class State(NamedTuple):
-    """Where all chains are, and the energies there."""
+    """The positions of all chains and their energies, which are evaluated once a step."""
 
-    position: Float[Array, "*shape chains"]
+    position: Chains
     energy: Float[Array, " chains"]
 
 
 class Info(NamedTuple):
-    """What became of the proposals."""
+    """What happened to the proposals of a step."""
 
-    accepted: Bool[Array, " chains"]  # a refused move counts the old state again
-    energy_change: Float[Array, " chains"]  # of the proposal, accepted or not
+    accepted: Bool[Array, " chains"]
+    """Whether the chain moved to the proposal."""
+    energy_change: Float[Array, " chains"]
+    """E(x') - E(x) of the proposal, accepted or not."""
 
 
-def random_walk(energy: Energy, beta: Beta, scale: Scalar) -> Kernel:
-    """Kernel of all chains of a position (*shape, chains), each of which leaves exp(-beta E)/Z invariant.
+def random_walk(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
+    """Kernel of many chains in one position (*shape, chains), each of which leaves exp(-beta E)/Z invariant.
 
     Args:
-        energy: `energy(x) -> scalar` of the unknown of ONE chain, of shape `shape`; lifted to all by `jax.vmap`. +inf
-            forbids a position.
-        beta: inverse temperature in [0, inf]; at inf no move goes up. May be traced.
-        scale: standard deviation of a step in each coordinate, not negative; may be traced.
+        energy: `energy(x) -> scalar` of the unknown of one chain, of shape `shape`; `jax.vmap` lifts it to all chains.
+            +inf forbids a position.
+        beta: inverse temperature in [0, inf]; may be traced. At inf no move that raises the energy is accepted.
+        step_size: standard deviation of a step in each coordinate, in units of position, not negative; may be traced.
+            In d dimensions 2.4/√d standard deviations of the law is best (Gelman, Roberts and Gilks 1996).
+
+    Returns:
+        Kernel whose info has `accepted` and `energy_change`, for each chain.
 
     Raises:
-        ValueError: a bad beta, a negative scale; at `init`, a position without an axis of chains.
+        ValueError: a bad beta, a static step size that is negative; at `init`, a position without an axis of chains.
         TypeError: at `init`, a position that is not of floats.
 
-    Gelman, Roberts and Gilks (1996): in d dimensions a scale of 2.4/√d standard deviations is best.
+    Metropolis et al. (1953).
 
     >>> kernel = random_walk(lambda x: jnp.sum(x**2) / 2, 2.0, 0.5)
     >>> state, info = kernel.step(jax.random.key(0), kernel.init(jnp.zeros((2, 5))))
@@ -59,7 +67,7 @@ def random_walk(energy: Energy, beta: Beta, scale: Scalar) -> Kernel:
     ((2, 5), (5,))
     """
     check_beta(beta)
-    check_not_negative("scale", scale)
+    check_not_negative("step_size", step_size)
     energies = jax.vmap(energy, in_axes=-1, out_axes=-1)
 
     def init(position: Array, rng_key: Key[Array, ""] | None = None) -> State:
@@ -71,9 +79,11 @@ def random_walk(energy: Energy, beta: Beta, scale: Scalar) -> Kernel:
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
         noise, bound = _draw(rng_key, state.position.shape)
-        proposed = state.position + jnp.asarray(scale).astype(state.position.dtype) * noise.astype(state.position.dtype)
+        dtype = state.position.dtype
+        proposed = state.position + jnp.asarray(step_size).astype(dtype) * noise.astype(dtype)
         new = energies(proposed)
         change = new - state.energy
+        # the decision of `metropolis.accepts`, with the exponential numbers of all chains from `_draw`
         accepted = bound.astype(change.dtype) >= reduced(change, beta)
         position = jnp.where(accepted, proposed, state.position)
         return State(position, jnp.where(accepted, new, state.energy)), Info(accepted, change)
@@ -82,10 +92,11 @@ def random_walk(energy: Energy, beta: Beta, scale: Scalar) -> Kernel:
 
 
 def _draw(key, shape):
-    """Normal noise of this shape, and an exponential draw for each chain.
+    """Normal noise of this shape, and an exponential random number for each chain.
 
-    XLA on CPU would draw them again for each of their uses: the energy, and the choice between old and new. What a
-    conditional returns is kept, and it does not see that this one has no choice.
+    XLA on CPU would compute these numbers again for each of their uses, which are the energy and the choice between old
+    and new positions. The conditional is a barrier against that: XLA keeps its result, and does not know that its
+    condition is always true.
     """
     words = jax.random.key_data(key)
     fresh = lambda: (_normal_pairs(words, _half(shape)), _exponential_pairs(words, _half(shape[-1:])))
@@ -95,16 +106,19 @@ def _draw(key, shape):
 
 
 def _normal_pairs(words, pairs):
-    """Standard normal numbers by Box and Muller (1958): a radius and a direction make two."""
+    """Pairs of standard normal numbers, from a random radius and a random direction (Box and Muller 1958)."""
     high, low = _two_words(words, 0, pairs)
-    radius = jnp.sqrt(-2 * jnp.log(_uniform(high)))
+    radius = jnp.sqrt(-2 * jnp.log(random_bits.midpoints(high)))
     x, y = _direction(low)
     return jax.lax.complex(radius * x, radius * y)
 
 
 def _direction(word):
-    """A unit vector within an eighth of a turn of an axis, by Taylor's series; the low bits say of which half axis."""
-    angle = (_uniform(word) - 0.5) * np.float32(np.pi / 2)
+    """A unit vector of uniform direction: an angle in ±π/4 by Taylor's series, about one of four half axes.
+
+    The angle is of the high 24 bits of the word, the half axis of its low bits.
+    """
+    angle = (random_bits.midpoints(word) - 0.5) * np.float32(np.pi / 2)
     square = angle * angle
     sine = angle * _polynomial(square, (1, -1 / 6, 1 / 120, -1 / 5040))
     cosine = _polynomial(square, (1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320))
@@ -115,18 +129,13 @@ def _direction(word):
 
 def _exponential_pairs(words, pairs):
     high, low = _two_words(words, 1, pairs)
-    return jax.lax.complex(-jnp.log(_uniform(high)), -jnp.log(_uniform(low)))
+    return jax.lax.complex(-jnp.log(random_bits.midpoints(high)), -jnp.log(random_bits.midpoints(low)))
 
 
 def _two_words(words, stream, counters):
-    """Both words of threefry for each counter: returned as one complex number, they come out of one pass."""
+    """Both words of threefry for each counter; callers join them to one complex number, so that one pass makes both."""
     counter = jax.lax.iota(jnp.uint32, *counters)
     return random_bits.threefry(words, jnp.full_like(counter, stream), counter)
-
-
-def _uniform(word):
-    """The top 24 bits as a number in ]0, 1[, as of `random_bits.uniform`."""
-    return (word >> np.uint32(8)).astype(jnp.float32) * np.float32(2.0**-24) + np.float32(2.0**-25)
 
 
 def _polynomial(x, coefficients):

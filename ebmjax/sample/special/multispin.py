@@ -1,21 +1,22 @@
-"""Multispin coding: Gibbs sweeps of the uniform square Ising model, 32 spins in every machine word.
+"""Multispin coding: checkerboard Gibbs sweeps of the square Ising lattice, 32 spins in every machine word.
 
-Either the 32 bits of a word belong to 32 chains (`chains`), or to 32 strips of one lattice (`lattice`), whose edges
-meet through a rotation of the word. A position holds the four sublattices of `ising.split`, a set bit for a spin that
-is up.
+The fastest of three scans of a lattice, for one coupling J, no field and a periodic boundary. `checkerboard` has the
+same law for any couplings and fields; `gibbs.chromatic` is for any energy and any colouring.
 
-Given the number n of neighbours that are up, a spin is down against a majority with probability σ(-4 beta J) for n = 3
-and σ(-8 beta J) for n = 4, and by symmetry for n = 1 and n = 0. Neighbours are counted by bitwise adders. A word whose
-bits are 1 with probability p comes from `precision` random words, folded from the lowest bit of p up: `word | r` where
-that bit of p is 1, `word & r` where it is 0. What p holds beyond them is rounded at random, once a word: each bit has
-its probability to 2⁻³², and two bits of one word share a rounding, which ties them to order 4^-precision. With `chains`
-these are different chains, so that the law of each is exact; with `lattice` they are sites of one, in different strips.
+The 32 bits of a word belong either to 32 chains (`chains`) or to 32 strips of one lattice (`lattice`), whose edges are
+neighbours through a rotation of the word. A position is the four sublattices of `ising.split`, with a bit of 1 for a
+spin that is up.
+
+If n of its four neighbours are up, a spin is down with probability σ(-4 beta J) for n = 3 and σ(-8 beta J) for n = 4,
+up with the same probabilities for n = 1 and n = 0, and either with ½ for n = 2. Neighbours are counted by bitwise
+adders. A word whose bits are 1 with probability p is made of `precision` random words r, from the lowest binary digit
+of p to the highest: `word | r` where the digit is 1, `word & r` where it is 0. The rest of p, beyond these digits, is
+rounded up or down at random, once for each word. Each bit therefore has its probability to 2⁻³², but the bits of one
+word share a rounding, which makes them dependent to order 4^-precision. With `chains` these are bits of different
+chains, so that the law of each chain is exact; with `lattice` they are sites of one lattice, in different strips.
 
 Creutz, Jacobs, Rebbi (1979); Block, Virnau, Preis (2010), "Multi-GPU accelerated multi-spin Monte Carlo simulations".
 """
-
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,34 +26,36 @@ from jaxtyping import Array, Float, Key, UInt32
 from ebmjax import random_bits
 from ebmjax.checks import ArgumentError, check_beta, check_units
 from ebmjax.energies import ising
+from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
 from ebmjax.types import SPINS, Beta, Kernel, Scalar
 
 Words = tuple[UInt32[Array, "half_rows half_columns words"], ...]
-"""The four sublattices, packed."""
-Bits = Callable[[Any, tuple[int, ...]], Any]
-"""`bits(key, shape) -> uint32`: `random_bits.bits`, or `random_bits.hashed` for speed."""
+"""The four sublattices, 32 spins in a word."""
 
 LANES = 32
 
 
-class State(NamedTuple):
-    """Sublattices, packed."""
-
-    position: Words
-
-
-def chains(coupling: Scalar, beta: Beta, bits: Bits = random_bits.bits, precision: int = 16) -> Kernel:
-    """Checkerboard Gibbs sweeps of 32 chains a word: positions are those of `pack_chains`.
+def chains(
+    coupling: Scalar, beta: Beta, bits: random_bits.RandomWords = random_bits.bits, precision: int = 16
+) -> Kernel:
+    """Checkerboard Gibbs sweeps of many chains in one position, a bit of a word for each of 32 chains.
 
     Args:
         coupling: J of all bonds, of either sign; there is no field.
-        beta: inverse temperature in [0, inf].
-        bits: where random words come from.
-        precision: random words an update, 1 to 24.
+        beta: inverse temperature in [0, inf]; may be traced.
+        bits: source of random words: `random_bits.bits`, or `random_bits.hashed` for speed.
+        precision: binary digits of a probability that random words decide, static, 1 to 24. An update of a word takes
+            precision + 1 random words.
+
+    Returns:
+        A kernel whose positions are those of `pack_chains`. Its info is None: counting the spins that changed would
+        take longer than it is worth beside so fast a sweep.
 
     Raises:
-        ValueError: a bad beta, a precision outside 1 … 24.
+        ValueError: a bad beta, a precision outside [1, 24].
+
+    Creutz, Jacobs, Rebbi (1979).
 
     >>> kernel = chains(1.0, jnp.inf)
     >>> state = kernel.init(pack_chains(jnp.ones((32, 4, 4))))
@@ -62,24 +65,31 @@ def chains(coupling: Scalar, beta: Beta, bits: Bits = random_bits.bits, precisio
     return _kernel(coupling, beta, bits, precision, lambda row: row, lambda row: row)
 
 
-def lattice(coupling: Scalar, beta: Beta, bits: Bits = random_bits.bits, precision: int = 16) -> Kernel:
-    """Checkerboard Gibbs sweeps of one lattice, a bit of the word for each of 32 strips of rows: see `pack_lattice`.
+def lattice(
+    coupling: Scalar, beta: Beta, bits: random_bits.RandomWords = random_bits.bits, precision: int = 16
+) -> Kernel:
+    """Checkerboard Gibbs sweeps of one lattice, a bit of a word for each of 32 strips of rows.
 
-    Arguments and errors as in `chains`.
+    Positions are those of `pack_lattice`. Arguments and errors as in `chains`, and no info either.
+
+    Block, Virnau, Preis (2010).
 
     >>> kernel = lattice(1.0, jnp.inf)
     >>> state = kernel.init(pack_lattice(jnp.ones((64, 4))))
     >>> bool(jnp.all(unpack_lattice(kernel.step(jax.random.key(0), state)[0].position) == 1))
     True
     """
-    # Above the first row of strip b stands the last row of strip b - 1, and around.
+    # The row above the first row of strip b is the last row of strip b - 1, and periodic: strip 31 for b = 0.
     before = lambda row: (row << np.uint32(1)) | (row >> np.uint32(31))
     after = lambda row: (row >> np.uint32(1)) | (row << np.uint32(31))
     return _kernel(coupling, beta, bits, precision, before, after)
 
 
 def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
-    """Chain 32 w + b into bit b of word w. Raises ValueError for chains that do not fill their words, or odd sides.
+    """Pack spins ±1 into words: chain 32 w + b becomes bit b of word w.
+
+    Raises:
+        ValueError: a number of chains that is not a multiple of 32, an odd side, static spins that are not ±1.
 
     >>> [part.shape for part in pack_chains(jnp.ones((64, 4, 6)))]
     [(2, 3, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2)]
@@ -90,7 +100,7 @@ def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
 
 
 def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
-    """The spins of every chain, ±1.
+    """The spins of every chain, ±1: the inverse of `pack_chains`.
 
     >>> spins = jax.random.rademacher(jax.random.key(0), (32, 4, 4), float)
     >>> bool(jnp.all(unpack_chains(pack_chains(spins)) == spins))
@@ -100,7 +110,10 @@ def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
 
 
 def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
-    """Strip b of rows / 32 rows into bit b. Raises ValueError unless rows are a multiple of 64, columns even.
+    """Pack spins ±1 into words: the strip of rows b · rows / 32 to (b + 1) · rows / 32 - 1 becomes bit b.
+
+    Raises:
+        ValueError: rows that are not a multiple of 64, an odd number of columns, static spins that are not ±1.
 
     >>> pack_lattice(jnp.ones((128, 6)))[0].shape
     (2, 3, 1)
@@ -112,7 +125,7 @@ def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
 
 
 def unpack_lattice(position: Words) -> Float[Array, "rows columns"]:
-    """The spins of the lattice, ±1.
+    """The spins of the lattice, ±1: the inverse of `pack_lattice`.
 
     >>> spins = jax.random.rademacher(jax.random.key(0), (64, 4), float)
     >>> bool(jnp.all(unpack_lattice(pack_lattice(spins)) == spins))
@@ -138,10 +151,10 @@ def _unpack(words):
 def _kernel(coupling, beta, bits, precision, before, after):
     check_beta(beta)
     if not 1 <= precision <= 24:
-        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 random words an update")
+        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
     coupling = jnp.asarray(coupling, jnp.float32)
     strength = reduced(jnp.abs(coupling), beta)
-    # a negative coupling turns a probability p into 1 - p, whose digits are the opposite ones
+    # with a negative coupling a probability p becomes 1 - p, whose binary digits are the opposite ones
     inverted = jnp.where(coupling < 0, ~np.uint32(0), np.uint32(0))
     odds = [_digits(jax.nn.sigmoid(-factor * strength), precision, inverted) for factor in (4.0, 8.0)]
 
@@ -153,7 +166,7 @@ def _kernel(coupling, beta, bits, precision, before, after):
             rare = [_majority(random[digit], r, digits[digit]) for r, (digits, _) in zip(rare, odds, strict=True)]
         return _heat_bath(neighbours, rare, random[precision - 1])
 
-    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, None]:
+    def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, None]:
         rows, columns, words = state.position[0].shape
         sublattices = [part.reshape(rows, columns * words) for part in state.position]
         up_of = lambda x: jnp.concatenate([before(x[-1:]), x[:-1]])
@@ -170,13 +183,13 @@ def _kernel(coupling, beta, bits, precision, before, after):
                 down_of(vertical) if row else up_of(vertical),
                 right_of(horizontal) if column else left_of(horizontal),
             )
-        return State(tuple(part.reshape(rows, columns, words) for part in sublattices)), None
+        return gibbs.State(tuple(part.reshape(rows, columns, words) for part in sublattices)), None
 
-    return Kernel(lambda position, rng_key=None: State(position), step)
+    return Kernel(lambda position, rng_key=None: gibbs.State(position), step)
 
 
 def _digits(probability, precision, inverted):
-    """The first binary digits of a probability as masks, from the lowest, and the rest of it as a fraction of 2³²."""
+    """The first `precision` binary digits of a probability as masks, lowest first, and the rest times 2³²."""
     scaled = probability * np.float32(2.0**precision)
     whole = jnp.floor(scaled)
     rest = ((scaled - whole) * np.float32(2.0**32)).astype(jnp.uint32)

@@ -2,18 +2,21 @@
 
     h ~ P(h | v),    v ~ P(v | h)
 
-A position is the pair (visible, hidden). A sweep begins with the hidden units, as contrastive divergence needs it:
-after it, v follows h, and nothing of the old h is left. Fields are the closed forms of the energies, not gradients, so
-that a sweep over a batch is two matrix products.
+A position is the pair (visible, hidden). A sweep begins with the hidden units, as contrastive divergence needs it: its
+result depends on the old v alone. The fields are closed forms, not gradients as in `gibbs.block`, so that a sweep over
+a batch is two matrix products.
 
-Sweeps are composed of draws, `draw(key, position) -> position`, by `gibbs.alternate`; `held` makes a draw that leaves
-some visible units as they are, such as half a picture, or a label.
+    binary, gaussian                          machines with binary and with Gaussian visible units
+    labelled, label_clamped                   machines whose last visible units are a label, drawn or clamped
+    draw_hidden, draw_visible, draw_labelled  the parts of a sweep, which `gibbs.alternate` composes
+    clamped                                   a part of a sweep that leaves some visible units as they are
+
+All infos are None, as those of `gibbs.alternate`.
 
 Hinton (2002), "Training products of experts by minimizing contrastive divergence".
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -25,25 +28,28 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.sample import gibbs
+from ebmjax.sample.gibbs import Draw
 from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Beta, Kernel
 
 Position = tuple[Float[Array, " visible"], Float[Array, " hidden"]]
 """(visible, hidden)."""
 
-Draw = Callable[[Key[Array, ""], Position], Position]
-"""One layer anew from its law given the other."""
-
 
 def binary(params: rbm.Params, beta: Beta) -> Kernel:
-    """A sweep of the binary machine, equal in law to `gibbs.block(energy, beta, ((1,), (0,)), BITS)`, and quicker.
+    """A sweep of the machine with binary units; `gibbs.block(energy, beta, ((1,), (0,)), BITS)` has the same law.
 
     Args:
         params: of `restricted_boltzmann`.
-        beta: inverse temperature in [0, inf].
+        beta: inverse temperature in [0, inf]; may be traced.
+
+    Returns:
+        A kernel of positions (visible, hidden).
 
     Raises:
         ValueError: a bad beta; at `init`, static units that are not 0 or 1, layers of another size.
+
+    Hinton (2002).
 
     >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> kernel = binary(params, jnp.inf)
@@ -55,15 +61,20 @@ def binary(params: rbm.Params, beta: Beta) -> Kernel:
 
 
 def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
-    """A sweep of the machine with Gaussian visible units.
+    """A sweep of the machine with Gaussian visible and binary hidden units.
 
     Args:
         params: of `restricted_boltzmann_gaussian`.
-        beta: inverse temperature in ]0, inf]: at 0 the visible units have no law.
+        beta: inverse temperature in (0, inf], since at 0 the visible units have no law; may be traced.
+
+    Returns:
+        A kernel of positions (visible, hidden).
 
     Raises:
         ValueError: a bad beta, or a static 0; at `init`, static hidden units that are not 0 or 1, layers of another
             size.
+
+    Hinton and Salakhutdinov (2006), "Reducing the dimensionality of data with neural networks".
 
     >>> params = gaussian_rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2), jnp.zeros(3))
     >>> kernel = gaussian(params, jnp.inf)
@@ -72,7 +83,7 @@ def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
     """
     check_beta(beta)
     if is_static(beta) and float(beta) == 0:
-        raise ArgumentError("beta: got 0.0, wanted an inverse temperature above 0, where Gaussian units have a law")
+        raise ArgumentError("beta: got 0.0, wanted an inverse temperature above 0: at 0 Gaussian units have no law")
 
     def hidden(key: Key[Array, ""], position: Position) -> Position:
         visible, _ = position
@@ -85,45 +96,50 @@ def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
     return _kernel(params, [hidden, visible], reals=True)
 
 
-def labelled(params: rbm.Params, classes: int, beta: Beta) -> Kernel:
-    """A sweep of the machine whose last visible units are a label: it is drawn as one unit of `classes` values.
+def labelled(params: rbm.Params, beta: Beta, classes: int) -> Kernel:
+    """A sweep of the machine whose last visible units are a label, of which exactly one is on.
 
     Args:
         params: of `restricted_boltzmann`, with pixels + classes visible units.
-        classes: C, static, at least 2.
-        beta: inverse temperature in [0, inf].
+        beta: inverse temperature in [0, inf]; may be traced.
+        classes: number of label units, static, at least 2.
+
+    Returns:
+        A kernel of positions (visible, hidden).
 
     Raises:
-        ValueError: a bad beta or number of classes; at `init`, static units that are not 0 or 1 or a label without
-            exactly one of them on, layers of another size.
+        ValueError: a bad beta or number of classes; at `init`, static units that are not 0 or 1, a static label without
+            exactly one unit on, layers of another size.
+
+    Larochelle and Bengio (2008), "Classification using discriminative restricted Boltzmann machines".
 
     >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
-    >>> kernel = labelled(params, 2, jnp.inf)
+    >>> kernel = labelled(params, jnp.inf, 2)
     >>> state, _ = kernel.step(jax.random.key(0), kernel.init((jnp.array([0.0, 0.0, 1.0, 0.0]), jnp.zeros(2))))
     >>> state.position[0].tolist()
     [1.0, 1.0, 0.0, 1.0]
     """
     labels_rbm.check_classes(params, classes)
-    return _kernel(params, [draw_hidden(params, beta), draw_labelled(params, classes, beta)], classes=classes)
+    return _kernel(params, [draw_hidden(params, beta), draw_labelled(params, beta, classes)], classes=classes)
 
 
-def label_held(params: rbm.Params, classes: int, beta: Beta) -> Kernel:
-    """A sweep of P(v, h | c): the label stays what it is. Arguments and errors as in `labelled`.
+def label_clamped(params: rbm.Params, beta: Beta, classes: int) -> Kernel:
+    """A sweep of P(v, h | c): the label is clamped at its value. Arguments and errors as in `labelled`.
 
     >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
-    >>> kernel = label_held(params, 2, jnp.inf)
+    >>> kernel = label_clamped(params, jnp.inf, 2)
     >>> state, _ = kernel.step(jax.random.key(0), kernel.init((jnp.array([0.0, 0.0, 1.0, 0.0]), jnp.zeros(2))))
     >>> state.position[0].tolist()
     [1.0, 1.0, 1.0, 0.0]
     """
     labels_rbm.check_classes(params, classes)
     is_label = np.arange(params.visible_bias.shape[0]) >= params.visible_bias.shape[0] - classes
-    draws = [draw_hidden(params, beta), held(draw_visible(params, beta), is_label)]
+    draws = [draw_hidden(params, beta), clamped(draw_visible(params, beta), is_label)]
     return _kernel(params, draws, classes=classes)
 
 
 def draw_hidden(params: rbm.Params, beta: Beta) -> Draw:
-    """h ~ P(h | v) of binary visible units. Raises ValueError for a bad beta.
+    """The draw h ~ P(h | v) of the binary machine. Raises ValueError for a bad beta.
 
     >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> draw_hidden(params, jnp.inf)(jax.random.key(0), (jnp.ones(3), jnp.zeros(2)))[1].tolist()
@@ -137,7 +153,7 @@ def draw_hidden(params: rbm.Params, beta: Beta) -> Draw:
 
 
 def draw_visible(params: rbm.Params, beta: Beta) -> Draw:
-    """v ~ P(v | h) of binary units. Raises ValueError for a bad beta.
+    """The draw v ~ P(v | h) of the binary machine. Raises ValueError for a bad beta.
 
     >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> draw_visible(params, jnp.inf)(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
@@ -150,11 +166,13 @@ def draw_visible(params: rbm.Params, beta: Beta) -> Draw:
     )
 
 
-def draw_labelled(params: rbm.Params, classes: int, beta: Beta) -> Draw:
-    """(v, c) ~ P(v | h) P(c | h): binary pixels, then one label unit on. Raises ValueError for a bad beta or classes.
+def draw_labelled(params: rbm.Params, beta: Beta, classes: int) -> Draw:
+    """The draw (v, c) ~ P(v | h) P(c | h): binary pixels, and a label with one unit on.
+
+    Raises ValueError for a bad beta or number of classes.
 
     >>> params = rbm.Params(jnp.ones((4, 2)), jnp.zeros(4).at[-1].set(1.0), jnp.zeros(2))
-    >>> draw_labelled(params, 2, jnp.inf)(jax.random.key(0), (jnp.zeros(4), jnp.ones(2)))[0].tolist()
+    >>> draw_labelled(params, jnp.inf, 2)(jax.random.key(0), (jnp.zeros(4), jnp.ones(2)))[0].tolist()
     [1.0, 1.0, 0.0, 1.0]
     """
     check_beta(beta)
@@ -165,7 +183,7 @@ def draw_labelled(params: rbm.Params, classes: int, beta: Beta) -> Draw:
         pixels_key, label_key = jax.random.split(key)
         field = rbm.visible_field(params, hidden)
         pixels = gibbs.draw(pixels_key, field[:-classes], beta, BITS)
-        # differences from the best class, so that ties are drawn evenly at beta = inf
+        # differences from the largest field, so that at beta = inf the tied classes are equally likely
         logits = reduced(field[-classes:] - field[-classes:].max(), beta)
         label = jax.nn.one_hot(jax.random.categorical(label_key, logits), classes, dtype=field.dtype)
         return jnp.concatenate([pixels, label]), hidden
@@ -173,27 +191,33 @@ def draw_labelled(params: rbm.Params, classes: int, beta: Beta) -> Draw:
     return draw
 
 
-def held(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
-    """A draw that leaves the visible units under the mask as they are: they are conditioned on.
+def clamped(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
+    """A draw that leaves the visible units under the mask as they are: the law is conditional on them.
 
-    It is right for units that are independent given the hidden ones, which all visible units here are, one another's
-    label units aside: hold all of a label or none of it.
+    This is right for units that are independent given the hidden ones. All visible units of these machines are, except
+    that the units of a label depend on each other: clamp all of them or none.
+
+    Args:
+        draw: of the visible units, such as `draw_visible(params, beta)`.
+        mask: True for the units that are clamped.
 
     >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
-    >>> completed = held(draw_visible(params, jnp.inf), np.array([True, False, False]))
-    >>> completed(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
+    >>> first_clamped = clamped(draw_visible(params, jnp.inf), np.array([True, False, False]))
+    >>> first_clamped(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
     [0.0, 1.0, 1.0]
     """
 
-    def conditioned(key: Key[Array, ""], position: Position) -> Position:
+    def draw_the_others(key: Key[Array, ""], position: Position) -> Position:
         visible, hidden = draw(key, position)
         return jnp.where(mask, position[0], visible), hidden
 
-    return conditioned
+    return draw_the_others
 
 
-def _kernel(params: Any, draws: list[Draw], reals: bool = False, classes: int = 0) -> Kernel:
-    """`gibbs.alternate`, with what is known of the first position checked."""
+def _kernel(
+    params: rbm.Params | gaussian_rbm.Params, draws: Sequence[Draw], reals: bool = False, classes: int = 0
+) -> Kernel:
+    """`gibbs.alternate` with a checked first position, whose visible units are binary unless `reals`."""
     kernel = gibbs.alternate(draws)
 
     def init(position: Position, rng_key: Key[Array, ""] | None = None) -> gibbs.State:

@@ -1,9 +1,10 @@
-"""Gibbs sweeps of a Boltzmann machine over some of its spins, the others held.
+"""Gibbs sweeps of a Boltzmann machine, one chain, one spin after another; spins may be clamped.
 
-    P(s_i = +1 | rest) = σ(2 beta (Ws + b)_i)
+    E(s) = -½ sᵀWs - bᵀs,    P(s_i = +1 | rest) = σ(2 beta (Ws + b)_i)
 
-One row of W a visit, so that a sweep costs N² operations, where `gibbs.systematic` of any energy costs N³. For one
-large machine and many chains, all of whose spins are free, `dense` is quicker still.
+An update reads one row of W, so that a sweep costs N² operations. `gibbs.systematic` has the same law for any energy;
+a sweep of it costs N³ operations for this one. `dense` has the same law too: take it for many chains without clamped
+spins, and this module if some spins are clamped or there is one chain.
 
 Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines".
 """
@@ -15,26 +16,29 @@ from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.checks import ArgumentError, check_beta, check_shape, check_units
 from ebmjax.energies import hopfield
+from ebmjax.numerics import matmul
 from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
 from ebmjax.types import SPINS, Beta, Kernel
 
 
 def sweep(params: hopfield.Params, beta: Beta, sites: Int[np.ndarray, " visits"] | None = None) -> Kernel:
-    """Visit the spins of `sites` one after another, in this order, and draw each given all the others.
+    """Draw the spins of `sites` one after another, in this order, each from its conditional law given all the others.
 
     Args:
         params: symmetric weights with zero diagonal, and biases.
-        beta: inverse temperature in [0, inf].
-        sites: static indices; spins that are not among them stay as they are. None is all, in order.
+        beta: inverse temperature in [0, inf]; may be traced.
+        sites: static indices of the spins that are drawn; the others are clamped. None is all spins, in order.
 
     Returns:
-        A kernel of positions (units,), which leaves exp(-beta E)/Z given the held spins invariant; `info.changed` is
-        the share of visits that turned a spin.
+        A kernel of positions (units,), which leaves exp(-beta E)/Z given the clamped spins invariant. Its info has
+        `changed`, the share of the draws that changed a spin.
 
     Raises:
         ValueError: a bad beta, weights that are not symmetric with zero diagonal, no site or one outside the machine;
             at `init`, a position of another shape or with units other than -1 and +1.
+
+    Ackley et al. (1985), eq. 5.
 
     >>> params = hopfield.Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2))
     >>> kernel = sweep(params, jnp.inf, np.array([1]))
@@ -54,14 +58,14 @@ def sweep(params: hopfield.Params, beta: Beta, sites: Int[np.ndarray, " visits"]
         return gibbs.State(position)
 
     def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
-        # one draw of random numbers a sweep: a key a visit costs more than the visit
+        # all random numbers of a sweep come from one key, since splitting keys would take longer than the updates
         dtype = state.position.dtype
-        uniform = jax.random.uniform(rng_key, sites.shape, dtype) + jnp.asarray(2.0**-25, dtype)
+        uniform = gibbs.positive_uniform(rng_key, sites.shape, dtype)
         thresholds = jnp.log(uniform) - jnp.log1p(-uniform)
 
         def visit(spins, site_and_threshold):
             site, threshold = site_and_threshold
-            field = jnp.dot(params.weights[site], spins, precision=jax.lax.Precision.HIGHEST) + params.bias[site]
+            field = matmul(params.weights[site], spins) + params.bias[site]
             up = threshold < reduced(2 * field, beta)
             return spins.at[site].set(jnp.where(up, 1, -1).astype(dtype)), None
 

@@ -1,4 +1,4 @@
-"""The command line: what it runs, what it refuses, and that a refusal is one line and touches nothing."""
+"""The command line: what it runs, what it refuses, and that a refusal says what was wrong and changes nothing."""
 
 import importlib.util
 import json
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ebmjax.checks import ArgumentError
 from experiments.application import cli
+from experiments.application.catalogue import Experiment
 
 FAKE = '''"""A fake experiment.
 
@@ -23,12 +25,14 @@ import jax
 import jax.numpy as jnp
 from matplotlib.figure import Figure
 
+from ebmjax.checks import ArgumentError
+from experiments.application import options
 from experiments.application.report import Report
 
 
 @dataclass(frozen=True)
 class Config:
-    points: int = 4
+    points: options.Count = 4
     """How many points there are."""
     betas: tuple[float, ...] = (0.1, float("inf"))
     """Inverse temperatures."""
@@ -36,8 +40,7 @@ class Config:
     """The way in which the run goes wrong."""
 
     def __post_init__(self):
-        if self.points < 1:
-            raise ValueError(f"--points is {self.points}, expected at least 1")
+        options.check(self)
 
 
 QUICK = Config(points=2)
@@ -45,19 +48,21 @@ RUNS = []
 
 
 def refuse(x):
-    raise ValueError(f"x has shape {x.shape}, expected ()")
+    raise ArgumentError(f"x: got shape {x.shape}, wanted ()")
 
 
 def run(config: Config, report: Report) -> None:
     RUNS.append((config, report.seed, report.quick))
     if config.fail == "check":
-        raise ValueError("file.csv, row 3: got 'a',\\n expected a number")
-    if config.fail == "type":
-        raise TypeError("beta is a str, expected a number")
+        raise ArgumentError("file.csv, row 3: got 'a',\\n wanted a number")
     if config.fail == "inside jit":
         jax.jit(refuse)(jnp.ones(3))
-    if config.fail == "bug":
+    if config.fail == "numpy bug":
         int("no number")
+    if config.fail == "own bug":
+        raise ValueError("this should not happen")
+    if config.fail == "own type bug":
+        raise TypeError("this should not happen")
     if config.fail == "jax bug":
         jnp.ones(3) @ jnp.ones(4)
     if config.fail == "interrupt":
@@ -66,7 +71,7 @@ def run(config: Config, report: Report) -> None:
     report.figure("curve" if config.points == 4 else "other_curve", Figure())
     report.summary(squares=jnp.arange(config.points) ** 2)
     if config.fail == "late":
-        raise ValueError("late, expected earlier")
+        raise ArgumentError("late: got, wanted earlier")
     report.summary(total=1)
 '''
 
@@ -129,7 +134,7 @@ def load(name, path, monkeypatch, source=FAKE):
     path.mkdir(exist_ok=True)
     (path / f"{name}.py").write_text(source)
     spec = importlib.util.spec_from_file_location(f"experiments.{name}.{name}", path / f"{name}.py")
-    monkeypatch.setitem(cli.ROOMS, name, (name,))
+    monkeypatch.setitem(cli.EXPERIMENTS, name, Experiment(name, name, f"Experiment {name}"))
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, f"experiments.{name}.{name}", module)
     spec.loader.exec_module(module)
@@ -140,7 +145,6 @@ def load(name, path, monkeypatch, source=FAKE):
 def fake(tmp_path_factory, tmp_path, monkeypatch):
     """The fake experiment, and an empty current folder."""
     module = load("fake", tmp_path_factory.mktemp("modules"), monkeypatch)
-    monkeypatch.setitem(cli.EXPERIMENTS, "fake", "A fake")
     monkeypatch.chdir(tmp_path)
     return module
 
@@ -160,6 +164,23 @@ def assert_refused(capsys, arguments, *fragments):
     assert "Traceback" not in said
     for fragment in fragments:
         assert fragment in said
+    assert contents(".") == before
+
+
+def assert_refused_by_tyro(capsys, arguments, *fragments):
+    """Exit status 2, tyro's box on standard error that holds the fragments, and the current folder as it was."""
+    before = contents(".")
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    text = " ".join(re.sub("[╭╮╰╯│─]", " ", said.err).split())
+    assert "Traceback" not in text
+    assert f"python -m experiments {arguments[0]} --help" in text
+    for fragment in fragments:
+        assert fragment in text
     assert contents(".") == before
 
 
@@ -183,7 +204,7 @@ def test_help_explains_the_command_and_every_option(fake, capsys):
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for text in ("--points INT", "How many points there are.", "default: 4", "--betas", "--fail", "--out", "--seed"):
         assert text in said
-    for text in ("--quick", "--resume", "--overwrite", "Seed of every random number."):
+    for text in ("--quick", "--resume", "--overwrite", "Seed of all random numbers."):
         assert text in said
     with pytest.raises(SystemExit):
         cli.main(["fake", "--quick", "--help"])
@@ -215,11 +236,10 @@ def test_the_default_folder_is_dated(fake, capsys):
 
 
 def test_coders_of_patches_ask_for_loops_in_one_kernel(fake, monkeypatch):
-    assert set(cli.SMALL_LOOPS) <= set(cli.EXPERIMENTS)
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
     assert cli.main(["fake", "--out", "a"]) == 0
     assert os.environ["XLA_FLAGS"] == "--xla_dump_to="
-    monkeypatch.setattr(cli, "SMALL_LOOPS", ("fake",))
+    monkeypatch.setitem(cli.EXPERIMENTS, "fake", cli.EXPERIMENTS["fake"]._replace(small_loops=True))
     for folder in ("b", "c"):
         assert cli.main(["fake", "--out", folder]) == 0
         assert os.environ["XLA_FLAGS"] == f"--xla_dump_to= {cli.ONE_KERNEL}"
@@ -242,29 +262,39 @@ def test_without_a_name_the_flagship_runs(fake, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [
-        (["horn_swep"], ("unknown experiment 'horn_swep'", "did you mean horn_sweep?")),
+        (["horn_swep"], ("NAME: got 'horn_swep', wanted", "did you mean horn_sweep?")),
         (["ellipse-inference"], ("did you mean ellipse_inference?",)),
-        (["zzzzzz"], ("unknown experiment 'zzzzzz'", "list")),
-        (["list", "extra"], ("extra",)),
-        (["fake", "--pionts", "3"], ("--pionts", "--points")),
-        (["fake", "stray"], ("stray",)),
-        (["fake", "--points", "three"], ("--points", "'three'", "expected --points INT")),
-        (["fake", "--points"], ("--points",)),
-        (["fake", "--betas", "1", "x"], ("--betas", "'x'")),
-        (["fake", "--points", "0"], ("--points is 0, expected at least 1",)),
-        (["fake", "--seed", "-1"], ("--seed is -1, expected",)),
-        (["fake", "--seed", str(2**32)], ("--seed is 4294967296, expected",)),
-        (["fake", "--seed", "1.5"], ("--seed", "1.5")),
-        (["fake", "--resume", "--overwrite"], ("--resume", "--overwrite")),
-        (["fake", "--fail", "check"], ("file.csv, row 3: got 'a', expected a number",)),
-        (["fake", "--fail", "type"], ("beta is a str, expected a number",)),
-        (["fake", "--fail", "inside jit"], ("x has shape (3,), expected ()",)),
-        (["all", "--points", "3"], ("--points",)),
+        (["zzzzzz"], ("NAME: got 'zzzzzz', wanted", "list")),
+        (["list", "extra"], ("list: got extra, wanted",)),
+        (["fake", "--fail", "check"], ("file.csv, row 3: got 'a', wanted a number",)),
+        (["fake", "--fail", "inside jit"], ("x: got shape (3,), wanted ()",)),
     ],
     ids=" ".join,
 )
 def test_bad_input_is_one_line_and_leaves_nothing(fake, capsys, arguments, fragments):
     assert_refused(capsys, arguments, *fragments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["fake", "--pionts", "3"], ("--pionts", "--points")),
+        (["fake", "stray"], ("stray",)),
+        (["fake", "--points", "three"], ("--points", "'three'", "--points INT")),
+        (["fake", "--points"], ("--points",)),
+        (["fake", "--betas", "1", "x"], ("--betas", "'x'")),
+        (["fake", "--points", "0"], ("--points: got 0, wanted at least 1",)),
+        (["fake", "--seed", "-1"], ("--seed: got -1, wanted a number from 0 to 4294967295",)),
+        (["fake", "--seed", str(2**32)], ("--seed: got 4294967296, wanted a number from 0 to 4294967295",)),
+        (["fake", "--seed", "1.5"], ("--seed", "'1.5'", "--seed INT")),
+        (["fake", "--resume", "--overwrite"], ("--resume and --overwrite: got both, wanted at most one",)),
+        (["all", "--points", "3"], ("--points",)),
+    ],
+    ids=" ".join,
+)
+def test_a_bad_option_is_explained_by_tyro_and_leaves_nothing(fake, capsys, arguments, fragments):
+    assert_refused_by_tyro(capsys, arguments, *fragments)
+    assert fake.RUNS == []
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below", "file/far/below"])
@@ -276,17 +306,19 @@ def test_a_folder_that_cannot_be_made_is_refused_before_computing(fake, capsys, 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root can write")
 def test_a_folder_that_cannot_be_written_is_refused_before_computing(fake, capsys):
-    assert_refused(capsys, ["fake", "--out", "/proc/self/run"], "cannot write to output folder /proc/self/run")
+    assert_refused(
+        capsys, ["fake", "--out", "/proc/self/run"], "--out: got /proc/self/run", "wanted a folder that can be written"
+    )
     assert fake.RUNS == []
 
 
 def test_a_folder_that_is_not_empty_is_refused(fake, capsys):
     assert cli.main(["fake", "--out", "run"]) == 0
-    assert_refused(capsys, ["fake", "--out", "run"], "run is not empty", "--resume", "--overwrite")
+    assert_refused(capsys, ["fake", "--out", "run"], "--out: got run, which is not empty", "--resume", "--overwrite")
     Path("mine").mkdir()
     Path("mine/notes.txt").write_text("mine")
-    assert_refused(capsys, ["fake", "--out", "mine"], "mine is not empty")
-    assert_refused(capsys, ["fake", "--out", "mine", "--resume"], "no run to resume")
+    assert_refused(capsys, ["fake", "--out", "mine"], "--out: got mine, which is not empty")
+    assert_refused(capsys, ["fake", "--out", "mine", "--resume"], "holds no run to resume")
     assert len(fake.RUNS) == 1
 
 
@@ -306,21 +338,23 @@ def test_overwrite_replaces_the_earlier_run_and_nothing_else(fake, capsys):
 def test_overwrite_spares_the_earlier_run_if_the_new_one_is_refused(fake, capsys):
     assert cli.main(["fake", "--out", "run"]) == 0
     assert_refused(capsys, ["fake", "--out", "run", "--overwrite", "--fail", "check"], "row 3")
-    assert_refused(capsys, ["fake", "--out", "run", "--overwrite", "--points", "x"], "--points")
+    assert_refused_by_tyro(capsys, ["fake", "--out", "run", "--overwrite", "--points", "x"], "--points", "'x'")
 
 
 def test_overwrite_spares_files_of_another_program(fake, capsys):
     Path("theirs").mkdir()
     Path("theirs/config.json").write_text('{"port": 80}')
     for option in ("--overwrite", "--resume"):
-        assert_refused(capsys, ["fake", "--out", "theirs", option], "config.json is not from a run")
+        assert_refused(
+            capsys, ["fake", "--out", "theirs", option], "--out: got theirs, whose config.json is not from a run"
+        )
 
 
 def test_resume_leaves_a_finished_run_alone(fake, capsys):
     assert cli.main(["fake", "--out", "run"]) == 0
     before = contents("run")
     assert cli.main(["fake", "--out", "run", "--resume"]) == 0
-    assert "finished already" in capsys.readouterr().out
+    assert "this run is finished already" in capsys.readouterr().out
     assert contents("run") == before
     assert len(fake.RUNS) == 1
 
@@ -339,17 +373,22 @@ def test_resume_completes_an_unfinished_run(fake, capsys):
 @pytest.mark.parametrize("option", [("--points", "3"), ("--seed", "1"), ("--betas", "1")])
 def test_resume_refuses_another_configuration(fake, capsys, option):
     assert cli.main(["fake", "--out", "run"]) == 0
-    assert_refused(capsys, ["fake", "--out", "run", "--resume", *option], "cannot resume", option[0].strip("-"))
+    assert_refused(
+        capsys,
+        ["fake", "--out", "run", "--resume", *option],
+        "--resume: got the run in run",
+        f"its {option[0].strip('-')} is",
+    )
 
 
 def test_what_a_run_found_before_it_failed_stays(fake, capsys):
     assert cli.main(["fake", "--out", "run", "--fail", "late"]) == 2
-    assert capsys.readouterr().err == "error: late, expected earlier\n"
+    assert capsys.readouterr().err == "error: late: got, wanted earlier\n"
     names = {path.name for path in Path("run").iterdir()}
     assert names == {"config.json", "metrics.jsonl", "curve.png"}
 
 
-@pytest.mark.parametrize("bug", ["bug", "jax bug"])
+@pytest.mark.parametrize("bug", ["numpy bug", "jax bug", "own bug", "own type bug"])
 def test_a_bug_keeps_its_traceback(fake, bug):
     with pytest.raises((ValueError, TypeError)):
         cli.main(["fake", "--out", "run", "--fail", bug])
@@ -366,7 +405,6 @@ def test_interrupting_is_one_line(fake, capsys):
 def training(tmp_path_factory, tmp_path, monkeypatch):
     """The fake that trains, and an empty current folder."""
     module = load("training", tmp_path_factory.mktemp("modules"), monkeypatch, TRAINING)
-    monkeypatch.setitem(cli.EXPERIMENTS, "training", "A fake that trains")
     monkeypatch.chdir(tmp_path)
     return module
 
@@ -396,7 +434,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(training, capsys, mo
     assert len(training.SEGMENTS) == 6
     for number in segments:
         break_off(training, monkeypatch, number, ["training", "--out", "broken", "--resume"], killed)
-        assert "interrupted: --resume completes the run" in capsys.readouterr().err
+        assert "interrupted: --resume continues the run" in capsys.readouterr().err
         assert Path("broken/config.json").exists()
         assert not Path("broken/summary.json").exists()
     assert cli.main(["training", "--out", "broken", "--resume"]) == 0
@@ -410,8 +448,10 @@ def test_an_unfinished_run_is_refused_overwritten_or_resumed(training, capsys, m
     out = ["training", "--out", "run"]
     break_off(training, monkeypatch, 5, out, killed=True)
     capsys.readouterr()
-    assert_refused(capsys, out, "run is not empty", "--resume")
-    assert_refused(capsys, [*out, "--resume", "--rate", "0.2"], "cannot resume", "rate")
+    assert_refused(capsys, out, "--out: got run, which is not empty", "--resume")
+    assert_refused(
+        capsys, [*out, "--resume", "--rate", "0.2"], "--resume: got the run in run", "its rate is 0.1 and not 0.2"
+    )
     assert_refused(capsys, [*out, "--resume", "--colour", "dark-blue"], 'its colour is "red"', '"dark-blue"')
     assert cli.main([*out, "--overwrite", "--rate", "0.2"]) == 0
     assert len(training.SEGMENTS) == 6
@@ -432,14 +472,14 @@ def test_a_folder_of_checkpoints_that_is_not_ours_is_refused(training, capsys, m
     Path("run/checkpoints").mkdir()
     Path("run/checkpoints/weights.npz").write_text("mine")
     for option in ("--overwrite", "--resume"):
-        assert_refused(capsys, ["training", "--out", "run", option], "checkpoints is not from a run")
+        assert_refused(capsys, ["training", "--out", "run", option], "whose checkpoints is not from a run")
     assert len(training.SEGMENTS) == 6
 
 
 def test_enumerations_are_chosen_by_their_values(training, capsys):
     assert cli.main(["training", "--out", "run", "--colour", "dark-blue"]) == 0
     assert json.loads(Path("run/config.json").read_text())["config"]["colour"] == "dark-blue"
-    assert_refused(capsys, ["training", "--colour", "DARK_BLUE"], "--colour", "dark-blue")
+    assert_refused_by_tyro(capsys, ["training", "--colour", "DARK_BLUE"], "--colour", "dark-blue")
 
 
 @pytest.fixture
@@ -447,7 +487,9 @@ def two(fake, tmp_path_factory, monkeypatch):
     """A table of two experiments and one that needs data."""
     folder = tmp_path_factory.mktemp("more")
     modules = {name: load(name, folder, monkeypatch) for name in ("first", "second")}
-    monkeypatch.setattr(cli, "EXPERIMENTS", {"first": "One", "second": "Two", "fit": "Needs a file"})
+    table = [Experiment(name, name, f"Experiment {name}") for name in modules]
+    table.append(Experiment("file", "ellipse", "This one needs a file", needs_data=True))
+    monkeypatch.setattr(cli, "EXPERIMENTS", {experiment.name: experiment for experiment in table})
     return modules
 
 
@@ -455,7 +497,7 @@ def test_all_runs_each_into_its_own_folder(two, capsys):
     assert cli.main(["all", "--out", "run", "--quick", "--seed", "5"]) == 0
     assert {path.parent.name for path in Path("run").glob("*/summary.json")} == {"first", "second"}
     assert [(config.points, seed) for config, seed, _ in two["second"].RUNS] == [(2, 5)]
-    assert_refused(capsys, ["all", "--out", "run", "--quick"], "run is not empty")
+    assert_refused(capsys, ["all", "--out", "run", "--quick"], "--out: got run, which is not empty")
     assert cli.main(["all", "--out", "run", "--quick", "--seed", "5", "--resume"]) == 0
     assert capsys.readouterr().out.count("finished already") == 2
 
@@ -463,16 +505,16 @@ def test_all_runs_each_into_its_own_folder(two, capsys):
 def test_all_judges_every_folder_before_it_runs_any(two, capsys):
     Path("run/second").mkdir(parents=True)
     Path("run/second/config.json").write_text("not ours")
-    assert_refused(capsys, ["all", "--out", "run", "--overwrite"], "second", "not from a run")
+    assert_refused(capsys, ["all", "--out", "run", "--overwrite"], "run/second", "not from a run")
     assert two["first"].RUNS == []
 
 
 def test_all_stops_at_the_first_failure_and_keeps_what_is_done(two, capsys, monkeypatch):
     def fails(config, report):
-        raise cli.UserError("no luck, expected some")
+        raise ArgumentError("luck: got none, wanted some")
 
     monkeypatch.setattr(two["second"], "run", fails)
     assert cli.main(["all", "--out", "run"]) == 2
-    assert capsys.readouterr().err == "error: no luck, expected some\n"
+    assert capsys.readouterr().err == "error: luck: got none, wanted some\n"
     assert Path("run/first/summary.json").exists()
     assert not Path("run/second").exists()

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.application import compilation_cache, formatting, records
+from ebmjax.checks import ArgumentError
+from experiments.application import compilation_cache, formatting, markdown, records
 from experiments.application.compile_clock import CompileClock
-from experiments.application.records import UserError, dumps, plain
+from experiments.application.records import dumps, plain
 from experiments.application.report import Report
 from experiments.drawing import plots
 
@@ -141,10 +142,10 @@ def test_a_name_is_given_once(report):
     report.summary(radii=1)
     report.figure("curve", drawn())
     for again in (lambda: report.summary(radii=2), lambda: report.summary(seed=1)):
-        with pytest.raises(ValueError, match="is taken, expected a new one"):
+        with pytest.raises(ValueError, match="which is taken, wanted a new one"):
             again()
     for name in ("curve", "Curve", "a/b", "../up", "a.png", ""):
-        with pytest.raises(ValueError, match="figure: the name"):
+        with pytest.raises(ValueError, match="figure: got the name"):
             report.figure(name, drawn())
     assert report.finish()["radii"] == 1
 
@@ -187,7 +188,7 @@ def test_a_report_without_anything_in_it_is_still_a_page(tmp_path):
 
 
 def test_a_table_of_uneven_rows_is_refused(report):
-    with pytest.raises(ValueError, match="row 1 has 1 cells, expected 2"):
+    with pytest.raises(ValueError, match="got 1 cells in row 1, wanted 2"):
         report.table("Radii", ("a", "b"), [(1, 2), (3,)])
 
 
@@ -209,7 +210,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(records.os, "replace", full)
-    with pytest.raises(UserError, match="no space left on device"):
+    with pytest.raises(ArgumentError, match="no space left on device"):
         records.write(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
@@ -247,7 +248,7 @@ def test_foreign_checkpoints_are_neither_used_nor_removed(report):
     folder = report.folder / "checkpoints"
     folder.mkdir()
     (folder / "weights").write_text("mine")
-    with pytest.raises(UserError, match="checkpoints is not from a run"):
+    with pytest.raises(ArgumentError, match="whose checkpoints is not from a run"):
         _ = report.checkpoints
     report.finish()
     assert (folder / "weights").read_text() == "mine"
@@ -256,7 +257,7 @@ def test_foreign_checkpoints_are_neither_used_nor_removed(report):
 def test_a_link_is_not_ours(report, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (report.folder / "checkpoints").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="checkpoints is not from a run"):
+    with pytest.raises(ArgumentError, match="whose checkpoints is not from a run"):
         _ = report.checkpoints
     report.finish()
     assert (report.folder / "checkpoints").is_symlink()
@@ -360,8 +361,7 @@ def test_a_bar_is_a_line_at_every_tenth_or_moves_on_a_terminal(report, tmp_path,
 
 
 def test_numbers_are_written_for_people():
-    assert doctest.testmod(formatting).attempted == 3
-    assert doctest.testmod(formatting).failed == 0
+    assert doctest.testmod(formatting) == (0, 1)
     cases = {
         "0": 0.0,
         "−0.25": -0.25,
@@ -375,6 +375,19 @@ def test_numbers_are_written_for_people():
         "–": None,
     }
     assert [formatting.number(value) for value in cases.values()] == list(cases)
+
+
+def test_markdown_is_what_reports_use_and_nothing_else():
+    assert doctest.testmod(markdown) == (0, 3)
+    page = markdown.paragraphs(
+        "Then\n\n- one\n  line\n- `two`\n\nEnd *so*.\n\n    F < 0\n    G\n\n# 1 > 0\n\n> K * Z * y_1 and y_2"
+    )
+    assert page.split("\n") == [
+        "<p>Then</p>", "<ul>", "<li>one", "line</li>", "<li><code>two</code></li>", "</ul>", "<p>End <em>so</em>.</p>",
+        "<pre><code>F &lt; 0", "G", "</code></pre>", "<p># 1 &gt; 0</p>", "<p>&gt; K * Z * y_1 and y_2</p>", "",
+    ]  # fmt: skip
+    assert markdown.inline("<script>") == "&lt;script&gt;"
+    assert markdown.bare("") == markdown.inline("") == ""
 
 
 @pytest.fixture

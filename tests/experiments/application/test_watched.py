@@ -27,7 +27,7 @@ def watched(tmp_path, factor):
     report = Report(tmp_path, "growth", None, 0, False)
     learner, start, data = growing(factor), jnp.array(1.0), jnp.ones((4, 1))
     measure = lambda params: {"value": params, "too large to sum": jnp.nan}
-    return report, train_watched(report, "growing", learner, jax.random.key(0), start, data, 2, 3, 5, measure)
+    return report, train_watched(jax.random.key(0), report, "growing", learner, start, data, 2, 3, 5, measure)
 
 
 def test_a_sound_training_runs_to_its_end(tmp_path):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ebmjax.checks import ArgumentError
 from experiments.application.records import plain
 from experiments.data import images
 from experiments.data.images import FOLDER, Images, binarize, load, read_idx, sample_binary
@@ -83,16 +84,16 @@ def test_binarized_mnist_is_shuffled_and_fixed():
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"no archive", "is damaged or of another kind"),
-        (gzip.compress(idx(np.ones((3, 4))))[:-12], "ends too early"),
-        (gzip.compress(idx(np.ones((3, 4))))[:20] + b"xxxx", "is damaged or of another kind"),
-        (gzip.compress(b""), "starts with nothing"),
-        (gzip.compress(b"\0\0\x0d\2" + idx(np.ones((3, 4)))[4:]), "starts with 00000d02 instead of 00000802"),
-        (gzip.compress(idx(np.ones((3, 4, 1)))), "starts with 00000803"),
-        (gzip.compress(idx(np.ones((4, 3)))), "says that it holds 4 x 3 bytes"),
-        (gzip.compress(idx(np.ones((3, 4)))[:-1]), "holds 11 bytes"),
-        (gzip.compress(idx(np.ones((3, 4)))[:9]), "ends too early"),
-        (None, "does not exist"),
+        (b"no archive", "got a damaged file or one of another kind"),
+        (gzip.compress(idx(np.ones((3, 4))))[:-12], "got a file that ends too early"),
+        (gzip.compress(idx(np.ones((3, 4))))[:20] + b"xxxx", "got a damaged file or one of another kind"),
+        (gzip.compress(b""), "got nothing at the beginning"),
+        (gzip.compress(b"\0\0\x0d\2" + idx(np.ones((3, 4)))[4:]), "got 00000d02 at the beginning, and not 00000802"),
+        (gzip.compress(idx(np.ones((3, 4, 1)))), "got 00000803 at the beginning"),
+        (gzip.compress(idx(np.ones((4, 3)))), "got a file of 4 x 3 bytes"),
+        (gzip.compress(idx(np.ones((3, 4)))[:-1]), "got 11 bytes"),
+        (gzip.compress(idx(np.ones((3, 4)))[:9]), "got a file that ends too early"),
+        (None, "got no file of this name"),
     ],
     ids=range(10),
 )
@@ -100,10 +101,10 @@ def test_a_bad_file_is_named_in_one_line(tmp_path, content, fault):
     path = tmp_path / "train-images-idx3-ubyte.gz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match="expected a gzipped IDX file of 3 x 4 bytes") as error:
+    with pytest.raises(ArgumentError, match="wanted a gzipped IDX file of 3 x 4 bytes") as error:
         read_idx(path, (3, 4))
     assert one_line(error)
-    assert str(error.value).startswith(f"{path} {fault}")
+    assert str(error.value).startswith(f"{path}: {fault}")
 
 
 def test_a_good_file_is_read(tmp_path):
@@ -115,7 +116,7 @@ def test_a_good_file_is_read(tmp_path):
 @pytest.mark.parametrize("name", [Images.MNIST, Images.FASHION_MNIST, Images.BINARIZED_MNIST])
 def test_a_folder_without_the_file_is_named(tmp_path, monkeypatch, name):
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    with pytest.raises(ValueError, match="does not exist, expected a file of") as error:
+    with pytest.raises(ArgumentError, match="got no file of this name, wanted a file of") as error:
         load(name)
     assert one_line(error)
     assert str(tmp_path / name.value.replace("-", "_")) in str(error.value)
@@ -124,12 +125,12 @@ def test_a_folder_without_the_file_is_named(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"no archive", "is damaged or of another kind"),
-        ({"test": np.zeros((2, 784))}, "lacks a part"),
-        ({"train": np.zeros((50_000, 784), np.uint8)}, "holds other pictures in 'train' than the published ones"),
-        ({"train": np.full((50_000, 784), 2, np.uint8)}, "holds other values than 0 and 1 in 'train'"),
-        ({"train": np.zeros((3, 784), np.uint8)}, "holds 2352 values"),
-        ({"train": np.zeros((0, 784), np.uint8)}, "holds 0 values"),
+        (b"no archive", "got a damaged file or one of another kind"),
+        ({"test": np.zeros((2, 784))}, "got an archive without this part"),
+        ({"train": np.zeros((50_000, 784), np.uint8)}, "got other pictures in 'train' than the published ones"),
+        ({"train": np.full((50_000, 784), 2, np.uint8)}, "got other values than 0 and 1 in 'train'"),
+        ({"train": np.zeros((3, 784), np.uint8)}, "got 2352 values"),
+        ({"train": np.zeros((0, 784), np.uint8)}, "got 0 values"),
     ],
     ids=range(6),
 )
@@ -141,7 +142,7 @@ def test_a_bad_binarized_set_is_named_in_one_line(tmp_path, monkeypatch, content
         path.write_bytes(content)
     else:
         np.savez_compressed(path, **content)
-    with pytest.raises(ValueError, match="Larochelle's binarized MNIST") as error:
+    with pytest.raises(ArgumentError, match="Larochelle's binarized MNIST") as error:
         load(Images.BINARIZED_MNIST)
     assert one_line(error)
     assert str(path) in str(error.value)
@@ -170,15 +171,17 @@ def mirror(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_downloaded_is_one_line(mirror):
-    with pytest.raises(ValueError, match=f"cannot be downloaded .HTTPError.*{FOLDER} can name a folder") as error:
+    with pytest.raises(
+        ArgumentError, match=f"got an error of downloading .HTTPError.*{FOLDER} can name a folder"
+    ) as error:
         load(Images.MNIST)
     assert one_line(error)
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(np.ones((2, 28, 28)))))
-    with pytest.raises(ValueError, match=f"another checksum.*{FOLDER} can name a folder") as error:
+    with pytest.raises(ArgumentError, match=f"got a file with another checksum.*{FOLDER} can name a folder") as error:
         load(Images.MNIST)
     assert one_line(error)
     (mirror / "binarized_mnist_train.amat").write_bytes(b"0 1 two\n")
-    with pytest.raises(ValueError, match=r"binarized_mnist_train.amat holds 5 values.*delete the file") as error:
+    with pytest.raises(ArgumentError, match=r"binarized_mnist_train.amat: got 5 values.*delete the file") as error:
         load(Images.BINARIZED_MNIST)
     assert one_line(error)
 

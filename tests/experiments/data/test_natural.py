@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from skimage import io
 
+from ebmjax.checks import ArgumentError
 from experiments.data import natural
 from experiments.data.images import FOLDER
 from experiments.data.natural import Natural, centred, load, load_color, patches, whiten
@@ -65,30 +66,30 @@ def test_the_folder_is_read(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("count", "shape", "fault"),
-    [(0, (2, 2, 3), "holds 0 pictures"), (23, (2, 2, 3), "holds 23 pictures"), (24, (2, 2), "has the shape")],
+    [(0, (2, 2, 3), "got 0 pictures"), (23, (2, 2, 3), "got 23 pictures"), (24, (2, 2), "got shape")],
 )
 def test_a_wrong_folder_is_named_in_one_line(tmp_path, monkeypatch, count, shape, fault):
     folder(tmp_path, count, np.zeros(shape, np.uint8))
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    with pytest.raises(ValueError, match=f"{fault}.*expected the 24 pictures") as error:
+    with pytest.raises(ArgumentError, match=f"{fault}.*wanted the 24 pictures") as error:
         load(Natural.KODAK)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_folder_and_a_damaged_file_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv(FOLDER, raising=False)
-    with pytest.raises(ValueError, match=f"{FOLDER} is not set, expected the 68 pictures"):
+    with pytest.raises(ArgumentError, match=f"{FOLDER}: got no value, wanted a folder that holds the 68 pictures"):
         load(Natural.BSD)
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    with pytest.raises(ValueError, match="bsd68_gray does not exist, expected"):
+    with pytest.raises(ArgumentError, match="bsd68_gray: got no folder of this name, wanted"):
         load(Natural.BSD)
     (folder(tmp_path, 24, np.zeros((2, 2, 3), np.uint8)) / "07.png").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"07\.png is damaged"):
+    with pytest.raises(ArgumentError, match=r"07\.png: got a damaged file"):
         load(Natural.KODAK)
 
 
 def test_grey_sets_have_no_colours():
-    with pytest.raises(ValueError, match="natural is bsd, whose pictures are grey"):
+    with pytest.raises(ArgumentError, match="natural: got bsd, whose pictures are grey"):
         load_color(Natural.BSD)
 
 
@@ -131,14 +132,14 @@ def test_whitening_flattens_the_spectrum_of_a_natural_picture():
 @pytest.mark.parametrize(
     ("picture", "cutoff", "name"),
     [
-        (np.ones((8, 8)), 0.4, "picture is of one shade"),
-        (np.eye(8), 0.0, "cutoff is 0.0"),
-        (np.eye(8), np.nan, "cutoff is nan"),
-        (np.zeros((8, 8, 3)), 0.4, "picture has the shape"),
+        (np.ones((8, 8)), 0.4, "picture: got one of a single shade"),
+        (np.eye(8), 0.0, "cutoff: got 0.0"),
+        (np.eye(8), np.nan, "cutoff: got nan"),
+        (np.zeros((8, 8, 3)), 0.4, "picture: got shape"),
     ],
 )
 def test_whitening_refuses(picture, cutoff, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ArgumentError, match=name):
         whiten(picture, cutoff)
 
 
@@ -196,17 +197,17 @@ def test_centred_patches():
 @pytest.mark.parametrize(
     ("pictures", "size", "count", "border", "name"),
     [
-        ([numbered(9, 9), numbered(7, 5)], 6, 1, 0, "size is 6, expected at most 5"),
-        ([numbered(9, 9)], 8, 1, 1, "size is 8, expected at most 7"),
-        ([numbered(9, 9)], 0, 1, 0, "size is 0"),
-        ([numbered(9, 9)], 1, 0, 0, "count is 0"),
-        ([numbered(9, 9)], 1, 1, -1, "border is -1"),
-        ([], 1, 1, 0, "pictures is empty"),
-        ([numbered(9, 9), np.zeros((9, 9, 3))], 1, 1, 0, "pictures are in grey and in colour"),
+        ([numbered(9, 9), numbered(7, 5)], 6, 1, 0, "size: got 6, wanted at most 5"),
+        ([numbered(9, 9)], 8, 1, 1, "size: got 8, wanted at most 7"),
+        ([numbered(9, 9)], 0, 1, 0, "size: got 0"),
+        ([numbered(9, 9)], 1, 0, 0, "count: got 0"),
+        ([numbered(9, 9)], 1, 1, -1, "border: got -1"),
+        ([], 1, 1, 0, "pictures: got none"),
+        ([numbered(9, 9), np.zeros((9, 9, 3))], 1, 1, 0, "pictures: got some in grey and some in colour"),
     ],
 )
 def test_patches_refuse(pictures, size, count, border, name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ArgumentError, match=name):
         patches(KEY, pictures, size, count, border)
 
 
@@ -214,7 +215,7 @@ def test_patches_refuse(pictures, size, count, border, name):
 def test_sets_of_the_folder(name):
     try:
         pictures = load(name)
-    except ValueError as error:
+    except ArgumentError as error:
         pytest.skip(str(error))
     assert len(pictures) == natural._FOLDERS[name][1]
     assert all(picture.min() >= 0 and picture.max() <= 1 and picture.ndim == 2 for picture in pictures)

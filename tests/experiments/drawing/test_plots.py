@@ -1,27 +1,11 @@
-"""What the pictures say: colours in order, values where they belong."""
-
-import math
+"""Figures: colours in order, values where they belong, one style."""
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from experiments.drawing import plots
-
-BETAS = [0.0, 0.1, 1.0, 10.0, math.inf]
-
-
-def lightness(colors):
-    return np.asarray(colors)[:, :3] @ np.array([0.299, 0.587, 0.114])
-
-
-def test_the_colder_the_darker():
-    colors = plots.beta_colors(BETAS)
-    assert (np.diff(lightness(colors)) < -0.03).all()
-    shuffled = plots.beta_colors(BETAS[::-1])
-    np.testing.assert_array_equal(shuffled[::-1], colors)
-    assert plots.beta_colors([math.inf]).shape == (1, 4)
+from experiments.drawing import beta_axis, plots
 
 
 def test_cold_is_blue_and_hot_is_red():
@@ -29,24 +13,6 @@ def test_cold_is_blue_and_hot_is_red():
     assert cold[2] > 2 * cold[0]
     assert min(warm) > 0.85
     assert hot[0] > 3 * max(hot[1:])
-
-
-def test_positions_are_logarithmic_with_the_limits_apart():
-    positions = plots.beta_positions(BETAS)
-    np.testing.assert_allclose(positions[1:4], [-1, 0, 1])
-    assert positions[0] < -1.2
-    assert positions[4] > 1.2
-    assert np.isfinite(plots.beta_positions([0.0, math.inf])).all()
-
-
-def test_the_beta_axis_names_its_limits_and_its_decades():
-    _, axes = plots.one()
-    plots.beta_axis(axes, BETAS, critical=0.248)
-    ticks = dict(zip((tick.get_text() for tick in axes.get_xticklabels()), axes.get_xticks(), strict=True))
-    assert [*ticks][-2:] == ["0", "∞"]
-    assert ticks["10"] == pytest.approx(1)
-    assert ticks["∞"] == pytest.approx(plots.beta_positions(BETAS)[-1])
-    assert axes.lines[0].get_xdata()[0] == pytest.approx(math.log10(0.248))
 
 
 def test_the_map_has_y1_to_the_right_and_clips():
@@ -81,7 +47,7 @@ def test_the_drawings_take_points_in_rows():
     plots.arrows(grid[0, 0], ring, 2 * ring)
     quiver = grid[0, 0].collections[-1]
     assert (quiver.U.tolist(), quiver.V.tolist()) == ([1, 0, -1], [0, 1, 0])
-    plots.lines(grid[0, 1], [0, 1], [[0, 1], [1, 0]], ["a", "b"], plots.beta_colors([1.0, 2.0]))
+    plots.lines(grid[0, 1], [0, 1], [[0, 1], [1, 0]], ["a", "b"], beta_axis.colors([1.0, 2.0]))
     assert [text.get_text() for text in grid[0, 1].get_legend().get_texts()] == ["a", "b"]
     figure.canvas.draw()
 
@@ -108,3 +74,10 @@ def test_the_style_ends_with_its_block():
 
 def test_the_palette_is_made_of_different_colours():
     assert len({to_rgb(color) for color in plots.PALETTE.values()}) == 8
+
+
+def test_the_style_draws_with_the_palette():
+    with plots.house_style():
+        drawn = [to_rgb(line["color"]) for line in matplotlib.rcParams["axes.prop_cycle"]]
+        assert matplotlib.rcParams["font.size"] == 10.5
+    assert drawn == [to_rgb(color) for name, color in plots.PALETTE.items() if name != "yellow"]

@@ -13,9 +13,9 @@ from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.learn.dictionaries import convolutional_dictionary as learning
 from ebmjax.learn.train import train
-from ebmjax.minimize.codes.convolutional import admm
+from ebmjax.minimize.codes.convolutional import convolutional_admm
 
-SOLVE = partial(admm, max_steps=30)
+SOLVE = partial(convolutional_admm, max_steps=30)
 
 
 def planted(channels=()):

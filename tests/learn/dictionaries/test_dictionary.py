@@ -15,11 +15,12 @@ from ebmjax.learn.dictionaries import dictionary
 from ebmjax.learn.train import train
 from ebmjax.minimize.codes import coordinate
 
-ENCODE = lambda params, batch: coordinate.encode(params, l1(0.05), batch)
+FIND = coordinate.solve_batch, l1(0.05)
+ENCODE = lambda params, batch: coordinate.solve_batch(params, l1(0.05), batch)
 LEARNERS = {
-    "online": dictionary.online(ENCODE),
-    "alternate": dictionary.alternate(ENCODE, sweeps=3),
-    "descent": dictionary.descent(ENCODE, optax.sgd(0.5)),
+    "online": dictionary.online(*FIND),
+    "alternate": dictionary.alternate(*FIND, sweeps=3),
+    "descent": dictionary.descent(*FIND, optax.sgd(0.5)),
 }
 
 
@@ -75,7 +76,7 @@ def test_a_planted_dictionary_is_found():
     truth, data = planted(jax.random.key(0), 4000)
     params = sparse_coding.from_data(jax.random.key(1), data, 24)
     overlap = lambda params: jnp.abs(truth.dictionary.T @ params.dictionary).max(axis=1)
-    learner = dictionary.online(lambda params, batch: coordinate.encode(params, l1(0.2), batch))
+    learner = dictionary.online(coordinate.solve_batch, l1(0.2))
     trained = train(jax.random.key(2), learner, params, data, 100, 8)
     assert (overlap(trained.params) > 0.97).all()
     assert (overlap(params) > 0.97).mean() < 0.5
@@ -85,15 +86,15 @@ def test_the_first_online_update_is_alternation_on_the_batch():
     _, data = planted(jax.random.key(0), 64)
     params = sparse_coding.init(jax.random.key(1), 16, 24)
     update = lambda learner: learner.update(jax.random.key(0), learner.init(jax.random.key(0), params), data)[0].params
-    first = update(dictionary.online(ENCODE, sweeps=2))
-    np.testing.assert_array_equal(first.dictionary, update(dictionary.alternate(ENCODE, sweeps=2)).dictionary)
+    first = update(dictionary.online(*FIND, sweeps=2))
+    np.testing.assert_array_equal(first.dictionary, update(dictionary.alternate(*FIND, sweeps=2)).dictionary)
 
 
 def test_forgetting_weighs_the_past():
     _, data = planted(jax.random.key(0), 64)
     params = sparse_coding.init(jax.random.key(1), 16, 24)
     for forgetting, kept in ((0.0, 1.0), (2.0, 0.25)):
-        learner = dictionary.online(ENCODE, forgetting)
+        learner = dictionary.online(*FIND, forgetting)
         first, _ = learner.update(jax.random.key(0), learner.init(jax.random.key(0), params), data)
         second, _ = learner.update(jax.random.key(0), first, data)
         codes = ENCODE(first.params, data).value
@@ -108,19 +109,19 @@ def test_a_gradient_step_is_that_of_the_energy():
     codes = ENCODE(params, data).value
     energy = lambda params: jax.vmap(partial(sparse_coding.misfit, params))(data, codes).mean()
     expected = sparse_coding.normalized(Params(params.dictionary - 0.3 * jax.grad(energy)(params).dictionary))
-    learner = dictionary.descent(ENCODE, optax.sgd(0.3))
+    learner = dictionary.descent(*FIND, optax.sgd(0.3))
     state, _ = learner.update(jax.random.key(0), learner.init(jax.random.key(0), params), data)
     np.testing.assert_allclose(state.params.dictionary, expected.dictionary, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    "make", [dictionary.online, lambda *args, **kw: dictionary.descent(args[0], optax.sgd(0.1), **kw)]
+    "make", [dictionary.online, lambda *args, **kw: dictionary.descent(*args, optax.sgd(0.1), **kw)]
 )
 def test_dead_atoms_become_badly_coded_samples(make):
     # data in the first two directions, an atom in the third
     data = jnp.zeros((6, 3)).at[:, 0].set(jnp.arange(1.0, 7.0)).at[:3, 1].set(2.0)
     params = Params(jnp.eye(3)[:, [0, 2]])
-    learner = make(ENCODE, patience=3)
+    learner = make(*FIND, patience=3)
     state = learner.init(jax.random.key(0), params)
     for expected in (0, 0, 1, 0):
         before = ENCODE(state.params, data)
@@ -134,11 +135,11 @@ def test_dead_atoms_become_badly_coded_samples(make):
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="forgetting: got -1"):
-        dictionary.online(ENCODE, forgetting=-1.0)
+        dictionary.online(*FIND, forgetting=-1.0)
     with pytest.raises(ValueError, match="sweeps: got 0"):
-        dictionary.alternate(ENCODE, sweeps=0)
+        dictionary.alternate(*FIND, sweeps=0)
     with pytest.raises(ValueError, match="patience: got 0"):
-        dictionary.descent(ENCODE, optax.sgd(0.1), patience=0)
+        dictionary.descent(*FIND, optax.sgd(0.1), patience=0)
     params = sparse_coding.init(jax.random.key(0), 4, 3)
     with pytest.raises(ValueError, match="data: got batches of shape"):
-        train(jax.random.key(0), dictionary.online(ENCODE), params, jnp.ones((8, 5)), 4, 1)
+        train(jax.random.key(0), dictionary.online(*FIND), params, jnp.ones((8, 5)), 4, 1)

@@ -11,7 +11,7 @@ from sklearn.linear_model import Lasso
 from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import elastic_net, l1, non_negative
-from ebmjax.minimize.codes.convolutional import admm
+from ebmjax.minimize.codes.convolutional import convolutional_admm
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 from tests.energies.test_convolutional_sparse_coding import BORDERS, CHANNELS, example, matrix
@@ -29,7 +29,7 @@ def test_admm_finds_scikit_learns_code(x64, channels):
     params, y, z = example(coding.periodic, channels)
     known = lasso(params, y, z.shape, coding.periodic, 0.3)
     least = coding.energy(params, l1(0.3), y, known)
-    solution = jax.jit(partial(admm, params, l1(0.3), max_steps=2000, tolerance=1e-9))(y)
+    solution = jax.jit(partial(convolutional_admm, params, l1(0.3), max_steps=2000, tolerance=1e-9))(y)
     assert solution.result == CONVERGED
     assert solution.energy <= least * (1 + 1e-8)
     assert solution.energy >= least * (1 - 1e-8)
@@ -54,13 +54,13 @@ def test_fista_finds_scikit_learns_code(x64, reconstruction, channels):
 def test_the_gap_holds_at_every_step(x64, channels, regularizer):
     """Whatever the number of steps, the penalty and the start: E - E* ≤ gap, and E never above the start's."""
     params, y, z = example(coding.periodic, channels)
-    known = jax.jit(lambda: admm(params, regularizer, y, max_steps=3000, tolerance=1e-11))()
+    known = jax.jit(lambda: convolutional_admm(params, regularizer, y, max_steps=3000, tolerance=1e-11))()
     assert known.result == CONVERGED
 
     @jax.jit
     @jax.vmap
     def runs(start, penalty):
-        few, more = (admm(params, regularizer, y, start, penalty, steps, 0.0) for steps in (5, 20))
+        few, more = (convolutional_admm(params, regularizer, y, start, penalty, steps, 0.0) for steps in (5, 20))
         return coding.energy(params, regularizer, y, start), few, more
 
     starts = jnp.stack([jnp.zeros_like(z), jnp.abs(z), known.value])
@@ -77,7 +77,7 @@ def test_the_gap_holds_at_every_step(x64, channels, regularizer):
 def test_both_solvers_agree_near_a_prediction(x64):
     params, y, z = example(coding.periodic, (3,))
     near = convolutional_encoder.predicted(l1(0.3), 0.2 * z, 0.5)
-    by_admm = jax.jit(lambda z: admm(params, near, y, z, max_steps=2000, tolerance=1e-10))(0.2 * z)
+    by_admm = jax.jit(lambda z: convolutional_admm(params, near, y, z, max_steps=2000, tolerance=1e-10))(0.2 * z)
     smooth = partial(coding.misfit, params, y)
     bound = coding.lipschitz(params, z.shape[1:])
     by_fista = jax.jit(lambda z: fista_restarted(smooth, near, z, bound, None, 4000, 1e-10))(0.2 * z)
@@ -88,7 +88,7 @@ def test_both_solvers_agree_near_a_prediction(x64):
 
 def test_single_precision_and_odd_sizes():
     params, y, z = example(coding.periodic, (), 4, (5, 5), (15, 13))
-    solution = jax.jit(partial(admm, params, l1(0.1), max_steps=1000, tolerance=1e-4))(y)
+    solution = jax.jit(partial(convolutional_admm, params, l1(0.1), max_steps=1000, tolerance=1e-4))(y)
     smooth, bound = partial(coding.misfit, params, y), coding.lipschitz(params, z.shape[1:])
     other = jax.jit(lambda z: fista_restarted(smooth, l1(0.1), z, bound, None, 1000, 1e-4))(jnp.zeros_like(z))
     assert solution.result == CONVERGED
@@ -98,7 +98,7 @@ def test_single_precision_and_odd_sizes():
 def test_many_pictures_and_weights_at_once():
     params, y, _ = example(coding.periodic)
     pictures, weights = jnp.stack([y, 2 * y]), jnp.array([0.2, 0.5])
-    solve = jax.jit(lambda y, weight: admm(params, l1(weight), y, tolerance=1e-3))
+    solve = jax.jit(lambda y, weight: convolutional_admm(params, l1(weight), y, tolerance=1e-3))
     together = jax.jit(jax.vmap(solve))(pictures, weights)
     for index in range(2):
         alone = solve(pictures[index], weights[index])
@@ -108,7 +108,7 @@ def test_many_pictures_and_weights_at_once():
 def test_the_energy_has_the_slopes_of_the_minimum(x64):
     """Danskin: against differences between minima at parameters a little apart."""
     params, y, _ = example(coding.periodic)
-    least = lambda y, weight: admm(params, l1(weight), y, max_steps=3000, tolerance=1e-12).energy
+    least = lambda y, weight: convolutional_admm(params, l1(weight), y, max_steps=3000, tolerance=1e-12).energy
     by_y, by_weight = jax.jit(jax.grad(least, (0, 1)))(y, 0.3)
     least = jax.jit(least)
     step = jnp.zeros_like(y).at[2, 3].set(1e-4)
@@ -118,7 +118,7 @@ def test_the_energy_has_the_slopes_of_the_minimum(x64):
 
 def test_a_black_picture_has_no_code():
     params, y, _ = example(coding.periodic)
-    solution = jax.jit(partial(admm, params, l1(0.1)))(jnp.zeros_like(y))
+    solution = jax.jit(partial(convolutional_admm, params, l1(0.1)))(jnp.zeros_like(y))
     assert solution.result == CONVERGED
     assert solution.energy == 0
     assert not solution.value.any()
@@ -126,7 +126,7 @@ def test_a_black_picture_has_no_code():
 
 def test_a_picture_of_nothing_diverges():
     params, y, _ = example(coding.periodic)
-    solution = jax.jit(partial(admm, params, l1(0.1)))(y.at[0, 0].set(jnp.nan))
+    solution = jax.jit(partial(convolutional_admm, params, l1(0.1)))(y.at[0, 0].set(jnp.nan))
     assert solution.result == DIVERGED
     assert solution.gap == jnp.inf
 
@@ -134,13 +134,16 @@ def test_a_picture_of_nothing_diverges():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda params, y: admm(coding.Params(0 * params.kernels), l1(0.1), y), "kernels: got a kernel of zeros"),
-        (lambda params, y: admm(params, l1(0.1), y[:2]), "y: got shape"),
-        (lambda params, y: admm(params, l1(0.1), y[..., None]), "y: got shape"),
-        (lambda params, y: admm(params, l1(0.1), y, jnp.zeros((3, 5, 5))), "start: got shape"),
-        (lambda params, y: admm(params, l1(0.1), y, None, 0.0), "penalty: got 0.0"),
-        (lambda params, y: admm(params, l1(0.1), y, max_steps=0), "max_steps: got 0"),
-        (lambda params, y: admm(params, l1(0.1), y, tolerance=-1.0), "tolerance: got -1.0"),
+        (
+            lambda params, y: convolutional_admm(coding.Params(0 * params.kernels), l1(0.1), y),
+            "kernels: got a kernel of zeros",
+        ),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y[:2]), "y: got shape"),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y[..., None]), "y: got shape"),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y, jnp.zeros((3, 5, 5))), "start: got shape"),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y, None, 0.0), "penalty: got 0.0"),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y, max_steps=0), "max_steps: got 0"),
+        (lambda params, y: convolutional_admm(params, l1(0.1), y, tolerance=-1.0), "tolerance: got -1.0"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -42,7 +42,7 @@ CASES = {
 def test_the_energy_is_scikit_learns(problem, name):
     params, data = problem
     regularizer, estimator = CASES[name]
-    solution = coordinate.encode(params, regularizer, data, tolerance=1e-10)
+    solution = coordinate.solve_batch(params, regularizer, data, tolerance=1e-10)
     assert (solution.result == CONVERGED).all()
     energies = jax.vmap(partial(sparse_coding.energy, params, regularizer))
     truth = energies(data, jnp.stack([jnp.asarray(estimator.fit(params.dictionary, y).coef_) for y in data]))
@@ -52,7 +52,7 @@ def test_the_energy_is_scikit_learns(problem, name):
 
 def test_the_optimality_conditions_hold(problem):
     params, data = problem
-    solution = coordinate.encode(params, regularizers.l1(0.3), data, tolerance=1e-12)
+    solution = coordinate.solve_batch(params, regularizers.l1(0.3), data, tolerance=1e-12)
     slope = (data - solution.value @ params.dictionary.T) @ params.dictionary
     support = solution.value != 0
     np.testing.assert_allclose(slope[support], 0.3 * jnp.sign(solution.value[support]), atol=1e-7)
@@ -65,8 +65,8 @@ def test_the_optimality_conditions_hold(problem):
 def test_the_gap_is_a_certificate(problem, name, tolerance):
     params, data = problem
     regularizer, _ = CASES[name]
-    least = coordinate.encode(params, regularizer, data, tolerance=1e-13).energy
-    solution = coordinate.encode(params, regularizer, data, tolerance=tolerance)
+    least = coordinate.solve_batch(params, regularizer, data, tolerance=1e-13).energy
+    solution = coordinate.solve_batch(params, regularizer, data, tolerance=tolerance)
     assert (solution.energy - least <= solution.gap + 1e-12).all()
     assert (solution.gap <= tolerance * solution.energy).all()
     # the first round of all must not be the last
@@ -78,12 +78,12 @@ def test_one_by_one_together_and_in_chunks_are_the_same(problem):
     regularizer = regularizers.l1(0.3)
     solve = partial(coordinate.coordinate_descent, params, regularizer, tolerance=1e-6)
     single = [solve(y) for y in data]
-    whole = coordinate.encode(params, regularizer, data, tolerance=1e-6)
+    whole = coordinate.solve_batch(params, regularizer, data, tolerance=1e-6)
     for other in (
         jax.tree.map(lambda *leaves: jnp.stack(leaves), *single),
         jax.vmap(solve)(data),
-        coordinate.encode(params, regularizer, data, tolerance=1e-6, chunk=4),
-        coordinate.encode(params, regularizer, data, tolerance=1e-6, chunk=3),
+        coordinate.solve_batch(params, regularizer, data, tolerance=1e-6, chunk=4),
+        coordinate.solve_batch(params, regularizer, data, tolerance=1e-6, chunk=3),
     ):
         np.testing.assert_allclose(other.value, whole.value, atol=1e-12)
         np.testing.assert_array_equal(other.steps, whole.steps)
@@ -92,19 +92,19 @@ def test_one_by_one_together_and_in_chunks_are_the_same(problem):
 def test_a_large_weight_gives_zeros(problem):
     params, data = problem
     weight = jax.vmap(partial(sparse_coding.largest_weight, params))(data).max()
-    solution = coordinate.encode(params, regularizers.l1(weight), data)
+    solution = coordinate.solve_batch(params, regularizers.l1(weight), data)
     assert (solution.value == 0).all()
     assert (solution.result == CONVERGED).all()
-    assert (coordinate.encode(params, regularizers.l1(0.99 * weight), data).value != 0).any()
+    assert (coordinate.solve_batch(params, regularizers.l1(0.99 * weight), data).value != 0).any()
 
 
 def test_a_start_is_used_and_does_not_change_the_end(problem):
     params, data = problem
     regularizer = regularizers.l1(0.3)
-    cold = coordinate.encode(params, regularizer, data, tolerance=1e-9)
-    warm = coordinate.encode(params, regularizer, data, cold.value, tolerance=1e-9)
+    cold = coordinate.solve_batch(params, regularizer, data, tolerance=1e-9)
+    warm = coordinate.solve_batch(params, regularizer, data, cold.value, tolerance=1e-9)
     assert (warm.steps == 0).all()
-    elsewhere = coordinate.encode(params, regularizer, data, -cold.value, tolerance=1e-9)
+    elsewhere = coordinate.solve_batch(params, regularizer, data, -cold.value, tolerance=1e-9)
     np.testing.assert_allclose(elsewhere.energy, cold.energy, rtol=1e-8)
 
 
@@ -114,7 +114,7 @@ def test_a_path_is_the_codes_of_its_weights_in_one_call(problem):
     path = partial(coordinate.path, params, regularizers.l1, weights, tolerance=1e-9)
     paths = jax.jit(jax.vmap(path))(data)
     together = jax.vmap(
-        lambda weight: coordinate.encode(params, regularizers.l1(weight), data, tolerance=1e-9), out_axes=1
+        lambda weight: coordinate.solve_batch(params, regularizers.l1(weight), data, tolerance=1e-9), out_axes=1
     )(weights)
     np.testing.assert_allclose(paths.energy, together.energy, rtol=1e-8)
     warm, cold = paths.steps[:, 1:].sum(), together.steps[:, 1:].sum()
@@ -126,11 +126,11 @@ def test_outer_gradients_see_a_constant(problem):
 
     def least(params, weight, data):
         regularizer = regularizers.l1(weight)
-        codes = coordinate.encode(params, regularizer, data, tolerance=1e-12).value
+        codes = coordinate.solve_batch(params, regularizer, data, tolerance=1e-12).value
         return jax.vmap(partial(sparse_coding.energy, params, regularizer))(data, codes).sum()
 
     slopes = jax.grad(least, (0, 1))(params, 0.3, data)
-    codes = coordinate.encode(params, regularizers.l1(0.3), data, tolerance=1e-12).value
+    codes = coordinate.solve_batch(params, regularizers.l1(0.3), data, tolerance=1e-12).value
     # Danskin's theorem
     np.testing.assert_allclose(slopes[1], jnp.abs(codes).sum(), rtol=1e-6)
     change = jnp.zeros_like(params.dictionary).at[0, 1].set(1e-6)
@@ -149,14 +149,14 @@ def test_columns_of_any_length(x64):
 def test_limits_and_bad_numbers_are_told():
     params = sparse_coding.init(jax.random.key(0), 20, 40)
     data = jax.random.normal(jax.random.key(1), (3, 20)).at[1, 2].set(jnp.nan)
-    solution = coordinate.encode(params, regularizers.l1(0.01), data, max_steps=1, tolerance=1e-6)
+    solution = coordinate.solve_batch(params, regularizers.l1(0.01), data, max_steps=1, tolerance=1e-6)
     assert solution.result.tolist() == [STEP_LIMIT, DIVERGED, STEP_LIMIT]
     assert (solution.gap[jnp.array([0, 2])] > 0).all()
     # a tolerance below rounding ends too
     data = data[jnp.array([0, 2])]
-    solution = coordinate.encode(params, regularizers.l1(0.01), data, max_steps=30, tolerance=0.0)
+    solution = coordinate.solve_batch(params, regularizers.l1(0.01), data, max_steps=30, tolerance=0.0)
     assert (solution.steps <= 30).all()
-    least = coordinate.encode(params, regularizers.l1(0.01), data).energy
+    least = coordinate.solve_batch(params, regularizers.l1(0.01), data).energy
     assert (solution.energy <= least * (1 + 1e-5)).all()
 
 
@@ -165,21 +165,21 @@ def test_bad_arguments_are_named():
     regularizer = regularizers.l1(0.1)
     for column in (0.0, jnp.nan):
         with pytest.raises(ValueError, match="dictionary: got a column"):
-            coordinate.encode(Params(params.dictionary.at[:, 1].set(column)), regularizer, y[None])
+            coordinate.solve_batch(Params(params.dictionary.at[:, 1].set(column)), regularizer, y[None])
     with pytest.raises(ValueError, match="weight: got -1"):
         regularizers.l1(-1.0)
     with pytest.raises(ValueError, match="max_steps: got 0"):
         coordinate.coordinate_descent(params, regularizer, y, max_steps=0)
     with pytest.raises(ValueError, match="tolerance: got -1"):
-        coordinate.encode(params, regularizer, y[None], tolerance=-1.0)
+        coordinate.solve_batch(params, regularizer, y[None], tolerance=-1.0)
     with pytest.raises(ValueError, match="y: got shape"):
         coordinate.coordinate_descent(params, regularizer, jnp.ones(4))
     with pytest.raises(ValueError, match="start: got shape"):
         coordinate.coordinate_descent(params, regularizer, y, jnp.ones(4))
     with pytest.raises(ValueError, match="data: got shape"):
-        coordinate.encode(params, regularizer, jnp.ones((2, 4)))
+        coordinate.solve_batch(params, regularizer, jnp.ones((2, 4)))
     with pytest.raises(ValueError, match="chunk: got 0"):
-        coordinate.encode(params, regularizer, y[None], chunk=0)
+        coordinate.solve_batch(params, regularizer, y[None], chunk=0)
     with pytest.raises(ValueError, match="regularizer"):
         coordinate.coordinate_descent(Params(jnp.eye(4)), regularizers.group(0.1, 2), jnp.ones(4))
 

@@ -15,6 +15,7 @@ from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import elastic_net, group, l1, non_negative
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.codes.admm import admm
+from ebmjax.minimize.codes.certificate import certificate
 from ebmjax.minimize.codes.coordinate import coordinate_descent
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 
@@ -195,7 +196,7 @@ def test_the_certificate_holds_anywhere(x64, name):
     @jax.vmap
     def check(point, value):
         height, slope = jax.value_and_grad(smooth)(point)
-        bound, gap = proximal.certificate(regularizer, height, slope, point, value, curvature(params))
+        bound, gap = certificate(regularizer, height, slope, point, value, curvature(params))
         return smooth(value) + regularizer.value(value), bound, gap
 
     random = np.random.default_rng(0)
@@ -386,8 +387,8 @@ def test_bad_arguments_are_named():
             (lambda: solver(smooth, l1(0.1), start, 0.0), "lipschitz: got 0"),
             (lambda: solver(smooth, l1(0.1), start, -1.0), "lipschitz: got -1"),
             (lambda: solver(smooth, l1(0.1), start, float("nan")), "lipschitz: got nan"),
-            (lambda: solver(smooth, l1(0.1), start, 4.0, step=0.6), "step: got 0.6, wanted at most 0.5"),
-            (lambda: solver(smooth, l1(0.1), start, 1.0, step=0.0), "step: got 0"),
+            (lambda: solver(smooth, l1(0.1), start, 4.0, step_size=0.6), "step_size: got 0.6, wanted at most 0.5"),
+            (lambda: solver(smooth, l1(0.1), start, 1.0, step_size=0.0), "step_size: got 0"),
         ):
             with pytest.raises(ValueError, match=message):
                 run()

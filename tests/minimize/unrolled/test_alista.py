@@ -78,12 +78,12 @@ def test_alista_is_its_python_loop():
     found = alista(PARAMS, analytic, weights, y, support=support)
     z = jnp.zeros(100)
     for k in range(3):
-        moved = z + weights.step[k] * (analytic.T @ (y - PARAMS.dictionary @ z))
+        moved = z + weights.step_size[k] * (analytic.T @ (y - PARAMS.dictionary @ z))
         z = shrink_but_largest(moved, weights.threshold[k], int(support[k]))
         np.testing.assert_allclose(found.every[k], z, atol=1e-5)
     plain = alista(PARAMS, analytic, weights, y)
     same = lista.coupled(PARAMS, lista.Coupled(analytic, weights.threshold), y)
-    one = alista(PARAMS, analytic, weights._replace(step=jnp.array(1.0)), y)
+    one = alista(PARAMS, analytic, weights._replace(step_size=jnp.array(1.0)), y)
     np.testing.assert_allclose(one.every, same.every, atol=1e-5)
     assert not np.allclose(plain.last, found.last, atol=1e-3)
 

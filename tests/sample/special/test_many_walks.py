@@ -114,10 +114,10 @@ def test_a_sweep_compiles_once():
 
     @jax.jit
     @chex.assert_max_traces(n=1)
-    def run(beta, scale):
-        return trajectory(jax.random.key(0), random_walk(energy, beta, scale), jnp.ones((2, 9)), 20).positions
+    def run(beta, step_size):
+        return trajectory(jax.random.key(0), random_walk(energy, beta, step_size), jnp.ones((2, 9)), 20).positions
 
-    ends = [run(jnp.float32(beta), jnp.float32(scale)) for beta in (0.0, 2.0, jnp.inf) for scale in (0.1, 1.0)]
+    ends = [run(jnp.float32(beta), jnp.float32(step)) for beta in (0.0, 2.0, jnp.inf) for step in (0.1, 1.0)]
     assert len({tuple(np.ravel(end)) for end in ends}) == 6
 
 
@@ -132,7 +132,7 @@ def test_the_noise_is_drawn_once():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"position: got shape \(\)"):
         random_walk(energy, BETA, 0.5).init(jnp.zeros(()))
-    with pytest.raises(ValueError, match="scale: got -1"):
+    with pytest.raises(ValueError, match="step_size: got -1"):
         random_walk(energy, BETA, -1.0)
 
 

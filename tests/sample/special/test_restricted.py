@@ -113,21 +113,21 @@ def labelled_states(pixels, hidden):
 def test_labelled_sweeps_leave_the_law_with_one_label_invariant():
     params = machine(2, 3 + CLASSES, 4)
     start = (labels_rbm.with_label(jnp.zeros(3), 0, CLASSES), jnp.zeros(4))
-    make_kernel = partial(sweeps.labelled, params, CLASSES)
+    make_kernel = lambda beta: sweeps.labelled(params, beta, CLASSES)
     assert (worst(make_kernel, params, start, labelled_states(3, 4)) < 5).all()
 
 
-def test_a_held_label_conditions_the_rest():
+def test_a_clamped_label_conditions_the_rest():
     params = machine(3, 3 + CLASSES, 4)
     start = (labels_rbm.with_label(jnp.ones(3), 2, CLASSES), jnp.zeros(4))
     states = labelled_states(3, 4)
-    make_kernel = partial(sweeps.label_held, params, CLASSES)
+    make_kernel = lambda beta: sweeps.label_clamped(params, beta, CLASSES)
     assert (worst(make_kernel, params, start, states[states[:, 5] == 1]) < 5).all()
 
 
-def test_held_pixels_condition_the_rest():
+def test_clamped_pixels_condition_the_rest():
     params, mask = machine(4, 5, 4), np.array([True, False, True, False, False])
-    draws = lambda beta: [sweeps.draw_hidden(params, beta), sweeps.held(sweeps.draw_visible(params, beta), mask)]
+    draws = lambda beta: [sweeps.draw_hidden(params, beta), sweeps.clamped(sweeps.draw_visible(params, beta), mask)]
     start, states = (jnp.array([1.0, 0.0, 0.0, 0.0, 0.0]), jnp.zeros(4)), binary_cube(9).points
     allowed = states[(states[:, 0] == 1) & (states[:, 2] == 0)]
     assert (worst(lambda beta: gibbs.alternate(draws(beta)), params, start, allowed) < 5).all()
@@ -136,7 +136,7 @@ def test_held_pixels_condition_the_rest():
 def test_the_coldest_label_is_drawn_evenly_among_the_best():
     """Two of three classes tie; each comes up 2,000 times of 4,000 within 5 σ = 158 (false alarm 6e-7)."""
     params = rbm.Params(jnp.zeros((5, 2)), jnp.array([0.0, 0.0, 1.0, 0.0, 1.0]), jnp.zeros(2))
-    draw = sweeps.draw_labelled(params, CLASSES, jnp.inf)
+    draw = sweeps.draw_labelled(params, jnp.inf, CLASSES)
     drawn = jax.vmap(lambda key: draw(key, (jnp.zeros(5), jnp.zeros(2)))[0])(jax.random.split(jax.random.key(0), 4000))
     counts = drawn[:, 2:].sum(axis=0)
     assert counts[1] == 0
@@ -149,7 +149,7 @@ def test_kernels_take_traced_temperatures():
     start = (jnp.array([1.0, 0.0, 1.0, 0.0, 0.0]), jnp.zeros(4))
 
     def step(beta):
-        kernels = [sweeps.binary(params, beta), sweeps.labelled(params, CLASSES, beta)]
+        kernels = [sweeps.binary(params, beta), sweeps.labelled(params, beta, CLASSES)]
         return [kernel.step(jax.random.key(0), kernel.init(start))[0].position for kernel in kernels]
 
     for leaf in jax.tree.leaves(jax.jit(jax.vmap(step))(jnp.array([0.0, 1.0, jnp.inf]))):
@@ -164,7 +164,7 @@ def test_faults_are_named():
     with pytest.raises(ValueError, match=r"beta: got 0.0, wanted an inverse temperature above 0"):
         sweeps.gaussian(reals, 0.0)
     with pytest.raises(ValueError, match="classes: got 5, wanted 2 to 4"):
-        sweeps.labelled(params, 5, 1.0)
+        sweeps.labelled(params, 1.0, 5)
     kernel = sweeps.binary(params, 1.0)
     with pytest.raises(ValueError, match=r"visible: got a unit of 0.5, wanted 0 or 1"):
         kernel.init((jnp.full(5, 0.5), jnp.zeros(4)))
@@ -173,4 +173,4 @@ def test_faults_are_named():
     with pytest.raises(ValueError, match=r"visible: got shape \(4,\), wanted \(5,\)"):
         kernel.init((jnp.zeros(4), jnp.zeros(4)))
     with pytest.raises(ValueError, match=r"visible: got a label of \[1.0, 1.0, 0.0\], wanted one unit on"):
-        sweeps.labelled(params, CLASSES, 1.0).init((jnp.array([0.0, 1.0, 1.0, 1.0, 0.0]), jnp.zeros(4)))
+        sweeps.labelled(params, 1.0, CLASSES).init((jnp.array([0.0, 1.0, 1.0, 1.0, 0.0]), jnp.zeros(4)))

@@ -1,4 +1,4 @@
-"""Sweeps over some spins of a Boltzmann machine against the enumerated law of those spins given the others."""
+"""Sweeps over some spins of a Boltzmann machine against the enumerated law of those spins given the clamped ones."""
 
 from functools import partial
 
@@ -23,18 +23,18 @@ def machine(units=6, seed=0):
 
 
 @pytest.mark.parametrize(("beta", "sites"), [(0.7, None), (1.6, np.array([4, 1, 2]))])
-def test_free_spins_have_the_law_given_the_held_ones(beta, sites):
+def test_free_spins_have_the_law_given_the_clamped_ones(beta, sites):
     """One state of each of 4,000 chains: 21 moments, of which one is 4.5 errors off once in 7,000 runs."""
     params = machine()
-    held = np.ones(6, bool)
-    held[np.arange(6) if sites is None else sites] = False
+    clamped = np.ones(6, bool)
+    clamped[np.arange(6) if sites is None else sites] = False
     start = jnp.where(jnp.arange(6) % 2 == 0, 1.0, -1.0)
     kernel = sweep(params, beta, sites)
     run = lambda key: repeat(key, kernel, kernel.init(start), SWEEPS).positions
     states = np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), CHAINS)))
-    assert (states[:, held] == np.asarray(start)[held]).all()
-    drawn = states[:, ~held]
-    law = posterior(clamp(partial(hopfield.energy, params), held, start), spin_cube(drawn.shape[1]), beta)
+    assert (states[:, clamped] == np.asarray(start)[clamped]).all()
+    drawn = states[:, ~clamped]
+    law = posterior(clamp(partial(hopfield.energy, params), clamped, start), spin_cube(drawn.shape[1]), beta)
     first, second = np.triu_indices(drawn.shape[1], 1)
     moments = lambda spins: np.concatenate([spins, spins[:, first] * spins[:, second]], axis=1)
     exact = np.asarray(law) @ moments(np.asarray(spin_cube(drawn.shape[1]).points))

@@ -57,7 +57,8 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Any]:
         inner, metrics = learner.update(key, state.inner, batch)
-        mean = optax.incremental_update(inner.params, state.mean, 1 - decay)
+        # decay · mean + (1 - decay) · params, the sum in this order
+        mean = optax.incremental_update(state.mean, inner.params, decay)
         return State(inner.params, inner, mean), metrics
 
     return Learner(init, update)

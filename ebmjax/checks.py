@@ -67,7 +67,7 @@ def check_positive(name: str, value: Scalar) -> None:
 
 
 def check_above_zero(name: str, value: Scalar) -> None:
-    """The same where infinity is allowed, such as for a bound that does not bind.
+    """Raise ArgumentError, naming the argument, for a static number that is not above 0; infinity is allowed.
 
     >>> check_above_zero("bound", 0.0)
     Traceback (most recent call last):
@@ -161,7 +161,7 @@ def check_beta(beta: Beta) -> None:
 
 
 def check_finite_beta(beta: Beta) -> None:
-    """The same where the law must have a temperature: raises ValueError for a static infinite `beta` too.
+    """As `check_beta`; raise ArgumentError for a static infinite `beta` too, where a law needs a finite one.
 
     >>> check_finite_beta(float("inf"))
     Traceback (most recent call last):

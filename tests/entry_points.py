@@ -236,7 +236,7 @@ ENTRY_POINTS = {
         lambda data: coordinate.solve_batch(_dictionary, regularizers.l1(0.3), data, chunk=4),
         (jnp.ones((6, 3)),),
     ),
-    "path": (lambda y: coordinate.path(_dictionary, regularizers.l1, jnp.array([1.0, 0.3]), y), (jnp.ones(3),)),
+    "path": (lambda y: coordinate.path(_dictionary, regularizers.l1, y, jnp.array([1.0, 0.3])), (jnp.ones(3),)),
     "mean_field": (
         lambda visible: mean_field(
             lambda hidden: rbm.energy(_rbm, visible, hidden[0]), (jnp.full(4, 0.5),), 0.7, ((0,),)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import ArgumentError, check_beta, check_not_negative
 from ebmjax.temperature import reduced, softargmin, softmin
-from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Space
+from ebmjax.types import CONVERGED, TOO_COARSE, Beta, Energy, Marginal, Scalar, Space
 
 
 def free_energy(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
@@ -68,7 +68,7 @@ def log_partition(energy: Energy, space: Space, beta: Beta) -> Float[Array, ""]:
     return space.log_volume - jnp.where(nothing, 0, beta) * jnp.where(nothing, 0, value)
 
 
-def marginal(energy: Energy, space: Space, beta: Beta, tolerance: float = 1e-3) -> Marginal:
+def marginal(energy: Energy, space: Space, beta: Beta, tolerance: Scalar = 1e-3) -> Marginal:
     """The free energy on an ordered, uniform grid, with an estimate of its error.
 
     The points of even and of odd index give two free energies, whose difference estimates the error of a grid of half

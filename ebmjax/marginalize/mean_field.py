@@ -26,7 +26,7 @@ from ebmjax.checks import ArgumentError, check_beta, check_not_negative, is_stat
 from ebmjax.loops import iterate_until
 from ebmjax.marginalize.layers import Layers, with_layers
 from ebmjax.temperature import reduced
-from ebmjax.types import BITS, Alphabet, Beta, Energy, Solution, result_of
+from ebmjax.types import BITS, Alphabet, Beta, Energy, Scalar, Solution, result_of
 
 
 class _Sweep(NamedTuple):
@@ -41,7 +41,7 @@ def mean_field(
     blocks: Sequence[Sequence[int]],
     alphabet: Alphabet = BITS,
     max_sweeps: int = 100,
-    tolerance: float = 1e-5,
+    tolerance: Scalar = 1e-5,
 ) -> Solution:
     """The means of independent units whose law is close to exp(-beta E)/Z, by sweeps over blocks of layers.
 

@@ -50,30 +50,30 @@ def interval(low: float, high: float, n: int) -> Space:
     return _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
 
 
-def box(low: float, high: float, points: int, dimensions: int) -> Space:
+def box(low: float, high: float, n: int, dimensions: int) -> Space:
     """The cube [low, high]^dimensions by the midpoints of equal cells; |Z| = (high - low)^dimensions.
 
-    The midpoint rule, with `points` cells along each axis. A point is an array, where `product(interval, interval)`
+    The midpoint rule, with n cells along each axis. A point is an array, where `product(interval, interval)`
     gives tuples.
 
     Args:
         low, high: ends of every axis.
-        points: cells along each axis.
+        n: cells along each axis.
         dimensions: number of axes.
 
     Returns:
-        a Space of points (points^dimensions, dimensions) of equal weight; the first coordinate changes slowest.
+        a Space of points (n^dimensions, dimensions) of equal weight; the first coordinate changes slowest.
 
     Raises:
-        ValueError: points or dimensions below 1; unless low < high are finite.
+        ValueError: n or dimensions below 1; unless low < high are finite.
 
     >>> box(0.0, 4.0, 2, 2).points.tolist()
     [[1.0, 1.0], [1.0, 3.0], [3.0, 1.0], [3.0, 3.0]]
     """
-    check_count("points", points)
+    check_count("n", n)
     check_count("dimensions", dimensions)
     _check_ends(low, high)
-    midpoints = low + (np.arange(points) + 0.5) * ((high - low) / points)
+    midpoints = low + (np.arange(n) + 0.5) * ((high - low) / n)
     grid = np.stack(np.meshgrid(*[midpoints] * dimensions, indexing="ij"), axis=-1)
     return _uniform(grid.reshape(-1, dimensions), (high - low) ** dimensions)
 

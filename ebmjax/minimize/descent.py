@@ -17,7 +17,7 @@ from ebmjax.checks import ArgumentError, check_not_negative
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
 from ebmjax.numerics import matmul
-from ebmjax.types import Energy, Solution, result_of
+from ebmjax.types import Energy, Scalar, Solution, result_of
 
 
 @runtime_checkable
@@ -51,7 +51,7 @@ def gradient_descent(
     start: PyTree[Array],
     optimizer: optax.GradientTransformation,
     max_steps: int = 1000,
-    tolerance: float = 1e-5,
+    tolerance: Scalar = 1e-5,
 ) -> Solution:
     """Follow an optax optimizer until the gradient is short, and return the lowest point that was visited.
 
@@ -106,7 +106,7 @@ class _Newton(NamedTuple):
     settled: Array
 
 
-def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: float = 1e-7) -> Solution:
+def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: Scalar = 1e-7) -> Solution:
     """Take safeguarded Newton steps of a scalar or a short vector, from near a minimum to full precision.
 
         z ← z - V (|Λ| + μ)⁻¹ Vᵀ ∇E,    ∇²E = V Λ Vᵀ

@@ -84,7 +84,7 @@ def test_weighted_takes_any_pytree_under_jit():
         (lambda: spaces.interval(0.0, 1.0, 1), "n: got 1, wanted at least 2"),
         (lambda: spaces.interval(1.0, 1.0, 5), "low, high: got"),
         (lambda: spaces.interval(0.0, math.inf, 5), "low, high: got"),
-        (lambda: spaces.box(0.0, 1.0, 0, 2), "points: got 0, wanted at least 1"),
+        (lambda: spaces.box(0.0, 1.0, 0, 2), "n: got 0, wanted at least 1"),
         (lambda: spaces.box(0.0, 1.0, 3, 0), "dimensions: got 0, wanted at least 1"),
         (lambda: spaces.box(2.0, 1.0, 3, 2), "low, high: got 2.0, 1.0"),
         (lambda: spaces.box(0.0, math.inf, 3, 2), "low, high: got"),

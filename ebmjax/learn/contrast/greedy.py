@@ -96,7 +96,7 @@ def pretrain(
         seen = jnp.tile(data, (1, copies.visible))
         trained = train(train_key, learner_of_layer(copies), params, seen, batch_size, epochs)
         machines.append(trained.params)
-        data = hidden_means(trained.params, beta, copies, data)
+        data = hidden_means(trained.params, data, beta, copies)
     return compose(machines)
 
 
@@ -172,12 +172,12 @@ def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
 
 
 def hidden_means(
-    params: rbm.Params, beta: Beta, copies: Copies, visible: Float[Array, "samples visible"]
+    params: rbm.Params, visible: Float[Array, "samples visible"], beta: Beta, copies: Copies
 ) -> Float[Array, "samples hidden"]:
     """P(h = 1 | v) of each hidden unit, where all copies of v are equal: what the next machine is trained on.
 
     >>> params = rbm.Params(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
-    >>> hidden_means(params, 1.0, Copies(2, 1), jnp.ones((1, 3))).tolist()
+    >>> hidden_means(params, jnp.ones((1, 3)), 1.0, Copies(2, 1)).tolist()
     [[0.5, 0.5]]
     """
     summed = params._replace(weights=copies.visible * params.weights)

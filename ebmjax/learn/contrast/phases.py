@@ -24,7 +24,7 @@ from ebmjax.checks import check_beta, check_count, leading_axis
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample import tempering
-from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, Kernel, ModelEnergy
+from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, Kernel, ModelEnergy, Scalar
 
 
 @runtime_checkable
@@ -252,7 +252,7 @@ def variational(
     blocks: Sequence[Sequence[int]],
     alphabet: Alphabet = BITS,
     max_sweeps: int = 30,
-    tolerance: float = 1e-4,
+    tolerance: Scalar = 1e-4,
 ) -> Phase:
     """Mean fields: the positive phase of a model with hidden units, each replaced by its mean given the sample.
 

@@ -165,8 +165,8 @@ def solve_batch(
 def path(
     params: Params,
     regularizer: WeightedRegularizer,
-    weights: Float[Array, " weights"],
     y: Float[Array, " observed"],
+    weights: Float[Array, " weights"],
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
 ) -> Solution:
@@ -187,7 +187,7 @@ def path(
         ValueError: as in `coordinate_descent`.
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> path(Params(jnp.eye(2)), l1, jnp.array([2.0, 1.0, 0.5]), jnp.array([2.0, 1.0])).value.tolist()
+    >>> path(Params(jnp.eye(2)), l1, jnp.array([2.0, 1.0]), jnp.array([2.0, 1.0, 0.5])).value.tolist()
     [[0.0, 0.0], [1.0, 0.0], [1.5, 0.5]]
     """
     _check(params, regularizer(weights[0]), max_steps, tolerance)

@@ -53,7 +53,7 @@ def test_hidden_means_are_those_of_the_whole_machine(copies, beta, x64):
     whole = tied(params, copies)
     field = jax.vmap(lambda v: rbm.hidden_field(whole, jnp.tile(v, copies.visible)))(visible)
     expected = jax.nn.sigmoid(beta * field)[:, :2]
-    np.testing.assert_allclose(hidden_means(params, beta, copies, visible), expected, atol=1e-12)
+    np.testing.assert_allclose(hidden_means(params, visible, beta, copies), expected, atol=1e-12)
 
 
 def test_every_machine_hears_one_side_double():

@@ -22,7 +22,7 @@ import numpy as np
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_beta, check_not_negative, is_static
+from ebmjax.checks import ArgumentError, check_beta, check_count, check_not_negative, is_static
 from ebmjax.loops import iterate_until
 from ebmjax.marginalize.layers import Layers, with_layers
 from ebmjax.temperature import reduced
@@ -78,6 +78,7 @@ def mean_field(
     ([0.731, 0.731], 0)
     """
     check_beta(beta)
+    check_count("max_sweeps", max_sweeps)
     check_not_negative("tolerance", tolerance)
     start = tuple(jnp.asarray(layer) for layer in start)
     _check_blocks(blocks, len(start))

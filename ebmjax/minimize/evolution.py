@@ -109,6 +109,7 @@ def synchronous(params: Params, spins: Float[Array, " units"], max_sweeps: int =
     True
     """
     _check(params, spins)
+    check_count("max_sweeps", max_sweeps)
     frozen = jax.lax.stop_gradient(params)
     slack = _slack(frozen)
     turn = lambda spins: _turned(hopfield.field(frozen, spins), spins, slack)

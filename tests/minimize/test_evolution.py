@@ -195,6 +195,7 @@ def test_a_stored_pattern_is_recalled():
         (lambda p: asynchronous(p, jnp.zeros(UNITS), jnp.arange(UNITS)), "spins: got a unit of 0.0"),
         (lambda p: synchronous(p, jnp.zeros(UNITS)), "spins: got a unit of 0.0"),
         (lambda p: evolve(p, jnp.ones(UNITS), 0), "sweeps: got 0, wanted at least 1"),
+        (lambda p: synchronous(p, jnp.ones(UNITS), 0), "max_sweeps: got 0, wanted at least 1"),
         (lambda p: energy_trace(p, jnp.ones(UNITS), jnp.arange(UNITS), 0), "sweeps: got 0, wanted at least 1"),
         (
             lambda p: asynchronous(p, jnp.ones(UNITS), jnp.zeros(UNITS, int)),

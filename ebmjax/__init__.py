@@ -38,6 +38,7 @@ from ebmjax.marginalize.free_energy import free_energy, log_partition, marginal,
 from ebmjax.marginalize.refine import refine
 from ebmjax.marginalize.spaces import (
     binary_cube,
+    box,
     circle,
     gauss_hermite,
     interval,
@@ -55,6 +56,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "binary_cube",
+    "box",
     "checks",
     "circle",
     "contrastive",

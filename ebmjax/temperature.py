@@ -43,7 +43,9 @@ def reduced(values: Values, beta: Beta) -> Float[Array, "..."]:
     [-inf, 0.0, inf]
     """
     values = jnp.asarray(values)
-    return jnp.where(values == 0, 0, jnp.asarray(beta).astype(values.dtype) * values)
+    beta = jnp.asarray(beta).astype(values.dtype)
+    # only where the product would be NaN: the derivative with respect to a value of 0 is beta as well
+    return jnp.where(jnp.isinf(beta) & (values == 0), 0, beta) * values
 
 
 def softmin(values: Values, beta: Beta, log_weights: LogWeights | None = None, axis: int = -1) -> Float[Array, "..."]:

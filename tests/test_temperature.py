@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebmjax.temperature import softargmax, softargmin, softmax, softmin
+from ebmjax.temperature import reduced, softargmax, softargmin, softmax, softmin
 
 mpmath.mp.dps = 160  # d²F/dbeta² cancels 60 digits twice at beta = 1e-30
 INF = float("inf")
@@ -206,3 +206,12 @@ def test_bad_arguments_are_named(arguments, message):
 def test_a_traced_negative_beta_gives_nan():
     assert jnp.isnan(jax.jit(softmin)(jnp.ones(2), -1.0))
     assert jnp.isnan(jax.jit(softargmin)(jnp.arange(2.0), -1.0)).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.7, INF])
+def test_reduced_energies_have_the_slope_beta_at_zero_too(beta):
+    values = jnp.array([-2.0, 0.0, 3.0])
+    finite = beta < INF
+    np.testing.assert_array_equal(reduced(values, beta)[1], 0.0)
+    slopes = jax.vmap(jax.grad(lambda value: reduced(value, beta)))(values)
+    np.testing.assert_array_equal(slopes, jnp.full(3, beta, jnp.float32) if finite else jnp.array([INF, 0.0, INF]))

@@ -120,3 +120,12 @@ def test_what_is_wrong_is_named(loss):
             loss(energy, beta)
     with pytest.raises(ValueError, match=r"batch: got a unit of 0\.5, wanted -1 or 1"):
         loss(energy, 1.0)(1.0, jnp.array([[0.5]]))
+
+
+@BOTH
+def test_learning_can_start_where_all_energies_are_equal(x64, loss):
+    """At W = 0 every gap is exactly 0: d/dw of -Σ log σ(2 beta w s₀s₁) is -2 beta s₀s₁ there."""
+    energy = lambda w, s: -w * s[0] * s[1]
+    value = loss(energy, 0.7)
+    slope = jax.grad(value)(0.0, jnp.array([[1.0, 1.0], [1.0, 1.0], [1.0, -1.0]]))
+    np.testing.assert_allclose(slope, -2 * 0.7 / 3, rtol=1e-12)

@@ -6,7 +6,6 @@ kernels for these codes, and scales the kernels to unit norm.
 The code of one picture is found by any `ebmjax.minimize.codes.find_code.FindCode`, such as `convolutional_admm`.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, 
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
 from ebmjax.minimize.codes.find_code import FindCode
+from ebmjax.networks import Activation
 from ebmjax.types import Learner, Scalar
 
 
@@ -115,7 +115,7 @@ def predictive(
     regularizer: Regularizer,
     weight: Scalar,
     optimizer: optax.GradientTransformation,
-    nonlinearity: Callable[[Any], Any] = jnp.tanh,
+    nonlinearity: Activation = jnp.tanh,
     reconstruction: Reconstruction = periodic,
     patience: int = 10,
 ) -> Learner:

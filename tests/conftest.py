@@ -10,6 +10,13 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Compiled programs are forgotten after each file: kept, those of all files take many gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def strict_promotion(request):
     """No silent change of dtype, except under optax, whose Adam raises floats to an integer power."""

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import ebmjax
 from ebmjax import circle, free_energy, problems
 from ebmjax.energies import (
     boltzmann,
+    clamp,
     composition,
+    convolutional_encoder,
     deep_boltzmann,
     ellipse,
     generalized_horn,
@@ -139,6 +142,20 @@ def _noisy(key):
     return params, lambda params, z: penalties.noisy(partial(energy, params), noise)(z), z
 
 
+def _clamped(key):
+    """Three of five spins clamped."""
+    known, values = np.array([True, False, True, True, False]), SPINS[0]
+    energy = lambda params, free: clamp.clamp(partial(hopfield.energy, params), known, values)(free)
+    return hopfield.storkey(SPINS), energy, jnp.array([1.0, -1.0])
+
+
+def _near_prediction(key):
+    """Maps that stay near those of an encoder, which are its parameters."""
+    prediction = jax.random.normal(key, (2, 4, 5))
+    energy = lambda prediction, z: convolutional_encoder.near_prediction(regularizers.l1(0.3), prediction, 0.7).value(z)
+    return prediction, energy, prediction + 1.0
+
+
 def _sparse(regularizer):
     """A sparse code's energy; a positive code, so that it is finite for non-negative coding too."""
 
@@ -179,14 +196,16 @@ ENERGIES = {
         "ellipse", lambda key: (ellipse.init(key), lambda params, z: ellipse.energy(params, Y, z), Z)
     ),
     "ellipse, placed": EnergyExample(
-        "ellipse", lambda key: (PLACED, lambda params, z: placed_ellipse.energy(params, Y, z), Z)
+        "placed_ellipse", lambda key: (PLACED, lambda params, z: placed_ellipse.energy(params, Y, z), Z)
     ),
     "horn": EnergyExample("horn", _horn),
-    "horn, generalized": EnergyExample("horn", _generalized(1)),
-    "horn, four latents": EnergyExample("horn", _generalized(4)),
-    "squared norm": EnergyExample("composition", _regularized(penalties.squared_norm)),
-    "l1 norm": EnergyExample("composition", _regularized(penalties.l1_norm)),
-    "noise": EnergyExample("composition", _noisy),
+    "horn, generalized": EnergyExample("generalized_horn", _generalized(1)),
+    "horn, four latents": EnergyExample("generalized_horn", _generalized(4)),
+    "squared norm": EnergyExample("penalties", _regularized(penalties.squared_norm)),
+    "l1 norm": EnergyExample("penalties", _regularized(penalties.l1_norm)),
+    "noise": EnergyExample("penalties", _noisy),
+    "clamped": EnergyExample("clamp", _clamped),
+    "near a prediction": EnergyExample("convolutional_encoder", _near_prediction),
     "product": EnergyExample("composition", _composed(composition.product_of_experts)),
     "and not": EnergyExample("composition", _composed(lambda both: composition.weighted_sum(both, [1.0, -0.3]))),
     "mixture": EnergyExample("composition", _composed(lambda both: composition.mixture(both, 0.7, [0.3, 0.7]))),

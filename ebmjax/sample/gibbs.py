@@ -257,9 +257,11 @@ def draw(key: Key[Array, ""], gap: Float[Array, "*shape"], beta: Beta, alphabet:
 
 
 def heat_bath(
-    uniform: Float[Array, "*shape"], gap: Float[Array, "*shape"], beta: Beta, alphabet: Alphabet
-) -> Float[Array, "*shape"]:
+    uniform: Float[Array, "*#shape"], gap: Float[Array, "*#shape"], beta: Beta, alphabet: Alphabet
+) -> Float[Array, "..."]:
     """Units that are high where uniform < σ(beta · gap): `draw` with random numbers that are given.
+
+    The shapes of `uniform`, `gap` and beta broadcast against each other.
 
     Compared as u (1 + exp(-beta gap)) < 1, which does not overflow and loses no small probability above the least u.
 

@@ -111,7 +111,7 @@ def test_a_start_is_used_and_does_not_change_the_end(problem):
 def test_a_path_is_the_codes_of_its_weights_in_one_call(problem):
     params, data = problem
     weights = jnp.geomspace(1.0, 0.05, 6)
-    path = partial(coordinate.path, params, regularizers.l1, weights, tolerance=1e-9)
+    path = lambda y: coordinate.path(params, regularizers.l1, y, weights, tolerance=1e-9)
     paths = jax.jit(jax.vmap(path))(data)
     together = jax.vmap(
         lambda weight: coordinate.solve_batch(params, regularizers.l1(weight), data, tolerance=1e-9), out_axes=1

@@ -66,5 +66,5 @@ def test_cells_without_mass_count_nothing():
      ("updates", 0), ("units", 0), ("cells", 23)],
 )  # fmt: skip
 def test_bad_options_are_named(option, value):
-    with pytest.raises(ValueError, match=f"--{option} is"):
+    with pytest.raises(ValueError, match=f"--{option}: got .*, wanted "):
         Config(**{option: value})

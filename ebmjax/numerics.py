@@ -1,9 +1,12 @@
-"""Matrix products in full precision, and the rule that says where the library takes them.
+"""Numerical helpers that several folders share, and the rule for the precision of matrix products.
 
 Products that define an energy, a field, a conditional law, a free energy or a certificate are computed in full
 precision on every platform, by `matmul` of this file. GPUs and TPUs would otherwise round their factors to TF32 or
-bfloat16, and an energy would be off by about 1e-3 of its size. The layers of `networks` take the default of the
-platform, as Flax does: there speed counts, and the training corrects for rounding.
+bfloat16, and an energy would be off by 1e-3 of its size.
+
+Products with what is being learned take the default of the platform, as Flax does: the layers of `networks`, the
+learned matrices of `minimize.unrolled`, and the statistics of `learn` (centering, dictionaries). There speed counts,
+and the training corrects for rounding.
 """
 
 import jax

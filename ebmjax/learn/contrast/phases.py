@@ -24,7 +24,7 @@ from ebmjax.checks import check_beta, check_count, leading_axis
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample import tempering
-from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, Kernel, ModelEnergy, Scalar
+from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, ModelEnergy, Scalar
 
 
 @runtime_checkable
@@ -40,7 +40,7 @@ class MakeKernel(Protocol):
 class MakeKernelAtBeta(Protocol):
     """The kernel of a model at any temperature."""
 
-    def __call__(self, params: Any, beta: Any, /) -> Kernel:
+    def __call__(self, params: Any, beta: Any, /) -> AnyKernel:
         """The kernel at this inverse temperature, which is traced."""
         ...
 

@@ -1,4 +1,4 @@
-"""Numerical helpers that several folders share, and the rule for the precision of matrix products.
+"""Matrix products in full precision, and the rule that says where the library takes them.
 
 Products that define an energy, a field, a conditional law, a free energy or a certificate are computed in full
 precision on every platform, by `matmul` of this file. GPUs and TPUs would otherwise round their factors to TF32 or

@@ -28,6 +28,7 @@ def test_free_energy_traces_once_for_all_temperatures():
             free(ellipse.init(jax.random.key(seed)), jnp.full(2, float(seed)), jnp.float32(beta))
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_training_traces_once_for_all_seeds_temperatures_and_rates():
     data = tuple(problems.horn_data(jax.random.key(0), 32))
@@ -46,6 +47,7 @@ def test_training_traces_once_for_all_seeds_temperatures_and_rates():
         assert jnp.isfinite(losses).all()
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_a_sweep_of_samplers_and_of_contrastive_learning_traces_once():
     data = jnp.tile(jnp.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), (8, 1))

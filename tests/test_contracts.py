@@ -20,6 +20,7 @@ def test_every_energy_is_registered():
     assert modules == {example.module for example in registry.ENERGIES.values()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.ENERGIES)
 def test_energies_are_finite_differentiable_scalars(name):
     params, energy, unknown = registry.ENERGIES[name].make(jax.random.key(0))
@@ -36,6 +37,7 @@ def test_energies_are_finite_differentiable_scalars(name):
     np.testing.assert_allclose(scanned, batched, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("name", registry.MINIMIZERS)
 @pytest.mark.parametrize(
@@ -67,6 +69,7 @@ def test_minimizers_differentiate_by_the_envelope_theorem(name):
     np.testing.assert_allclose(slopes, [1.0, 2.0], rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("name", registry.LEARNERS)
 def test_learners_train_under_jit_and_vmap(name):
@@ -81,6 +84,7 @@ def test_learners_train_under_jit_and_vmap(name):
         np.testing.assert_allclose(together[1], single, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("name", ENTRY_POINTS)
 def test_entry_points_lower_for_every_platform(name):

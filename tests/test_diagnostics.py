@@ -16,6 +16,7 @@ def autoregressive(key, rho, chains, draws):
     return jax.lax.scan(step, noise[0], noise[1:])[1].T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [-0.5, 0.0, 0.5, 0.9])
 def test_effective_sample_size_of_autoregressive_chains(rho):
     samples = autoregressive(jax.random.key(0), rho, 16, 5000)
@@ -23,6 +24,7 @@ def test_effective_sample_size_of_autoregressive_chains(rho):
     np.testing.assert_allclose(effective_sample_size(samples), exact, rtol=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [-0.9, -0.5, 0.0, 0.5, 0.9, 0.99])
 def test_effective_sample_size_is_that_of_blackjax_but_for_one_autocorrelation(rho):
     """BlackJAX follows Stan, which adds to τ the first even autocorrelation after Geyer's cut where it is positive.
@@ -61,6 +63,7 @@ def test_a_quantity_that_never_changes_counts_fully():
     assert effective_sample_size(jnp.ones((3, 10))) == 30
 
 
+@pytest.mark.slow
 def test_z_scores_are_standard_normal_for_right_chains_and_large_for_wrong_ones():
     samples = jax.vmap(lambda key: autoregressive(key, 0.6, 8, 1000))(jax.random.split(jax.random.key(1), 200))
     samples = jnp.moveaxis(samples, 0, -1)

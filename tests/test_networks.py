@@ -31,6 +31,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("bound", [1.0, 0.3])
 def test_no_singular_value_exceeds_the_bound(name, bound):
@@ -45,6 +46,7 @@ def test_no_singular_value_exceeds_the_bound(name, bound):
         np.testing.assert_array_equal(ours, old)
 
 
+@pytest.mark.slow
 def test_what_is_within_the_bound_is_left_alone():
     module = NETWORKS["dense"](jax.random.key(0))
     for ours, old in zip(matrices(networks.spectrally_normalized(module, 100.0)), matrices(module), strict=True):
@@ -88,6 +90,7 @@ def test_the_bound_is_checked(bound):
         networks.spectrally_normalized(jnp.ones((2, 2)), bound)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(12, 9), (7, 5)])
 def test_a_scalar_convolution_is_convolutions_and_a_dense_layer(x64, shape):
     """Against lax's own, for sizes that are no power of two either."""

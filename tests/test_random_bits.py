@@ -23,6 +23,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", DRAWS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_key_implementation_gives_the_default_numbers(draw, seed):

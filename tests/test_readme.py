@@ -15,6 +15,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 README_RADII = [[1.48, 1.51], [1.87, 1.52], [1.93, 1.52]]
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_the_example_runs_and_finds_the_ellipse(capsys):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

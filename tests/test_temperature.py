@@ -50,6 +50,7 @@ value_and_slopes = jax.jit(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 48, 1000])
 @pytest.mark.parametrize("seed", range(8))
 def test_float32_agrees_with_mpmath_over_sixty_decades(size, seed):
@@ -80,6 +81,7 @@ def test_weights_that_vanish_in_float32():
         np.testing.assert_allclose(softmin(jnp.asarray(values), beta, jnp.asarray(weights)), free, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_ends(x64):
     values = jnp.array([1.0, 3.0, 1.0, 7.0])
     centred = values - values.mean()
@@ -100,6 +102,7 @@ def test_both_ends(x64):
     np.testing.assert_allclose(jax.grad(softmin, 2)(values, INF, jnp.zeros(4)), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [1e-6, 1e-2, 1.0, 1e3])
 def test_derivatives_are_those_of_the_formula(x64, beta):
     values, weights = jnp.asarray(energies(0, 7), float), jnp.linspace(-2, 1, 7)
@@ -114,6 +117,7 @@ def test_derivatives_are_those_of_the_formula(x64, beta):
     np.testing.assert_allclose(jax.grad(jax.grad(softmin, 1), 1)(values, beta, weights), float(bend), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 1e-30, 1.0, 1e20, 1e30, INF])
 @pytest.mark.parametrize("value", [-490.66614, 1e-3, 7.77e8])
 def test_equal_energies_are_their_own_free_energy(beta, value):
@@ -122,6 +126,7 @@ def test_equal_energies_are_their_own_free_energy(beta, value):
     assert float(jax.grad(softmin, 1)(values, beta)) == pytest.approx(0, abs=1e-12 * value**2)
 
 
+@pytest.mark.slow
 def test_a_static_and_a_traced_infinity_agree(x64):
     """The static one takes a path without exponentials; values, shares, and derivatives are the same, at ties too."""
     for values in ([1.0, 3.0, 1.0, 7.0], [2.0, 0.5, 4.0, 0.7], [1.0, jnp.inf, 1.0, 2.0]):
@@ -133,6 +138,7 @@ def test_a_static_and_a_traced_infinity_agree(x64):
             np.testing.assert_allclose(static, traced)
 
 
+@pytest.mark.slow
 def test_forbidden_states():
     values = jnp.array([1.0, jnp.inf, 3.0])
     np.testing.assert_allclose(softmin(values, 2.0), float(exact([1, 3, 1e30], 2.0)[0]), rtol=1e-6)
@@ -155,6 +161,7 @@ finite = st.floats(-1e3, 1e3, width=32)
 temperatures = st.one_of(st.just(0.0), st.just(INF), st.floats(2.0**-60, 2.0**60, width=32))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(finite, min_size=4, max_size=4), temperatures, st.floats(1.5, 100.0, width=32), finite)
 def test_algebra(values, beta, factor, shift):
@@ -171,6 +178,7 @@ def test_algebra(values, beta, factor, shift):
     np.testing.assert_allclose(softargmax(-values, np.float32(beta)), share)
 
 
+@pytest.mark.slow
 def test_axis_and_batches():
     values = jax.random.normal(jax.random.key(0), (3, 4, 5))
     weights = jnp.arange(4.0)
@@ -181,6 +189,7 @@ def test_axis_and_batches():
         np.testing.assert_allclose(softargmin(values, beta, weights, axis=1).sum(axis=1), 1.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_dtypes_and_integers():
     assert softmin(jnp.array([1, 3]), 0.0) == 2.0
     assert softmin(jnp.ones(2, jnp.bfloat16), 1.0).dtype == jnp.bfloat16

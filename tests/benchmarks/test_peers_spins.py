@@ -123,6 +123,7 @@ def test_thrml(kind):
         assert_law(jax.vmap(lattice)(end), beta, coupling)
 
 
+@pytest.mark.slow
 def test_plain_lattice():
     coupling, beta, chains = jnp.asarray(couplings("a coupling a bond"), jnp.float32), 0.6, 1 << 13
     start_key, key = jax.random.split(jax.random.key(1))

@@ -15,6 +15,7 @@ def case():
     return sparse._codes(sparse.Work(atoms=64, count=100, unit=True, suboptimality=1e-5))
 
 
+@pytest.mark.slow
 def test_sides_take_the_loosest_tolerance_that_is_exact_enough(case):
     ours = case.ours.prepare()()
     assert 0 <= ours.result <= 1e-5 + 1e-6

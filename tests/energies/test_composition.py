@@ -88,6 +88,7 @@ def test_weights_are_powers_of_the_laws(problem):
         agree(lambda beta, weights=weights: summed(beta, weights), powers, problem.space)
 
 
+@pytest.mark.slow
 def test_a_mixture_with_log_partitions_is_the_mixture_of_the_laws(problem):
     """Whatever constants are added to the energies, and whatever the scale of the weights."""
     space, energies, _ = problem
@@ -186,6 +187,7 @@ def test_derivatives_by_position_and_by_every_number(x64):
 NUMBERS = st.floats(-5, 5, width=32)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(st.lists(NUMBERS, min_size=1, max_size=4), st.floats(0, 20, width=32), st.randoms(use_true_random=False))
 def test_algebra(offsets, beta, random):

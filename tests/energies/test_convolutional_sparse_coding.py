@@ -48,6 +48,7 @@ def matrix(params, z, reconstruction):
     return np.stack(columns, axis=1)
 
 
+@pytest.mark.slow
 @BORDERS
 @CHANNELS
 def test_the_energy_is_that_of_the_dense_problem(x64, reconstruction, channels):

@@ -54,6 +54,7 @@ def test_two_layers_are_the_restricted_machine(x64):
     )
 
 
+@pytest.mark.slow
 def test_layers_of_a_block_do_not_meet(x64):
     """The second derivative between any two units of a block is zero; between neighbours it is the weight."""
     params, layers = random_params(5), random_units(6)

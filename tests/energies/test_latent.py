@@ -34,6 +34,7 @@ def unconditional(energy):
     return lambda decoder, *unknowns: energy(Params(None, decoder), None, *unknowns)
 
 
+@pytest.mark.slow
 def test_the_ellipse(x64):
     energy = latent_energy(squared_error, lambda params, _, z: ellipse.decode(params, z), unchanged, unregularized, 0.0)
     params = ellipse.Params(jnp.array([2.0, 1.5]))
@@ -52,6 +53,7 @@ def test_the_placed_ellipse(x64):
     agree(unconditional(energy), placed_ellipse.energy, params, (jnp.array([1.2, -0.7]), jnp.array(0.8)))
 
 
+@pytest.mark.slow
 def test_the_horn(x64):
     """The decoder has no parameters: the predictor has them all."""
     energy = latent_energy(
@@ -66,6 +68,7 @@ def test_the_horn(x64):
     agree(general, horn.energy, params, (jnp.array(0.3), jnp.array([1.2, -0.7]), jnp.array(0.8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", [penalties.squared_norm, penalties.l1_norm])
 def test_the_generalized_horn(regularizer, x64):
     energy = latent_energy(

@@ -35,6 +35,7 @@ def largest_eigenvalue(params):
     return np.linalg.eigvalsh(dictionary.T @ dictionary)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_lipschitz_is_never_from_below(name):
     params = DICTIONARIES[name]()
@@ -69,6 +70,7 @@ def test_the_energy_is_half_the_square_and_the_regularizer():
     np.testing.assert_allclose(sparse_coding.largest_weight(params, y), 2.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_dictionaries_have_unit_columns():
     data = jax.random.normal(jax.random.key(0), (30, 8))
     for params in (

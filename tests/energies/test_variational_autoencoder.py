@@ -46,6 +46,7 @@ def prior_in_the_energy(params, observation, y, latent, points):
     return -log_partition(lambda point: vae.energy(params, observation, y, as_code(point)), space, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("latent", "nodes", "points"), [(1, 180, 801), (2, 90, 181)])
 @pytest.mark.parametrize(
     ("observation", "y"), [(vae.bernoulli(), [1.0, 0.0, 0.3]), (vae.gaussian(0.8), [0.5, -1.2, 2.0])]
@@ -58,6 +59,7 @@ def test_two_routes_to_one_likelihood(x64, latent, nodes, points, observation, y
     np.testing.assert_allclose(one, other, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_binary_pictures_have_probabilities_that_add_up(x64):
     params = smooth(1)
     pictures = jnp.array(list(itertools.product([0.0, 1.0], repeat=3)))
@@ -99,6 +101,7 @@ def logits_of_all_sizes(count, seed=0):
 
 
 # 112 is how many terms share a logarithm
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 64, 111, 112, 113, 784])
 def test_bernoulli_cost_is_the_cross_entropy(count):
     logits = logits_of_all_sizes(count)
@@ -112,6 +115,7 @@ def test_bernoulli_cost_is_the_cross_entropy(count):
         np.testing.assert_allclose(vae.bernoulli().cost(jnp.asarray(logits), jnp.asarray(y)), truth, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(113,), (10, 12), (784,)])
 def test_bernoulli_slope_is_the_mean_less_the_picture(x64, shape):
     observation = vae.bernoulli()
@@ -168,6 +172,7 @@ def test_dense_networks_have_the_shapes_they_were_asked_for():
     assert vae.decode(params, code.mean).shape == (7,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "observation"), [((4, 12), vae.bernoulli()), ((28, 28), vae.gaussian(0.5))])
 def test_convolutional_networks(shape, observation):
     params = vae.init_convolutional(jax.random.key(0), shape, 3, channels=(4, 5))
@@ -206,6 +211,7 @@ def test_bad_sizes_are_refused(sizes):
         vae.init(jax.random.key(0), *sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [vae.energy, vae.misfit])
 def test_a_bad_picture_is_refused(function):
     params, z = vae.init(jax.random.key(0), 6, (5,), 2), jnp.zeros(2)

@@ -187,6 +187,7 @@ def stop_at(segment):
     return healthy
 
 
+@pytest.mark.slow
 def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     whole = train_resumable(folder=tmp_path / "whole", **ARGUMENTS)
     assert whole.result == STEP_LIMIT
@@ -218,6 +219,7 @@ def test_all_full_segments_share_one_compilation(tmp_path):
     assert len(traces) == 2  # for 3 epochs, three times, and for 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -254,6 +256,7 @@ def exploding(rate):
     return ARGUMENTS | {"learner": learner, "params": jnp.array(1.0), "data": data, "epochs": 40, "every": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss_counts", [True, False])
 def test_divergence_stops_and_leaves_the_last_good_parameters(tmp_path, loss_counts):
     """The loss overflows first, being the square; who accepts that is stopped by the weights."""

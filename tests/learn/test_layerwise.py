@@ -60,6 +60,7 @@ def test_stages_may_add_several_layers():
     assert losses.shape == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_alista_learns_its_numbers():
     params = sparse_coding.init(jax.random.key(1), 30, 50)

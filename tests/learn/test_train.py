@@ -14,6 +14,7 @@ from ebmjax.types import Learner
 mean_square = lambda w, y: jnp.mean((w - y) ** 2)
 
 
+@pytest.mark.slow
 def test_the_scan_is_the_python_loop():
     key, data = jax.random.key(1), jnp.arange(7.0)
     learner = gradient(mean_square, optax.sgd(0.1, momentum=0.5))

@@ -27,6 +27,7 @@ def test_by_hand():
     assert (float(value), float(slope)) == (-2.0, -1.0)  # <E> is 0 and 2
 
 
+@pytest.mark.slow
 def test_negatives_of_the_enumerated_law_give_the_likelihood_gradient(x64):
     """∇NLL = beta (<∇E>_data - <∇E>_model): every state as a negative of its own weight."""
     params, space = machine(), spin_cube(5)

@@ -91,6 +91,7 @@ def on_the_grid(params, observation, y, latent):
     return float(truth), float(jnp.sum(jnp.where(shares > 1e-200, shares * (log_q - law), 0)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latent", [1, 2])
 def test_the_gap_is_the_divergence_from_the_posterior(x64, latent):
     """Mean of the evidence bound = -log p(y) + KL(q ‖ posterior), the latter integrated."""
@@ -106,6 +107,7 @@ def test_the_gap_is_the_divergence_from_the_posterior(x64, latent):
         assert gap > 20 * error, "too noisy to tell"
 
 
+@pytest.mark.slow
 def test_it_is_met_by_the_posterior(x64):
     """The closed form of a linear decoder: on average by the evidence bound, at every draw by the weighted ones."""
     params = solved()
@@ -129,6 +131,7 @@ def test_it_is_met_by_the_posterior(x64):
     assert float(jnp.abs(slope.decoder.args[0]).max()) > 0.01
 
 
+@pytest.mark.slow
 def test_more_samples_come_nearer(x64):
     """The weighted bound falls with K, to -log p(y) itself."""
     params = smooth(1)
@@ -241,6 +244,7 @@ def test_free_bits_hold_for_the_mean_of_the_batch(x64):
         np.testing.assert_allclose(ours[1], slope, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_training_lowers_the_bound_of_digits_it_has_not_seen():
     pictures = jnp.asarray(load_digits().data > 7, jnp.float32)
@@ -257,6 +261,7 @@ def test_training_lowers_the_bound_of_digits_it_has_not_seen():
     assert float(judge(trained.params)) < float(alone) - 2 < float(judge(params)) - 5
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_seeds_and_weights_compile_once():
     data = jax.random.uniform(jax.random.key(0), (24, 6))

@@ -65,6 +65,7 @@ def test_training_stores_what_hebb_cannot_and_keeps_the_form(patterns, optimizer
     assert (trained.metrics.learner.loss >= -1e-5).all()
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_evolution_from_corrupted_patterns_widens_the_basins(patterns):
     """The loss takes any evolution, random ones too: here a tenth of the spins is turned first."""

@@ -61,6 +61,7 @@ def test_conditional_gaussian_likelihood(x64, beta):
     np.testing.assert_allclose(nll(0.8, (x, y)), truth, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_likelihood_of_an_ellipse_has_the_gradient_of_data_against_model(x64):
     """∇NLL = beta (<∇F>_data - <∇F>_model), the model's average taken over the same grid of y."""
     beta = 1.7

@@ -47,6 +47,7 @@ def test_it_is_the_product_of_the_enumerated_conditionals(x64, loss, beta):
     np.testing.assert_allclose(loss(hopfield.energy, beta)(params, samples), truth, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.4, 1.7])
 def test_it_holds_for_a_free_energy(x64, beta):
     """The visible units of a restricted machine: their free energy is not linear in a unit."""
@@ -59,6 +60,7 @@ def test_it_holds_for_a_free_energy(x64, beta):
     assert abs(wrong - truth) > 1e-3 * truth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alphabet", [SPINS, BITS])
 def test_one_gradient_does_for_energies_that_are_linear_in_each_unit(x64, alphabet):
     params = machine(7, seed=1)
@@ -83,6 +85,7 @@ def test_units_may_lie_on_a_lattice(x64, loss):
     np.testing.assert_allclose(lattice, loss(flat, 0.7)(params, spins.reshape(2, 16)), rtol=1e-12)
 
 
+@pytest.mark.slow
 @BOTH
 def test_its_gradient_vanishes_at_the_law_of_the_data(x64, loss):
     """Where all states stand in the batch as often as the machine visits them: Besag's estimate is consistent."""

@@ -70,6 +70,7 @@ def test_the_loss_is_the_formula(x64):
     np.testing.assert_allclose(score_matching(energy, BETA)(params, data()), truth, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_trace_is_that_of_the_hessian_of_a_network(x64):
     params = jax.tree.map(lambda leaf: leaf.astype(float), neural.init(jax.random.key(0), (3, 8)))
     y = jax.random.normal(jax.random.key(1), (5, 3))
@@ -114,6 +115,7 @@ def test_denoising_of_a_flat_energy_is_half_a_component(x64):
     assert abs(np.mean(values) - 1) < LIMIT * np.std(values) / np.sqrt(REPLICAS)
 
 
+@pytest.mark.slow
 def test_samples_may_be_pictures():
     """Any shape of y: the trace is over all of its components."""
     energy = lambda w, y: w * jnp.sum(y**2) / 2

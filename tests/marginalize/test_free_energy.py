@@ -89,6 +89,7 @@ def test_beta_is_applied_once():
     np.testing.assert_allclose(double, 2 * free_energy(energy, circle(48), 1.4), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_marginal_tells_a_grid_that_is_too_coarse():
     """At the wide end (radius 15) 48 points resolve no peak from about beta = 0.3 on; at inf they are 25 times off."""
     params = ellipse.Params(jnp.array([11.08, 14.78]))
@@ -108,6 +109,7 @@ def test_marginal_tells_a_grid_that_is_too_coarse():
     assert int(marginal(energy, circle(4096), 1e2).result) == CONVERGED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.1, 1.0, 10.0, 100.0])
 def test_what_marginal_calls_converged_is(x64, beta):
     energy = partial(ellipse.energy, ellipse.Params(jnp.array([2.0, 1.5])), jnp.array([1.0, 0.3]))

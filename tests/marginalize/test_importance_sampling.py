@@ -50,6 +50,7 @@ def assert_mean(values, wanted):
     assert error < 0.05 * abs(wanted), "too noisy to tell"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 2.5])
 def test_a_quadratic_energy_at_every_temperature(x64, beta):
     run = lambda key: estimate_log_partition(key, bowl, wide(beta), beta, 103, 10)
@@ -82,6 +83,7 @@ def effective_by_hand(beta, samples, count):
     return weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 20, 1000])
 def test_every_draw_counts_once_whatever_the_chunk(x64, chunk):
     """The variance of a mean of K independent weights is that of one weight over K; a draw used twice changes it."""
@@ -114,6 +116,7 @@ def test_nothing_is_left_to_chance_where_the_proposal_is_the_law(x64, samples, c
     np.testing.assert_allclose(estimate.effective_samples, samples, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_likelihood_of_a_linear_decoder(x64):
     """log N(y; b, W Wᵀ + s² I), with a proposal that is not the posterior."""
     random = np.random.default_rng(0)
@@ -137,6 +140,7 @@ def test_the_likelihood_of_a_linear_decoder(x64):
     assert (errors < 0.05).all()
 
 
+@pytest.mark.slow
 def test_a_binary_decoder_against_a_grid(x64):
     random = np.random.default_rng(1)
     decoder = Partial(lambda weights, z: weights @ jnp.tanh(z), jnp.asarray(2 * random.normal(size=(6, 2))))
@@ -162,6 +166,7 @@ def test_memory_is_that_of_a_chunk():
     assert many < 100_000 * 30 * 4 / 10
 
 
+@pytest.mark.slow
 def test_energies_far_from_zero_and_forbidden_places():
     law = Gaussian(jnp.zeros(2), jnp.full(2, 0.3))
     key = jax.random.key(6)
@@ -180,6 +185,7 @@ def test_energies_far_from_zero_and_forbidden_places():
     assert float(nowhere.log_partition) == -math.inf
 
 
+@pytest.mark.slow
 def test_a_sweep_over_temperatures_and_keys_compiles_once():
     @jax.jit
     @chex.assert_max_traces(n=1)

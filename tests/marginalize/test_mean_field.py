@@ -82,6 +82,7 @@ def test_it_is_exact_without_couplings(beta, x64):
         np.testing.assert_allclose(mean, jax.nn.sigmoid(beta * bias), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_spins_have_twice_the_gap(x64):
     """-J s₁s₂ - b·s without J: tanh(beta b), and the bound over the cube of spins with it."""
     bias = jnp.array([0.7, -0.2])
@@ -93,6 +94,7 @@ def test_spins_have_twice_the_gap(x64):
     assert exact < coupled.energy < exact + 0.2
 
 
+@pytest.mark.slow
 def test_it_is_the_self_consistent_law(x64):
     params = machine(11)
     solution = mean_field(partial(dbm.energy, params), middle(), 1.7, ALL, max_sweeps=5000, tolerance=1e-12)
@@ -115,6 +117,7 @@ def test_sweeps_never_raise_the_free_energy(x64):
         assert heights[-1] < heights[0] - 0.1
 
 
+@pytest.mark.slow
 def test_result_codes():
     energy = partial(dbm.energy, jax.tree.map(lambda leaf: leaf.astype(jnp.float32), machine(5, scale=3.0)))
     assert mean_field(energy, middle(), 1.7, ALL, max_sweeps=1).result == STEP_LIMIT

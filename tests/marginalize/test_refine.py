@@ -33,6 +33,7 @@ def brute_force(radii, y, beta):
     return least - np.log(np.exp(-beta * (energies - least)).mean()) / beta, least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_ellipse_at_every_temperature(x64, case):
     radii, y = (np.array(numbers) for numbers in CASES[case])
@@ -45,6 +46,7 @@ def test_ellipse_at_every_temperature(x64, case):
     np.testing.assert_allclose(refined(jnp.inf), least, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_interval_with_a_minimum_at_its_end(x64):
     """E = a z on [0, 1]: F = -log((1 - exp(-beta a))/(beta a))/beta."""
     energy = lambda z: 3 * z
@@ -55,6 +57,7 @@ def test_interval_with_a_minimum_at_its_end(x64):
     assert float(free_energy(energy, refine(energy, interval(0.0, 1.0, 9), jnp.inf), jnp.inf)) == 0
 
 
+@pytest.mark.slow
 def test_several_valleys_share_the_mass(x64):
     """cos(3z) has three equal valleys: each is a third of the whole, F = -log I₀(beta)/beta."""
     from scipy import special
@@ -65,6 +68,7 @@ def test_several_valleys_share_the_mass(x64):
         np.testing.assert_allclose(free_energy(lambda z: jnp.cos(3 * z), space, beta), truth, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_marginal(x64):
     """d/dw of the refined F is <∂E/∂w>: compared with a grid of 100,000 points."""
     y, radii = jnp.array([8.3, 9.7]), jnp.array([11.08, 14.78])
@@ -75,6 +79,7 @@ def test_gradients_are_those_of_the_marginal(x64):
         np.testing.assert_allclose(got, truth, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_volume_and_measure_are_kept():
     for space in (circle(12), interval(-2.0, 5.0, 12)):
         for beta in (0.0, 3.0, 1e4):

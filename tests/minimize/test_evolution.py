@@ -84,6 +84,7 @@ def test_every_state_falls_into_a_fixed_point(name):
     assert heights.min() == solution.energy.min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINIMIZERS)
 def test_minimizers_work_under_jit_vmap_and_scan(name):
     params, starts = glass(6), random_spins(7, 8, UNITS)
@@ -96,6 +97,7 @@ def test_minimizers_work_under_jit_vmap_and_scan(name):
             np.testing.assert_allclose(a, c[index], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_random_order_is_fresh_in_each_sweep_and_each_key():
     """From one state, different keys end in different minima of a glass; one key always in the same."""
     params, start = glass(8, 40), random_spins(9, 40)
@@ -157,6 +159,7 @@ def test_a_ferromagnet_cycles_when_all_spins_turn_at_once():
     assert int(asynchronous(params, jnp.array([1.0, -1.0]), jnp.arange(2)).result) == CONVERGED
 
 
+@pytest.mark.slow
 def test_limits_and_infinities_are_result_codes():
     chain = Params(jnp.diag(jnp.ones(19), 1) + jnp.diag(jnp.ones(19), -1), jnp.zeros(20).at[0].set(3.0))
     start, backwards = -jnp.ones(20), jnp.arange(20)[::-1]

@@ -18,6 +18,7 @@ from tests.kernels import LAYERED, UNITS
 ENERGY = partial(hopfield.energy, LAYERED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make_kernel",
     [lambda beta: systematic(ENERGY, beta), lambda beta: metropolis(ENERGY, beta, flip_one)],

@@ -60,6 +60,7 @@ def starts():
     return jax.random.normal(jax.random.key(2), (CHAINS, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKERS)
 def test_they_run_in_our_loops(name):
     run = lambda key, x: trajectory(key, MAKERS[name](BETA), x, DRAWS).positions[40:]
@@ -78,6 +79,7 @@ def test_they_are_rungs_of_our_ladders():
     assert scores(points[:, :, 0], 0.4).max() < 5
 
 
+@pytest.mark.slow
 def test_they_are_chains_of_our_persistent_phase():
     """One draw of very many chains; the parameter is a shift of the energy, and stands still."""
     make_kernel = lambda shift: blackjax.hmc(
@@ -108,6 +110,7 @@ def run_in_blackjax(kernel, key, position, steps):
     return run(key, kernel, steps, initial_position=position, transform=keep)[1][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_ours_run_in_their_loop(name):
     ladder = name == "tempering"
@@ -120,6 +123,7 @@ def test_ours_run_in_their_loop(name):
     assert scores(points, 1.0).max() > 10
 
 
+@pytest.mark.slow
 def test_ours_of_spins_run_in_their_loop():
     """Against the enumerated law of ten units: all means and products, 55 moments."""
     spin_energy = partial(hopfield.energy, ALL)
@@ -134,6 +138,7 @@ def test_ours_of_spins_run_in_their_loop():
     assert np.abs(z_scores(sampled, truth(1.0))).max() > 10
 
 
+@pytest.mark.slow
 def test_both_loops_make_the_same_chain():
     """BlackJAX splits one key for `init` off; from there on the keys, the steps and the numbers are the same."""
     key, start = jax.random.key(5), jnp.array([0.3, -0.8])
@@ -142,6 +147,7 @@ def test_both_loops_make_the_same_chain():
     np.testing.assert_allclose(theirs, ours, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_their_window_adaptation_tunes_a_kernel_for_our_loop():
     """Step size and mass are found from a step size that is far too small, and the tuned kernel has the right law."""
     warmup = blackjax.window_adaptation(
@@ -156,6 +162,7 @@ def test_their_window_adaptation_tunes_a_kernel_for_our_loop():
     assert tuned["step_size"] > 0.1
 
 
+@pytest.mark.slow
 def test_their_dual_averaging_tunes_our_step_size():
     """The acceptance rate min(1, exp(-Δ)) of our info is all that it needs, and the step size may be traced."""
     target = 0.7

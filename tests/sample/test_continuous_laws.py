@@ -73,6 +73,7 @@ def sampled(name, energy, beta):
     return sampler(name, energy)(jax.random.key(1), starts, jnp.float32(beta))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_samplers_have_the_law_of_a_gaussian(name):
     example = CONTINUOUS[name]
@@ -83,6 +84,7 @@ def test_samplers_have_the_law_of_a_gaussian(name):
         assert z.max() < 5, f"beta {beta}: the worst moment is {z.max():.1f} standard errors off"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, example in CONTINUOUS.items() if example.exact])
 def test_samplers_have_a_law_that_is_not_gaussian(name):
     for beta in BETAS:

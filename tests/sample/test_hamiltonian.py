@@ -62,6 +62,7 @@ def test_the_error_that_decides_is_that_of_the_hamiltonian(x64):
     np.testing.assert_allclose(info.energy_error, expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_mean_of_the_exponential_error_is_one():
     """⟨exp(-Δ)⟩ = 1 at equilibrium for any step size (Creutz 1988): 5 standard errors, once in 1.7 million runs."""
     kernel = hamiltonian(lambda x: jnp.sum(x**2) / 2, BETA, 0.9, 3)

@@ -25,6 +25,7 @@ def well_slope(x):
     return x - 2 * np.sin(2 * x) + 1 / 4
 
 
+@pytest.mark.slow
 def test_the_acceptance_of_mala_is_the_hastings_ratio(x64):
     step_size, old = 0.07, jnp.array([0.3, -0.8])
     kernel = langevin.mala(well, BETA, step_size)
@@ -122,6 +123,7 @@ def _scores(kernel, *truths):
     return [np.abs(z_scores(moments, jnp.float32(truth))) for truth in truths]
 
 
+@pytest.mark.slow
 def test_the_unadjusted_walk_has_its_own_exact_law():
     """6 moments in this test and the next: a z-score beyond 5 comes up once in 290,000 runs."""
     own, boltzmann = _scores(langevin.unadjusted(well, BETA, 0.08), _moments_of_unadjusted(0.08), _boltzmann_moments())
@@ -166,6 +168,7 @@ def pit(x):
     return jnp.sum(jnp.where(x > 1, -jnp.inf, x**2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kernel",
     [
@@ -212,6 +215,7 @@ KERNELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_positions_may_be_trees(name):
     """Two leaves of other shapes and dtypes."""
@@ -225,6 +229,7 @@ def test_positions_may_be_trees(name):
     assert (state.position["b"] != start["b"]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_a_sweep_compiles_once(name):
     chex.clear_trace_counter()

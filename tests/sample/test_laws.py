@@ -52,6 +52,7 @@ def scores(draws, params, points, law):
     return z_scores(sampled, truth)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alphabet", [SPINS, BITS], ids=["spins", "bits"])
 @pytest.mark.parametrize("name", KERNELS)
 def test_samplers_have_the_boltzmann_law(name, alphabet):
@@ -77,6 +78,7 @@ def test_every_sampler_is_compared_with_a_law():
     assert modules == compared | tests_of_their_own | no_law
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 def test_samplers_go_downhill_at_zero_temperature(name):
     example = KERNELS[name]

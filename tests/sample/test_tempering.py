@@ -34,6 +34,7 @@ def run():
     return state, positions[:, 50:], jax.tree.map(lambda x: x[:, 50:], infos)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rung", range(len(BETAS)))
 def test_each_rung_has_its_own_law(run, rung):
     space = spin_cube(UNITS)
@@ -68,6 +69,7 @@ def test_replicas_travel_and_none_is_lost(run):
     assert (replica != np.arange(len(BETAS))).any()
 
 
+@pytest.mark.slow
 def test_equal_energies_always_swap_and_pairs_take_turns():
     flat = lambda spins: 0 * spins.sum()
     kernel = tempering(flat, lambda beta: systematic(flat, beta), jnp.array([0.1, 0.2, 0.3, 0.4]))
@@ -90,6 +92,7 @@ def test_a_coldest_rung_may_be_at_zero_temperature():
         assert info.acceptance.tolist() == [float(swapped)]
 
 
+@pytest.mark.slow
 def test_a_tuned_ladder_is_refused_equally_everywhere():
     def acceptance(betas):
         start = jax.random.rademacher(jax.random.key(0), (32, len(BETAS), UNITS), jnp.float32)

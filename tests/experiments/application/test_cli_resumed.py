@@ -11,6 +11,7 @@ from experiments.application.catalogue import Experiment
 from tests.experiments.application.fakes import assert_refused, assert_refused_by_tyro, break_off, load, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("segments", "killed"), [((1,), True), ((3, 2), False), ((5, 1), True)])
 def test_a_run_that_was_broken_off_ends_as_one_that_was_not(training, capsys, monkeypatch, segments, killed):
     assert cli.main(["training", "--out", "whole"]) == 0

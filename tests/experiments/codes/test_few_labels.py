@@ -21,6 +21,7 @@ def blobs():
     return centres[labels] + 0.5 * jax.random.normal(noise_key, (200, 4)), labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ridge", [1e-1, 1e-3])
 def test_logistic_regression_is_that_of_scikit_learn(blobs, ridge):
     """The same energy Σ s (-log p) + ½ρ‖V‖², within the gap, which is small; biases are weights of a constant 1."""
@@ -38,6 +39,7 @@ def test_logistic_regression_is_that_of_scikit_learn(blobs, ridge):
     assert agree.mean() > 0.95
 
 
+@pytest.mark.slow
 def test_samples_without_a_share_are_not_there(blobs):
     inputs, labels = blobs
     shares = jnp.where(jnp.arange(200) < 60, 1 / 60, 0.0)
@@ -58,6 +60,7 @@ def test_scaled_features_have_mean_zero_and_length_one(blobs):
     np.testing.assert_array_equal(found[:, 5:], 0)
 
 
+@pytest.mark.slow
 def test_draws_hold_as_many_of_each_class(blobs):
     labels = blobs[1]
     rows = np.asarray(balanced(KEY, labels, 30))
@@ -70,6 +73,7 @@ def test_draws_hold_as_many_of_each_class(blobs):
         balanced(KEY, labels, 500)
 
 
+@pytest.mark.slow
 def test_pooling_takes_means_of_fields():
     maps = jax.random.normal(KEY, (3, 7, 8))
     found = features.pool(maps, 3)
@@ -83,6 +87,7 @@ def test_pooling_takes_means_of_fields():
     assert {len(part) for part in columns} == set(np.bincount(fields[1]).tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("kind", ["perceptron", "network"])
 def test_networks_from_scratch_learn_what_they_see(kind):
@@ -103,6 +108,7 @@ def test_networks_from_scratch_learn_what_they_see(kind):
     assert float(classifiers.wrong(found, labels[:10])) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [7, 8])
 @pytest.mark.parametrize("width", [3, 5])
 def test_convolutions_are_those_of_jax(side, width):

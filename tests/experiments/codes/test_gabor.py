@@ -68,6 +68,7 @@ def test_directions_are_as_seen():
     assert slant[4, 6] < 0 < slant[5, 5]
 
 
+@pytest.mark.slow
 def test_known_functions_are_found_again(fitted):
     truth = some()
     found = jax.tree.map(lambda leaf: leaf[:COUNT], fitted)
@@ -111,6 +112,7 @@ def test_the_residual_is_of_the_drawing(fitted):
     assert np.all(np.asarray(found.residual) > 0.2)
 
 
+@pytest.mark.slow
 def test_peak_frequency_is_that_of_the_spectrum():
     """Against the discrete Fourier transform of a drawing along the wave, four points to a pixel, 512 pixels long."""
     truth = some(20)
@@ -126,6 +128,7 @@ def test_peak_frequency_is_that_of_the_spectrum():
     np.testing.assert_allclose(peak_frequency(truth), expected, atol=0.002)
 
 
+@pytest.mark.slow
 def test_pictures_need_not_be_square():
     truth = Gabor(*(jnp.array([value]) for value in (2.0, 6.0, 0.6, 0.2, 0.3, 2.0, 2.5, 1.5)))
     found = fit(drawn(truth, 5, 14), starts=2, steps=15)

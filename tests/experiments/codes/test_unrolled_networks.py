@@ -47,6 +47,7 @@ def test_the_iterations_are_the_librarys(name):
         np.testing.assert_allclose(steps[count - 1], wanted.value, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sweeps_over_coordinates_end_at_the_least_energy():
     steps = training.coordinates(PARAMS, 0.1, 200)(Y)
     energy = jax.vmap(partial(sparse_coding.energy, PARAMS, l1(0.1), Y))(steps)
@@ -73,6 +74,7 @@ def test_a_search_comes_near_to_the_best_numbers():
     assert error < -25
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_searched_and_trained_networks_beat_ista():
     error = lambda steps: float(training.nmse_db(jax.vmap(lambda y: steps(y)[-1])(DATA.observations), DATA.codes))

@@ -17,6 +17,7 @@ BETA = 0.7
 SAMPLES = 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", Densities)
 def test_a_density_is_normalized_and_the_law_of_its_samples(which):
     of = density(which)

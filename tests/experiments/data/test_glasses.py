@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from ebmjax import free_energy, posterior, spin_cube
 from ebmjax.energies import hopfield, ising
@@ -12,6 +13,7 @@ from experiments.data import glasses
 from experiments.spins.boltzmann_learning import true_law
 
 
+@pytest.mark.slow
 def test_the_planted_energy_is_the_least_of_all_states():
     for seed in range(3):
         params = glasses.planted(jax.random.key(seed), 4)

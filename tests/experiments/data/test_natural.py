@@ -16,6 +16,7 @@ from experiments.data.natural import Natural, centred, load, load_color, patches
 KEY = jax.random.key(3)
 
 
+@pytest.mark.slow
 def test_pictures_come_with_a_package(monkeypatch, tmp_path):
     """Neither a folder nor a connection nor a cache is needed: a process of its own has none of them."""
     code = "from experiments.data.natural import *; print(*[p.shape for p in load(Natural.SKIMAGE)], sep=';')"

@@ -10,6 +10,7 @@ from experiments.networks import composition
 from experiments.networks.composition import FINE, SIDE, Config, binned, histogram, noise_floor, plane, total_variation
 
 
+@pytest.mark.slow
 def test_sums_over_the_plane_are_integrals(x64):
     area = log_partition(lambda y: jnp.zeros(()), plane(12), 3.0)
     np.testing.assert_allclose(area, 2 * np.log(2 * SIDE), rtol=1e-6)

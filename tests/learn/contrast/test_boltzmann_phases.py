@@ -46,6 +46,7 @@ def test_clamped_units_stay_and_hidden_ones_do_not():
     assert (jnp.abs(states[:, UNITS.hidden].mean(axis=0)) < 0.8).all()
 
 
+@pytest.mark.slow
 def test_free_chains_go_on_and_short_ones_begin_at_the_data():
     params, phase = machine(), free_running(UNITS, 0.5, chains=6, sweeps=1)
     memory = phase.init(jax.random.key(0), params)

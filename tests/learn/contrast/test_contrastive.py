@@ -95,6 +95,7 @@ def exact_gradient(units, params, batch):
     return jax.grad(negative_log_likelihood(observed_free_energy(units, BETA), space, BETA))(params, batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MACHINES)
 def test_boltzmann_machines_have_the_likelihood_gradient(x64, name):
     units = MACHINES[name]
@@ -109,6 +110,7 @@ def test_boltzmann_machines_have_the_likelihood_gradient(x64, name):
     assert np.linalg.norm(estimates.std(axis=0)) / np.sqrt(REPLICAS) < 0.1 * np.linalg.norm(independent(truth))
 
 
+@pytest.mark.slow
 def test_learning_pictures_of_a_label_has_the_conditional_gradient(x64):
     """P(v | c): the label is held in both phases, and the negatives have forgotten everything else."""
     units = MACHINES["labelled"]
@@ -163,6 +165,7 @@ def pictures():
     return binary_cube(6).points[jnp.array([0, 1, 1, 5, 40, 63])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PHASES)
 def test_a_restricted_machine_has_the_likelihood_gradient(x64, name):
     params, batch = restricted(), pictures()
@@ -172,6 +175,7 @@ def test_a_restricted_machine_has_the_likelihood_gradient(x64, name):
     assert np.abs(z_scores(estimates, restricted_truth(params, batch))).max() < LIMIT
 
 
+@pytest.mark.slow
 def test_contrastive_divergence_is_biased_and_the_less_the_longer_it_runs(x64):
     params, batch = restricted(scale=1.5, seed=1), pictures()
     truth = restricted_truth(params, batch)
@@ -187,6 +191,7 @@ def test_contrastive_divergence_is_biased_and_the_less_the_longer_it_runs(x64):
     assert worst[300] < LIMIT
 
 
+@pytest.mark.slow
 def test_so_is_that_of_a_machine_with_hidden_units(x64):
     units = MACHINES["hidden"]
     params, batch = machine(size(units), scale=0.8), samples(units)
@@ -200,6 +205,7 @@ def test_so_is_that_of_a_machine_with_hidden_units(x64):
     assert worst[1] < LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_learning_reaches_the_best_likelihood_under_jit_and_vmap():
     """Persistent chains come within 0.05 nats of what exact gradients reach, and nothing breaks W's symmetry."""
@@ -241,6 +247,7 @@ def test_adam_alone_makes_whole_steps_of_a_rounding():
     assert (moved["symmetric"] == moved["symmetric"].T).all()
 
 
+@pytest.mark.slow
 def test_centering_descends_in_centred_parameters(x64):
     """The step in plain parameters is that of gradient descent on (W, a', b') of the energy in v - μ and h - λ."""
     params, means = restricted(), Means(jnp.linspace(0.1, 0.9, 6), jnp.linspace(0.3, 0.6, 5))

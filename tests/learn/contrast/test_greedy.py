@@ -86,6 +86,7 @@ def test_a_layer_hears_half_of_both_machines_that_it_is_in(x64):
     np.testing.assert_allclose(fields[3], from_below[2], atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("sizes", [(5,), (5, 4), (4, 4, 3)])
 def test_the_pretrained_machine_is_likelier_than_a_random_one(sizes):

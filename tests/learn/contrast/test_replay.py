@@ -55,6 +55,7 @@ def sampled(phase, updates=1, params=None):
     return phase.init(jax.random.key(0), params).positions, positions, reports
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restart", [0.0, 0.05, 0.5, 1.0])
 def test_a_share_of_the_chains_begins_anew(restart):
     chains = 2000
@@ -99,6 +100,7 @@ def test_bound_is_where_a_chain_counts_as_diverged():
         assert sampled(phase)[2][0].diverged == diverged
 
 
+@pytest.mark.slow
 def test_its_law_is_the_model_s(x64):
     """Of MALA at beta = 0.7 on ½w‖y‖²: mean square 1/(beta w), after 60 steps from far away."""
     chains, w = 4000, 2.0
@@ -120,6 +122,7 @@ def learned(step_size):
     return jax.jit(run)(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_learning_survives_an_absurd_step_and_says_so():
     trained = learned(1e4)
     assert trained.metrics.finite.all()
@@ -128,6 +131,7 @@ def test_learning_survives_an_absurd_step_and_says_so():
     assert jnp.isfinite(trained.state.negative.positions).all()
 
 
+@pytest.mark.slow
 def test_a_sane_step_loses_no_chain():
     trained = learned(0.1)
     assert trained.metrics.learner.negative.diverged.sum() == 0

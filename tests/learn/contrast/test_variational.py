@@ -62,6 +62,7 @@ def bound_loss(params, beta):
     return jax.vmap(of)(jnp.asarray(DATA, float)).mean() - constant + normalizer / beta
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_the_bound_lies_above_the_likelihood(beta, x64):
     for seed in range(4):
@@ -69,6 +70,7 @@ def test_the_bound_lies_above_the_likelihood(beta, x64):
         assert loss < bound < loss + 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_the_contrast_with_the_law_has_the_slope_of_the_bound(beta, x64):
     """Positives from the phase, negatives from the enumerated law: equal gradients, to rounding."""
@@ -101,6 +103,7 @@ def test_the_energy_at_the_means_is_the_mean_energy(x64):
         np.testing.assert_allclose(dbm.energy(params, (v, mean, above)), weights @ energies, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_the_learner_steps_along_the_slope_of_the_bound(beta):
@@ -123,6 +126,7 @@ def test_the_learner_steps_along_the_slope_of_the_bound(beta):
     assert jnp.isfinite(metrics.loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_odd_even_sampling_has_the_enumerated_law(beta):
     """45 means and products and 8 bins of the energy: |z| exceeds 4.5 once in 2,800 runs."""
@@ -146,6 +150,7 @@ def test_odd_even_sampling_has_the_enumerated_law(beta):
     assert jnp.abs(z_scores(moments, truth)).max() < 4.5
 
 
+@pytest.mark.slow
 def test_clamped_sampling_leaves_the_data(x64):
     kernel = lambda params: block(partial(dbm.energy, params), 1.7, dbm.odd_even_hidden(3), BITS)
     phase = contrastive_divergence(kernel, lambda key, v: (v, jnp.zeros(3), jnp.zeros(2)), steps=3)
@@ -154,6 +159,7 @@ def test_clamped_sampling_leaves_the_data(x64):
     assert set(np.unique(positions[1])) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_learning_raises_the_exact_likelihood():
     beta = 1.7

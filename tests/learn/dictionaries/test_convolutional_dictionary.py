@@ -39,6 +39,7 @@ def likeness(params, truth):
     return np.abs(np.sum(np.asarray(params.kernels * truth.kernels).reshape(2, -1), axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "colour"])
 def test_planted_kernels_come_back_from_noise(channels):
@@ -54,6 +55,7 @@ def test_planted_kernels_come_back_from_noise(channels):
     assert likeness(trained.params, truth).min() > 0.98
 
 
+@pytest.mark.slow
 def test_a_step_lowers_the_energy_of_its_batch():
     _, pictures = planted()
     learner = learning.convolutional(SOLVE, l1(0.02), optax.sgd(0.01))
@@ -76,6 +78,7 @@ def test_the_metrics_are_of_the_batch():
     np.testing.assert_allclose(metrics.density, (np.asarray(codes.value) != 0).mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoded", [False, True], ids=["alone", "encoder"])
 def test_dead_kernels_are_replaced(encoded):
     """A flat kernel has nothing to do in pictures of a fine chessboard, until its patience is over."""
@@ -108,6 +111,7 @@ def test_dead_kernels_are_replaced(encoded):
         assert state.params.encoder.gain[1] == 1
 
 
+@pytest.mark.slow
 def test_a_black_batch_replaces_nothing():
     """No kernel is used, but there is no piece to replace it by either."""
     learner = learning.convolutional(SOLVE, l1(0.1), optax.sgd(0.1), patience=1)
@@ -117,6 +121,7 @@ def test_a_black_batch_replaces_nothing():
     np.testing.assert_allclose(state.params.kernels, start().kernels, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_the_encoder_learns_to_foresee_the_code():
     _, pictures = planted()

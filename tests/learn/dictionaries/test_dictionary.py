@@ -57,6 +57,7 @@ def test_blocks_are_one_atom_after_the_other(x64, atoms):
     np.testing.assert_allclose(moved, one_at_a_time(start, statistics), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_energy_falls_and_columns_keep_unit_length(name):
     _, data = planted(jax.random.key(0), 512)
@@ -72,6 +73,7 @@ def test_the_energy_falls_and_columns_keep_unit_length(name):
         assert (energies[1:] <= energies[:-1] * 1.001).all()
 
 
+@pytest.mark.slow
 def test_a_planted_dictionary_is_found():
     truth, data = planted(jax.random.key(0), 4000)
     params = sparse_coding.from_data(jax.random.key(1), data, 24)
@@ -82,6 +84,7 @@ def test_a_planted_dictionary_is_found():
     assert (overlap(params) > 0.97).mean() < 0.5
 
 
+@pytest.mark.slow
 def test_the_first_online_update_is_alternation_on_the_batch():
     _, data = planted(jax.random.key(0), 64)
     params = sparse_coding.init(jax.random.key(1), 16, 24)
@@ -103,6 +106,7 @@ def test_forgetting_weighs_the_past():
         )
 
 
+@pytest.mark.slow
 def test_a_gradient_step_is_that_of_the_energy():
     _, data = planted(jax.random.key(0), 8)
     params = sparse_coding.init(jax.random.key(1), 16, 24)
@@ -114,6 +118,7 @@ def test_a_gradient_step_is_that_of_the_energy():
     np.testing.assert_allclose(state.params.dictionary, expected.dictionary, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [dictionary.online, lambda *args, **kw: dictionary.descent(*args, optax.sgd(0.1), **kw)]
 )

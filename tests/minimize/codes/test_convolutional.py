@@ -24,6 +24,7 @@ def lasso(params, y, shape, reconstruction, weight):
     return jnp.asarray(solver.fit(dense, np.asarray(y).ravel()).coef_.reshape(shape))
 
 
+@pytest.mark.slow
 @CHANNELS
 def test_admm_finds_scikit_learns_code(x64, channels):
     params, y, z = example(coding.periodic, channels)
@@ -36,6 +37,7 @@ def test_admm_finds_scikit_learns_code(x64, channels):
     np.testing.assert_allclose(coding.energy(params, l1(0.3), y, solution.value), solution.energy, rtol=1e-12)
 
 
+@pytest.mark.slow
 @BORDERS
 @CHANNELS
 def test_fista_finds_scikit_learns_code(x64, reconstruction, channels):
@@ -47,6 +49,7 @@ def test_fista_finds_scikit_learns_code(x64, reconstruction, channels):
     np.testing.assert_allclose(solution.energy, coding.energy(params, l1(0.3), y, known, reconstruction), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "regularizer"),
     [((), l1(0.2)), ((3,), elastic_net(0.2, 0.1)), ((), non_negative(0.2))],
@@ -74,6 +77,7 @@ def test_the_gap_holds_at_every_step(x64, channels, regularizer):
     assert (more.gap < few.gap).all()
 
 
+@pytest.mark.slow
 def test_both_solvers_agree_near_a_prediction(x64):
     params, y, z = example(coding.periodic, (3,))
     near = convolutional_encoder.near_prediction(l1(0.3), 0.2 * z, 0.5)
@@ -86,6 +90,7 @@ def test_both_solvers_agree_near_a_prediction(x64):
     np.testing.assert_allclose(by_admm.value, by_fista.value, atol=1e-4)  # strongly convex: the code is unique
 
 
+@pytest.mark.slow
 def test_single_precision_and_odd_sizes():
     params, y, z = example(coding.periodic, (), 4, (5, 5), (15, 13))
     solution = jax.jit(partial(convolutional_admm, params, l1(0.1), max_steps=1000, tolerance=1e-4))(y)
@@ -95,6 +100,7 @@ def test_single_precision_and_odd_sizes():
     np.testing.assert_allclose(solution.energy, other.energy, rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_many_pictures_and_weights_at_once():
     params, y, _ = example(coding.periodic)
     pictures, weights = jnp.stack([y, 2 * y]), jnp.array([0.2, 0.5])

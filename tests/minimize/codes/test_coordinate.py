@@ -50,6 +50,7 @@ def test_the_energy_is_scikit_learns(problem, name):
     np.testing.assert_allclose(energies(data, solution.value), solution.energy, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_optimality_conditions_hold(problem):
     params, data = problem
     solution = coordinate.solve_batch(params, regularizers.l1(0.3), data, tolerance=1e-12)
@@ -60,6 +61,7 @@ def test_the_optimality_conditions_hold(problem):
     assert 0 < support.mean() < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("tolerance", [0.3, 1e-2, 1e-4])
 def test_the_gap_is_a_certificate(problem, name, tolerance):
@@ -73,6 +75,7 @@ def test_the_gap_is_a_certificate(problem, name, tolerance):
     assert (solution.steps >= 1).all()
 
 
+@pytest.mark.slow
 def test_one_by_one_together_and_in_chunks_are_the_same(problem):
     params, data = problem
     regularizer = regularizers.l1(0.3)
@@ -121,6 +124,7 @@ def test_a_path_is_the_codes_of_its_weights_in_one_call(problem):
     assert warm < cold
 
 
+@pytest.mark.slow
 def test_outer_gradients_see_a_constant(problem):
     params, data = problem
 
@@ -146,6 +150,7 @@ def test_columns_of_any_length(x64):
     np.testing.assert_allclose(solution.value, [(2 - 0.1) / 4, (0.5 - 0.1) / 0.25, 0.0], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_limits_and_bad_numbers_are_told():
     params = sparse_coding.init(jax.random.key(0), 20, 40)
     data = jax.random.normal(jax.random.key(1), (3, 20)).at[1, 2].set(jnp.nan)

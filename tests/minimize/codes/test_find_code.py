@@ -32,6 +32,7 @@ def problem():
     return params, jnp.asarray(random.normal(size=(3, 8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DENSE)
 def test_every_solver_finds_the_code_of_the_batch(x64, name):
     params, data = problem()

@@ -55,6 +55,7 @@ def iterated(regularizer, theta):
     return jax.lax.fori_loop(0, 20_000, descend, jnp.zeros(theta["dictionary"].shape[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_slopes_of_a_larger_loss(x64, name):
     """Along random directions of dictionary, observation and weights, one at a time."""
@@ -76,6 +77,7 @@ def test_slopes_of_a_larger_loss(x64, name):
     assert (float(slopes["ridge"]) != 0) == (name == "elastic net")
 
 
+@pytest.mark.slow
 def test_forward_and_reverse_agree(x64):
     """∂z/∂y both ways, against a least-squares fit on the support; entries off the support stay zero."""
     theta, _ = problem()

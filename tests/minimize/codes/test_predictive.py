@@ -91,6 +91,7 @@ def _samples(count):
     return codes @ truth.dictionary.T
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_dictionary_and_encoder_learn_together():
     data = _samples(512)
@@ -107,6 +108,7 @@ def test_dictionary_and_encoder_learn_together():
     assert not np.allclose(trained.params.dictionary.dictionary, DICTIONARY.dictionary, atol=0.05)
 
 
+@pytest.mark.slow
 def test_an_update_descends_the_energy_at_codes_that_are_fixed():
     """With plain gradient descent the update is the gradient of ½‖y - Wz*‖² + ½α‖z* - Enc(y)‖², z* a constant."""
     batch, rate = _samples(4), 1e-2

@@ -131,6 +131,7 @@ def violations(name, params, y, z, largest):
     return jnp.where(z != 0, jnp.abs(slope + weight * jnp.sign(z)), outside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("solver", "name"), CASES)
 def test_codes_are_optimal(x64, solver, name):
     params, y, largest = problem()

@@ -44,6 +44,7 @@ def _double():
     return params, jnp.asarray(np.random.default_rng(1).normal(size=10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [False, True])
 def test_initial_weights_are_ista_step_for_step(x64, own):
     params, y = _double()
@@ -69,6 +70,7 @@ def test_the_bound_defaults_to_the_dictionarys_own():
             np.testing.assert_array_equal(default, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("init", "infer"), NETWORKS)
 @pytest.mark.parametrize("own", [False, True])
 def test_gradients_through_the_scan_are_those_of_a_python_loop(x64, init, infer, own):
@@ -116,6 +118,7 @@ def _data(samples):
     return codes @ PARAMS.dictionary.T, codes
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize(("init", "infer"), NETWORKS)
 @pytest.mark.parametrize("own", [False, True])
@@ -130,6 +133,7 @@ def test_training_on_codes_halves_the_error_of_ista(init, infer, own):
     assert float(loss(trained.params, (y, codes))) < 0.5 * float(loss(weights, (y, codes)))
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_training_on_the_energy_comes_nearer_to_the_least():
     y, _ = _data(512)

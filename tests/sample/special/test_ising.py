@@ -35,6 +35,7 @@ def slope(function, at, step=1e-4):
     return (function(at + step) - function(at - step)) / (2 * step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", GENERATORS, ids=["threefry", "hashed"])
 @pytest.mark.parametrize("beta", [0.0, 0.3, 0.42])
 def test_checkerboard_has_the_energy_and_magnetization_of_the_transfer_matrix(beta, bits):
@@ -56,6 +57,7 @@ def test_checkerboard_has_the_energy_and_magnetization_of_the_transfer_matrix(be
     assert abs(z(magnetizations, exact_magnetization)) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", [1.0, -0.7])
 @pytest.mark.parametrize("bits", GENERATORS, ids=["threefry", "hashed"])
 def test_multispin_chains_have_the_enumerated_law(coupling, bits):
@@ -102,6 +104,7 @@ def test_multispin_lattice_is_one_lattice():
     assert abs(z(energies, -slope(lambda beta: problems.transfer_matrix(64, 4, beta), beta))) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.25, 0.38, 0.5, 0.7])
 def test_large_lattices_have_onsagers_energy_and_magnetization(beta):
     """256 by 256 from all up, so that a cold lattice stays in one phase; finite size is far below the error here."""
@@ -126,6 +129,7 @@ def test_large_lattices_have_onsagers_energy_and_magnetization(beta):
     assert np.std(energies) < 2e-3
 
 
+@pytest.mark.slow
 def test_multispin_and_checkerboard_and_chromatic_agree_at_zero_temperature():
     """Where no spin has a tie there is no randomness left: one sweep is the same for all three."""
     spins = jnp.ones((64, 4)).at[3, 2].set(-1).at[40, 1].set(-1)
@@ -200,6 +204,7 @@ def test_every_edge_between_strips_is_a_bond():
     assert (multispin.unpack_lattice(state.position) == 1).all()
 
 
+@pytest.mark.slow
 def test_many_lattices_at_many_temperatures_are_those_one_by_one():
     """`jax.vmap` has another arrangement of memory, and no other numbers; twice too, as in a ladder of chains."""
     random = np.random.default_rng(3)

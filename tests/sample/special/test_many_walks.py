@@ -23,6 +23,7 @@ def free(x):
     return jnp.zeros((), x.dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 60_000), (3, 40_001), (1, 100_001), (100_000,)])
 def test_the_noise_is_standard_normal(shape):
     """Kolmogorov and Smirnov's distance; its bound is passed by chance once in a million runs, per shape."""
@@ -73,6 +74,7 @@ def test_moves_are_accepted_by_the_rule_of_metropolis():
     np.testing.assert_allclose(state.energy, jax.vmap(energy, -1)(state.position), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_goes_downhill_at_zero_temperature():
     _, path, _ = trajectory(jax.random.key(0), random_walk(energy, jnp.inf, 0.3), jnp.ones((2, 5)), 100)
     levels = jax.vmap(jax.vmap(energy, -1))(path)
@@ -101,6 +103,7 @@ def test_positions_may_be_matrices_of_any_precision(x64):
     assert state.energy.shape == (5,)
 
 
+@pytest.mark.slow
 def test_under_vmap_each_walk_is_the_same_as_alone():
     start = jnp.zeros((2, 9))
     run = lambda key, beta: trajectory(key, random_walk(energy, beta, 0.5), start, 20).positions

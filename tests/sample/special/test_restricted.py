@@ -60,12 +60,14 @@ def worst(make_kernel, params, start, allowed):
     return jax.jit(jax.vmap(at))(BETAS)
 
 
+@pytest.mark.slow
 def test_binary_sweeps_leave_the_joint_law_invariant():
     params = machine(0, 5, 5)
     start = (jnp.zeros(5), jnp.zeros(5))
     assert (worst(partial(sweeps.binary, params), params, start, binary_cube(10).points) < 5).all()
 
 
+@pytest.mark.slow
 def test_blocks_of_the_energy_have_the_same_law():
     """`gibbs.block` takes the gradient where `binary` has the closed form; both must pass, from any start."""
     params = machine(0, 5, 5)
@@ -110,6 +112,7 @@ def labelled_states(pixels, hidden):
     return states[states[:, pixels : pixels + CLASSES].sum(axis=1) == 1]
 
 
+@pytest.mark.slow
 def test_labelled_sweeps_leave_the_law_with_one_label_invariant():
     params = machine(2, 3 + CLASSES, 4)
     start = (labels_rbm.with_label(jnp.zeros(3), 0, CLASSES), jnp.zeros(4))
@@ -117,6 +120,7 @@ def test_labelled_sweeps_leave_the_law_with_one_label_invariant():
     assert (worst(make_kernel, params, start, labelled_states(3, 4)) < 5).all()
 
 
+@pytest.mark.slow
 def test_a_clamped_label_conditions_the_rest():
     params = machine(3, 3 + CLASSES, 4)
     start = (labels_rbm.with_label(jnp.ones(3), 2, CLASSES), jnp.zeros(4))
@@ -125,6 +129,7 @@ def test_a_clamped_label_conditions_the_rest():
     assert (worst(make_kernel, params, start, states[states[:, 5] == 1]) < 5).all()
 
 
+@pytest.mark.slow
 def test_clamped_pixels_condition_the_rest():
     params, mask = machine(4, 5, 4), np.array([True, False, True, False, False])
     draws = lambda beta: [sweeps.draw_hidden(params, beta), sweeps.clamped(sweeps.draw_visible(params, beta), mask)]

@@ -14,6 +14,7 @@ The names of every day are lifted here.
 
 from ebmjax import (
     checks,
+    compiled,
     diagnostics,
     energies,
     gaussian,
@@ -59,6 +60,7 @@ __all__ = [
     "box",
     "checks",
     "circle",
+    "compiled",
     "contrastive",
     "diagnostics",
     "energies",

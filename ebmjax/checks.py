@@ -44,6 +44,127 @@ def as_scalar(name: str, value: Any) -> Float[Array, ""]:
     return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
 
 
+def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Float[Array, "..."]:
+    """One array of real numbers as a floating JAX array: integers and truth values become floats, halves float32.
+
+    The dtype is the one that the library computes in: float32, or what a float32 or float64 array already has.
+
+    Args:
+        name: the argument, as the user knows it.
+        value: a JAX or NumPy array of any real dtype, byte order and strides, a number, or nested lists of numbers.
+        shape: the shape that is wanted, with None for an axis of any length; None for an array of any shape.
+
+    Raises:
+        ArgumentError: what is not numbers, or has another shape.
+
+    >>> as_float("visible", np.array([1, 0], np.uint8), (2,)).tolist()
+    [1.0, 0.0]
+    >>> as_float("visible", np.ones((5, 2)), (2,))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: visible: got shape (5, 2), wanted (2,): one example (jax.vmap takes many)
+    """
+    array = _as_array(name, value)
+    if shape is not None and not _matches(array.shape, shape):
+        wanted = str(shape).replace("None", "any")
+        many = array.ndim == len(shape) + 1 and _matches(array.shape[1:], shape)
+        raise ArgumentError(
+            f"{name}: got shape {array.shape}, wanted {wanted}" + many * ": one example (jax.vmap takes many)"
+        )
+    return array
+
+
+def as_floats(name: str, tree: Any) -> Any:
+    """A pytree of real numbers as a pytree of floating JAX arrays, each leaf as in `as_float`.
+
+    Raises ArgumentError for a leaf that is not numbers, and for a tree without leaves.
+
+    >>> as_floats("data", (np.array([1, 2]), np.array([True])))
+    (Array([1., 2.], dtype=float32), Array([1.], dtype=float32))
+    """
+    if not jax.tree.leaves(tree):
+        raise ArgumentError(f"{name}: got {_short(tree)}, wanted at least one array")
+    return jax.tree.map(lambda leaf: _as_array(name, leaf), tree)
+
+
+def as_beta(beta: Any) -> Float[Array, ""] | float:
+    """An inverse temperature as a floating array of its own dtype; a static infinity stays the float `math.inf`.
+
+    The library knows `math.inf` before tracing and takes a path without exponentials there (`is_coldest`). Errors are
+    those of `check_beta`.
+
+    >>> as_beta(2), as_beta(np.inf)
+    (Array(2., dtype=float32), inf)
+    """
+    check_beta(beta)
+    return math.inf if is_coldest(beta) else _as_array("beta", beta)
+
+
+def check_key(name: str, value: Any) -> None:
+    """Raise ArgumentError, naming the argument, for anything but one typed random key.
+
+    >>> check_key("key", jax.random.PRNGKey(0))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: key: got a uint32 array of shape (2,), wanted a typed key: jax.random.key(seed)
+    """
+    if not (isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)):
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted a typed key: jax.random.key(seed)")
+    if value.shape != ():
+        raise ArgumentError(f"{name}: got keys of shape {value.shape}, wanted one key (jax.vmap takes many)")
+
+
+def check_record(name: str, value: Any, record: type) -> None:
+    """Raise ArgumentError, naming the argument, for anything but a record of one of the library's classes.
+
+    >>> from ebmjax.types import Space
+    >>> check_record("space", {"points": 1}, Space)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: space: got a dict, wanted ebmjax.types.Space
+    """
+    if not isinstance(value, record):
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted {record.__module__}.{record.__qualname__}")
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise ArgumentError, naming the argument, for what is not a function.
+
+    >>> check_callable("energy", 1.0)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: energy: got a float, wanted a function
+    """
+    if not callable(value):
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted a function")
+
+
+def _as_array(name, value):
+    if isinstance(value, jax.Array):
+        dtype = value.dtype
+    elif isinstance(value, bool | int | float | np.ndarray | np.generic | list | tuple):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ArgumentError(f"{name}: got {_short(value)}, wanted an array of numbers ({error})") from None
+        value = value.astype(value.dtype.newbyteorder("="), copy=False)
+        dtype = value.dtype
+    else:
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted a JAX or NumPy array")
+    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or dtype == bool):
+        raise ArgumentError(f"{name}: got an array of {dtype}, wanted real numbers")
+    double = dtype == np.float64 or not jnp.issubdtype(dtype, jnp.floating)
+    return jnp.asarray(value, jnp.result_type(float) if double else jnp.float32)
+
+
+def _matches(shape, wanted):
+    return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
+
+
+def _short(value):
+    """What somebody handed in, in a few words."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        kind = "" if isinstance(value, jax.Array | np.ndarray) else f" ({type(value).__name__})"
+        return f"a {value.dtype} array of shape {tuple(value.shape)}{kind}"
+    return f"a {type(value).__name__}" if value is not None else "None"
+
+
 def check_not_negative(name: str, value: Scalar) -> None:
     """Raise ArgumentError, naming the argument, for a static number that is negative or NaN.
 

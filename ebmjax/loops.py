@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.checks import check_count
+from ebmjax.compiled import compiled
 from ebmjax.types import AnyKernel, Kernel
 
 S = TypeVar("S")
@@ -93,12 +94,16 @@ def trajectory(
     [False, True, False]
     """
     check_count("steps", steps)
+    return _trajectory(key, kernel.step, kernel.init(position), steps, observe)
 
+
+@compiled
+def _trajectory(key, kernel_step, state, steps, observe):
     def step(state, key):
-        state, info = kernel.step(key, state)
+        state, info = kernel_step(key, state)
         return state, (observe(state), info)
 
-    state, (positions, infos) = jax.lax.scan(step, kernel.init(position), jax.random.split(key, steps))
+    state, (positions, infos) = jax.lax.scan(step, state, jax.random.split(key, steps))
     return Run(state, positions, infos)
 
 
@@ -131,12 +136,17 @@ def repeat(
     32
     """
     check_count("steps", steps)
+    state, info = _repeat(key, kernel.step, state, steps)
+    return Run(state, observe(state), info)
+
+
+@compiled
+def _repeat(key, kernel_step, state, steps):
     keys = jax.random.split(key, steps)
     # the carry starts with an info of zeros, which is never returned, so that the step is compiled once
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(kernel.step, keys[0], state)[1])
-    step = lambda carry, key: (kernel.step(key, carry[0]), None)
-    state, info = jax.lax.scan(step, (state, blank), keys)[0]
-    return Run(state, observe(state), info)
+    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(kernel_step, keys[0], state)[1])
+    step = lambda carry, key: (kernel_step(key, carry[0]), None)
+    return jax.lax.scan(step, (state, blank), keys)[0]
 
 
 def thinned(kernel: AnyKernel, steps: int) -> Kernel:
@@ -170,6 +180,11 @@ def iterate(step: Callable[[S], S], state: S, steps: int | Int[Array, ""]) -> S:
     >>> int(iterate(lambda x: 2 * x, 1, 5))
     32
     """
+    return _iterate(step, state, steps)
+
+
+@compiled
+def _iterate(step, state, steps):
     return jax.lax.fori_loop(0, steps, lambda _, state: step(state), state)
 
 
@@ -196,8 +211,11 @@ def iterate_until(
     (0.125, 3, True)
     """
     check_count("max_steps", max_steps)
-    state = jax.tree.map(jnp.asarray, state)
+    return _iterate_until(step, jax.tree.map(jnp.asarray, state), done, max_steps)
 
+
+@compiled
+def _iterate_until(step, state, done, max_steps):
     def unfinished(carry):
         state, steps = carry
         return ~done(state) & (steps < max_steps)
@@ -225,4 +243,9 @@ def map_chunks(function: Callable[[X], Y], examples: X, chunk: int) -> Y:
     [3.0, 3.0, 3.0, 3.0, 3.0]
     """
     check_count("chunk", chunk)
+    return _map_chunks(function, examples, chunk)
+
+
+@compiled
+def _map_chunks(function, examples, chunk):
     return jax.lax.map(function, examples, batch_size=chunk)

@@ -1,0 +1,189 @@
+"""Compile a function once for all calls of the same form, whatever functions it is handed.
+
+`jax.jit` knows arrays by their shapes, but a function only by its identity: a lambda that is made anew in every turn of
+a Python loop is compiled anew in every turn, and the arrays that it has captured are written into the program as
+constants. `compiled` looks into a function. Two functions of the same source are the same program, and the arrays that
+they have captured (as closure variables, defaults, or arguments of `functools.partial`) are arguments of it.
+
+What a captured object can change without notice is not cached: a function that refers to an object of a class unknown
+to JAX is traced and compiled at every call, as it would be without this file. Numbers, strings and NumPy arrays of
+integers are part of the form, so that another number is another program.
+"""
+
+import enum
+import functools
+import itertools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_FROM_THE_FIELD = ("jax", "jaxlib", "jaxtyping", "numpy", "optax", "flax", "builtins", "functools", "typing", "_thread")
+"""Packages whose objects do not change what they compute once they are made."""
+
+
+class _Opaque(Exception):
+    """Something was captured that can change without notice."""
+
+
+class _Known(NamedTuple):
+    """An object that is known by its identity, and kept alive by its form, so that no other takes its place."""
+
+    thing: Any
+
+    def __hash__(self):
+        return id(self.thing)
+
+    def __eq__(self, other):
+        return isinstance(other, _Known) and self.thing is other.thing
+
+
+class _Form(NamedTuple):
+    """Everything of an object but its arrays: hashable, and equal for objects that make the same program."""
+
+    kind: str
+    details: Any
+    parts: tuple["_Form", ...] = ()
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """`jax.jit(function)` for arguments that are, or hold, arrays, numbers and functions.
+
+    Args:
+        function: a function of positional arguments, each a pytree of arrays, plain numbers and functions. It is pure:
+            its value depends on its arguments alone.
+
+    Returns:
+        A function of the same value, which compiles once for all arguments that differ in their arrays alone.
+
+    >>> traces = []
+    >>> @compiled
+    ... def apply(function, x):
+    ...     traces.append(1)
+    ...     return function(x)
+    >>> [float(apply(lambda x: slope * x, 2.0)) for slope in (jnp.array(1.0), jnp.array(3.0))], len(traces)
+    ([2.0, 6.0], 1)
+    """
+    uncompiled: set[_Form] = set()
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def program(form: _Form, arrays: list[jax.Array]) -> R:
+        args, kwargs = _join(form, iter(arrays))
+        return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        arrays: list[Any] = []
+        try:
+            form = _split((args, kwargs), arrays, ())
+            hash(form)
+        except (_Opaque, TypeError):
+            return function(*args, **kwargs)
+        if form in uncompiled:
+            return function(*args, **kwargs)
+        try:
+            return program(form, arrays)
+        except jax.errors.JAXTypeError:
+            # Python code that reads the value of a captured array: it is right only where arrays are not traced
+            result = function(*args, **kwargs)
+            uncompiled.add(form)
+            return result
+
+    return call
+
+
+def _split(tree: Any, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
+    """The form of a pytree; its arrays are added to `arrays`, in order."""
+    leaves, structure = jax.tree.flatten(tree, is_leaf=lambda node: isinstance(node, functools.partial))
+    return _Form("tree", structure, tuple(_split_leaf(leaf, arrays, inside) for leaf in leaves))
+
+
+def _split_leaf(leaf: Any, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
+    if isinstance(leaf, jax.Array):
+        arrays.append(leaf)
+        return _Form("array", None)
+    if isinstance(leaf, np.ndarray | np.generic):
+        return _split_numpy(leaf, arrays)
+    if isinstance(leaf, functools.partial):
+        return _Form("partial", None, (_split((leaf.func, leaf.args, leaf.keywords), arrays, inside),))
+    if isinstance(leaf, types.MethodType):
+        return _Form("method", None, (_split((leaf.__func__, leaf.__self__), arrays, inside),))
+    if isinstance(leaf, types.FunctionType):
+        return _split_function(leaf, arrays, inside)
+    if isinstance(leaf, float | complex):
+        return _Form("value", (type(leaf), repr(leaf), _Known(leaf) if leaf != leaf else leaf))
+    if isinstance(leaf, bool | int | str | bytes | enum.Enum | np.dtype | slice | type(...)):
+        return _Form("value", (type(leaf), repr(leaf) if isinstance(leaf, slice) else leaf, leaf))
+    if isinstance(leaf, types.ModuleType | type | types.BuiltinFunctionType):
+        return _Form("known", _Known(leaf))
+    if type(leaf).__module__.partition(".")[0] in _FROM_THE_FIELD:
+        return _Form("known", _Known(leaf))
+    raise _Opaque
+
+
+def _split_numpy(array: Any, arrays: list[Any]) -> _Form:
+    """Numbers of floating type are data. Integers and truth values, unless they are many, describe a structure."""
+    if array.dtype.kind in "iub" and array.size <= 4096:
+        return _Form("numpy", (type(array), array.dtype, array.shape, array.tobytes()))
+    if array.dtype.kind not in "iubf":
+        raise _Opaque
+    arrays.append(array)
+    return _Form("array", None)
+
+
+def _split_function(function: types.FunctionType, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
+    module = sys.modules.get(function.__module__ or "")
+    of_script = function.__module__ in ("__main__", "builtins", None)
+    if not of_script and getattr(module, function.__qualname__, None) is function:
+        return _Form("known", _Known(function))
+    if id(function) in inside or len(inside) > 100:
+        raise _Opaque
+    try:
+        cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    except ValueError:
+        raise _Opaque from None
+    # what a script or a notebook has at its top level is not constant: its variables are captured ones
+    names = tuple(sorted(_names(function.__code__) & function.__globals__.keys())) if of_script else ()
+    captured = (cells, function.__defaults__, function.__kwdefaults__, [function.__globals__[name] for name in names])
+    details = (function.__code__, _Known(function.__globals__), names, function.__name__, function.__qualname__)
+    return _Form("function", details, (_split(captured, arrays, (*inside, id(function))),))
+
+
+def _names(code: types.CodeType) -> set[str]:
+    nested = [_names(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(itertools.chain(code.co_names, *nested))
+
+
+def _join(form: _Form, arrays: Any) -> Any:
+    """The object of a form, with other arrays."""
+    if form.kind == "tree":
+        return jax.tree.unflatten(form.details, [_join(part, arrays) for part in form.parts])
+    if form.kind == "array":
+        return next(arrays)
+    if form.kind == "numpy":
+        of_type, dtype, shape, content = form.details
+        array = np.frombuffer(content, dtype).reshape(shape)
+        return array if of_type is np.ndarray else array[()]
+    if form.kind == "value":
+        return form.details[-1].thing if isinstance(form.details[-1], _Known) else form.details[-1]
+    if form.kind == "known":
+        return form.details.thing
+    if form.kind == "partial":
+        function, args, keywords = _join(form.parts[0], arrays)
+        return functools.partial(function, *args, **keywords)
+    if form.kind == "method":
+        return types.MethodType(*_join(form.parts[0], arrays))
+    code, known, names, name, qualified_name = form.details
+    cells, defaults, keyword_defaults, values = _join(form.parts[0], arrays)
+    variables = {**known.thing, **dict(zip(names, values, strict=True))} if names else known.thing
+    function = types.FunctionType(code, variables, name, defaults, tuple(types.CellType(cell) for cell in cells))
+    function.__kwdefaults__ = keyword_defaults
+    function.__qualname__ = qualified_name
+    return function

@@ -147,7 +147,9 @@ def _as_array(name, value):
         dtype = value.dtype
     else:
         raise ArgumentError(f"{name}: got {_short(value)}, wanted a JAX or NumPy array")
-    if not (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or dtype == bool):
+    if not (
+        jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+    ):
         raise ArgumentError(f"{name}: got an array of {dtype}, wanted real numbers")
     double = dtype == np.float64 or not jnp.issubdtype(dtype, jnp.floating)
     return jnp.asarray(value, jnp.result_type(float) if double else jnp.float32)

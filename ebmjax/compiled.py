@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 P = ParamSpec("P")
@@ -29,7 +28,7 @@ _FROM_THE_FIELD = ("jax", "jaxlib", "jaxtyping", "numpy", "optax", "flax", "buil
 """Packages whose objects do not change what they compute once they are made."""
 
 
-class _Opaque(Exception):
+class _OpaqueError(Exception):
     """Something was captured that can change without notice."""
 
 
@@ -68,15 +67,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     ... def apply(function, x):
     ...     traces.append(1)
     ...     return function(x)
-    >>> [float(apply(lambda x: slope * x, 2.0)) for slope in (jnp.array(1.0), jnp.array(3.0))], len(traces)
+    >>> [float(apply(lambda x: slope * x, 2.0)) for slope in jax.numpy.array([1.0, 3.0])], len(traces)
     ([2.0, 6.0], 1)
     """
     uncompiled: set[_Form] = set()
+    whole: Callable[..., Any] = function
 
     @functools.partial(jax.jit, static_argnums=0)
-    def program(form: _Form, arrays: list[jax.Array]) -> R:
+    def program(form: _Form, arrays: list[Any]) -> Any:
         args, kwargs = _join(form, iter(arrays))
-        return function(*args, **kwargs)
+        return whole(*args, **kwargs)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -84,7 +84,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         try:
             form = _split((args, kwargs), arrays, ())
             hash(form)
-        except (_Opaque, TypeError):
+        except (_OpaqueError, TypeError):
             return function(*args, **kwargs)
         if form in uncompiled:
             return function(*args, **kwargs)
@@ -125,7 +125,7 @@ def _split_leaf(leaf: Any, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
         return _Form("known", _Known(leaf))
     if type(leaf).__module__.partition(".")[0] in _FROM_THE_FIELD:
         return _Form("known", _Known(leaf))
-    raise _Opaque
+    raise _OpaqueError
 
 
 def _split_numpy(array: Any, arrays: list[Any]) -> _Form:
@@ -133,7 +133,7 @@ def _split_numpy(array: Any, arrays: list[Any]) -> _Form:
     if array.dtype.kind in "iub" and array.size <= 4096:
         return _Form("numpy", (type(array), array.dtype, array.shape, array.tobytes()))
     if array.dtype.kind not in "iubf":
-        raise _Opaque
+        raise _OpaqueError
     arrays.append(array)
     return _Form("array", None)
 
@@ -144,11 +144,11 @@ def _split_function(function: types.FunctionType, arrays: list[Any], inside: tup
     if not of_script and getattr(module, function.__qualname__, None) is function:
         return _Form("known", _Known(function))
     if id(function) in inside or len(inside) > 100:
-        raise _Opaque
+        raise _OpaqueError
     try:
         cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
     except ValueError:
-        raise _Opaque from None
+        raise _OpaqueError from None
     # what a script or a notebook has at its top level is not constant: its variables are captured ones
     names = tuple(sorted(_names(function.__code__) & function.__globals__.keys())) if of_script else ()
     captured = (cells, function.__defaults__, function.__kwdefaults__, [function.__globals__[name] for name in names])

@@ -135,6 +135,22 @@ def check_callable(name: str, value: Any) -> None:
         raise ArgumentError(f"{name}: got {_short(value)}, wanted a function")
 
 
+def _number(name, value):
+    """A static real number as a float."""
+    if not (
+        isinstance(value, int | float)
+        or (isinstance(value, jax.Array | np.ndarray | np.generic) and _is_real(value.dtype))
+    ):
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted a number")
+    if np.shape(value) != ():
+        raise ArgumentError(f"{name}: got shape {np.shape(value)}, wanted one number")
+    return float(value)
+
+
+def _is_real(dtype):
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
+
+
 def _as_array(name, value):
     if isinstance(value, jax.Array):
         dtype = value.dtype
@@ -174,7 +190,7 @@ def check_not_negative(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weight: got -1.0, wanted a number that is not negative
     """
-    if is_static(value) and not float(value) >= 0:
+    if is_static(value) and not _number(name, value) >= 0:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number that is not negative")
 
 
@@ -185,7 +201,7 @@ def check_positive(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: step_size: got 0.0, wanted a positive finite number
     """
-    if is_static(value) and not 0 < float(value) < math.inf:
+    if is_static(value) and not 0 < _number(name, value) < math.inf:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a positive finite number")
 
 
@@ -196,7 +212,7 @@ def check_above_zero(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: bound: got 0.0, wanted a number above 0
     """
-    if is_static(value) and not float(value) > 0:
+    if is_static(value) and not _number(name, value) > 0:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number above 0")
 
 
@@ -207,7 +223,7 @@ def check_share(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: restart: got 1.5, wanted a number in [0, 1]
     """
-    if is_static(value) and not 0 <= float(value) <= 1:
+    if is_static(value) and not 0 <= _number(name, value) <= 1:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number in [0, 1]")
 
 
@@ -279,7 +295,7 @@ def check_beta(beta: Beta) -> None:
     """
     if np.shape(beta) != ():
         raise ArgumentError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
-    if is_static(beta) and not float(beta) >= 0:
+    if is_static(beta) and not _number("beta", beta) >= 0:
         raise ArgumentError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
 
 
@@ -301,7 +317,7 @@ def is_coldest(beta: Beta) -> bool:
     >>> is_coldest(float("inf")), is_coldest(1e9)
     (True, False)
     """
-    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
+    return np.ndim(beta) == 0 and is_static(beta) and _number("beta", beta) == math.inf
 
 
 def check_betas(betas: Float[Array | np.ndarray, "..."]) -> None:
@@ -311,6 +327,7 @@ def check_betas(betas: Float[Array | np.ndarray, "..."]) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: betas: got -2.0, wanted inverse temperatures in [0, inf]
     """
+    betas = _as_array("betas", betas)
     if np.ndim(betas) != 1 or np.size(betas) == 0:
         raise ArgumentError(f"betas: got shape {np.shape(betas)}, wanted one axis of at least one inverse temperature")
     if is_static(betas):

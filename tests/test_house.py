@@ -39,7 +39,10 @@ OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
-    "learn/checkpoint.py": {"orbax", "pathlib", "hashlib", "shutil"},  # orbax is an extra, imported when first used
+    "learn/gradient.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
+    "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
+    "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

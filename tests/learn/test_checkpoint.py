@@ -207,16 +207,19 @@ def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, whole.trained)
 
 
+TRACES = []
+
+
+def counted_update(key, state, batch):
+    TRACES.append(batch)
+    return LEARNER.update(key, state, batch)
+
+
 def test_all_full_segments_share_one_compilation(tmp_path):
-    traces = []
-
-    def update(key, state, batch):
-        traces.append(batch)
-        return LEARNER.update(key, state, batch)
-
-    arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, update), "every": 3}
+    TRACES.clear()
+    arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, counted_update), "every": 3}
     train_resumable(folder=tmp_path, **arguments)
-    assert len(traces) == 2  # for 3 epochs, three times, and for 2
+    assert len(TRACES) == 2  # for 3 epochs, three times, and for 2
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import ebmjax
 ROOT = Path(__file__).parents[1] / "ebmjax"
 FILES = sorted(ROOT.rglob("*.py"))
 ORDER = [
+    "records",
     "types",
     "checks",
     "compiled",
@@ -38,6 +39,7 @@ ORDER = [
 OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
+    "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
     "learn/gradient.py": {"inspect"},  # which keyword arguments an optimizer takes
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers

@@ -15,9 +15,11 @@ from jaxtyping import Array, Key, PyTree
 
 from ebmjax.checks import ArgumentError, as_float, check_record, is_static
 from ebmjax.learn.leaves import is_array
+from ebmjax.records import record
 from ebmjax.types import Learner, Scalar
 
 
+@record
 class State(NamedTuple):
     """The state of the averaged learner."""
 

@@ -9,6 +9,7 @@ are for a pytree of any kind. In every path a leading `~` is the home folder.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -20,7 +21,9 @@ from jaxtyping import Array, Key
 from ebmjax.checks import ArgumentError, check_callable, check_count, check_key, check_record
 from ebmjax.learn.fingerprint import fingerprint
 from ebmjax.learn.leaves import as_arrays, is_array, replaced
+from ebmjax.learn.stored import check_arrays, check_like, described, from_disk, is_key, to_disk
 from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check_data
+from ebmjax.records import record
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ _FORMAT = "ebmjax checkpoint 1"
 _PARAMS = ".progress.state.params"
 
 
+@record
 class Checkpointed(NamedTuple):
     """What was trained, and how the training ended."""
 
@@ -54,6 +58,7 @@ class Healthy(Protocol):
         ...
 
 
+@record
 class _Saved(NamedTuple):
     """The content of a training run's checkpoint; metrics of epochs to come are zeros."""
 
@@ -85,10 +90,10 @@ def save(folder: Path | str, step: int, state: Any) -> None:
     folder = _path(folder)
     if not isinstance(step, int | np.integer):
         raise ArgumentError(f"step: got {step!r}, wanted a whole number")
-    _check_arrays("state", state)
+    check_arrays("state", state)
     ocp = _orbax()
-    described = _described(state)
-    stored = {str(index): _stored(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
+    about = described(state)
+    stored = {str(index): to_disk(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
     # Orbax saves neither arrays of no elements nor a tree of no arrays.
     arrays = ocp.args.StandardSave(stored or {"none": np.zeros(1)})
     _remove_unfinished(folder)
@@ -97,7 +102,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
         least = 0 if latest is None else latest + 1
         if step < least:
             raise ArgumentError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
-        about = ocp.args.JsonSave({"format": _FORMAT, "leaves": described})
+        about = ocp.args.JsonSave({"format": _FORMAT, "leaves": about})
         manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
 
 
@@ -121,11 +126,7 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
     found = _read(folder)
     if found is None:
         return None
-    _check_arrays("like", like)
-    _check_like(like, found.described, f"as in checkpoint {found.step} of {folder}")
-    leaves, structure = jax.tree.flatten(like)
-    rebuilt = [_rebuilt(found.arrays.get(str(index)), leaf) for index, leaf in enumerate(leaves)]
-    return found.step, jax.tree.unflatten(structure, rebuilt)
+    return found.step, _in_the_form_of(like, found, range(len(found.described)), "", folder)
 
 
 def restore_params(folder: Path | str, like: Any) -> tuple[int, Any] | None:
@@ -149,15 +150,10 @@ def restore_params(folder: Path | str, like: Any) -> tuple[int, Any] | None:
     found = _read(folder)
     if found is None:
         return None
-    _check_arrays("like", like)
     places = [place for place, (path, _) in enumerate(found.described) if path.startswith(_PARAMS)]
     if not places:
         raise ArgumentError(f"folder: got {folder}, whose checkpoint {found.step} was not made by `train_resumable`")
-    described = [[path.removeprefix(_PARAMS), kind] for path, kind in (found.described[place] for place in places)]
-    _check_like(like, described, f"as in checkpoint {found.step} of {folder}")
-    leaves, structure = jax.tree.flatten(like)
-    rebuilt = [_rebuilt(found.arrays.get(str(place)), leaf) for place, leaf in zip(places, leaves, strict=True)]
-    return found.step, jax.tree.unflatten(structure, rebuilt)
+    return found.step, _in_the_form_of(like, found, places, _PARAMS, folder)
 
 
 def all_finite(params: Any, metrics: Any) -> bool:
@@ -240,11 +236,11 @@ def train_resumable(
     whole = progress
     on_disk = [is_array(leaf) for leaf in jax.tree.leaves(whole)]
     progress = replaced(whole, [not of for of in on_disk], [None] * on_disk.count(False))
-    progress = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
+    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
     completed = lambda progress: replaced(whole, on_disk, jax.tree.leaves(progress))
-    segment = lambda keys, progress: advance(keys, learner, completed(progress), data, batch_size)
+    segment = lambda keys, progress: advance(keys, learner, progress, data, batch_size)
 
-    shapes = jax.eval_shape(lambda keys, progress: segment(keys, progress)[1], keys[:every], progress)
+    shapes = jax.eval_shape(lambda keys, progress: segment(keys, completed(progress))[1], keys[:every], progress)
     metrics = jax.tree.map(lambda leaf: np.zeros((epochs, *leaf.shape[1:]), leaf.dtype), shapes)
     start = _Saved(arguments, progress, metrics)
     _check_same_run(folder, arguments)
@@ -296,6 +292,7 @@ def _orbax() -> Any:
     return orbax.checkpoint
 
 
+@record
 class _Found(NamedTuple):
     """The latest checkpoint of a folder, as it is on disk."""
 
@@ -317,7 +314,7 @@ def _read(folder: Path) -> _Found | None:
             found = manager.restore(
                 step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
             )
-            ours, described = found.about["format"] == _FORMAT, found.about["leaves"]
+            ours, leaves = found.about["format"] == _FORMAT, found.about["leaves"]
         except Exception as error:
             raise ArgumentError(
                 f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
@@ -325,7 +322,7 @@ def _read(folder: Path) -> _Found | None:
             ) from error
     if not ours:
         raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
-    return _Found(step, described, found.arrays)
+    return _Found(step, leaves, found.arrays)
 
 
 def _path(folder: Any) -> Path:
@@ -354,47 +351,11 @@ def _remove_unfinished(folder: Path) -> None:
         shutil.rmtree(unfinished)
 
 
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _dtype(leaf: Any) -> Any:
-    return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
-
-
-def _stored(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _rebuilt(stored: np.ndarray | None, like: Any) -> Any:
-    """A leaf in the form of its example; None means an array without elements."""
-    example = jnp.empty((), like.dtype) if _is_key(like) else np.zeros((), _dtype(like))
-    if stored is None:
-        stored = np.zeros(np.shape(like) + _stored(example).shape, _stored(example).dtype)
-    if _is_key(like):
-        return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(example))
-    return jnp.asarray(stored) if isinstance(like, jax.Array | jax.ShapeDtypeStruct) else stored
-
-
-def _check_arrays(name: str, state: Any) -> None:
-    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-        if not (is_array(leaf) or isinstance(leaf, jax.ShapeDtypeStruct)):
-            where = f"{name}{jax.tree_util.keystr(path)}"
-            raise ArgumentError(f"{where}: got a {type(leaf).__name__}, wanted an array")
-
-
-def _described(state: Any) -> list[list[str]]:
-    """The path, the dtype and the shape of every leaf, as text."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return [[jax.tree_util.keystr(path), f"{_dtype(leaf)}{list(np.shape(leaf))}"] for path, leaf in leaves]
-
-
-def _check_like(like: Any, saved: list[list[str]], where: str) -> None:
-    asked = _described(like)
-    for (path, kind), (saved_path, saved_kind) in zip(asked, saved, strict=False):
-        if (path, kind) != (saved_path, saved_kind):
-            raise ArgumentError(
-                f"like: got {kind} at {path or '.'}, wanted {saved_kind} at {saved_path or '.'}, {where}"
-            )
-    if len(asked) != len(saved):
-        raise ArgumentError(f"like: got {len(asked)} arrays, wanted {len(saved)}, {where}")
+def _in_the_form_of(like: Any, found: _Found, places: Sequence[int], prefix: str, folder: Path) -> Any:
+    """The arrays at some places of a checkpoint, as a pytree like `like`."""
+    check_arrays("like", like)
+    saved = [[path.removeprefix(prefix), kind] for path, kind in (found.described[place] for place in places)]
+    check_like(like, saved, f"as in checkpoint {found.step} of {folder}")
+    leaves, structure = jax.tree.flatten(like)
+    rebuilt = [from_disk(found.arrays.get(str(place)), leaf) for place, leaf in zip(places, leaves, strict=True)]
+    return jax.tree.unflatten(structure, rebuilt)

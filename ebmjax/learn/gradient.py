@@ -19,9 +19,11 @@ from ebmjax.checks import ArgumentError, as_scalar, check_callable, check_key
 from ebmjax.learn.leaves import are_learned, as_data, as_params, replaced
 from ebmjax.losses.functional import Loss, StochasticLoss
 from ebmjax.networks.modules import CannotChangeError
+from ebmjax.records import record
 from ebmjax.types import Learner
 
 
+@record
 class State(NamedTuple):
     """What gradient descent remembers."""
 
@@ -29,6 +31,7 @@ class State(NamedTuple):
     optimizer: optax.OptState
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, before the update."""
 

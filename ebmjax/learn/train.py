@@ -18,9 +18,11 @@ from jaxtyping import Array, Bool, Int, Key
 from ebmjax.checks import ArgumentError, check_count, check_key, check_record, leading_axis
 from ebmjax.compiled import compiled
 from ebmjax.learn.leaves import as_arrays, as_params, is_array, replaced, widened
+from ebmjax.records import record
 from ebmjax.types import Learner
 
 
+@record
 class Metrics(NamedTuple):
     """What is reported of every update: leading axes (epochs, batches)."""
 
@@ -30,6 +32,7 @@ class Metrics(NamedTuple):
     """Whether the update was carried out: its parameters, and those of every update before it, were finite."""
 
 
+@record
 class Progress(NamedTuple):
     """What one epoch hands to the next."""
 
@@ -39,6 +42,7 @@ class Progress(NamedTuple):
     """Whether the parameters have been finite so far."""
 
 
+@record
 class Trained(NamedTuple):
     """What `train` returns."""
 

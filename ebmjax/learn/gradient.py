@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
-from ebmjax.checks import ArgumentError, as_scalar, check_callable, check_key
-from ebmjax.learn.leaves import are_learned, as_data, as_params, replaced
+from ebmjax.checks import ArgumentError, as_scalar, check_callable, check_key, check_record
+from ebmjax.compiled import compiled
+from ebmjax.learn.leaves import are_learned, as_data, as_params, is_array, replaced
 from ebmjax.losses.functional import Loss, StochasticLoss
 from ebmjax.networks.modules import CannotChangeError
 from ebmjax.records import record
@@ -100,41 +101,59 @@ def stochastic_gradient(loss: StochasticLoss, optimizer: optax.GradientTransform
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
         check_key("key", key)
+        check_record("state", state, State)
         batch = as_data("batch", batch)
-        learned = are_learned(state.params)
-        whole = lambda part: replaced(state.params, learned, jax.tree.leaves(part))
-
-        def value_of(part):
-            params = whole(part)
-            value = as_scalar("loss", loss(key, params, batch))
-            # what the loss left in its parameters: running statistics, counts of random numbers
-            return value, [leaf for leaf, of in zip(jax.tree.leaves(params), learned, strict=True) if not of]
-
-        before = _learned_of(state.params)
-        try:
-            (value, carried), slope = jax.value_and_grad(value_of, has_aux=True)(before)
-        except CannotChangeError as error:
-            raise ArgumentError(
-                f"loss: got a network that changes its variables under jax.vmap ({str(error).partition(' (')[0]}),"
-                " wanted one that is called on the whole batch, or that changes nothing: network.eval()"
-            ) from error
-        slope = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(value), jnp.nan, leaf), slope)
-        # a line search hands all that it does not know to this function, and refuses what is left over
-        loss_of = lambda part, obj_fn=None, grad_fn=None: value_of(part)[0]
-        extra = {
-            "value": value,
-            "grad": slope,
-            "value_fn": loss_of,
-            "obj_fn": loss_of,
-            "grad_fn": lambda part, _: jax.grad(loss_of)(part),
-        }
-        taken = {name: extra[name] for name in _taken(optimizer.update, extra)}
-        updates, memory = optimizer.update(slope, state.optimizer, before, **taken)
-        params = whole(optax.apply_updates(before, updates))
-        params = replaced(params, [not of for of in learned], carried)
-        return State(params, memory), Metrics(value, optax.tree.norm(slope))
+        # functions among the parameters, such as the activation of a network, are no part of what a program computes
+        computed = [is_array(leaf) for leaf in jax.tree.leaves(state)]
+        leaves, metrics = _update(key, state, batch, loss, optimizer)
+        return replaced(state, computed, leaves), metrics
 
     return Learner(init, update)
+
+
+@compiled
+def _update(key, state, batch, loss, optimizer):
+    """The arrays of the next state, and the metrics."""
+    learned = are_learned(state.params)
+    whole = lambda part: replaced(state.params, learned, jax.tree.leaves(part))
+
+    def value_of(part):
+        params = whole(part)
+        value = as_scalar("loss", loss(key, params, batch))
+        # what the loss left in its parameters: running statistics, counts of random numbers
+        return value, [
+            leaf for leaf, of in zip(jax.tree.leaves(params), learned, strict=True) if not of and is_array(leaf)
+        ]
+
+    before = _learned_of(state.params)
+    try:
+        (value, carried), slope = jax.value_and_grad(value_of, has_aux=True)(before)
+    except CannotChangeError as error:
+        raise ArgumentError(
+            f"loss: got a network that changes its variables under jax.vmap ({str(error).partition(' (')[0]}),"
+            " wanted one that is called on the whole batch, or that changes nothing: network.eval()"
+        ) from error
+    slope = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(value), jnp.nan, leaf), slope)
+    # a line search hands all that it does not know to this function, and refuses what is left over
+    loss_of = lambda part, obj_fn=None, grad_fn=None: value_of(part)[0]
+    extra = {
+        "value": value,
+        "grad": slope,
+        "value_fn": loss_of,
+        "obj_fn": loss_of,
+        "grad_fn": lambda part, _: jax.grad(loss_of)(part),
+    }
+    taken = {name: extra[name] for name in _taken(optimizer.update, extra)}
+    updates, memory = optimizer.update(slope, state.optimizer, before, **taken)
+    params = whole(optax.apply_updates(before, updates))
+    others = [is_array(leaf) and not of for leaf, of in zip(jax.tree.leaves(params), learned, strict=True)]
+    new = State(replaced(params, others, carried), memory)
+    if jax.tree.structure(new) != jax.tree.structure(state):
+        raise ArgumentError(
+            f"optimizer: got a memory of structure {jax.tree.structure(memory)} from an update, wanted one of"
+            f" {jax.tree.structure(state.optimizer)}, as of `init`"
+        )
+    return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], Metrics(value, optax.tree.norm(slope))
 
 
 def as_optimizer(optimizer: Any) -> optax.GradientTransformationExtraArgs:

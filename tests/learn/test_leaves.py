@@ -276,6 +276,7 @@ def test_a_plain_loop_over_trainings_compiles_once(compilations):
         trained = train(key, averaged(learner, 0.9 + 0.01 * seed), start, DATA + seed, 4, 3)
         noisy = stochastic_gradient(lambda key, w, y: jnp.mean((w + jax.random.normal(key) - y) ** 2), optax.sgd(0.1))
         train(key, noisy, start, DATA, 4, 3)
+        averaged(learner, 0.9).update(key, averaged(learner, 0.9).init(key, start), DATA)
         return layerwise(
             key, lambda w, y: jnp.mean((w.sum() - y) ** 2), lambda s: optax.sgd(s), DATA, DATA, 4, 1, depths=(4, 8)
         ), trained

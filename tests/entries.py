@@ -55,7 +55,7 @@ FOREIGN: dict[str, Callable[[np.ndarray], Any]] = {
     "strings": lambda x: x.astype(str),
     "text": lambda x: "text",
     "None": lambda x: None,
-    "sparse": lambda x: scipy.sparse.csr_matrix(np.atleast_2d(x)),
+    "sparse": lambda x: scipy.sparse.csr_matrix(x.reshape(len(np.atleast_1d(x)), -1)),
     "key": lambda x: jax.random.key(0),
 }
 """What is no array of real numbers: refused."""
@@ -185,7 +185,14 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
                         else leaf
                     )
                     given = jax.tree.map(make, value)
-                    twin = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if hasattr(leaf, "dtype") and np.asarray(leaf).dtype.kind in "fV" else leaf, given)
+                    twin = jax.tree.map(
+                        lambda leaf: (
+                            jnp.asarray(leaf, jnp.float32)
+                            if hasattr(leaf, "dtype") and np.asarray(leaf).dtype.kind in "fV"
+                            else leaf
+                        ),
+                        given,
+                    )
                     yield judge(argument, f"record of {kind}", given, twin)
             yield judge(argument, "dict", value._asdict(), must_refuse=True)
         elif callable(value) and not isinstance(value, type):

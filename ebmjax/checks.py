@@ -265,13 +265,27 @@ def leading_axis(name: str, tree: Any) -> int:
 
     >>> leading_axis("data", (np.ones((5, 2)), np.ones(5)))
     5
+    >>> leading_axis("y", (np.ones((5, 2)), np.ones(4)))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: y: got arrays of shapes (5, 2) at [0] and (4,) at [1], wanted leading axes that agree
     """
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(tree)]
-    sizes = {shape[:1] for shape in shapes}
-    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
-        raise ArgumentError(f"{name}: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
-    ((size,),) = sizes
-    return size
+    shapes = {
+        jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }
+    if not shapes:
+        raise ArgumentError(f"{name}: got no array, wanted at least one, with a leading axis of samples")
+    (first, shape), *others = shapes.items()
+    for path, other in [(first, shape), *others]:
+        got = f"{name}: got arrays of shapes {other}{f' at {path}' if path else ''}"
+        if not other:
+            raise ArgumentError(f"{got}, wanted a leading axis of samples")
+        if not other[0]:
+            raise ArgumentError(f"{got}, wanted at least one sample along the leading axis")
+        if other[0] != shape[0]:
+            raise ArgumentError(
+                f"{name}: got arrays of shapes {shape} at {first} and {other} at {path}, wanted leading axes that agree"
+            )
+    return shape[0]
 
 
 def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.checks import check_count
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.types import AnyKernel, Kernel
 
 S = TypeVar("S")
@@ -27,6 +28,7 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 
+@record
 class Run(NamedTuple):
     """The result of a run of a kernel.
 

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from ebmjax.records import record
+
 Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 """One real number: a zero-dimensional array or a plain number."""
 
@@ -71,6 +73,7 @@ _ADVICE = (
 )
 
 
+@record
 class Alphabet(NamedTuple):
     """The two values of a binary unit."""
 
@@ -82,6 +85,7 @@ SPINS = Alphabet(-1.0, 1.0)
 BITS = Alphabet(0.0, 1.0)
 
 
+@record
 class Space(NamedTuple):
     """A set to search, or to integrate over: N points of a normalized measure.
 
@@ -128,6 +132,7 @@ class StepKernel(Protocol):
         ...
 
 
+@record
 class Kernel(NamedTuple):
     """A Markov step: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
 
@@ -172,6 +177,7 @@ class UpdateLearner(Protocol):
         ...
 
 
+@record
 class Learner(NamedTuple):
     """A way of learning: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
 
@@ -182,6 +188,7 @@ class Learner(NamedTuple):
     update: UpdateLearner
 
 
+@record
 class Solution(NamedTuple):
     """What every minimizer returns.
 
@@ -196,6 +203,7 @@ class Solution(NamedTuple):
     gap: Float[Array, ""] | float = math.inf
 
 
+@record
 class Marginal(NamedTuple):
     """A free energy with an estimate of its own error: `result` is `CONVERGED` or `TOO_COARSE`."""
 

@@ -17,6 +17,7 @@ import ebmjax
 ROOT = Path(__file__).parents[1] / "ebmjax"
 FILES = sorted(ROOT.rglob("*.py"))
 ORDER = [
+    "records",
     "types",
     "checks",
     "compiled",
@@ -38,8 +39,12 @@ ORDER = [
 OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
+    "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
-    "learn/checkpoint.py": {"orbax", "pathlib", "hashlib", "shutil"},  # orbax is an extra, imported when first used
+    "learn/gradient.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
+    "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
+    "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

@@ -89,7 +89,8 @@ class Report:
         Raises:
             ArgumentError: no file can be written in the folder.
         """
-        self.folder, self.name, self.config, self.seed, self.quick = Path(folder), name, config, seed, quick
+        self.folder, self.name, self.config = Path(os.path.expanduser(folder)), name, config
+        self.seed, self.quick = seed, quick
         self.resume = resume
         self.compilations = 0
         self._title, self._lead = _title_and_lead(name, module)

@@ -16,6 +16,7 @@ cortex", for forms measured in wavelengths.
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import jax
@@ -55,6 +56,8 @@ class Config:
 
     pictures: Natural = Natural.SKIMAGE
     """The pictures: skimage (nine, part of scikit-image), kodak or bsd (both read from the folder in EBMJAX_DATA)."""
+    images: Path | None = None
+    """A folder of your own pictures, PNG or JPEG, grey or in colour; they take the place of --pictures."""
     sizes: tuple[Annotated[int, AtLeast(4)], ...] = (12, 16)
     """Rows (and columns) of the patches, one number for each dictionary."""
     atoms: tuple[Count, ...] = (256, 512)
@@ -102,10 +105,16 @@ class Result(NamedTuple):
         return f"{self.learned.params.dictionary.shape[1]} atoms of {self.size} × {self.size}"
 
 
+def _read(config: Config) -> list[np.ndarray]:
+    if config.images is None:
+        return natural.load(config.pictures)
+    return natural.own_grey(config.images, max(config.sizes) + 2 * natural.BORDER)
+
+
 def run(config: Config, report: Report) -> None:
     """Learn the dictionaries, fit Gabor functions and draw both."""
     with report.stage("reading and whitening the pictures"):
-        raw = natural.load(config.pictures)
+        raw = _read(config)
         whitened = [natural.whiten(picture) for picture in raw]
     _draw_whitening(report, config, raw, whitened)
     results = []
@@ -194,7 +203,7 @@ def _kurtosis(codes: Float[np.ndarray, "samples atoms"]) -> float:
 
 
 def _draw_whitening(report: Report, config: Config, raw: list[np.ndarray], whitened: list[np.ndarray]) -> None:
-    if config.pictures is Natural.BSD:
+    if config.images is None and config.pictures is Natural.BSD:
         report.text("The license of these pictures allows research only, so they are not shown.")
         return
     figure, axes = plots.panels(1, 3, width=4.0, height=4.0)

@@ -44,7 +44,7 @@ from experiments.codes.learned_dictionaries import (
     pictures,
     without_negatives,
 )
-from experiments.data.images import Images, load
+from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, mosaic, show
 
@@ -77,8 +77,8 @@ KINDS = (
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     atoms: Count | None = None
     """Atoms of each dictionary. Default: 100 for digits and 256 for larger pictures."""
     weight: Positive | None = None

@@ -30,7 +30,7 @@ from experiments.application import options
 from experiments.application.options import Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched
-from experiments.data.images import Images, load, sample_binary
+from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
 from experiments.networks.autoencoders import (
@@ -53,8 +53,9 @@ INTEGRATED = 100  # pictures of the test set whose likelihoods are integrated
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.MNIST
-    """The pictures: digits, mnist, binarized-mnist (a fixed binarization) or fashion-mnist."""
+    images: Pictures = Images.MNIST
+    """The pictures: digits, mnist, binarized-mnist (a fixed binarization), fashion-mnist, or a folder of PNG or
+    JPEG files."""
     grey: bool = False
     """Learn each grey value as the mean of a binary pixel. Otherwise pictures are binarized at random, with the grey
     values as probabilities, again in every batch. This option makes no difference for binary pictures."""

@@ -44,7 +44,7 @@ from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched, train_watched
-from experiments.data.images import Images, binarize, load
+from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
 from experiments.spins.restricted_machines import divided
@@ -60,8 +60,8 @@ CHUNK = 500  # of them together
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     hidden: Annotated[tuple[int, int], AtLeast(1)] = (100, 100)
     """Units of the two hidden layers."""
     small_hidden: Annotated[tuple[int, int], AtLeast(1)] = (12, 24)

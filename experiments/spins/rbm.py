@@ -34,7 +34,7 @@ from experiments.application import options
 from experiments.application.options import Between, Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched
-from experiments.data.images import Images, binarize, load
+from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
 from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
@@ -48,8 +48,8 @@ COLORS = ("vermillion", "orange", "blue", "purple")
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     hidden: Annotated[int, Between(1, MOST_HIDDEN)] = 20
     """Hidden units of the machines whose likelihood is exact: 2^hidden states are summed."""
     large_hidden: Count = 200

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.checks import check_count
+from ebmjax.checks import check_callable, check_count, check_key
 from ebmjax.compiled import compiled
 from ebmjax.records import record
 from ebmjax.types import AnyKernel, Kernel
@@ -85,7 +85,7 @@ def trajectory(
         `Run(state, positions, infos)`; positions and infos have the leading axis `steps`.
 
     Raises:
-        ValueError: steps below 1.
+        ValueError: a raw key, steps below 1, an `observe` that is no function.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -95,7 +95,9 @@ def trajectory(
     >>> trajectory(jax.random.key(0), drift, 0, 3, observe=lambda state: state.position % 2 == 0).positions.tolist()
     [False, True, False]
     """
+    check_key("key", key)
     check_count("steps", steps)
+    check_callable("observe", observe)
     return _trajectory(key, kernel.step, kernel.init(position), steps, observe)
 
 
@@ -129,7 +131,7 @@ def repeat(
         `Run(state, positions, infos)` of the last step, without a leading axis.
 
     Raises:
-        ValueError: steps below 1.
+        ValueError: as in `trajectory`.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -137,7 +139,9 @@ def repeat(
     >>> int(repeat(jax.random.key(0), double, State(1), 5).positions)
     32
     """
+    check_key("key", key)
     check_count("steps", steps)
+    check_callable("observe", observe)
     state, info = _repeat(key, kernel.step, state, steps)
     return Run(state, observe(state), info)
 
@@ -182,6 +186,7 @@ def iterate(step: Callable[[S], S], state: S, steps: int | Int[Array, ""]) -> S:
     >>> int(iterate(lambda x: 2 * x, 1, 5))
     32
     """
+    check_callable("step", step)
     return _iterate(step, state, steps)
 
 
@@ -212,6 +217,8 @@ def iterate_until(
     >>> float(state), int(steps), bool(finished)
     (0.125, 3, True)
     """
+    check_callable("step", step)
+    check_callable("done", done)
     check_count("max_steps", max_steps)
     return _iterate_until(step, jax.tree.map(jnp.asarray, state), done, max_steps)
 
@@ -244,6 +251,7 @@ def map_chunks(function: Callable[[X], Y], examples: X, chunk: int) -> Y:
     >>> map_chunks(jnp.sum, jnp.ones((5, 3)), 2).tolist()
     [3.0, 3.0, 3.0, 3.0, 3.0]
     """
+    check_callable("function", function)
     check_count("chunk", chunk)
     return _map_chunks(function, examples, chunk)
 

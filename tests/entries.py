@@ -3,8 +3,8 @@
     python -m tests.entries [MODULE ...]
 
 The call that a docstring shows is the example. Each of its arguments is replaced in turn by other kinds of the same
-thing: NumPy arrays, lists, integers, halves, other byte orders, foreign containers, raw keys, dicts for records, numbers
-for functions. A cell is
+thing: NumPy arrays, lists, integers, halves, other byte orders, foreign containers, raw keys, dicts for records,
+numbers for functions. A cell is
 
     right       the value is that of the same numbers as a float32 array
     refused     a ValueError or TypeError, whose message begins with the name of the argument

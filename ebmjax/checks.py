@@ -40,8 +40,9 @@ def as_scalar(name: str, value: Any) -> Float[Array, ""]:
     """
     if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
         raise ArgumentError(f"{name}: got a value of shape {jax.tree.map(np.shape, value)}, wanted a scalar")
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    return _as_array(name, value)
 
 
 def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Float[Array, "..."]:
@@ -122,6 +123,20 @@ def check_record(name: str, value: Any, record: type) -> None:
     """
     if not isinstance(value, record):
         raise ArgumentError(f"{name}: got {_short(value)}, wanted {record.__module__}.{record.__qualname__}")
+
+
+def check_arrays(name: str, tree: Any) -> None:
+    """Raise ArgumentError, naming the path, for a leaf of a pytree that is no array and no number.
+
+    >>> check_arrays("state", {"place": "text"})
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: state['place']: got a str, wanted a JAX or NumPy array
+    """
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        is_text = isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "biufcV"
+        if is_text or not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            place = name + jax.tree_util.keystr(path)
+            raise ArgumentError(f"{place}: got {_short(leaf)}, wanted a JAX or NumPy array")
 
 
 def check_callable(name: str, value: Any) -> None:
@@ -331,7 +346,7 @@ def is_coldest(beta: Beta) -> bool:
     >>> is_coldest(float("inf")), is_coldest(1e9)
     (True, False)
     """
-    return np.ndim(beta) == 0 and is_static(beta) and _number("beta", beta) == math.inf
+    return np.ndim(beta) == 0 and is_static(beta) and not isinstance(beta, str) and float(beta) == math.inf
 
 
 def check_betas(betas: Float[Array | np.ndarray, "..."]) -> None:

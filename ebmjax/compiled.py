@@ -140,7 +140,7 @@ def _split_numpy(array: Any, arrays: list[Any]) -> _Form:
         return _Form("numpy", (type(array), array.dtype, array.shape, array.tobytes()))
     if array.dtype.kind not in "iubf":
         raise _OpaqueError
-    arrays.append(array)
+    arrays.append(array.astype(array.dtype.newbyteorder("="), copy=False))  # JAX reads other byte orders wrongly
     return _Form("array", None)
 
 

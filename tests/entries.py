@@ -59,7 +59,7 @@ FOREIGN: dict[str, Callable[[np.ndarray], Any]] = {
 """What is no array of real numbers: refused."""
 
 
-TAKES_ANYTHING = {"is_static", "record", "brief"}
+TAKES_ANYTHING = {"is_static", "is_coldest", "record", "brief"}
 """Functions whose argument may be anything at all."""
 
 

@@ -14,6 +14,12 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
 """One real number: a zero-dimensional array or a plain number."""
 
+Numbers = Any
+"""Real numbers that a user hands in: a JAX or NumPy array of any dtype, a number, or nested lists of numbers.
+
+`ebmjax.checks.as_float` converts them, or refuses them by name. `Annotated[Numbers, "visible hidden"]` says the shape.
+"""
+
 Beta = Array | np.ndarray | np.floating | float | int
 """An inverse temperature in [0, inf], a scalar; `ebmjax.checks.check_beta` says what is wrong with another."""
 

@@ -204,11 +204,7 @@ def _above(values, log_weights):
     """The least value, a constant, and how far each value lies above it: inf where it is forbidden, 0 where certain."""
     least = jax.lax.stop_gradient(_least(values, log_weights))
     base = least[..., None]
-    distance = values - base
-    # a difference of finite numbers that overflows does not forbid a state, and inf - inf is the distance 0
-    finite = jnp.isfinite(values) & jnp.isfinite(base)
-    unequal = jnp.where(values == base, 0, distance)
-    distance = jnp.where(finite, jnp.minimum(distance, jnp.finfo(values.dtype).max), unequal)
+    distance = jnp.where(jnp.isinf(base) & (values == base), 0, values - base)  # inf - inf is the distance 0
     return least, _on_support(distance, log_weights, 0)
 
 
@@ -231,12 +227,12 @@ def _is_zero(tangent):
 
 def _share_of_least(values, log_weights):
     """The measure restricted to the least values, normalized; NaN where all are forbidden."""
-    least, above = _above(values, log_weights)
+    least = _least(values, log_weights)[..., None]
     lowest = math.log(jnp.finfo(values.dtype).tiny) + 2  # so that the least value has a weight that is not zero
     weights = jnp.where(log_weights > -jnp.inf, jnp.exp(jnp.maximum(log_weights, lowest)), 0)
-    weights = jnp.where(above == 0, jnp.broadcast_to(weights, values.shape), 0)
+    weights = jnp.where(values == least, jnp.broadcast_to(weights, values.shape), 0)
     total = jnp.sum(weights, axis=-1, keepdims=True)
-    return weights / jnp.where(least[..., None] == jnp.inf, jnp.nan, total)
+    return weights / jnp.where(least == jnp.inf, jnp.nan, total)
 
 
 @jax.custom_jvp
@@ -344,6 +340,9 @@ def _slopes(values, log_weights, beta):
 @jax.custom_jvp
 def _softargmin(values, log_weights, beta):
     least, above = _above(values, log_weights)
+    # a difference of finite numbers that overflows does not forbid a state
+    overflowed = jnp.isfinite(values) & jnp.isfinite(least)[..., None] & (above == jnp.inf)
+    above = jnp.where(overflowed, jnp.finfo(beta.dtype).max, above)
     # what is above `forbidden` has no share: at beta = inf everything above the least value, otherwise what is infinite
     forbidden = jnp.where(beta == jnp.inf, 0, jnp.finfo(beta.dtype).max)
     exponent = jnp.where(above > forbidden, jnp.inf, _finite(beta) * above)

@@ -124,6 +124,20 @@ def check_record(name: str, value: Any, record: type) -> None:
         raise ArgumentError(f"{name}: got {_short(value)}, wanted {record.__module__}.{record.__qualname__}")
 
 
+def as_params(params: Any, record: type) -> Any:
+    """The parameters of a model, a record of floating JAX arrays; raise ArgumentError for anything but this record.
+
+    >>> from ebmjax.types import Alphabet
+    >>> as_params(Alphabet(0, 1), Alphabet)
+    Alphabet(low=Array(0., dtype=float32), high=Array(1., dtype=float32))
+    >>> as_params({"low": 0}, Alphabet)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: params: got a dict, wanted ebmjax.types.Alphabet
+    """
+    check_record("params", params, record)
+    return as_floats("params", params)
+
+
 def check_callable(name: str, value: Any) -> None:
     """Raise ArgumentError, naming the argument, for what is not a function.
 
@@ -277,6 +291,8 @@ def check_beta(beta: Beta) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: beta: got -1.0, wanted an inverse temperature in [0, inf]
     """
+    if not isinstance(beta, jax.Array | np.ndarray | np.number | float | int):
+        raise ArgumentError(f"beta: got {_short(beta)}, wanted an inverse temperature in [0, inf]")
     if np.shape(beta) != ():
         raise ArgumentError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
     if is_static(beta) and not float(beta) >= 0:

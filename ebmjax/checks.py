@@ -73,6 +73,19 @@ def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None)
     return array
 
 
+def as_example(
+    name: str, value: Any, like: Float[Array, "..."], shape: tuple[int | None, ...] | None = None
+) -> Float[Array, "..."]:
+    """What a model of parameters `like` takes: as `as_float`, where integers and truth values get the dtype of `like`.
+
+    >>> as_example("visible", np.array([1, 0], np.uint8), jnp.ones(2), (2,)).dtype.name
+    'float32'
+    """
+    array = as_float(name, value, shape)
+    floating = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+    return array if floating else array.astype(like.dtype)
+
+
 def as_floats(name: str, tree: Any) -> Any:
     """A pytree of real numbers as a pytree of floating JAX arrays, each leaf as in `as_float`.
 

@@ -1,5 +1,6 @@
 """The energy loss: the mean free energy of the data."""
 
+from ebmjax.checks import check_callable
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.types import ModelEnergy
 
@@ -21,4 +22,5 @@ def energy_loss(free_energy: ModelEnergy) -> Loss:
     >>> float(energy_loss(lambda centre, y: (y - centre) ** 2)(1.0, jnp.array([0.0, 3.0])))
     2.5
     """
+    check_callable("free_energy", free_energy)
     return mean_over_samples(free_energy)

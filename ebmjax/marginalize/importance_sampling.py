@@ -100,7 +100,9 @@ def _estimate(key, energy, proposal, beta, samples, chunk):
     energy_of = lambda constants, z: as_scalar(
         "energy", *jax.extend.core.jaxpr_as_fun(jax.extend.core.ClosedJaxpr(program.jaxpr, constants))(z)
     )
-    run = lambda *arrays: _sum_chunks(energy_of, *arrays, samples, chunk)
+
+    def run(key, constants, proposal, beta):
+        return _sum_chunks(energy_of, key, constants, proposal, beta, samples, chunk)
 
     # under vmap one after the other, since a chunk of each at once would take as many times the memory
     @jax.custom_jvp

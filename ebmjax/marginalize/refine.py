@@ -68,7 +68,7 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
 
 
 def _check_uniform(points, log_weights):
-    if is_static(points) and not (np.diff(np.asarray(points)) > 0).all():
+    if is_static(points) and not (np.diff(np.asarray(points, np.float64)) > 0).all():
         raise ArgumentError("space: got points that do not rise, wanted at least 4 scalars in order")
     if is_static(log_weights) and np.ptp(np.asarray(log_weights, np.float64)[1:-1]) > 1e-3:
         raise ArgumentError("space: got points of different weights, wanted a circle or an interval")

@@ -57,7 +57,11 @@ def bernoulli() -> Observation:
     0.25
     """
 
-    return Observation(_bernoulli_cost, jax.nn.sigmoid, check_unit_interval)
+    return Observation(_bernoulli_cost, _sigmoid, check_unit_interval)
+
+
+def _sigmoid(decoded):
+    return jax.nn.sigmoid(decoded)  # in a function of its own, since pickle refuses what is compiled
 
 
 def _bernoulli_cost(logits, y):
@@ -167,7 +171,13 @@ def encode(params: Params, y: Annotated[Numbers, "*observed"]) -> Gaussian:
     (2,)
     """
     check_record("params", params, Params)
-    mean, log_variance = jnp.split(params.encoder(as_float("y", y)), 2)
+    y = as_float("y", y)
+    numbers = params.encoder(y)
+    if numbers.ndim != 1 or numbers.size % 2:
+        raise ArgumentError(
+            f"y: got shape {y.shape}, wanted one example, of which the encoder makes 2 · latent numbers"
+        )
+    mean, log_variance = jnp.split(numbers, 2)
     return Gaussian(mean, log_variance)
 
 
@@ -180,7 +190,7 @@ def decode(params: Params, z: Code) -> Float[Array, "*observed"]:
     (6,)
     """
     check_record("params", params, Params)
-    return params.decoder(as_float("z", z))
+    return params.decoder(as_float("z", z, (None,)))
 
 
 def misfit(params: Params, observation: Observation, y: Annotated[Numbers, "*observed"], z: Code) -> Scalar:

@@ -87,5 +87,5 @@ def _sample(name, leaf):
     dtype = getattr(leaf, "dtype", None)
     if dtype is not None and jnp.issubdtype(dtype, jnp.integer) and dtype.itemsize >= 4:
         as_float(name, leaf)
-        return jnp.asarray(leaf)
+        return jnp.asarray(leaf, dtype.newbyteorder("="))
     return as_float(name, leaf)

@@ -6,7 +6,6 @@ so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from functools import cache, partial
 from typing import Annotated, NamedTuple
 
 import jax
@@ -157,16 +156,14 @@ def group(weight: Scalar, size: int) -> Regularizer:
     [1.5, 2.0, 0.0, 0.0]
     """
     check_count("size", size)
-    return _regularizer(*_of_size(size), weight=weight)
+    check_not_negative("weight", weight)
+    # an array without entries, whose shape says the size: static where the weight is traced
+    arguments = jnp.zeros((size, 0)), as_float("weight", weight, ())
+    return Regularizer(*(Partial(function, *arguments) for function in (_group_value, _group_prox, _group_conjugate)))
 
 
-@cache
-def _of_size(size):
-    """The functions of groups of one size, which is a part of them, as it decides on shapes."""
-    return tuple(partial(function, size) for function in (_group_value, _group_prox, _group_conjugate))
-
-
-def _norms(size, z):
+def _norms(layout, z):
+    size = layout.shape[0]
     if z.ndim == 0:
         raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
     if z.shape[-1] % size:
@@ -180,21 +177,21 @@ def _norms(size, z):
     return unit * jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
 
-def _group_value(size, weight, z):
+def _group_value(layout, weight, z):
     z, weight = _alike(z, weight)
-    return weight * jnp.sum(_norms(size, z))
+    return weight * jnp.sum(_norms(layout, z))
 
 
-def _group_prox(size, weight, z, step):
+def _group_prox(layout, weight, z, step):
     z, weight = _alike(z, weight)
-    lengths = _norms(size, z)
+    lengths = _norms(layout, z)
     kept = jnp.where(lengths > step * weight, 1 - step * weight / jnp.where(lengths > 0, lengths, 1), 0)
-    return z * jnp.repeat(kept, size, axis=-1)
+    return z * jnp.repeat(kept, layout.shape[0], axis=-1)
 
 
-def _group_conjugate(size, weight, slope, bound):
+def _group_conjugate(layout, weight, slope, bound):
     slope, weight = _alike(slope, weight)
-    return _beyond(jnp.max(_norms(size, slope)), weight, bound)
+    return _beyond(jnp.max(_norms(layout, slope)), weight, bound)
 
 
 def _beyond(steepest, weight, bound):

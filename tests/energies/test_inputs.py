@@ -43,6 +43,7 @@ DICTIONARY = sparse_coding.init(KEY, 3, 3)
 KERNELS = coding.init(KEY, 2, (1, 2))
 PLACED = placed_ellipse.Params(jnp.ones(2), jnp.ones(2), jnp.array(0.3))
 PAIR = np.array([1, 0])
+FIRST = np.array([True, False, False])
 
 # a function of parameters and one array, the parameters, and the array
 TAKES_ONE = {
@@ -77,7 +78,11 @@ TAKES_ONE = {
     "dictionary": (sparse_coding.reconstruction, DICTIONARY, BITS),
     "code": (lambda p, y: sparse_coding.energy(p, regularizers.l1(1), y, BITS), DICTIONARY, BITS),
     "kernels": (coding.analysis, KERNELS, np.array([[1, 0, 1], [0, 0, 1]])),
-    "clamped": (lambda p, s: clamp(partial(hopfield.energy, p), [True, False, False], SPINS)(s), SPIN_GLASS, PAIR),
+    "clamped": (
+        lambda p, s: clamp(partial(hopfield.energy, p), np.array([True, False, False]), SPINS)(s),
+        SPIN_GLASS,
+        PAIR,
+    ),
 }
 
 

@@ -198,7 +198,9 @@ def _beyond(steepest, weight, bound):
     """sup of ⟨slope, x⟩ - λ‖x‖ over λ‖x‖ ≤ bound, where the slope's dual norm is `steepest`."""
     excess = jnp.maximum(steepest - weight, 0)
     # first the pure number: the product of a bound and an excess in small units would be zero
-    return jnp.where(excess > 0, jnp.where(bound > 0, bound, 0) * _ratio(excess, weight), 0)
+    bound = as_float("bound", bound).astype(excess.dtype)
+    positive = (excess > 0) & ~(bound <= 0)
+    return jnp.where(positive, jnp.where(positive, bound, 1) * _ratio(excess, weight), 0)
 
 
 def _ratio(number, divisor):

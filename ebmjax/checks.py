@@ -137,6 +137,19 @@ def check_record(name: str, value: Any, record: type) -> None:
         raise ArgumentError(f"{name}: got {_short(value)}, wanted {record.__module__}.{record.__qualname__}")
 
 
+def as_number(name: str, value: Any) -> Float[Array | np.ndarray, ""]:
+    """One real number that a function keeps for later: an array, which compiled functions take as an argument.
+
+    A plain number keeps its 64 bits until it is used, so that it is right where double precision is enabled later.
+    Raises ArgumentError for what is no number.
+
+    >>> as_number("weight", 2)
+    array(2.)
+    """
+    array = as_float(name, value, ())
+    return array if isinstance(value, jax.Array) else np.asarray(value, np.float64)
+
+
 def as_params(params: Any, record: type) -> Any:
     """The parameters of a model, a record of floating JAX arrays; raise ArgumentError for anything but this record.
 

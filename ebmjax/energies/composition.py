@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, PyTree
 from ebmjax.checks import (
     ArgumentError,
     as_beta,
-    as_float,
+    as_number,
     as_scalar,
     check_callable,
     check_finite_beta,
@@ -174,7 +174,7 @@ def tempered(energy: Energy, beta: Beta) -> Energy:
     """
     check_callable("energy", energy)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
     return lambda unknown: _times(beta, _values((energy,), unknown)[0])
 
 
@@ -202,7 +202,7 @@ def interpolated(first: Energy, second: Energy, t: Scalar) -> Energy:
     if np.shape(t) != ():
         raise ArgumentError(f"t: got shape {np.shape(t)}, wanted a scalar")
     check_share("t", t)
-    t = as_float("t", t)
+    t = as_number("t", t)
     return weighted_sum((first, second), (1 - t, t))
 
 
@@ -234,7 +234,7 @@ def _one_each(name, numbers, energies):
 
 
 def _arrays(name, numbers):
-    return tuple(as_float(name, number) for number in numbers)
+    return tuple(as_number(name, number) for number in numbers)
 
 
 def _values(energies, unknown):

@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import as_float, as_params, check_above_zero, check_record
+from ebmjax.checks import as_float, as_number, as_params, check_above_zero, check_record
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -93,7 +93,7 @@ def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) 
     """
     check_record("regularizer", regularizer, Regularizer)
     check_above_zero("weight", weight)
-    arguments = regularizer, as_float("prediction", prediction), as_float("weight", weight, ())
+    arguments = regularizer, as_float("prediction", prediction), as_number("weight", weight)
     return Regularizer(*(Partial(function, *arguments) for function in (_near_value, _near_prox, _near_conjugate)))
 
 

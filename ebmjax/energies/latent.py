@@ -25,7 +25,7 @@ from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import as_float, as_scalar, check_callable, check_not_negative, check_record
+from ebmjax.checks import as_float, as_number, as_scalar, check_callable, check_not_negative, check_record
 from ebmjax.energies.penalties import Penalty
 from ebmjax.types import Numbers, Scalar
 
@@ -110,7 +110,7 @@ def latent_energy(
     parts = {"cost": cost, "decoder": decoder, "predictor": predictor, "regularizer": regularizer}
     for name, part in parts.items():
         check_callable(name, part)
-    weight = as_float("weight", weight, ())
+    weight = as_number("weight", weight)
 
     def energy(params: Params, x: PyTree, y: PyTree, z: PyTree) -> Scalar:
         check_record("params", params, Params)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
 
-from ebmjax.checks import ArgumentError, as_float, as_scalar, check_callable, check_not_negative
+from ebmjax.checks import ArgumentError, as_float, as_number, as_scalar, check_callable, check_not_negative
 from ebmjax.types import Energy, Numbers, Scalar
 
 
@@ -35,7 +35,7 @@ def regularized(energy: Energy, regularizer: Penalty, weight: Scalar) -> Energy:
     check_not_negative("weight", weight)
     check_callable("energy", energy)
     check_callable("regularizer", regularizer)
-    weight = as_float("weight", weight, ())
+    weight = as_number("weight", weight)
 
     def limited(z: PyTree) -> Scalar:
         size = as_scalar("regularizer", regularizer(z))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative
+from ebmjax.checks import ArgumentError, as_float, as_number, check_count, check_not_negative
 from ebmjax.types import Numbers, Scalar
 
 
@@ -62,7 +62,7 @@ def _regularizer(value, prox, conjugate, **weights):
     """The three functions, each with the weights before its own arguments."""
     for name, weight in weights.items():
         check_not_negative(name, weight)
-    numbers = [as_float(name, weight, ()) for name, weight in weights.items()]
+    numbers = [as_number(name, weight) for name, weight in weights.items()]
     return Regularizer(*(Partial(function, *numbers) for function in (value, prox, conjugate)))
 
 
@@ -158,7 +158,7 @@ def group(weight: Scalar, size: int) -> Regularizer:
     check_count("size", size)
     check_not_negative("weight", weight)
     # an array without entries, whose shape says the size: static where the weight is traced
-    arguments = jnp.zeros((size, 0)), as_float("weight", weight, ())
+    arguments = jnp.zeros((size, 0)), as_number("weight", weight)
     return Regularizer(*(Partial(function, *arguments) for function in (_group_value, _group_prox, _group_conjugate)))
 
 

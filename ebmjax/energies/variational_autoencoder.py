@@ -20,7 +20,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import ArgumentError, as_example, as_float, check_positive, check_record, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_number, check_positive, check_record, is_static
 from ebmjax.gaussian import Gaussian
 from ebmjax.types import Numbers, Scalar
 
@@ -82,7 +82,7 @@ def gaussian(scale: Scalar) -> Observation:
     """
     check_positive("scale", scale)
 
-    return Observation(Partial(_gaussian_cost, as_float("scale", scale, ())), _unchanged, _any)
+    return Observation(Partial(_gaussian_cost, as_number("scale", scale)), _unchanged, _any)
 
 
 def _gaussian_cost(scale, decoded, y):

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, as_scalar, check_callable, check_not_negative
+from ebmjax.checks import ArgumentError, as_number, as_scalar, check_callable, check_not_negative
 from ebmjax.losses.functional import Loss, as_samples, mean_over_samples
 from ebmjax.types import ModelEnergy, Scalar
 
@@ -69,7 +69,7 @@ def penalized_contrast(energy: ModelEnergy, weight: Scalar) -> Loss:
     4.5
     """
     check_not_negative("weight", weight)
-    weight = as_float("weight", weight, ())
+    weight = as_number("weight", weight)
     plain = contrast(energy)
     mean_square = mean_over_samples(lambda params, position: as_scalar("energy", energy(params, position)) ** 2)
 

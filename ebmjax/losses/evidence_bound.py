@@ -26,7 +26,7 @@ from jaxtyping import Array, Float, Key
 from ebmjax.checks import (
     ArgumentError,
     as_float,
-    as_floats,
+    as_number,
     as_scalar,
     check_callable,
     check_count,
@@ -119,7 +119,8 @@ def evidence_bound(
         check_not_negative(name, value)
     check_callable("misfit", misfit)
     check_callable("encode", encode)
-    weights = as_floats("spring_weight, size_weight, free_bits", (spring_weight, size_weight, free_bits))
+    named = (("spring_weight", spring_weight), ("size_weight", size_weight), ("free_bits", free_bits))
+    weights = [as_number(name, weight) for name, weight in named]
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         batch, codes = _encoded(misfit, encode, params, batch)
@@ -203,8 +204,7 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
     check_callable("energy", energy)
     check_callable("encode", encode)
     check_count("samples", samples)
-    check_count("kept", kept)
-    if not 1 <= kept <= samples:
+    if not isinstance(kept, int) or not 1 <= kept <= samples:
         raise ArgumentError(f"kept: got {kept}, wanted 1 to {samples}, the number of samples")
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:

@@ -7,9 +7,7 @@ LeCun et al. (2006), "A tutorial on energy-based learning", section 2.2.4.
 
 from typing import Any, Protocol, runtime_checkable
 
-import jax.numpy as jnp
-
-from ebmjax.checks import ArgumentError, as_beta, as_scalar, check_callable, check_finite_beta, check_record
+from ebmjax.checks import ArgumentError, as_number, as_scalar, check_callable, check_finite_beta, check_record
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.marginalize.free_energy import log_partition
 from ebmjax.types import Beta, ModelEnergy, Space
@@ -48,7 +46,7 @@ def negative_log_likelihood(free_energy: ModelEnergy, space: Space, beta: Beta) 
     check_callable("free_energy", free_energy)
     check_record("space", space, Space)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
     data_term = mean_over_samples(free_energy)
 
     def loss(params: Any, batch: Any) -> Any:
@@ -82,7 +80,7 @@ def conditional_negative_log_likelihood(free_energy: ConditionalEnergy, space: S
     check_callable("free_energy", free_energy)
     check_record("space", space, Space)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
 
     def sample_loss(params: Any, sample: Any) -> Any:
         if not isinstance(sample, tuple | list) or len(sample) != 2:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, check_callable, check_not_negative
+from ebmjax.checks import ArgumentError, as_float, as_number, check_callable, check_not_negative
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.types import ModelEnergy, Scalar
 
@@ -29,7 +29,7 @@ def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array,
     (0.0, 3.0)
     """
     observed, contrasting = as_float("observed", observed), as_float("contrasting", contrasting)
-    return jax.nn.relu(as_float("margin", margin).astype(observed.dtype) + observed - contrasting)
+    return jax.nn.relu(as_number("margin", margin).astype(observed.dtype) + observed - contrasting)
 
 
 def log(observed: Scalar, contrasting: Scalar) -> Float[Array, ""]:
@@ -58,7 +58,7 @@ def hinge_loss(free_energy: ModelEnergy, margin: Scalar) -> Loss:
     0.5
     """
     check_not_negative("margin", margin)
-    margin = as_float("margin", margin, ())
+    margin = as_number("margin", margin)
     return _compared(free_energy, lambda observed, contrasting: hinge(observed, contrasting, margin))
 
 

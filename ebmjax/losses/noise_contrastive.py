@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import (
     ArgumentError,
-    as_beta,
     as_float,
+    as_number,
     as_scalar,
     check_callable,
     check_count,
@@ -83,7 +83,7 @@ def noise_contrastive(
     check_count("ratio", ratio)
     for name, function in (("energy", energy), ("noise_log_density", noise_log_density), ("draw_noise", draw_noise)):
         check_callable(name, function)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
 
     def loss(key: Key[Array, ""], params: tuple[Any, Float[Array, ""]], batch: Any) -> Float[Array, ""]:
         if not isinstance(params, tuple | list) or len(params) != 2:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import as_beta, as_float, as_scalar, check_callable, check_finite_beta, check_units
+from ebmjax.checks import as_float, as_number, as_scalar, check_callable, check_finite_beta, check_units
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
@@ -86,7 +86,7 @@ def multilinear_pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alp
 def _loss(changes: Callable[[Any, Any], Array], beta: Beta, alphabet: Alphabet) -> Loss:
     """The loss, from `changes(params, units)`: by how much flipping each unit raises the energy."""
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
     per_sample = lambda params, units: jax.nn.softplus(-reduced(changes(params, units), beta)).sum()
     mean = mean_over_samples(per_sample)
 

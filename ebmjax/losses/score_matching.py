@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import (
-    as_beta,
     as_float,
+    as_number,
     as_scalar,
     check_callable,
     check_count,
@@ -53,7 +53,7 @@ def score_matching(energy: ModelEnergy, beta: Beta) -> Loss:
     """
     check_callable("energy", energy)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
 
     def sample_loss(params: Any, y: Any) -> Float[Array, ""]:
         y = as_float("y", y)
@@ -89,7 +89,7 @@ def sliced_score_matching(energy: ModelEnergy, beta: Beta, projections: int = 1)
     """
     check_callable("energy", energy)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
     check_count("projections", projections)
 
     def loss(key: Key[Array, ""], params: Any, batch: Annotated[Numbers, "batch *shape"]) -> Float[Array, ""]:
@@ -130,9 +130,9 @@ def denoising_score_matching(energy: ModelEnergy, beta: Beta, noise_scale: Scala
     """
     check_callable("energy", energy)
     check_finite_beta(beta)
-    beta = jnp.asarray(as_beta(beta))
+    beta = as_number("beta", beta)
     check_positive("noise_scale", noise_scale)
-    noise_scale = as_float("noise_scale", noise_scale, ())
+    noise_scale = as_number("noise_scale", noise_scale)
 
     def loss(key: Key[Array, ""], params: Any, batch: Annotated[Numbers, "batch *shape"]) -> Float[Array, ""]:
         batch = as_float("batch", batch)

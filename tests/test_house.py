@@ -40,6 +40,7 @@ STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typ
 ALSO_ALLOWED = {
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
     "learn/checkpoint.py": {"orbax", "pathlib", "hashlib", "shutil"},  # orbax is an extra, imported when first used
+    "networks/pickled.py": {"importlib"},  # finds a function by its name
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

@@ -26,6 +26,7 @@ def clamp(energy: Energy, known: Bool[Array | np.ndarray, "*shape"], values: Ann
         ValueError: an energy that is no function, values that are not numbers, `known` and `values` of different
             shapes, or every unit clamped; when the returned energy is called, another number of free units.
 
+    >>> import jax.numpy as jnp
     >>> energy = lambda s: s[0] + 10 * s[1] + 100 * s[2]
     >>> clamped = clamp(energy, np.array([True, False, True]), jnp.array([1.0, 0.0, 3.0]))
     >>> float(clamped(jnp.array([2.0])))

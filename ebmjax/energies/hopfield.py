@@ -136,7 +136,13 @@ def pseudo_inverse(
     >>> [float(field(pseudo_inverse(patterns), pattern)[4].round(2)) for pattern in patterns]
     [-0.5, 0.5]
     """
-    patterns = _stored(patterns, used)
+    directions = _orthonormal(_stored(patterns, used))
+    return _without_self_coupling(matmul(directions.T, directions))
+
+
+@jax.jit
+def _orthonormal(patterns):
+    """Orthonormal rows with the span of the patterns, and rows of zeros for those that depend on others."""
     units = patterns.shape[1]
     least = 100 * jnp.finfo(patterns.dtype).eps * units
 
@@ -152,8 +158,7 @@ def pseudo_inverse(
         return directions.at[index].set(direction), None
 
     # the method of Gram and Schmidt: batched eigenvalue routines can hang on CPU
-    directions, _ = jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))
-    return _without_self_coupling(matmul(directions.T, directions))
+    return jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))[0]
 
 
 def storkey(
@@ -171,7 +176,12 @@ def storkey(
     >>> storkey(jnp.array([[1.0, 1.0, -1.0, 1.0]])).weights[0].tolist()
     [0.0, 0.25, -0.25, 0.25]
     """
-    patterns = _stored(patterns, used)
+    return _without_self_coupling(_learned(_stored(patterns, used)))
+
+
+@jax.jit
+def _learned(patterns):
+    """The weights of Storkey's rule, one pattern after the other."""
     units = patterns.shape[1]
 
     def learn(weights, pattern):
@@ -181,8 +191,7 @@ def storkey(
         step = jnp.outer(pattern, pattern) - (correction + correction.T) + 2 * pattern[0] ** 2 * weights
         return _without_self_coupling(weights + step / units).weights, None
 
-    weights, _ = jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)
-    return _without_self_coupling(weights)
+    return jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
 
 
 def _stored(patterns, used):

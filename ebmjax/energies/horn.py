@@ -38,6 +38,8 @@ def init(key: Key[Array, ""]) -> Params:
 def decode(params: Params, x: Scalar, z: Scalar) -> Float[Array, "2"]:
     """The point of the manifold at x and angle z (radians): f(x) · [cos z, sin z].
 
+    Raises ValueError unless x and z are scalars.
+
     >>> import jax
     >>> params = init(jax.random.key(0))
     >>> bool(decode(params, 0.5, 0.0)[0] == params.predictor(0.5)[0])

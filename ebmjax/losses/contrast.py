@@ -29,6 +29,9 @@ def contrast(energy: ModelEnergy) -> Loss:
     Returns:
         A loss whose batch is a pair of stacked positions; the two may differ in number.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a batch that is no pair.
+
     Hinton (2002), "Training products of experts by minimizing contrastive divergence", eq. 5.
 
     >>> import jax.numpy as jnp

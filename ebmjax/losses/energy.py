@@ -16,6 +16,9 @@ def energy_loss(free_energy: ModelEnergy) -> Loss:
     Returns:
         `loss(params, batch) -> scalar`, in the same units.
 
+    Raises:
+        ValueError: what is no function.
+
     LeCun et al. (2006), "A tutorial on energy-based learning", eq. 7.
 
     >>> import jax.numpy as jnp

@@ -61,6 +61,8 @@ class JointEnergy(Protocol):
 def spring(code: Gaussian) -> Float[Array, "*batch latent"]:
     """½ μ² in nats a dimension, the term that pulls the mean of a code to 0.
 
+    Raises ValueError for a code that is no `Gaussian`.
+
     >>> spring(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [2.0]
     """
@@ -70,6 +72,8 @@ def spring(code: Gaussian) -> Float[Array, "*batch latent"]:
 
 def size_control(code: Gaussian) -> Float[Array, "*batch latent"]:
     """½ (σ² - 1 - log σ²) in nats a dimension, the term that pulls the variance of a code to 1; it is 0 at σ = 1.
+
+    Raises ValueError for a code that is no `Gaussian`.
 
     >>> size_control(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [0.0]

@@ -38,6 +38,9 @@ def supervised(infer: Infer) -> SampleLoss:
     Returns:
         `sample_loss(weights, (y, code)) -> scalar`, in the units of the code squared.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a sample that is no pair, or a code of another shape.
+
     Gregor and LeCun (2010), "Learning fast approximations of sparse coding".
 
     >>> float(supervised(lambda gain, y: gain * y)(2.0, (jnp.ones(2), jnp.ones(2))))
@@ -63,6 +66,9 @@ def unsupervised(infer: Infer, energy: CodeEnergy) -> SampleLoss:
 
     Returns:
         `sample_loss(weights, y) -> scalar`, in units of energy.
+
+    Raises:
+        ValueError: what is no function.
 
     >>> float(unsupervised(lambda gain, y: gain * y, lambda y, z: (y - z) ** 2)(2.0, 3.0))
     9.0

@@ -51,8 +51,10 @@ def hinge_loss(free_energy: ModelEnergy, margin: Scalar) -> Loss:
         margin: m in the same units, at least 0.
 
     Raises:
-        ValueError: a static negative or NaN margin.
+        ValueError: what is no function, a static negative or NaN margin; when the loss is called, a batch that is no
+            pair.
 
+    >>> import jax.numpy as jnp
     >>> loss = hinge_loss(lambda centre, y: (y - centre) ** 2, margin=1.0)
     >>> float(loss(0.0, (jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]))))
     0.5
@@ -68,6 +70,10 @@ def log_loss(free_energy: ModelEnergy) -> Loss:
     Args:
         free_energy: `free_energy(params, y) -> scalar`, in nats.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a batch that is no pair.
+
+    >>> import jax.numpy as jnp
     >>> loss = log_loss(lambda centre, y: (y - centre) ** 2)
     >>> round(float(loss(0.0, (jnp.array([1.0]), jnp.array([1.0])))), 4)
     0.6931

@@ -24,9 +24,11 @@ class Pickled(nnx.Module):
     """
 
     def __getstate__(self) -> dict[str, Any]:
+        """The attributes, with the names of functions in place of what cannot be pickled."""
         return {name: _by_name(value) for name, value in vars(self).items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """The attributes again, with the functions of those names."""
         for name, value in state.items():
             found = getattr(importlib.import_module(value.module), value.name) if isinstance(value, _Named) else value
             object.__setattr__(self, name, found)

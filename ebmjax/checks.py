@@ -74,6 +74,19 @@ def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None)
     return array
 
 
+def as_example(
+    name: str, value: Any, like: Float[Array, "..."], shape: tuple[int | None, ...] | None = None
+) -> Float[Array, "..."]:
+    """What a model of parameters `like` takes: as `as_float`, where integers and truth values get the dtype of `like`.
+
+    >>> as_example("visible", np.array([1, 0], np.uint8), jnp.ones(2), (2,)).dtype.name
+    'float32'
+    """
+    array = as_float(name, value, shape)
+    floating = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+    return array if floating else array.astype(like.dtype)
+
+
 def as_floats(name: str, tree: Any) -> Any:
     """A pytree of real numbers as a pytree of floating JAX arrays, each leaf as in `as_float`.
 
@@ -137,6 +150,33 @@ def check_arrays(name: str, tree: Any) -> None:
         if is_text or not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             place = name + jax.tree_util.keystr(path)
             raise ArgumentError(f"{place}: got {_short(leaf)}, wanted a JAX or NumPy array")
+
+
+def as_number(name: str, value: Any) -> Float[Array | np.ndarray, ""]:
+    """One real number that a function keeps for later: an array, which compiled functions take as an argument.
+
+    A plain number keeps its 64 bits until it is used, so that it is right where double precision is enabled later.
+    Raises ArgumentError for what is no number.
+
+    >>> as_number("weight", 2)
+    array(2.)
+    """
+    array = as_float(name, value, ())
+    return array if isinstance(value, jax.Array) else np.asarray(value, np.float64)
+
+
+def as_params(params: Any, record: type) -> Any:
+    """The parameters of a model, a record of floating JAX arrays; raise ArgumentError for anything but this record.
+
+    >>> from ebmjax.types import Alphabet
+    >>> as_params(Alphabet(0, 1), Alphabet)
+    Alphabet(low=Array(0., dtype=float32), high=Array(1., dtype=float32))
+    >>> as_params({"low": 0}, Alphabet)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: params: got a dict, wanted ebmjax.types.Alphabet
+    """
+    check_record("params", params, record)
+    return as_floats("params", params)
 
 
 def check_callable(name: str, value: Any) -> None:
@@ -322,6 +362,8 @@ def check_beta(beta: Beta) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: beta: got -1.0, wanted an inverse temperature in [0, inf]
     """
+    if not isinstance(beta, jax.Array | np.ndarray | np.number | float | int):
+        raise ArgumentError(f"beta: got {_short(beta)}, wanted an inverse temperature in [0, inf]")
     if np.shape(beta) != ():
         raise ArgumentError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
     if is_static(beta) and not _number("beta", beta) >= 0:

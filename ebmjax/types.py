@@ -9,14 +9,20 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, Num, PyTree
 
 from ebmjax.records import record
 
-Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
+Scalar = Num[Array | np.ndarray, ""] | np.number | float | int
 """One real number: a zero-dimensional array or a plain number."""
 
-Beta = Array | np.ndarray | np.floating | float | int
+Numbers = Any
+"""Real numbers that a user hands in: a JAX or NumPy array of any dtype, a number, or nested lists of numbers.
+
+`ebmjax.checks.as_float` converts them, or refuses them by name. `Annotated[Numbers, "visible hidden"]` says the shape.
+"""
+
+Beta = Array | np.ndarray | np.number | float | int
 """An inverse temperature in [0, inf], a scalar; `ebmjax.checks.check_beta` says what is wrong with another."""
 
 

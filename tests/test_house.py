@@ -45,6 +45,7 @@ ALSO_ALLOWED = {
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
     "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
     "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
+    "networks/pickled.py": {"importlib"},  # finds a function by its name
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

@@ -10,10 +10,11 @@ Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visua
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import check_above_zero
+from ebmjax.checks import as_float, as_number, as_params, check_above_zero, check_record
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -42,6 +43,7 @@ def init_encoder(params: Params) -> Encoder:
     >>> init_encoder(Params(jnp.ones((4, 9, 9)))).gain.tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
+    params = as_params(params, Params)
     return Encoder(params.kernels, jnp.ones(len(params.kernels), params.kernels.dtype))
 
 
@@ -62,6 +64,7 @@ def encode(
     >>> encode(encoder, jnp.array([[0.0, 9.0]])).round(3).tolist()
     [[[0.0, 2.0]]]
     """
+    encoder = as_params(encoder, Encoder)
     response = nonlinearity(analysis(Params(encoder.kernels), y, reconstruction))
     return encoder.gain[:, None, None] * response
 
@@ -88,17 +91,25 @@ def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) 
     >>> near.prox(jnp.array([[[2.0]]]), 1.0).tolist()
     [[[2.5]]]
     """
+    check_record("regularizer", regularizer, Regularizer)
     check_above_zero("weight", weight)
+    arguments = regularizer, as_float("prediction", prediction), as_number("weight", weight)
+    return Regularizer(*(Partial(function, *arguments) for function in (_near_value, _near_prox, _near_conjugate)))
 
-    def value(z):
-        return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
 
-    def prox(z, step):
-        return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
+def _near_value(regularizer, prediction, weight, z):
+    z = as_float("z", z)
+    weight = weight.astype(z.dtype)
+    return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
 
-    def conjugate(slope, bound):
-        # the supremum over all codes, which is at least that over the codes within the bound
-        best = regularizer.prox(prediction + slope / weight, 1 / weight)
-        return jnp.sum(slope * best) - value(best)
 
-    return Regularizer(value, prox, conjugate)
+def _near_prox(regularizer, prediction, weight, z, step):
+    z = as_float("z", z)
+    weight = weight.astype(z.dtype)
+    return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
+
+
+def _near_conjugate(regularizer, prediction, weight, slope, bound):
+    # the supremum over all codes, which is at least that over the codes within the bound
+    best = regularizer.prox(prediction + slope / weight.astype(slope.dtype), 1 / weight.astype(slope.dtype))
+    return jnp.sum(slope * best) - _near_value(regularizer, prediction, weight, best)

@@ -6,17 +6,23 @@ so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative
-from ebmjax.types import Scalar
+from ebmjax.checks import ArgumentError, as_float, as_number, check_count, check_not_negative
+from ebmjax.types import Numbers, Scalar
 
 
 class Regularizer(NamedTuple):
-    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape."""
+    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape.
+
+    Those of this file are `jax.tree_util.Partial`s of a function and its weights: a regularizer is a pytree, which can
+    be an argument of a compiled function, and can be pickled.
+    """
 
     value: Callable[[Array], Scalar]
     """`value(z)` = R(z), in units of energy."""
@@ -31,12 +37,13 @@ class Regularizer(NamedTuple):
     """
 
 
-def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
+def shrink(z: Annotated[Numbers, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
     """The soft threshold sign(z) [|z| - threshold]⁺, of the shape of z.
 
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
     [2.0, 0.0, -1.0]
     """
+    z = as_float("z", z)
     return z - jnp.clip(z, -threshold, threshold)
 
 
@@ -48,12 +55,36 @@ def l1(weight: Scalar) -> Regularizer:
     >>> l1(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    check_not_negative("weight", weight)
-    return Regularizer(
-        lambda z: weight * jnp.sum(jnp.abs(z)),
-        lambda z, step: shrink(z, step * weight),
-        lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), weight, bound),
-    )
+    return _regularizer(_l1_value, _l1_prox, _l1_conjugate, weight=weight)
+
+
+def _regularizer(value, prox, conjugate, **weights):
+    """The three functions, each with the weights before its own arguments."""
+    for name, weight in weights.items():
+        check_not_negative(name, weight)
+    numbers = [as_number(name, weight) for name, weight in weights.items()]
+    return Regularizer(*(Partial(function, *numbers) for function in (value, prox, conjugate)))
+
+
+def _alike(z, *weights):
+    """An array as floats, and the weights in its dtype."""
+    z = as_float("z", z)
+    return z, *(weight.astype(z.dtype) for weight in weights)
+
+
+def _l1_value(weight, z):
+    z, weight = _alike(z, weight)
+    return weight * jnp.sum(jnp.abs(z))
+
+
+def _l1_prox(weight, z, step):
+    z, weight = _alike(z, weight)
+    return shrink(z, step * weight)
+
+
+def _l1_conjugate(weight, slope, bound):
+    slope, weight = _alike(slope, weight)
+    return _beyond(jnp.max(jnp.abs(slope)), weight, bound)
 
 
 def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
@@ -65,20 +96,27 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
     >>> elastic_net(0.5, 1.0).prox(jnp.array([3.0, -0.25]), 1.0).tolist()
     [1.25, 0.0]
     """
-    check_not_negative("weight", weight)
-    check_not_negative("ridge", ridge)
+    return _regularizer(_elastic_value, _elastic_prox, _elastic_conjugate, weight=weight, ridge=ridge)
 
-    def conjugate(slope, bound):
-        # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
-        square = jnp.sum(jnp.square(jnp.maximum(jnp.abs(slope) - weight, 0))) / 2
-        unbounded = jnp.where(square > 0, _ratio(square, ridge), 0)
-        return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), weight, bound))
 
-    return Regularizer(
-        lambda z: weight * jnp.sum(jnp.abs(z)) + ridge * jnp.sum(jnp.square(z)) / 2,
-        lambda z, step: shrink(z, step * weight) / (1 + step * ridge),
-        conjugate,
-    )
+def _elastic_value(weight, ridge, z):
+    z, weight, ridge = _alike(z, weight, ridge)
+    return weight * jnp.sum(jnp.abs(z)) + ridge * jnp.sum(jnp.square(z)) / 2
+
+
+def _elastic_prox(weight, ridge, z, step):
+    z, weight, ridge = _alike(z, weight, ridge)
+    return shrink(z, step * weight) / (1 + step * ridge)
+
+
+def _elastic_conjugate(weight, ridge, slope, bound):
+    # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
+    slope, weight, ridge = _alike(slope, weight, ridge)
+    excess = jnp.maximum(jnp.abs(slope) - weight, 0)
+    largest = jnp.max(excess)
+    squares = jnp.sum(jnp.square(excess / jnp.where(largest > 0, largest, 1))) / 2  # relative, so that none underflows
+    unbounded = jnp.where(largest > 0, _ratio(largest, ridge) * squares * largest, 0)
+    return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), weight, bound))
 
 
 def non_negative(weight: Scalar) -> Regularizer:
@@ -89,12 +127,22 @@ def non_negative(weight: Scalar) -> Regularizer:
     >>> non_negative(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    check_not_negative("weight", weight)
-    return Regularizer(
-        lambda z: jnp.where(jnp.all(z >= 0), weight * jnp.sum(z), jnp.inf),
-        lambda z, step: jnp.maximum(z - step * weight, 0),
-        lambda slope, bound: _beyond(jnp.maximum(jnp.max(slope), 0), weight, bound),
-    )
+    return _regularizer(_positive_value, _positive_prox, _positive_conjugate, weight=weight)
+
+
+def _positive_value(weight, z):
+    z, weight = _alike(z, weight)
+    return jnp.where(jnp.all(z >= 0), weight * jnp.sum(z), jnp.inf)
+
+
+def _positive_prox(weight, z, step):
+    z, weight = _alike(z, weight)
+    return jnp.maximum(z - step * weight, 0)
+
+
+def _positive_conjugate(weight, slope, bound):
+    slope, weight = _alike(slope, weight)
+    return _beyond(jnp.maximum(jnp.max(slope), 0), weight, bound)
 
 
 def group(weight: Scalar, size: int) -> Regularizer:
@@ -107,34 +155,52 @@ def group(weight: Scalar, size: int) -> Regularizer:
     >>> group(2.5, 2).prox(jnp.array([3.0, 4.0, 0.5, 0.5]), 1.0).tolist()
     [1.5, 2.0, 0.0, 0.0]
     """
-    check_not_negative("weight", weight)
     check_count("size", size)
+    check_not_negative("weight", weight)
+    # an array without entries, whose shape says the size: static where the weight is traced
+    arguments = jnp.zeros((size, 0)), as_number("weight", weight)
+    return Regularizer(*(Partial(function, *arguments) for function in (_group_value, _group_prox, _group_conjugate)))
 
-    def norms(z):
-        if z.ndim == 0:
-            raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
-        if z.shape[-1] % size:
-            raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
-        square = jnp.sum(jnp.square(z.reshape(*z.shape[:-1], -1, size)), axis=-1)
-        # the gradient of a plain norm would be NaN at zero; here it is zero
-        return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
-    def prox(z, step):
-        lengths = norms(z)
-        kept = jnp.where(lengths > step * weight, 1 - step * weight / jnp.where(lengths > 0, lengths, 1), 0)
-        return z * jnp.repeat(kept, size, axis=-1)
+def _norms(layout, z):
+    size = layout.shape[0]
+    if z.ndim == 0:
+        raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
+    if z.shape[-1] % size:
+        raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
+    groups = z.reshape(*z.shape[:-1], -1, size)
+    # relative to the largest entry, since squares of small numbers underflow
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(groups), axis=-1))
+    unit = jnp.where(largest > 0, largest, 1)
+    square = jnp.sum(jnp.square(groups / unit[..., None]), axis=-1)
+    # the gradient of a plain norm would be NaN at zero; here it is zero
+    return unit * jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
-    return Regularizer(
-        lambda z: weight * jnp.sum(norms(z)),
-        prox,
-        lambda slope, bound: _beyond(jnp.max(norms(slope)), weight, bound),
-    )
+
+def _group_value(layout, weight, z):
+    z, weight = _alike(z, weight)
+    return weight * jnp.sum(_norms(layout, z))
+
+
+def _group_prox(layout, weight, z, step):
+    z, weight = _alike(z, weight)
+    lengths = _norms(layout, z)
+    kept = jnp.where(lengths > step * weight, 1 - step * weight / jnp.where(lengths > 0, lengths, 1), 0)
+    return z * jnp.repeat(kept, layout.shape[0], axis=-1)
+
+
+def _group_conjugate(layout, weight, slope, bound):
+    slope, weight = _alike(slope, weight)
+    return _beyond(jnp.max(_norms(layout, slope)), weight, bound)
 
 
 def _beyond(steepest, weight, bound):
     """sup of ⟨slope, x⟩ - λ‖x‖ over λ‖x‖ ≤ bound, where the slope's dual norm is `steepest`."""
     excess = jnp.maximum(steepest - weight, 0)
-    return jnp.where(excess > 0, _ratio(bound * excess, weight), 0)
+    # first the pure number: the product of a bound and an excess in small units would be zero
+    bound = as_float("bound", bound).astype(excess.dtype)
+    positive = (excess > 0) & ~(bound <= 0)
+    return jnp.where(positive, jnp.where(positive, bound, 1) * _ratio(excess, weight), 0)
 
 
 def _ratio(number, divisor):

@@ -7,17 +7,17 @@ term has the Lipschitz constant L = λ_max(WᵀW), so that the threshold of ISTA
 Olshausen & Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code".
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_shape, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, check_record, is_static
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.numerics import matmul
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Params(NamedTuple):
@@ -38,7 +38,7 @@ def init(key: Key[Array, ""], observed: int, atoms: int) -> Params:
     return normalized(Params(jax.random.normal(key, (observed, atoms))))
 
 
-def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms: int) -> Params:
+def from_data(key: Key[Array, ""], data: Annotated[Numbers, "samples observed"], atoms: int) -> Params:
     """Atoms that are samples, drawn without replacement and normalized.
 
     A sample of zeros becomes an atom of zeros, which `check_params` refuses. Raises ValueError for atoms below 1, or
@@ -49,6 +49,7 @@ def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms
     [1.0, 1.0]
     """
     check_count("atoms", atoms)
+    data = as_float("data", data, (None, None))
     if len(data) < atoms:
         raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
     return normalized(Params(data[jax.random.permutation(key, len(data))[:atoms]].T))
@@ -61,11 +62,13 @@ def check_params(params: Params) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: dictionary: got a column of zeros (1), wanted atoms of unit length
     """
-    shape = jnp.shape(params.dictionary)
+    given = params
+    params = as_params(params, Params)
+    shape = params.dictionary.shape
     if len(shape) != 2 or 0 in shape:
         raise ArgumentError(f"dictionary: got shape {shape}, wanted (observed, atoms), neither of them zero")
-    if is_static(params.dictionary):
-        columns = np.asarray(params.dictionary).T
+    if is_static(given.dictionary):
+        columns = np.asarray(given.dictionary).T
         for index, column in enumerate(columns):
             if not np.isfinite(column).all():
                 raise ArgumentError(
@@ -75,7 +78,7 @@ def check_params(params: Params) -> None:
                 raise ArgumentError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
 
 
-def check_data(params: Params, data: Float[Array, "samples observed"]) -> None:
+def check_data(params: Params, data: Annotated[Numbers, "samples observed"]) -> None:
     """Raise ValueError for samples of another length, fewer samples than atoms, or static ones that are not finite.
 
     >>> check_data(Params(jnp.eye(2)), jnp.ones((5, 3)))
@@ -83,11 +86,12 @@ def check_data(params: Params, data: Float[Array, "samples observed"]) -> None:
     ebmjax.checks.ArgumentError: data: got shape (5, 3), wanted (samples, 2)
     """
     observed, atoms = params.dictionary.shape
-    if jnp.ndim(data) != 2 or data.shape[1] != observed:
+    given, data = data, as_float("data", data)
+    if data.ndim != 2 or data.shape[1] != observed:
         raise ArgumentError(f"data: got shape {jnp.shape(data)}, wanted (samples, {observed})")
     if len(data) < atoms:
         raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
-    if is_static(data) and not np.isfinite(np.asarray(data)).all():
+    if is_static(given) and not np.isfinite(np.asarray(given)).all():
         raise ArgumentError("data: got a number that is not finite")
 
 
@@ -97,46 +101,56 @@ def normalized(params: Params) -> Params:
     >>> normalized(Params(jnp.array([[0.0, 2.0], [4.0, 0.0]]))).dictionary.tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    lengths = jnp.linalg.norm(params.dictionary, axis=0, keepdims=True)
-    return Params(params.dictionary / jnp.where(lengths > 0, lengths, 1))
+    dictionary = as_params(params, Params).dictionary
+    # relative to the largest entry of each, so that the squares of tiny or huge atoms are numbers
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(dictionary), axis=0, keepdims=True))
+    scaled = dictionary / jnp.where(largest > 0, largest, 1)
+    lengths = jnp.linalg.norm(scaled, axis=0, keepdims=True)
+    return Params(scaled / jnp.where(lengths > 0, lengths, 1))
 
 
-def reconstruction(params: Params, z: Float[Array, " atoms"]) -> Float[Array, " observed"]:
-    """Wz, the reconstruction of y from one code.
+def reconstruction(params: Params, z: Annotated[Numbers, "atoms"]) -> Float[Array, " observed"]:
+    """Wz, the reconstruction of y from one code. Raises ValueError for a code of another length.
 
     >>> reconstruction(Params(jnp.array([[1.0, 0.0], [0.0, 1.0]])), jnp.array([1.0, 0.5])).tolist()
     [1.0, 0.5]
     """
-    return matmul(params.dictionary, z)
+    dictionary = as_params(params, Params).dictionary
+    return matmul(dictionary, as_example("z", z, dictionary, dictionary.shape[1:]))
 
 
-def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+def misfit(params: Params, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]) -> Scalar:
     """½‖y - Wz‖²: the smooth term of the energy, in squared units of y. Raises ValueError for a y of another length.
 
     >>> float(misfit(Params(jnp.eye(2)), jnp.array([1.0, 2.0]), jnp.zeros(2)))
     2.5
     """
-    check_shape("y", y, params.dictionary.shape[:1])
+    dictionary = as_params(params, Params).dictionary
+    y = as_example("y", y, dictionary, dictionary.shape[:1])
     return jnp.sum(jnp.square(y - reconstruction(params, z))) / 2
 
 
-def energy(params: Params, regularizer: Regularizer, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+def energy(
+    params: Params, regularizer: Regularizer, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]
+) -> Scalar:
     """E(y, z) = ½‖y - Wz‖² + R(z) of one code, a scalar. Raises ValueError for a y of another length.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> float(energy(Params(jnp.eye(2)), l1(0.5), jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0])))
     1.5
     """
-    return misfit(params, y, z) + regularizer.value(z)
+    check_record("regularizer", regularizer, Regularizer)
+    return misfit(params, y, z) + regularizer.value(as_example("z", z, as_params(params, Params).dictionary))
 
 
-def largest_weight(params: Params, y: Float[Array, " observed"]) -> Scalar:
+def largest_weight(params: Params, y: Annotated[Numbers, "observed"]) -> Scalar:
     """λ_max = ‖Wᵀy‖_∞: with an L1 norm of this weight or more, the best code is zero.
 
     >>> float(largest_weight(Params(jnp.eye(2)), jnp.array([1.0, -2.0])))
     2.0
     """
-    return jnp.max(jnp.abs(matmul(params.dictionary.T, y)))
+    dictionary = as_params(params, Params).dictionary
+    return jnp.max(jnp.abs(matmul(dictionary.T, as_example("y", y, dictionary, dictionary.shape[:1]))))
 
 
 def lipschitz(params: Params, iterations: int = 10) -> Scalar:
@@ -151,7 +165,10 @@ def lipschitz(params: Params, iterations: int = 10) -> Scalar:
     1.0
     """
     check_count("iterations", iterations)
-    dictionary = params.dictionary
+    dictionary = as_params(params, Params).dictionary
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(dictionary)))  # squares of tiny or huge atoms would not be numbers
+    size = jnp.where(size > 0, size, 1)
+    dictionary = dictionary / size
     tall = dictionary.shape[0] >= dictionary.shape[1]
     gram = matmul(dictionary.T, dictionary) if tall else matmul(dictionary, dictionary.T)
     power, logarithm = gram, jnp.zeros((), gram.dtype)
@@ -161,4 +178,4 @@ def lipschitz(params: Params, iterations: int = 10) -> Scalar:
         logarithm = logarithm + jnp.log(length) / 2.0**doubling
         power = power / jnp.where(length > 0, length, 1)
     # the largest error of rounding, so that the result is not below L
-    return jnp.exp(logarithm) * (1 + 16 * jnp.finfo(gram.dtype).eps)
+    return size * (jnp.exp(logarithm) * (1 + 16 * jnp.finfo(gram.dtype).eps)) * size

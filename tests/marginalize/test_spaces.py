@@ -1,6 +1,7 @@
 """Spaces are normalized measures with the right integrals."""
 
 import math
+import tracemalloc
 
 import jax
 import jax.numpy as jnp
@@ -100,3 +101,18 @@ def test_weighted_takes_any_pytree_under_jit():
 def test_bad_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("cube", [spaces.binary_cube, spaces.spin_cube])
+def test_a_cube_takes_little_more_memory_than_its_points(cube):
+    tracemalloc.start()
+    points = cube(16).points
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * points.nbytes
+
+
+def test_sizes_are_whole_numbers():
+    for make in (spaces.circle, spaces.gauss_hermite, spaces.binary_cube, spaces.spin_cube):
+        with pytest.raises(ValueError, match=r"n: got 4\.0, wanted an integer"):
+            getattr(make, "__wrapped__", make)(4.0)

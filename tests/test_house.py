@@ -23,6 +23,7 @@ ORDER = [
     "numerics",
     "temperature",
     "loops",
+    "states",
     "random_bits",
     "gaussian",
     "networks",
@@ -39,6 +40,7 @@ OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
+    "states.py": {"inspect"},  # whether the `init` of somebody's kernel takes a key
     "learn/checkpoint.py": {"orbax", "pathlib", "hashlib", "shutil"},  # orbax is an extra, imported when first used
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }

@@ -140,11 +140,11 @@ def around_zero(words: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:
 def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
     """Uniform 32-bit words by hashing: several times as fast as `bits`, and statistically weaker.
 
-        x = mix((i + start) stride),    word(i) = mix'(x + (i ^ offset)),    start, stride (odd) and offset from the key
+        word(i) = mix'(mix(p stride) + p),    p = i + start,    start and stride (odd) from the key
 
-    Both mixes are of multiplications and xor-shifts, after Wellons' lowbias32. The sum of two permutations of i is no
-    permutation: words repeat as often as by chance. Start, stride and offset are the output of Threefry for the key, so
-    that the streams of related keys, such as those of consecutive seeds, are as unrelated as those of random keys.
+    Both mixes are of multiplications and xor-shifts, after Wellons' lowbias32. The sum of two permutations is no
+    permutation: words repeat as often as by chance. Start and stride are the output of Threefry for the key, so that
+    the streams of related keys, such as those of consecutive seeds, are as unrelated as those of random keys.
 
     The tests hold related streams, shifts and repeated words against chance, and the samplers that offer this
     generator pass their tests with it as they do with `bits`. Threefry passes larger batteries (Salmon et al. 2011),
@@ -159,14 +159,11 @@ def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
     """
     first, second = threefry(_key_words(key), jnp.uint32(0x9E3779B9), jnp.uint32(0x7F4A7C15))
     # without the barrier the rounds of Threefry would be computed again for every word
-    start, stride, offset = jax.lax.optimization_barrier(
-        (first, (second << np.uint32(1)) | np.uint32(1), (first ^ (second >> np.uint32(7))) * np.uint32(0x85EBCA6B))
-    )
-    _, counter = _counters(shape)
-    mixed = (counter + start) * stride
+    start, stride = jax.lax.optimization_barrier((first, (second << np.uint32(1)) | np.uint32(1)))
+    place = _counters(shape)[1] + start
+    mixed = place * stride
     mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    mixed = (mixed ^ (mixed >> np.uint32(15))) + (counter ^ offset)
-    mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x846CA68B)
+    mixed = ((mixed ^ (mixed >> np.uint32(15))) + place) * np.uint32(0x846CA68B)
     return mixed ^ (mixed >> np.uint32(16))
 
 

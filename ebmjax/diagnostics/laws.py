@@ -35,7 +35,7 @@ def z_scores(samples: Any, truth: Any) -> Float[Array, " moments"]:
     if samples.ndim != 3:
         hint = "; one moment is samples[..., None]" if samples.ndim == 2 else ""
         raise ArgumentError(f"samples: got shape {samples.shape}, wanted {AXES}{hint}")
-    check_draws(*samples.shape[:2], AXES)
+    check_draws(samples.shape[0], samples.shape[1], AXES)
     if truth.shape != samples.shape[-1:]:
         raise ArgumentError(f"truth: got shape {truth.shape}, wanted {samples.shape[-1:]}, one for each moment")
     return _z_scores(samples, truth.astype(samples.dtype))

@@ -159,12 +159,12 @@ def chromatic(energy: Energy, beta: Beta, colors: Any, alphabet: Alphabet = SPIN
 
 @compiled
 def _sweep_of_colors(rng_key, state, energy, beta, masks, alphabet):
-    position, undefined = state.position, jnp.array(False)
+    position = state.position
     for mask, color_key in zip(masks, jax.random.split(rng_key, len(masks)), strict=True):
-        of_all = gaps(energy, position, alphabet)
-        undefined |= jnp.isnan(of_all).any()
-        position = jnp.where(mask, draw(color_key, of_all, beta, alphabet), position)
-    return State(position), Info((position != state.position).mean(), undefined)
+        position = jnp.where(mask, draw(color_key, gaps(energy, position, alphabet), beta, alphabet), position)
+    return State(position), Info(
+        (position != state.position).mean(), is_forbidden(as_scalar("energy", energy(position)))
+    )
 
 
 def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet: Alphabet = SPINS) -> Kernel:
@@ -221,16 +221,17 @@ def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet:
 
 @compiled
 def _sweep_of_blocks(rng_key, state, energy, beta, blocks, alphabet):
-    position, undefined = list(state.position), jnp.array(False)
+    position = list(state.position)
     for members, block_key in zip(blocks, jax.random.split(rng_key, len(blocks)), strict=True):
         slopes = jax.grad(lambda some, rest, members=members: energy(with_layers(rest, members, some)))(
             [position[layer] for layer in members], position
         )
         for layer, slope, layer_key in zip(members, slopes, jax.random.split(block_key, len(members)), strict=True):
-            undefined |= jnp.isnan(slope).any()
             position[layer] = draw(layer_key, (alphabet.low - alphabet.high) * slope, beta, alphabet)
     changed = [(position[layer] != state.position[layer]).mean() for members in blocks for layer in members]
-    return State(tuple(position)), Info(jnp.stack(changed).mean(), undefined)
+    return State(tuple(position)), Info(
+        jnp.stack(changed).mean(), is_forbidden(as_scalar("energy", energy(tuple(position))))
+    )
 
 
 def alternate(draws: Sequence[Draw]) -> Kernel:
@@ -325,8 +326,8 @@ def _sweep_of_sites(rng_key, state, energy, beta, alphabet, order):
         low, high = (height(units.at[site].set(value)) for value in alphabet)
         low, high = (jnp.where(is_forbidden(value), jnp.inf, value) for value in (low, high))
         gap = settled(low - high, jnp.maximum(jnp.abs(low), jnp.abs(high)), beta)
-        # what is forbidden or certain is so at beta = 0 too
-        gap = jnp.where(jnp.isinf(gap), gap, reduced(gap, beta))
+        # what is forbidden or certain is so at beta = 0 too; of two forbidden values each is equally likely
+        gap = jnp.where(jnp.isinf(gap), gap, reduced(jnp.where(jnp.isnan(gap), 0, gap), beta))
         new = heat_bath(uniform, gap, 1.0, alphabet).astype(units.dtype)
         return units.at[site].set(new), new != units[site]
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from ebmjax import random_bits
 from ebmjax.checks import (
     ArgumentError,
     as_beta,
@@ -105,7 +106,7 @@ def _step(rng_key, state, energy, beta, propose):
     new = State(proposed, as_scalar("energy", energy(proposed)).astype(state.energy.dtype))
     change = new.energy - state.energy
     left = is_forbidden(state.energy) & ~is_forbidden(new.energy)
-    accepted = ~is_forbidden(new.energy) & (left | accepts(accept_key, reduced(change, beta)))
+    accepted = left | accepts(accept_key, reduced(change, beta))
     state = jax.tree.map(lambda new, old: jnp.where(accepted, new.astype(old.dtype), old), new, state)
     return state, Info(accepted, change, is_forbidden(state.energy))
 
@@ -143,15 +144,15 @@ def accepts(key: Key[Array, ""], change: Float[Array, "*shape"]) -> Bool[Array, 
         change: -log of the acceptance ratio, such as beta (E(x') - E(x)); NaN is never accepted.
 
     It compares an exponential random number with `change`, because exp(-change) could underflow. The largest of these
-    numbers is 22.9, so that probabilities down to 2⁻³³ are right.
+    numbers is 22.2, so that probabilities down to 2⁻³² are right.
 
     >>> accepts(jax.random.key(0), jnp.array([-1.0, 1e9, jnp.nan])).tolist()
     [True, False, False]
     """
     check_key("key", key)
     change = as_float("change", change)
-    words = jax.random.bits(key, change.shape, jnp.uint32)
-    return -jnp.log(words.astype(change.dtype) * 2.0**-32 + 2.0**-33) >= change
+    uniform = 2 * jnp.abs(random_bits.around_zero(jax.random.bits(key, change.shape, jnp.uint32)))
+    return -jnp.log(uniform).astype(change.dtype) >= change
 
 
 def flip_one(key: Key[Array, ""], spins: Any) -> Array:

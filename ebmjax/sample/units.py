@@ -75,8 +75,7 @@ def draw(key: Key[Array, ""], gap: Any, beta: Beta, alphabet: Alphabet, scale: A
 def heat_bath(uniform: Any, gap: Any, beta: Beta, alphabet: Alphabet) -> Float[Array, "..."]:
     """Units that are high where uniform < σ(beta · gap): `draw` with random numbers that are given.
 
-    The shapes of `uniform`, `gap` and beta broadcast against each other. A gap that is NaN, as between two forbidden
-    values, lets both values be equally likely.
+    The shapes of `uniform`, `gap` and beta broadcast against each other.
 
     Args:
         uniform: numbers inside (0, 1), or those of `ebmjax.random_bits.around_zero`, of which a negative one, t, stands
@@ -85,18 +84,17 @@ def heat_bath(uniform: Any, gap: Any, beta: Beta, alphabet: Alphabet) -> Float[A
         beta: inverse temperature in [0, inf].
         alphabet: the two values of a unit.
 
-    Compared as u (1 + exp(-beta gap)) < 1, and from above, with 1 - u and the other sign, where u is above ½. This does
-    not overflow and loses no small probability above the least u.
+    Compared as u (1 + exp(-beta gap)) < 1, or, for t = u - 1, as t (1 + exp(beta gap)) < -1. This does not overflow and
+    loses no small probability above the least |t|.
 
     >>> from ebmjax.types import SPINS
     >>> heat_bath(jnp.array([0.2, 0.8, -0.2]), jnp.zeros(3), 1.0, SPINS).tolist()
     [1.0, -1.0, -1.0]
     """
     uniform, gap = as_float("uniform", uniform), as_float("gap", gap)
-    x = reduced(gap, beta)
-    low_half = uniform > 0
-    within = jnp.abs(uniform) * (1 + jnp.exp(jnp.where(low_half, -x, x))) < 1
-    return jnp.where(within == low_half, alphabet.high, alphabet.low).astype(gap.dtype)
+    side = jnp.where(uniform < 0, -1, 1).astype(uniform.dtype)
+    high = uniform * (1 + jnp.exp(-side * reduced(gap, beta))) < side
+    return jnp.where(high, alphabet.high, alphabet.low).astype(gap.dtype)
 
 
 def settled(gap: Float[Array, "*#shape"], scale: Float[Array, "*#shape"], beta: Beta) -> Float[Array, "..."]:

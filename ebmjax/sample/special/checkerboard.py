@@ -64,7 +64,8 @@ def checkerboard(
     check_callable("bits", bits)
     params = ising.Params(as_float("coupling", params.coupling), as_float("field", params.field))
     ising.check_lattice(params, shape)
-    half = ising.split(jnp.zeros(shape))[0].shape
+    field, bonds = _lattice(params, tuple(shape))
+    half = field[0].shape
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         if not isinstance(position, tuple | list) or len(position) != 4:
@@ -78,20 +79,24 @@ def checkerboard(
 
     def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
         check_key("rng_key", rng_key)
-        return _step(rng_key, state, params, beta, shape, bits, may_be_coldest(beta))
+        return _step(rng_key, state, field, bonds, beta, bits, may_be_coldest(beta))
 
     return Kernel(init, step)
 
 
 @compiled
-def _step(rng_key, state, params, beta, shape, bits, ties):
+def _lattice(params, shape):
+    """The fields of the four sublattices, and their bonds up, down, left and right."""
     coupling = jnp.broadcast_to(params.coupling, (2, *shape))
-    field = ising.split(jnp.broadcast_to(params.field, shape))
     down, right = ising.split(coupling[0]), ising.split(coupling[1])
     up, left = ising.split(jnp.roll(coupling[0], 1, 0)), ising.split(jnp.roll(coupling[1], 1, 1))
+    return ising.split(jnp.broadcast_to(params.field, shape)), (up, down, left, right)
+
+
+@compiled
+def _step(rng_key, state, field, bonds, beta, bits, ties):
     words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(rng_key, 4)])
     uniforms = random_bits.around_zero(words)
-    bonds = (up, down, left, right)
     sizes = [jnp.abs(jnp.stack(numbers)).sum(axis=0) for numbers in zip(field, *bonds, strict=True)] if ties else []
     parts = _sweep(jnp.asarray(beta), field, bonds, sizes, uniforms, state.position)
     changed = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]

@@ -112,7 +112,7 @@ def _step(rng_key, state, energy, beta, step_size):
     change = new - state.energy
     # the decision of `metropolis.accepts`, with the exponential numbers of all chains from `_draw`
     left = is_forbidden(state.energy) & ~is_forbidden(new)
-    accepted = ~is_forbidden(new) & (left | (bound.astype(change.dtype) >= reduced(change, beta)))
+    accepted = left | (bound.astype(change.dtype) >= reduced(change, beta))
     position = jnp.where(accepted, proposed, state.position)
     height = jnp.where(accepted, new, state.energy)
     return State(position, height), Info(accepted, change, is_forbidden(height))
@@ -160,8 +160,8 @@ def _exponential_pairs(words, pairs):
 
 
 def _exponential(word):
-    """Of all 32 bits, which float32 holds where they are few: up to 22.9, with a probability of 2⁻³³."""
-    return -jnp.log(word.astype(jnp.float32) * 2.0**-32 + 2.0**-33)
+    """Of 31 bits, which float32 holds where they are few: up to 22.2, with a probability of 2⁻³²."""
+    return -jnp.log(2 * jnp.abs(random_bits.around_zero(word)))
 
 
 def _two_words(words, stream, counters):

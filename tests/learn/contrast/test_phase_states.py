@@ -1,4 +1,4 @@
-"""A contract over phases and kernels: with one step an update and parameters that stand still, the law is the exact one.
+"""A contract over phases and kernels: with one step an update and fixed parameters, the law is the exact one.
 
 The state of a kernel goes on from update to update, whatever it holds, and only what it computed from the parameters is
 computed anew. A z-score beyond 5 in any of 18 moments of 8 cases happens by chance once in 12,000 runs of this file.

@@ -24,6 +24,7 @@ ORDER = [
     "numerics",
     "temperature",
     "loops",
+    "states",
     "random_bits",
     "gaussian",
     "networks",
@@ -46,6 +47,7 @@ ALSO_ALLOWED = {
     "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
     "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
     "networks/pickled.py": {"importlib"},  # finds a function by its name
+    "states.py": {"inspect"},  # whether the `init` of somebody's kernel takes a key
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

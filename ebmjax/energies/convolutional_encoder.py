@@ -23,7 +23,7 @@ from ebmjax.energies.convolutional_sparse_coding import (
     analysis,
     periodic,
 )
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.energies.regularizers import Regularizer, in_units
 from ebmjax.types import Scalar
 
 
@@ -101,4 +101,7 @@ def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) 
         best = regularizer.prox(prediction + slope / weight, 1 / weight)
         return jnp.sum(slope * best) - value(best)
 
-    return Regularizer(value, prox, conjugate)
+    def rescaled(code, slope):
+        return near_prediction(in_units(regularizer, code, slope), prediction / code, weight * (code / slope))
+
+    return Regularizer(value, prox, conjugate, rescaled)

@@ -6,22 +6,26 @@ so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative
+from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
+from ebmjax.numerics import unit_of
 from ebmjax.types import Scalar
 
 
 class Regularizer(NamedTuple):
-    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape."""
+    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape, and the same in other units."""
 
     value: Callable[[Array], Scalar]
     """`value(z)` = R(z), in units of energy."""
     prox: Callable[[Array, Scalar], Array]
-    """`prox(z, step)` = argmin over x of ½‖x - z‖² + step · R(x), the proximal operator."""
+    """`prox(z, step)` = argmin over x of ½‖x - z‖² + step · R(x), the proximal operator.
+
+    With a step of zero it is the projection on the codes whose R is finite.
+    """
     conjugate: Callable[[Array, Scalar], Array]
     """`conjugate(slope, bound)` = sup of ⟨slope, x⟩ - R(x) over all x with R(x) ≤ bound, or a number above it.
 
@@ -29,6 +33,42 @@ class Regularizer(NamedTuple):
     the best code x* has R(x*) ≤ bound. The supremum over all x, without a bound, would be infinite for nearly every
     slope. It may also be infinite where the weight is zero, since then every x has R(x) ≤ bound.
     """
+    rescaled: Callable[[Scalar, Scalar], Any] | None = None
+    """`rescaled(code, slope)` = the regularizer R(code · z) / (code · slope), which `in_units` calls."""
+
+
+def in_units(regularizer: Regularizer, code: Scalar, slope: Scalar) -> Regularizer:
+    """The regularizer R(code · z) / (code · slope): the same one for a code and a gradient in other units.
+
+    A solver takes units in which its numbers are near 1, so that no square of them underflows. A regularizer that says
+    itself how it is rescaled is as precise in any unit. Another one is evaluated in its own units, and is right where
+    its values are numbers that the dtype has.
+
+    Args:
+        regularizer: R.
+        code: the unit of the code, above 0.
+        slope: the unit of energy / code, above 0.
+
+    >>> float(in_units(l1(1e-30), 1e-30, 1e-30).value(jnp.array([2.0, 1.0])))
+    3.0
+    """
+    if regularizer.rescaled is not None:
+        return regularizer.rescaled(code, slope)
+    return Regularizer(
+        lambda z: regularizer.value(code * z) / code / slope,
+        lambda z, step: regularizer.prox(code * z, step * (code / slope)) / code,
+        lambda direction, bound: regularizer.conjugate(slope * direction, code * (slope * bound)) / code / slope,
+    )
+
+
+def check_regularizer(regularizer: Any) -> None:
+    """Raise ValueError, naming the argument, for anything but a `Regularizer`.
+
+    >>> check_regularizer(0.5)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: regularizer: got a float, wanted ebmjax.energies.regularizers.Regularizer
+    """
+    check_record("regularizer", regularizer, Regularizer)
 
 
 def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
@@ -37,6 +77,7 @@ def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
     [2.0, 0.0, -1.0]
     """
+    z = as_float("z", z)
     return z - jnp.clip(z, -threshold, threshold)
 
 
@@ -48,11 +89,12 @@ def l1(weight: Scalar) -> Regularizer:
     >>> l1(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    check_not_negative("weight", weight)
-    return Regularizer(
-        lambda z: weight * jnp.sum(jnp.abs(z)),
-        lambda z, step: shrink(z, step * weight),
-        lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), weight, bound),
+    weight = _weight("weight", weight)
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)),
+        lambda z, step: shrink(z, step * _like(weight, z)),
+        lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), _like(weight, slope), bound),
+        lambda code, slope: l1(weight / slope),
     )
 
 
@@ -65,19 +107,22 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
     >>> elastic_net(0.5, 1.0).prox(jnp.array([3.0, -0.25]), 1.0).tolist()
     [1.25, 0.0]
     """
-    check_not_negative("weight", weight)
-    check_not_negative("ridge", ridge)
+    weight, ridge = _weight("weight", weight), _weight("ridge", ridge)
 
     def conjugate(slope, bound):
         # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
-        square = jnp.sum(jnp.square(jnp.maximum(jnp.abs(slope) - weight, 0))) / 2
-        unbounded = jnp.where(square > 0, _ratio(square, ridge), 0)
-        return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), weight, bound))
+        first, second = _like(weight, slope), _like(ridge, slope)
+        excess = jnp.maximum(jnp.abs(slope) - first, 0)
+        unit = unit_of(excess)
+        square = jnp.sum(jnp.square(excess / unit)) / 2
+        unbounded = jnp.where(square > 0, _ratio(unit, second) * jnp.where(square > 0, square, 1) * unit, 0)
+        return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), first, bound))
 
-    return Regularizer(
-        lambda z: weight * jnp.sum(jnp.abs(z)) + ridge * jnp.sum(jnp.square(z)) / 2,
-        lambda z, step: shrink(z, step * weight) / (1 + step * ridge),
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)) + _like(ridge, z) * jnp.sum(jnp.square(z)) / 2,
+        lambda z, step: shrink(z, step * _like(weight, z)) / (1 + step * _like(ridge, z)),
         conjugate,
+        lambda code, slope: elastic_net(weight / slope, ridge * (code / slope)),
     )
 
 
@@ -89,11 +134,12 @@ def non_negative(weight: Scalar) -> Regularizer:
     >>> non_negative(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    check_not_negative("weight", weight)
-    return Regularizer(
-        lambda z: jnp.where(jnp.all(z >= 0), weight * jnp.sum(z), jnp.inf),
-        lambda z, step: jnp.maximum(z - step * weight, 0),
-        lambda slope, bound: _beyond(jnp.maximum(jnp.max(slope), 0), weight, bound),
+    weight = _weight("weight", weight)
+    return _of_floats(
+        lambda z: jnp.where(jnp.all(z >= 0), _like(weight, z) * jnp.sum(z), jnp.inf),
+        lambda z, step: jnp.maximum(z - step * _like(weight, z), 0),
+        lambda slope, bound: _beyond(jnp.maximum(jnp.max(slope), 0), _like(weight, slope), bound),
+        lambda code, slope: non_negative(weight / slope),
     )
 
 
@@ -107,7 +153,7 @@ def group(weight: Scalar, size: int) -> Regularizer:
     >>> group(2.5, 2).prox(jnp.array([3.0, 4.0, 0.5, 0.5]), 1.0).tolist()
     [1.5, 2.0, 0.0, 0.0]
     """
-    check_not_negative("weight", weight)
+    weight = _weight("weight", weight)
     check_count("size", size)
 
     def norms(z):
@@ -115,26 +161,52 @@ def group(weight: Scalar, size: int) -> Regularizer:
             raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
         if z.shape[-1] % size:
             raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
-        square = jnp.sum(jnp.square(z.reshape(*z.shape[:-1], -1, size)), axis=-1)
+        unit = unit_of(z)
+        square = jnp.sum(jnp.square((z / unit).reshape(*z.shape[:-1], -1, size)), axis=-1)
         # the gradient of a plain norm would be NaN at zero; here it is zero
-        return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+        return unit * jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
 
     def prox(z, step):
-        lengths = norms(z)
-        kept = jnp.where(lengths > step * weight, 1 - step * weight / jnp.where(lengths > 0, lengths, 1), 0)
+        lengths, threshold = norms(z), step * _like(weight, z)
+        kept = jnp.where(lengths > threshold, 1 - threshold / jnp.where(lengths > 0, lengths, 1), 0)
         return z * jnp.repeat(kept, size, axis=-1)
 
-    return Regularizer(
-        lambda z: weight * jnp.sum(norms(z)),
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(norms(z)),
         prox,
-        lambda slope, bound: _beyond(jnp.max(norms(slope)), weight, bound),
+        lambda slope, bound: _beyond(jnp.max(norms(slope)), _like(weight, slope), bound),
+        lambda code, slope: group(weight / slope, size),
     )
+
+
+def _of_floats(value, prox, conjugate, rescaled):
+    return Regularizer(
+        lambda z: value(as_float("z", z)),
+        lambda z, step: prox(as_float("z", z), step),
+        lambda slope, bound: conjugate(as_float("slope", slope), bound),
+        rescaled,
+    )
+
+
+def _weight(name, value):
+    """A weight as an array, so that another weight of the same regularizer is no other program."""
+    value = as_float(name, value, ())
+    check_not_negative(name, value)
+    return value
+
+
+def _like(weight, z):
+    """The weight in the dtype of the code, as a Python number would be taken."""
+    return weight.astype(z.dtype)
 
 
 def _beyond(steepest, weight, bound):
     """sup of ⟨slope, x⟩ - λ‖x‖ over λ‖x‖ ≤ bound, where the slope's dual norm is `steepest`."""
     excess = jnp.maximum(steepest - weight, 0)
-    return jnp.where(excess > 0, _ratio(bound * excess, weight), 0)
+    nothing = bound <= 0  # a NaN is something
+    # a ratio of slopes has no unit, so that the product is a number wherever the bound is one
+    reach = _ratio(excess, weight) * jnp.where(nothing, 1, bound)
+    return jnp.where((excess > 0) & ~(nothing & (weight > 0)), reach, 0)
 
 
 def _ratio(number, divisor):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import check_above_zero
+from ebmjax.checks import as_float, check_above_zero
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -23,7 +23,7 @@ from ebmjax.energies.convolutional_sparse_coding import (
     analysis,
     periodic,
 )
-from ebmjax.energies.regularizers import Regularizer, in_units
+from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
 from ebmjax.types import Scalar
 
 
@@ -89,6 +89,9 @@ def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) 
     [[[2.5]]]
     """
     check_above_zero("weight", weight)
+    check_regularizer(regularizer)
+    prediction = as_float("prediction", prediction)
+    weight = as_float("weight", weight, ()).astype(prediction.dtype)
 
     def value(z):
         return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2

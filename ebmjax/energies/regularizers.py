@@ -94,7 +94,7 @@ def l1(weight: Scalar) -> Regularizer:
         lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)),
         lambda z, step: shrink(z, step * _like(weight, z)),
         lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), _like(weight, slope), bound),
-        lambda code, slope: l1(weight / slope),
+        lambda code, slope: l1(_over(weight, slope)),
     )
 
 
@@ -122,7 +122,7 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
         lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)) + _like(ridge, z) * jnp.sum(jnp.square(z)) / 2,
         lambda z, step: shrink(z, step * _like(weight, z)) / (1 + step * _like(ridge, z)),
         conjugate,
-        lambda code, slope: elastic_net(weight / slope, ridge * (code / slope)),
+        lambda code, slope: elastic_net(_over(weight, slope), _over(ridge, slope) * code),
     )
 
 
@@ -139,7 +139,7 @@ def non_negative(weight: Scalar) -> Regularizer:
         lambda z: jnp.where(jnp.all(z >= 0), _like(weight, z) * jnp.sum(z), jnp.inf),
         lambda z, step: jnp.maximum(z - step * _like(weight, z), 0),
         lambda slope, bound: _beyond(jnp.maximum(jnp.max(slope), 0), _like(weight, slope), bound),
-        lambda code, slope: non_negative(weight / slope),
+        lambda code, slope: non_negative(_over(weight, slope)),
     )
 
 
@@ -175,7 +175,7 @@ def group(weight: Scalar, size: int) -> Regularizer:
         lambda z: _like(weight, z) * jnp.sum(norms(z)),
         prox,
         lambda slope, bound: _beyond(jnp.max(norms(slope)), _like(weight, slope), bound),
-        lambda code, slope: group(weight / slope, size),
+        lambda code, slope: group(_over(weight, slope), size),
     )
 
 
@@ -198,6 +198,11 @@ def _weight(name, value):
 def _like(weight, z):
     """The weight in the dtype of the code, as a Python number would be taken."""
     return weight.astype(z.dtype)
+
+
+def _over(weight, slope):
+    slope = as_float("slope", slope, ())
+    return _like(weight, slope) / slope
 
 
 def _beyond(steepest, weight, bound):

@@ -133,11 +133,12 @@ def solve_batch(
 def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk):
     length = unit_of(dictionary)
     dictionary = lax.stop_gradient(dictionary) / length
-    gram = matmul(dictionary.T, dictionary)
+    atoms = dictionary.T
+    gram = matmul(atoms, dictionary)
 
     def problem(one):
         y, target, square, unit = one
-        return Problem(dictionary.T, gram, y, target, square, _in_units(regularizer, unit, length, target))
+        return Problem(atoms, gram, y, target, square, _in_units(regularizer, unit, length, target))
 
     def solve_chunk(rows):
         samples, begin = lax.stop_gradient(rows)

@@ -105,7 +105,7 @@ def first(problem: Problem, start: Float[Array, " atoms"] | None, max_steps: int
     return _search(problem, around, start, correlation, jnp.int32(0), max_steps, tolerance)
 
 
-def certain(found: Found, tolerance: Scalar) -> Bool[Array, ""]:
+def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
     """Whether the gap is small enough, rounding included, and the energy right to a relative 1e-6.
 
     >>> energy, off, gap = jnp.array([[1.0, 1e-8, 1e-4], [1.0, 1e-5, 1e-4]]).T

@@ -93,7 +93,7 @@ class Space(NamedTuple):
     log_weights: Float[Array, " points"]
     log_volume: Float[Array, ""]
     ends: tuple[PyTree[Array], PyTree[Array]] | None = None
-    """The lowest and the highest unknown of a bounded set, each of the form of one point; infinite where there is no end.
+    """The lowest and the highest unknown of a bounded set, each of the form of one point, infinite where it has no end.
 
     None for a set without ends, such as a circle, or of separate states.
     """

@@ -11,7 +11,7 @@ and the training corrects for rounding.
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Inexact
+from jaxtyping import Array, Float, Inexact
 
 
 def matmul(a: Inexact[Array, "..."], b: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
@@ -21,3 +21,20 @@ def matmul(a: Inexact[Array, "..."], b: Inexact[Array, "..."]) -> Inexact[Array,
     [3.0, 3.0]
     """
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def unit_of(array: Float[Array, "..."]) -> Float[Array, ""]:
+    """The largest power of two that is not above the largest magnitude of an array; 1 where that is 0 or not finite.
+
+    A problem that is divided by its unit has numbers near 1, whose squares neither underflow nor overflow. Dividing by
+    a power of two rounds nothing. The unit is constant to differentiation.
+
+    >>> [unit_of(jnp.array(x)).item() for x in ([3.0, -5.0], [0.0], [jnp.inf])]
+    [4.0, 1.0, 1.0]
+    """
+    largest = jnp.max(jnp.abs(jax.lax.stop_gradient(array)), initial=0)
+    wide = largest.dtype.itemsize == 8
+    exponent = jnp.asarray(0x7FF << 52, jnp.int64) if wide else jnp.asarray(0x7F800000, jnp.int32)
+    bits = jax.lax.bitcast_convert_type(largest, exponent.dtype) & exponent
+    unit = jax.lax.bitcast_convert_type(bits, largest.dtype)
+    return jnp.where((unit > 0) & jnp.isfinite(largest), unit, 1)

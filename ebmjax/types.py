@@ -102,6 +102,11 @@ class Space(NamedTuple):
     points: PyTree[Array]
     log_weights: Float[Array, " points"]
     log_volume: Float[Array, ""]
+    ends: tuple[PyTree[Array], PyTree[Array]] | None = None
+    """The lowest and the highest unknown of a bounded set, each of the form of one point, infinite where it has no end.
+
+    None for a set without ends, such as a circle, or of separate states.
+    """
 
 
 @runtime_checkable

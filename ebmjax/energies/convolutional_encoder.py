@@ -10,11 +10,10 @@ Kavukcuoglu et al. (2010), "Learning convolutional feature hierarchies for visua
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import as_float, as_number, as_params, check_above_zero, check_record
+from ebmjax.checks import as_float, as_params, check_above_zero
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -24,7 +23,7 @@ from ebmjax.energies.convolutional_sparse_coding import (
     analysis,
     periodic,
 )
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
 from ebmjax.types import Scalar
 
 
@@ -91,25 +90,23 @@ def near_prediction(regularizer: Regularizer, prediction: Maps, weight: Scalar) 
     >>> near.prox(jnp.array([[[2.0]]]), 1.0).tolist()
     [[[2.5]]]
     """
-    check_record("regularizer", regularizer, Regularizer)
     check_above_zero("weight", weight)
-    arguments = regularizer, as_float("prediction", prediction), as_number("weight", weight)
-    return Regularizer(*(Partial(function, *arguments) for function in (_near_value, _near_prox, _near_conjugate)))
+    check_regularizer(regularizer)
+    prediction = as_float("prediction", prediction)
+    weight = as_float("weight", weight, ()).astype(prediction.dtype)
 
+    def value(z):
+        return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
 
-def _near_value(regularizer, prediction, weight, z):
-    z = as_float("z", z)
-    weight = weight.astype(z.dtype)
-    return regularizer.value(z) + weight * jnp.sum(jnp.square(z - prediction)) / 2
+    def prox(z, step):
+        return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
 
+    def conjugate(slope, bound):
+        # the supremum over all codes, which is at least that over the codes within the bound
+        best = regularizer.prox(prediction + slope / weight, 1 / weight)
+        return jnp.sum(slope * best) - value(best)
 
-def _near_prox(regularizer, prediction, weight, z, step):
-    z = as_float("z", z)
-    weight = weight.astype(z.dtype)
-    return regularizer.prox((z + step * weight * prediction) / (1 + step * weight), step / (1 + step * weight))
+    def rescaled(code, slope):
+        return near_prediction(in_units(regularizer, code, slope), prediction / code, weight * (code / slope))
 
-
-def _near_conjugate(regularizer, prediction, weight, slope, bound):
-    # the supremum over all codes, which is at least that over the codes within the bound
-    best = regularizer.prox(prediction + slope / weight.astype(slope.dtype), 1 / weight.astype(slope.dtype))
-    return jnp.sum(slope * best) - _near_value(regularizer, prediction, weight, best)
+    return Regularizer(value, prox, conjugate, rescaled)

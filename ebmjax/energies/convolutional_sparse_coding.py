@@ -21,29 +21,22 @@ Zeiler et al. (2010), "Deconvolutional networks"; Wohlberg (2016), "Efficient al
 representations".
 """
 
-from typing import Annotated, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Key
+from jaxtyping import Array, Complex, Float, Key
 
-from ebmjax.checks import (
-    ArgumentError,
-    as_example,
-    as_float,
-    as_params,
-    check_count,
-    check_record,
-    check_shape,
-    is_static,
-)
-from ebmjax.energies.regularizers import Regularizer
-from ebmjax.types import Numbers, Scalar
+from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, check_shape, is_static
+from ebmjax.compiled import compiled
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
+from ebmjax.numerics import unit_of
+from ebmjax.types import Scalar
 
-Kernels = Annotated[Numbers, "filters rows columns [channels]"]
-Maps = Annotated[Numbers, "filters map_rows map_columns"]
-Picture = Annotated[Numbers, "rows columns [channels]"]
+Kernels = Float[Array, "filters rows columns"] | Float[Array, "filters rows columns channels"]
+Maps = Float[Array, "filters map_rows map_columns"]
+Picture = Float[Array, "rows columns"] | Float[Array, "rows columns channels"]
 
 
 class Params(NamedTuple):
@@ -69,6 +62,7 @@ def init(key: Key[Array, ""], filters: int, shape: tuple[int, ...]) -> Params:
     >>> init(jax.random.key(0), 4, (9, 9, 3)).kernels.shape
     (4, 9, 9, 3)
     """
+    check_key("key", key)
     check_count("filters", filters)
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ArgumentError(f"shape: got {shape}, wanted (rows, columns) or (rows, columns, channels), each at least 1")
@@ -77,7 +71,7 @@ def init(key: Key[Array, ""], filters: int, shape: tuple[int, ...]) -> Params:
 
 def from_data(
     key: Key[Array, ""],
-    pictures: Annotated[Numbers, "samples rows columns [channels]"],
+    pictures: Float[Array, "samples rows columns"] | Float[Array, "samples rows columns channels"],
     filters: int,
     size: tuple[int, int],
 ) -> Params:
@@ -89,9 +83,10 @@ def from_data(
     >>> from_data(jax.random.key(0), jax.random.normal(jax.random.key(1), (2, 16, 16)), 4, (9, 9)).kernels.shape
     (4, 9, 9)
     """
+    check_key("key", key)
     check_count("filters", filters)
     pictures = as_float("pictures", pictures)
-    if jnp.ndim(pictures) not in (3, 4) or min(size) < 1 or any(np.less(pictures.shape[1:3], size)):
+    if pictures.ndim not in (3, 4) or min(size) < 1 or any(np.less(pictures.shape[1:3], size)):
         raise ArgumentError(f"size: got {size}, wanted at least 1 and at most the pictures' {jnp.shape(pictures)[1:3]}")
     corners = [
         jax.random.randint(part, (filters,), 0, room)
@@ -110,6 +105,23 @@ def from_data(
     return normalized(Params(jax.vmap(piece)(*corners)))
 
 
+def as_params(params: Params) -> Params:
+    """The parameters with kernels of floats, whatever numbers they were made of.
+
+    Raises ValueError for anything but a `Params`, and for kernels of another number of axes.
+
+    >>> as_params(Params(np.ones((1, 3, 3), np.uint8))).kernels.dtype
+    dtype('float32')
+    """
+    check_record("params", params, Params)
+    kernels = as_float("kernels", params.kernels)
+    if kernels.ndim not in (3, 4) or 0 in kernels.shape:
+        raise ArgumentError(
+            f"kernels: got shape {kernels.shape}, wanted (filters, rows, columns) or (filters, rows, columns, channels)"
+        )
+    return Params(kernels)
+
+
 def check_params(params: Params) -> None:
     """Raise ValueError for kernels of another number of axes, and for static ones that are zero or not finite.
 
@@ -117,15 +129,9 @@ def check_params(params: Params) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: kernels: got a kernel of zeros (0), wanted kernels of unit norm
     """
-    given = params
-    params = as_params(params, Params)
-    shape = jnp.shape(params.kernels)
-    if len(shape) not in (3, 4) or 0 in shape:
-        raise ArgumentError(
-            f"kernels: got shape {shape}, wanted (filters, rows, columns) or (filters, rows, columns, channels)"
-        )
-    if is_static(given.kernels):
-        for index, kernel in enumerate(np.asarray(given.kernels)):
+    kernels = as_params(params).kernels
+    if is_static(kernels):
+        for index, kernel in enumerate(np.asarray(kernels)):
             if not np.isfinite(kernel).all():
                 raise ArgumentError(
                     f"kernels: got a kernel with {kernel[~np.isfinite(kernel)][0]} ({index}), wanted finite numbers"
@@ -143,7 +149,8 @@ def check_picture(params: Params, y: Picture) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: y: got shape (2, 8), wanted at least 3 by 3, the size of the kernels
     """
-    _fitting(params, y)
+    y = as_float("y", y)
+    _check_fit(as_params(params), y)
     if is_static(y) and not np.isfinite(np.asarray(y)).all():
         raise ArgumentError("y: got a number that is not finite")
 
@@ -154,11 +161,9 @@ def normalized(params: Params) -> Params:
     >>> normalized(Params(jnp.array([[[0.0, 4.0]]]))).kernels.tolist()
     [[[0.0, 1.0]]]
     """
-    kernels = as_params(params, Params).kernels
+    kernels = as_params(params).kernels
     axes = tuple(range(1, kernels.ndim))
-    # relative to the largest entry of each, so that the squares of tiny or huge kernels are numbers
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(kernels), axis=axes, keepdims=True))
-    scaled = kernels / jnp.where(largest > 0, largest, 1)
+    scaled = kernels / jnp.expand_dims(jax.vmap(unit_of)(kernels), axes)
     norms = jnp.sqrt(jnp.sum(jnp.square(scaled), axis=axes, keepdims=True))
     return Params(scaled / jnp.where(norms > 0, norms, 1))
 
@@ -172,8 +177,7 @@ def periodic(params: Params, z: Maps) -> Picture:
     >>> periodic(shift, jnp.array([[[1.0, 2.0, 3.0]]])).round(4).tolist()
     [[3.0, 1.0, 2.0]]
     """
-    params = as_params(params, Params)
-    z = as_example("z", z, params.kernels)
+    params, z = as_params(params), as_float("z", z)
     _check_maps(params, z)
     spectrum = synthesis(spectra(params, z.shape[1:]), jnp.fft.rfft2(z))
     picture = jnp.fft.irfft2(spectrum, z.shape[1:])
@@ -189,7 +193,8 @@ def valid(params: Params, z: Maps) -> Picture:
     >>> valid(difference, jnp.array([[[1.0, 2.0, 4.0]]])).round(4).tolist()
     [[1.0, 2.0]]
     """
-    rows, columns = as_params(params, Params).kernels.shape[1:3]
+    params = as_params(params)
+    rows, columns = params.kernels.shape[1:3]
     # the periodic boundary reaches only the first rows - 1 rows and columns - 1 columns
     return periodic(params, z)[rows - 1 :, columns - 1 :]
 
@@ -200,7 +205,8 @@ def zeros(params: Params, y: Picture, reconstruction: Reconstruction = periodic)
     >>> zeros(Params(jnp.ones((4, 3, 3))), jnp.ones((8, 8)), valid).shape
     (4, 10, 10)
     """
-    params, y = _fitting(params, y)
+    params, y = as_params(params), as_float("y", y)
+    _check_fit(params, y)
     filters, (rows, columns) = len(params.kernels), y.shape[:2]
     same = jax.ShapeDtypeStruct((filters, rows, columns), y.dtype)
     less_rows, less_columns = jax.eval_shape(reconstruction, params, same).shape[:2]
@@ -216,8 +222,9 @@ def misfit(params: Params, y: Picture, z: Maps, reconstruction: Reconstruction =
     >>> float(misfit(params, jnp.array([[1.0, 2.0]]), jnp.zeros((1, 1, 2))))
     2.5
     """
-    params, y = _fitting(params, y)
-    picture = reconstruction(params, z)
+    params, y = as_params(params), as_float("y", y)
+    _check_fit(params, y)
+    picture = reconstruction(params, as_float("z", z))
     check_shape("y", y, picture.shape)
     return jnp.sum(jnp.square(y - picture)) / 2
 
@@ -232,9 +239,8 @@ def energy(
     >>> round(float(energy(params, l1(0.5), jnp.array([[1.0, 2.0]]), jnp.array([[[0.0, 1.0]]]))), 4)
     1.5
     """
-    check_record("regularizer", regularizer, Regularizer)
-    z = as_example("z", z, as_params(params, Params).kernels)
-    return misfit(params, y, z, reconstruction) + regularizer.value(z)
+    check_regularizer(regularizer)
+    return misfit(params, y, z, reconstruction) + regularizer.value(as_float("z", z))
 
 
 def analysis(params: Params, y: Picture, reconstruction: Reconstruction = periodic) -> Maps:
@@ -246,8 +252,12 @@ def analysis(params: Params, y: Picture, reconstruction: Reconstruction = period
     >>> analysis(shift, jnp.array([[3.0, 1.0, 2.0]])).round(4).tolist()
     [[[1.0, 2.0, 3.0]]]
     """
-    params, y = _fitting(params, y)
-    blank = zeros(params, y, reconstruction)
+    params, y = as_params(params), as_float("y", y)
+    return _analysis(params, y, zeros(params, y, reconstruction), reconstruction)
+
+
+@compiled
+def _analysis(params, y, blank, reconstruction):
     return jax.linear_transpose(lambda z: reconstruction(params, z), blank)(y)[0]
 
 
@@ -273,20 +283,19 @@ def lipschitz(params: Params, map_shape: tuple[int, ...]) -> Scalar:
     >>> round(float(lipschitz(Params(jnp.array([[[0.6, 0.8]]])), (1, 8))), 3)
     1.96
     """
-    params = as_params(params, Params)
+    params = as_params(params)
     _check_size(params, map_shape)
-    size = jax.lax.stop_gradient(jnp.max(jnp.abs(params.kernels)))  # squares of tiny or huge ones would not be numbers
-    size = jnp.where(size > 0, size, 1)
-    at = spectra(Params(params.kernels / size), map_shape)
+    unit = unit_of(params.kernels)
+    at = spectra(Params(params.kernels / unit), map_shape)
     gram = jnp.sum(at[:, None] * jnp.conj(at)[None], axis=2)
     trace = jnp.sum(jnp.square(jnp.abs(at)), axis=(0, 1))
     if len(at) == 1:
-        return size * jnp.max(trace) * size
+        return jnp.max(trace) * unit * unit
     scaled = gram / jnp.where(trace > 0, trace, 1).astype(gram.dtype)[None, None]
     for _ in range(4):  # the trace of the sixteenth power is the sum of the sixteenth powers of the eigenvalues
         scaled = jnp.sum(scaled[:, :, None] * scaled[None], axis=1)
     sixteenth = sum(jnp.real(scaled[channel, channel]) for channel in range(len(at)))
-    return size * jnp.max(trace * jnp.maximum(sixteenth, 0) ** (1 / 16)) * size
+    return jnp.max(trace * jnp.maximum(sixteenth, 0) ** (1 / 16)) * unit * unit
 
 
 def spectra(params: Params, map_shape: tuple[int, ...]) -> Complex[Array, "channels filters rows frequencies"]:
@@ -297,8 +306,8 @@ def spectra(params: Params, map_shape: tuple[int, ...]) -> Complex[Array, "chann
     >>> spectra(Params(jnp.ones((4, 3, 3))), (8, 8)).shape
     (1, 4, 8, 5)
     """
-    params = as_params(params, Params)
-    kernels = params.kernels if params.kernels.ndim == 4 else params.kernels[..., None]
+    kernels = as_params(params).kernels
+    kernels = kernels if kernels.ndim == 4 else kernels[..., None]
     rows, columns = map_shape
     return jnp.fft.rfft2(jnp.moveaxis(kernels, -1, 0), (rows, columns))
 
@@ -314,10 +323,7 @@ def synthesis(
     return jnp.sum(at * z[None], axis=1)
 
 
-def _fitting(params, y):
-    """Floating kernels, and a floating picture that fits them."""
-    params = as_params(params, Params)
-    y = as_example("y", y, params.kernels)
+def _check_fit(params, y):
     channels = params.kernels.shape[3:]
     if jnp.ndim(y) != 2 + len(channels) or jnp.shape(y)[2:] != channels:
         wanted = f"(rows, columns, {channels[0]})" if channels else "(rows, columns), as the kernels are grey"
@@ -327,7 +333,6 @@ def _fitting(params, y):
         raise ArgumentError(
             f"y: got shape {jnp.shape(y)}, wanted at least {rows} by {columns}, the size of the kernels"
         )
-    return params, y
 
 
 def _check_maps(params, z):

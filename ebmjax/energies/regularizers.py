@@ -6,28 +6,26 @@ so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, as_number, check_count, check_not_negative
-from ebmjax.types import Numbers, Scalar
+from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
+from ebmjax.numerics import unit_of
+from ebmjax.types import Scalar
 
 
 class Regularizer(NamedTuple):
-    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape.
-
-    Those of this file are `jax.tree_util.Partial`s of a function and its weights: a regularizer is a pytree, which can
-    be an argument of a compiled function, and can be pickled.
-    """
+    """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape, and the same in other units."""
 
     value: Callable[[Array], Scalar]
     """`value(z)` = R(z), in units of energy."""
     prox: Callable[[Array, Scalar], Array]
-    """`prox(z, step)` = argmin over x of ½‖x - z‖² + step · R(x), the proximal operator."""
+    """`prox(z, step)` = argmin over x of ½‖x - z‖² + step · R(x), the proximal operator.
+
+    With a step of zero it is the projection on the codes whose R is finite.
+    """
     conjugate: Callable[[Array, Scalar], Array]
     """`conjugate(slope, bound)` = sup of ⟨slope, x⟩ - R(x) over all x with R(x) ≤ bound, or a number above it.
 
@@ -35,9 +33,45 @@ class Regularizer(NamedTuple):
     the best code x* has R(x*) ≤ bound. The supremum over all x, without a bound, would be infinite for nearly every
     slope. It may also be infinite where the weight is zero, since then every x has R(x) ≤ bound.
     """
+    rescaled: Callable[[Scalar, Scalar], Any] | None = None
+    """`rescaled(code, slope)` = the regularizer R(code · z) / (code · slope), which `in_units` calls."""
 
 
-def shrink(z: Annotated[Numbers, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
+def in_units(regularizer: Regularizer, code: Scalar, slope: Scalar) -> Regularizer:
+    """The regularizer R(code · z) / (code · slope): the same one for a code and a gradient in other units.
+
+    A solver takes units in which its numbers are near 1, so that no square of them underflows. A regularizer that says
+    itself how it is rescaled is as precise in any unit. Another one is evaluated in its own units, and is right where
+    its values are numbers that the dtype has.
+
+    Args:
+        regularizer: R.
+        code: the unit of the code, above 0.
+        slope: the unit of energy / code, above 0.
+
+    >>> float(in_units(l1(1e-30), 1e-30, 1e-30).value(jnp.array([2.0, 1.0])))
+    3.0
+    """
+    if regularizer.rescaled is not None:
+        return regularizer.rescaled(code, slope)
+    return Regularizer(
+        lambda z: regularizer.value(code * z) / code / slope,
+        lambda z, step: regularizer.prox(code * z, step * (code / slope)) / code,
+        lambda direction, bound: regularizer.conjugate(slope * direction, code * (slope * bound)) / code / slope,
+    )
+
+
+def check_regularizer(regularizer: Any) -> None:
+    """Raise ValueError, naming the argument, for anything but a `Regularizer`.
+
+    >>> check_regularizer(0.5)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: regularizer: got a float, wanted ebmjax.energies.regularizers.Regularizer
+    """
+    check_record("regularizer", regularizer, Regularizer)
+
+
+def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
     """The soft threshold sign(z) [|z| - threshold]⁺, of the shape of z.
 
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
@@ -55,36 +89,13 @@ def l1(weight: Scalar) -> Regularizer:
     >>> l1(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    return _regularizer(_l1_value, _l1_prox, _l1_conjugate, weight=weight)
-
-
-def _regularizer(value, prox, conjugate, **weights):
-    """The three functions, each with the weights before its own arguments."""
-    for name, weight in weights.items():
-        check_not_negative(name, weight)
-    numbers = [as_number(name, weight) for name, weight in weights.items()]
-    return Regularizer(*(Partial(function, *numbers) for function in (value, prox, conjugate)))
-
-
-def _alike(z, *weights):
-    """An array as floats, and the weights in its dtype."""
-    z = as_float("z", z)
-    return z, *(weight.astype(z.dtype) for weight in weights)
-
-
-def _l1_value(weight, z):
-    z, weight = _alike(z, weight)
-    return weight * jnp.sum(jnp.abs(z))
-
-
-def _l1_prox(weight, z, step):
-    z, weight = _alike(z, weight)
-    return shrink(z, step * weight)
-
-
-def _l1_conjugate(weight, slope, bound):
-    slope, weight = _alike(slope, weight)
-    return _beyond(jnp.max(jnp.abs(slope)), weight, bound)
+    weight = _weight("weight", weight)
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)),
+        lambda z, step: shrink(z, step * _like(weight, z)),
+        lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), _like(weight, slope), bound),
+        lambda code, slope: l1(_over(weight, slope)),
+    )
 
 
 def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
@@ -96,27 +107,23 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
     >>> elastic_net(0.5, 1.0).prox(jnp.array([3.0, -0.25]), 1.0).tolist()
     [1.25, 0.0]
     """
-    return _regularizer(_elastic_value, _elastic_prox, _elastic_conjugate, weight=weight, ridge=ridge)
+    weight, ridge = _weight("weight", weight), _weight("ridge", ridge)
 
+    def conjugate(slope, bound):
+        # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
+        first, second = _like(weight, slope), _like(ridge, slope)
+        excess = jnp.maximum(jnp.abs(slope) - first, 0)
+        unit = unit_of(excess)
+        square = jnp.sum(jnp.square(excess / unit)) / 2
+        unbounded = jnp.where(square > 0, _ratio(unit, second) * jnp.where(square > 0, square, 1) * unit, 0)
+        return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), first, bound))
 
-def _elastic_value(weight, ridge, z):
-    z, weight, ridge = _alike(z, weight, ridge)
-    return weight * jnp.sum(jnp.abs(z)) + ridge * jnp.sum(jnp.square(z)) / 2
-
-
-def _elastic_prox(weight, ridge, z, step):
-    z, weight, ridge = _alike(z, weight, ridge)
-    return shrink(z, step * weight) / (1 + step * ridge)
-
-
-def _elastic_conjugate(weight, ridge, slope, bound):
-    # two upper bounds of the supremum: one ignores `bound`, the other ignores the ridge
-    slope, weight, ridge = _alike(slope, weight, ridge)
-    excess = jnp.maximum(jnp.abs(slope) - weight, 0)
-    largest = jnp.max(excess)
-    squares = jnp.sum(jnp.square(excess / jnp.where(largest > 0, largest, 1))) / 2  # relative, so that none underflows
-    unbounded = jnp.where(largest > 0, _ratio(largest, ridge) * squares * largest, 0)
-    return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), weight, bound))
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)) + _like(ridge, z) * jnp.sum(jnp.square(z)) / 2,
+        lambda z, step: shrink(z, step * _like(weight, z)) / (1 + step * _like(ridge, z)),
+        conjugate,
+        lambda code, slope: elastic_net(_over(weight, slope), _over(ridge, slope) * code),
+    )
 
 
 def non_negative(weight: Scalar) -> Regularizer:
@@ -127,22 +134,13 @@ def non_negative(weight: Scalar) -> Regularizer:
     >>> non_negative(0.5).prox(jnp.array([3.0, -0.25]), 2.0).tolist()
     [2.0, 0.0]
     """
-    return _regularizer(_positive_value, _positive_prox, _positive_conjugate, weight=weight)
-
-
-def _positive_value(weight, z):
-    z, weight = _alike(z, weight)
-    return jnp.where(jnp.all(z >= 0), weight * jnp.sum(z), jnp.inf)
-
-
-def _positive_prox(weight, z, step):
-    z, weight = _alike(z, weight)
-    return jnp.maximum(z - step * weight, 0)
-
-
-def _positive_conjugate(weight, slope, bound):
-    slope, weight = _alike(slope, weight)
-    return _beyond(jnp.maximum(jnp.max(slope), 0), weight, bound)
+    weight = _weight("weight", weight)
+    return _of_floats(
+        lambda z: jnp.where(jnp.all(z >= 0), _like(weight, z) * jnp.sum(z), jnp.inf),
+        lambda z, step: jnp.maximum(z - step * _like(weight, z), 0),
+        lambda slope, bound: _beyond(jnp.maximum(jnp.max(slope), 0), _like(weight, slope), bound),
+        lambda code, slope: non_negative(_over(weight, slope)),
+    )
 
 
 def group(weight: Scalar, size: int) -> Regularizer:
@@ -155,52 +153,65 @@ def group(weight: Scalar, size: int) -> Regularizer:
     >>> group(2.5, 2).prox(jnp.array([3.0, 4.0, 0.5, 0.5]), 1.0).tolist()
     [1.5, 2.0, 0.0, 0.0]
     """
+    weight = _weight("weight", weight)
     check_count("size", size)
-    check_not_negative("weight", weight)
-    # an array without entries, whose shape says the size: static where the weight is traced
-    arguments = jnp.zeros((size, 0)), as_number("weight", weight)
-    return Regularizer(*(Partial(function, *arguments) for function in (_group_value, _group_prox, _group_conjugate)))
+
+    def norms(z):
+        if z.ndim == 0:
+            raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
+        if z.shape[-1] % size:
+            raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
+        unit = unit_of(z)
+        square = jnp.sum(jnp.square((z / unit).reshape(*z.shape[:-1], -1, size)), axis=-1)
+        # the gradient of a plain norm would be NaN at zero; here it is zero
+        return unit * jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+
+    def prox(z, step):
+        lengths, threshold = norms(z), step * _like(weight, z)
+        kept = jnp.where(lengths > threshold, 1 - threshold / jnp.where(lengths > 0, lengths, 1), 0)
+        return z * jnp.repeat(kept, size, axis=-1)
+
+    return _of_floats(
+        lambda z: _like(weight, z) * jnp.sum(norms(z)),
+        prox,
+        lambda slope, bound: _beyond(jnp.max(norms(slope)), _like(weight, slope), bound),
+        lambda code, slope: group(_over(weight, slope), size),
+    )
 
 
-def _norms(layout, z):
-    size = layout.shape[0]
-    if z.ndim == 0:
-        raise ArgumentError("z: got a single number, wanted a code with an axis of groups")
-    if z.shape[-1] % size:
-        raise ArgumentError(f"size: got {size}, wanted a divisor of {z.shape[-1]}, the length of the last axis")
-    groups = z.reshape(*z.shape[:-1], -1, size)
-    # relative to the largest entry, since squares of small numbers underflow
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(groups), axis=-1))
-    unit = jnp.where(largest > 0, largest, 1)
-    square = jnp.sum(jnp.square(groups / unit[..., None]), axis=-1)
-    # the gradient of a plain norm would be NaN at zero; here it is zero
-    return unit * jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+def _of_floats(value, prox, conjugate, rescaled):
+    return Regularizer(
+        lambda z: value(as_float("z", z)),
+        lambda z, step: prox(as_float("z", z), step),
+        lambda slope, bound: conjugate(as_float("slope", slope), bound),
+        rescaled,
+    )
 
 
-def _group_value(layout, weight, z):
-    z, weight = _alike(z, weight)
-    return weight * jnp.sum(_norms(layout, z))
+def _weight(name, value):
+    """A weight as an array, so that another weight of the same regularizer is no other program."""
+    value = as_float(name, value, ())
+    check_not_negative(name, value)
+    return value
 
 
-def _group_prox(layout, weight, z, step):
-    z, weight = _alike(z, weight)
-    lengths = _norms(layout, z)
-    kept = jnp.where(lengths > step * weight, 1 - step * weight / jnp.where(lengths > 0, lengths, 1), 0)
-    return z * jnp.repeat(kept, layout.shape[0], axis=-1)
+def _like(weight, z):
+    """The weight in the dtype of the code, as a Python number would be taken."""
+    return weight.astype(z.dtype)
 
 
-def _group_conjugate(layout, weight, slope, bound):
-    slope, weight = _alike(slope, weight)
-    return _beyond(jnp.max(_norms(layout, slope)), weight, bound)
+def _over(weight, slope):
+    slope = as_float("slope", slope, ())
+    return _like(weight, slope) / slope
 
 
 def _beyond(steepest, weight, bound):
     """sup of ⟨slope, x⟩ - λ‖x‖ over λ‖x‖ ≤ bound, where the slope's dual norm is `steepest`."""
     excess = jnp.maximum(steepest - weight, 0)
-    # first the pure number: the product of a bound and an excess in small units would be zero
-    bound = as_float("bound", bound).astype(excess.dtype)
-    positive = (excess > 0) & ~(bound <= 0)
-    return jnp.where(positive, jnp.where(positive, bound, 1) * _ratio(excess, weight), 0)
+    nothing = bound <= 0  # a NaN is something
+    # a ratio of slopes has no unit, so that the product is a number wherever the bound is one
+    reach = _ratio(excess, weight) * jnp.where(nothing, 1, bound)
+    return jnp.where((excess > 0) & ~(nothing & (weight > 0)), reach, 0)
 
 
 def _ratio(number, divisor):

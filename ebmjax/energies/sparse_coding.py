@@ -7,17 +7,17 @@ term has the Lipschitz constant L = λ_max(WᵀW), so that the threshold of ISTA
 Olshausen & Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code".
 """
 
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, check_record, is_static
-from ebmjax.energies.regularizers import Regularizer
-from ebmjax.numerics import matmul
-from ebmjax.types import Numbers, Scalar
+from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, is_static
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
+from ebmjax.numerics import matmul, unit_of
+from ebmjax.types import Scalar
 
 
 class Params(NamedTuple):
@@ -33,12 +33,13 @@ def init(key: Key[Array, ""], observed: int, atoms: int) -> Params:
     >>> init(jax.random.key(0), 3, 5).dictionary.shape
     (3, 5)
     """
+    check_key("key", key)
     for name, size in (("observed", observed), ("atoms", atoms)):
         check_count(name, size)
     return normalized(Params(jax.random.normal(key, (observed, atoms))))
 
 
-def from_data(key: Key[Array, ""], data: Annotated[Numbers, "samples observed"], atoms: int) -> Params:
+def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms: int) -> Params:
     """Atoms that are samples, drawn without replacement and normalized.
 
     A sample of zeros becomes an atom of zeros, which `check_params` refuses. Raises ValueError for atoms below 1, or
@@ -48,11 +49,27 @@ def from_data(key: Key[Array, ""], data: Annotated[Numbers, "samples observed"],
     >>> from_data(jax.random.key(0), data, 2).dictionary.sum(axis=0).tolist()
     [1.0, 1.0]
     """
+    check_key("key", key)
     check_count("atoms", atoms)
     data = as_float("data", data, (None, None))
     if len(data) < atoms:
         raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
     return normalized(Params(data[jax.random.permutation(key, len(data))[:atoms]].T))
+
+
+def as_params(params: Params) -> Params:
+    """The parameters with a dictionary of floats, whatever numbers it was made of.
+
+    Raises ValueError for anything but a `Params`, and for a dictionary that is no matrix of numbers.
+
+    >>> as_params(Params([[1, 0], [0, 1]])).dictionary.dtype
+    dtype('float32')
+    """
+    check_record("params", params, Params)
+    dictionary = as_float("dictionary", params.dictionary)
+    if dictionary.ndim != 2 or 0 in dictionary.shape:
+        raise ArgumentError(f"dictionary: got shape {dictionary.shape}, wanted (observed, atoms), neither of them zero")
+    return Params(dictionary)
 
 
 def check_params(params: Params) -> None:
@@ -62,13 +79,11 @@ def check_params(params: Params) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: dictionary: got a column of zeros (1), wanted atoms of unit length
     """
-    given = params
-    params = as_params(params, Params)
-    shape = params.dictionary.shape
-    if len(shape) != 2 or 0 in shape:
-        raise ArgumentError(f"dictionary: got shape {shape}, wanted (observed, atoms), neither of them zero")
-    if is_static(given.dictionary):
-        columns = np.asarray(given.dictionary).T
+    dictionary = as_params(params).dictionary
+    if is_static(dictionary):
+        columns = np.asarray(dictionary).T
+        if np.isfinite(columns).all() and columns.any(axis=1).all():
+            return
         for index, column in enumerate(columns):
             if not np.isfinite(column).all():
                 raise ArgumentError(
@@ -78,20 +93,20 @@ def check_params(params: Params) -> None:
                 raise ArgumentError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
 
 
-def check_data(params: Params, data: Annotated[Numbers, "samples observed"]) -> None:
+def check_data(params: Params, data: Float[Array, "samples observed"]) -> None:
     """Raise ValueError for samples of another length, fewer samples than atoms, or static ones that are not finite.
 
     >>> check_data(Params(jnp.eye(2)), jnp.ones((5, 3)))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: data: got shape (5, 3), wanted (samples, 2)
     """
-    observed, atoms = params.dictionary.shape
-    given, data = data, as_float("data", data)
+    observed, atoms = as_params(params).dictionary.shape
+    data = as_float("data", data)
     if data.ndim != 2 or data.shape[1] != observed:
-        raise ArgumentError(f"data: got shape {jnp.shape(data)}, wanted (samples, {observed})")
+        raise ArgumentError(f"data: got shape {data.shape}, wanted (samples, {observed})")
     if len(data) < atoms:
         raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
-    if is_static(given) and not np.isfinite(np.asarray(given)).all():
+    if is_static(data) and not np.isfinite(np.asarray(data)).all():
         raise ArgumentError("data: got a number that is not finite")
 
 
@@ -101,56 +116,51 @@ def normalized(params: Params) -> Params:
     >>> normalized(Params(jnp.array([[0.0, 2.0], [4.0, 0.0]]))).dictionary.tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    dictionary = as_params(params, Params).dictionary
-    # relative to the largest entry of each, so that the squares of tiny or huge atoms are numbers
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(dictionary), axis=0, keepdims=True))
-    scaled = dictionary / jnp.where(largest > 0, largest, 1)
+    dictionary = as_params(params).dictionary
+    scaled = dictionary / jax.vmap(unit_of, in_axes=1)(dictionary)[None]
     lengths = jnp.linalg.norm(scaled, axis=0, keepdims=True)
     return Params(scaled / jnp.where(lengths > 0, lengths, 1))
 
 
-def reconstruction(params: Params, z: Annotated[Numbers, "atoms"]) -> Float[Array, " observed"]:
-    """Wz, the reconstruction of y from one code. Raises ValueError for a code of another length.
+def reconstruction(params: Params, z: Float[Array, " atoms"]) -> Float[Array, " observed"]:
+    """Wz, the reconstruction of y from one code.
 
     >>> reconstruction(Params(jnp.array([[1.0, 0.0], [0.0, 1.0]])), jnp.array([1.0, 0.5])).tolist()
     [1.0, 0.5]
     """
-    dictionary = as_params(params, Params).dictionary
-    return matmul(dictionary, as_example("z", z, dictionary, dictionary.shape[1:]))
+    dictionary = as_params(params).dictionary
+    return matmul(dictionary, as_float("z", z, dictionary.shape[1:]))
 
 
-def misfit(params: Params, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]) -> Scalar:
+def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
     """½‖y - Wz‖²: the smooth term of the energy, in squared units of y. Raises ValueError for a y of another length.
 
     >>> float(misfit(Params(jnp.eye(2)), jnp.array([1.0, 2.0]), jnp.zeros(2)))
     2.5
     """
-    dictionary = as_params(params, Params).dictionary
-    y = as_example("y", y, dictionary, dictionary.shape[:1])
+    y = as_float("y", y, as_params(params).dictionary.shape[:1])
     return jnp.sum(jnp.square(y - reconstruction(params, z))) / 2
 
 
-def energy(
-    params: Params, regularizer: Regularizer, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]
-) -> Scalar:
+def energy(params: Params, regularizer: Regularizer, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
     """E(y, z) = ½‖y - Wz‖² + R(z) of one code, a scalar. Raises ValueError for a y of another length.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> float(energy(Params(jnp.eye(2)), l1(0.5), jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0])))
     1.5
     """
-    check_record("regularizer", regularizer, Regularizer)
-    return misfit(params, y, z) + regularizer.value(as_example("z", z, as_params(params, Params).dictionary))
+    check_regularizer(regularizer)
+    return misfit(params, y, z) + regularizer.value(as_float("z", z))
 
 
-def largest_weight(params: Params, y: Annotated[Numbers, "observed"]) -> Scalar:
+def largest_weight(params: Params, y: Float[Array, " observed"]) -> Scalar:
     """λ_max = ‖Wᵀy‖_∞: with an L1 norm of this weight or more, the best code is zero.
 
     >>> float(largest_weight(Params(jnp.eye(2)), jnp.array([1.0, -2.0])))
     2.0
     """
-    dictionary = as_params(params, Params).dictionary
-    return jnp.max(jnp.abs(matmul(dictionary.T, as_example("y", y, dictionary, dictionary.shape[:1]))))
+    dictionary = as_params(params).dictionary
+    return jnp.max(jnp.abs(matmul(dictionary.T, as_float("y", y, dictionary.shape[:1]))))
 
 
 def lipschitz(params: Params, iterations: int = 10) -> Scalar:
@@ -158,17 +168,17 @@ def lipschitz(params: Params, iterations: int = 10) -> Scalar:
 
     G is the smaller of the two Gram matrices, n × n, and is squared `iterations` times. The bound holds for every
     dictionary, up to a relative 1e-6 of rounding in float32; a power iteration would converge from below, and not from
-    every start. With 10 iterations the bound is at most 0.34% too large for n = 1000. It is zero for a dictionary of
-    zeros and NaN for one with a NaN. Raises ValueError for iterations below 1.
+    every start. With 10 iterations the bound is at most 0.34% too large for n = 1000. It is zero for a
+    dictionary of zeros and NaN for one with a NaN. Atoms may have any length whose square is a number of the dtype.
+    Raises ValueError for iterations below 1.
 
     >>> round(float(lipschitz(Params(jnp.eye(2)))), 3)
     1.0
     """
     check_count("iterations", iterations)
-    dictionary = as_params(params, Params).dictionary
-    size = jax.lax.stop_gradient(jnp.max(jnp.abs(dictionary)))  # squares of tiny or huge atoms would not be numbers
-    size = jnp.where(size > 0, size, 1)
-    dictionary = dictionary / size
+    dictionary = as_params(params).dictionary
+    unit = unit_of(dictionary)
+    dictionary = dictionary / unit
     tall = dictionary.shape[0] >= dictionary.shape[1]
     gram = matmul(dictionary.T, dictionary) if tall else matmul(dictionary, dictionary.T)
     power, logarithm = gram, jnp.zeros((), gram.dtype)
@@ -178,4 +188,4 @@ def lipschitz(params: Params, iterations: int = 10) -> Scalar:
         logarithm = logarithm + jnp.log(length) / 2.0**doubling
         power = power / jnp.where(length > 0, length, 1)
     # the largest error of rounding, so that the result is not below L
-    return size * (jnp.exp(logarithm) * (1 + 16 * jnp.finfo(gram.dtype).eps)) * size
+    return jnp.exp(logarithm) * (1 + 16 * jnp.finfo(gram.dtype).eps) * unit * unit

@@ -48,7 +48,8 @@ def interval(low: float, high: float, n: int) -> Space:
     _check_ends(low, high)
     weights = np.full(n, 1 / (n - 1))
     weights[[0, -1]] /= 2
-    return _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
+    space = _space(np.linspace(low, high, n), np.log(weights), math.log(high - low))
+    return space._replace(ends=(jnp.full_like(space.points[0], low), jnp.full_like(space.points[0], high)))
 
 
 def box(low: float, high: float, n: int, dimensions: int) -> Space:
@@ -76,7 +77,8 @@ def box(low: float, high: float, n: int, dimensions: int) -> Space:
     _check_ends(low, high)
     midpoints = low + (np.arange(n) + 0.5) * ((high - low) / n)
     grid = np.stack(np.meshgrid(*[midpoints] * dimensions, indexing="ij"), axis=-1)
-    return _uniform(grid.reshape(-1, dimensions), (high - low) ** dimensions)
+    space = _uniform(grid.reshape(-1, dimensions), (high - low) ** dimensions)
+    return space._replace(ends=(jnp.full_like(space.points[0], low), jnp.full_like(space.points[0], high)))
 
 
 def gauss_hermite(n: int) -> Space:
@@ -160,7 +162,16 @@ def product(*spaces: Space) -> Space:
         for place, space in enumerate(spaces)
     )
     log_weights = sum(spread(place, as_float("spaces", space.log_weights)) for place, space in enumerate(spaces))
-    return Space(points, jnp.asarray(log_weights), jnp.asarray(sum(space.log_volume for space in spaces)))
+    log_volume = jnp.asarray(sum(space.log_volume for space in spaces))
+    return Space(points, jnp.asarray(log_weights), log_volume, _ends_of_all(spaces))
+
+
+def _ends_of_all(spaces):
+    if all(space.ends is None for space in spaces):
+        return None
+    nowhere = lambda space, sign: jax.tree.map(lambda leaf: jnp.full(leaf.shape[1:], sign * jnp.inf), space.points)
+    ends = [space.ends or (nowhere(space, -1), nowhere(space, 1)) for space in spaces]
+    return tuple(low for low, _ in ends), tuple(high for _, high in ends)
 
 
 def weighted(points: PyTree[Array], log_weights: Annotated[Numbers, "points"]) -> Space:

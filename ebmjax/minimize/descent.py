@@ -13,10 +13,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PyTree
 
-from ebmjax.checks import ArgumentError, check_not_negative
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_not_negative,
+)
+from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
-from ebmjax.numerics import matmul
+from ebmjax.numerics import matmul, unit_of
 from ebmjax.types import Energy, Scalar, Solution, result_of
 
 
@@ -42,8 +51,11 @@ class _Descent(NamedTuple):
     energy: Array
     gradient: PyTree[Array]
     optimizer: optax.OptState
+    scale: Array  # the largest gradient so far, or the largest curvature times the size of the unknown
     best: PyTree[Array]
-    least: Array
+    least: Array  # the energy of the best point
+    slope: Array  # the length of its gradient
+    lowest: Array  # the lowest energy of all; the best is as low, up to rounding
 
 
 def gradient_descent(
@@ -51,58 +63,96 @@ def gradient_descent(
     start: PyTree[Array],
     optimizer: optax.GradientTransformation,
     max_steps: int = 1000,
-    tolerance: Scalar = 1e-5,
+    tolerance: Scalar = 1e-6,
 ) -> Solution:
     """Follow an optax optimizer until the gradient is short, and return the lowest point that was visited.
+
+    Of points that are equally low, up to rounding, it is the one with the shortest gradient.
 
     Args:
         energy: `energy(z) -> scalar`, differentiable.
         start: where to begin, any pytree.
         optimizer: any optax gradient transformation.
         max_steps: limit of the steps, at least 1.
-        tolerance: converged when ‖∇E‖ ≤ tolerance, in units of energy over those of z; not negative.
+        tolerance: converged when ‖∇E‖ ≤ tolerance · scale, not negative and without a unit. The scale is the length of
+            the longest gradient on the way, or, where that is longer, ‖z‖ times the largest change of the gradient
+            over a step, divided by the step. So the search ends at the same point in any unit of energy or of z, and
+            a start near the minimum counts as one.
 
     Returns:
-        `Solution`; `result` is CONVERGED, STEP_LIMIT, or DIVERGED where an energy or a gradient was not finite. The
-        lowest finite point that was visited is returned, so that its energy never exceeds that of the start.
+        `Solution`; `result` is CONVERGED where the gradient is short at the point that is returned, STEP_LIMIT, or
+        DIVERGED where an energy or a gradient was not finite. The energy never exceeds that of the start.
 
     Raises:
-        ValueError: max_steps below 1, a negative tolerance.
+        ValueError: max_steps below 1, a negative tolerance, an energy that is no function of one number, a start that
+            is not numbers.
 
     >>> solution = gradient_descent(lambda z: (z - 3.0) ** 2, jnp.array(0.0), optax.sgd(0.4))
     >>> round(float(solution.value), 3), int(solution.result)
     (3.0, 0)
     """
+    check_callable("energy", energy)
+    check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
-    frozen = without_outer_gradients(energy, start)
+    return _descend(energy, as_floats("start", start), optimizer, max_steps, as_float("tolerance", tolerance, ()))
+
+
+@compiled
+def _descend(energy, start, optimizer, max_steps, tolerance):
+    frozen = without_outer_gradients(lambda z: as_scalar("energy", energy(z)), start)
     evaluate = jax.value_and_grad(frozen)
+    length = _tree_length
+    height, gradient = evaluate(start)
+    tolerance, rounding = tolerance.astype(height.dtype), 4 * jnp.finfo(height.dtype).eps
 
     def finite(state):
-        return jnp.isfinite(state.energy) & jnp.isfinite(optax.tree.norm(state.gradient))
+        return jnp.isfinite(state.energy) & jnp.isfinite(length(state.gradient))
+
+    def short(slope, state):
+        return slope <= tolerance * state.scale
 
     def done(state):
-        return (optax.tree.norm(state.gradient) <= tolerance) | ~finite(state)
+        return short(length(state.gradient), state) | ~finite(state)
 
     def step(state):
         updates, memory = optimizer.update(state.gradient, state.optimizer, state.value)
         value = optax.apply_updates(state.value, updates)
         height, gradient = evaluate(value)
-        lower = height < state.least
-        best = jax.tree.map(lambda new, old: jnp.where(lower, new, old), value, state.best)
-        return _Descent(value, height, gradient, memory, best, jnp.where(lower, height, state.least))
+        slope = length(gradient).astype(height.dtype)
+        moved = length(jax.tree.map(jnp.subtract, value, state.value)).astype(height.dtype)
+        turned = length(jax.tree.map(jnp.subtract, gradient, state.gradient)).astype(height.dtype)
+        curved = turned / jnp.where(moved > 0, moved, 1) * length(value).astype(height.dtype)
+        scale = jnp.maximum(state.scale, jnp.maximum(slope, jnp.where(moved > 0, curved, 0)))
+        scale = jnp.where(jnp.isfinite(scale), scale, state.scale)
+        level = (height <= state.lowest + rounding * jnp.abs(state.lowest)) & (height <= first)
+        better = (height < state.lowest) | (level & (slope < state.slope))
+        choose = lambda new, old: jnp.where(better, new, old)
+        best = jax.tree.map(choose, value, state.best)
+        lowest = jnp.where(height < state.lowest, height, state.lowest)
+        return _Descent(
+            value,
+            height,
+            gradient,
+            memory,
+            scale,
+            best,
+            choose(height, state.least),
+            choose(slope, state.slope),
+            lowest,
+        )
 
-    start = jax.tree.map(jnp.asarray, start)
-    height, gradient = evaluate(start)
-    state = _Descent(start, height, gradient, optimizer.init(start), start, height)
+    first, slope = height, length(gradient).astype(height.dtype)
+    scale = jnp.where(jnp.isfinite(slope), slope, 0)
+    state = _Descent(start, height, gradient, optimizer.init(start), scale, start, height, slope, height)
     state, steps, _ = iterate_until(step, state, done, max_steps)
-    short = optax.tree.norm(state.gradient) <= tolerance
-    return _solution(energy, state.best, steps, result_of(finite(state), short))
+    return _solution(energy, state.best, steps, result_of(finite(state), short(state.slope, state)))
 
 
 class _Newton(NamedTuple):
     value: Array
     energy: Array
-    damping: Array
+    damping: Array  # a part of the largest curvature
+    size: Array  # the largest ‖z‖ so far
     settled: Array
 
 
@@ -118,13 +168,15 @@ def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: Scalar 
         energy: `energy(z) -> scalar`, twice differentiable.
         start: scalar or vector (dim,); the Hessian is dim × dim.
         max_steps: limit of the steps, at least 1; refused steps count.
-        tolerance: converged when a step is no longer than tolerance · (1 + ‖z‖), or no step lowers E any more.
+        tolerance: converged when a step is no longer than tolerance times the largest ‖z‖ on the way, or no step lowers
+            E any more; not negative and without a unit, so that the steps are the same in any unit of energy or of z.
 
     Returns:
         `Solution`, never above the start; DIVERGED where the start's energy is not finite.
 
     Raises:
-        ValueError: max_steps below 1, a negative tolerance, a start that is not a scalar or a vector.
+        ValueError: max_steps below 1, a negative tolerance, an energy that is no function of one number, a start that
+            is not a scalar or a vector of numbers.
 
     Dauphin et al. (2014) for |Λ|; Levenberg (1944) for μ.
 
@@ -132,49 +184,72 @@ def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: Scalar 
     >>> abs(float(solution.value)) < 1e-3, float(solution.energy), int(solution.result)
     (True, -1.0, 0)
     """
+    check_callable("energy", energy)
+    check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
-    start = jnp.asarray(start)
+    start = as_float("start", start)
     if start.ndim > 1:
         raise ArgumentError(f"start: got shape {start.shape}, wanted a scalar or a vector")
-    frozen = without_outer_gradients(energy, start)
+    return _newton(energy, start, max_steps, as_float("tolerance", tolerance, ()).astype(start.dtype))
+
+
+@compiled
+def _newton(energy, start, max_steps, tolerance):
+    frozen = without_outer_gradients(lambda z: as_scalar("energy", energy(z)), start)
     slope = jax.grad(frozen)
     curvature = jax.grad(slope) if start.ndim == 0 else jax.jacfwd(slope)
     rounding = 4 * jnp.finfo(start.dtype).eps
 
     def step(state):
-        change = _newton_step(slope(state.value), curvature(state.value), state.damping)
+        change = _newton_step(slope(state.value), curvature(state.value), state.damping, state.size)
         value = state.value + change
         height = frozen(value)
         lower = height < state.energy
-        short = _length(change) <= tolerance * (1 + _length(state.value))
+        size = jnp.maximum(state.size, jnp.where(lower, _length(value), 0))
+        short = _length(change) <= tolerance * size
         level = jnp.abs(height - state.energy) <= rounding * jnp.abs(state.energy)
         return _Newton(
             jnp.where(lower, value, state.value),
             jnp.where(lower, height, state.energy),
             jnp.where(lower, state.damping / 8, 8 * jnp.maximum(state.damping, 1e-3)),
+            size,
             short | (level & ~lower),
         )
 
     height = frozen(start)
     finite = jnp.isfinite(height)
-    state = _Newton(start, height, jnp.zeros((), start.dtype), ~finite)
+    state = _Newton(start, height, jnp.zeros((), start.dtype), _length(start), ~finite)
     state, steps, settled = iterate_until(step, state, lambda state: state.settled, max_steps)
     return _solution(energy, state.value, steps, result_of(finite, settled))
 
 
-def _newton_step(slope, curvature, damping):
+def _newton_step(slope, curvature, damping, size):
     if slope.ndim == 0:
-        scale = jnp.abs(curvature) + damping
-        return -slope / jnp.where(scale > 0, scale, 1)
+        largest = _curvature_or(jnp.abs(curvature), slope, size)
+        return -slope / (jnp.abs(curvature) + jnp.where(curvature == 0, 1, damping) * largest)
     values, vectors = jnp.linalg.eigh(curvature)
-    scale = jnp.abs(values) + damping
-    return matmul(-vectors, matmul(vectors.T, slope) / jnp.where(scale > 0, scale, 1))
+    largest = _curvature_or(jnp.max(jnp.abs(values)), slope, size)
+    scale = jnp.abs(values) + damping * largest
+    return matmul(-vectors, matmul(vectors.T, slope) / jnp.where(scale > 0, scale, largest))
+
+
+def _curvature_or(largest, slope, size):
+    """The largest curvature; where there is none, that with which a step is as long as the unknown, or 1."""
+    flat = _length(slope) / jnp.where(size > 0, size, 1)
+    return jnp.where(largest > 0, largest, jnp.where(flat > 0, flat, 1))
+
+
+def _tree_length(tree):
+    lengths = jnp.stack([_length(leaf.ravel()) for leaf in jax.tree.leaves(tree)])
+    return _length(lengths)
 
 
 def _length(vector):
-    return jnp.linalg.norm(jnp.atleast_1d(vector))
+    """‖z‖, whose squares do not underflow."""
+    unit = unit_of(vector)
+    return unit * jnp.linalg.norm(jnp.atleast_1d(vector) / unit)
 
 
 def _solution(energy, value, steps, result):
     value = jax.lax.stop_gradient(value)
-    return Solution(value, energy(value), steps, result)
+    return Solution(value, as_scalar("energy", energy(value)), steps, result)

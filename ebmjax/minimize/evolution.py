@@ -16,7 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_shape, check_units, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    check_count,
+    check_key,
+    check_record,
+    check_shape,
+    check_units,
+    is_static,
+)
+from ebmjax.compiled import compiled
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.loops import iterate, iterate_until
@@ -59,8 +69,9 @@ def asynchronous(
     >>> solution.value.tolist(), int(solution.steps), int(solution.result)
     ([1.0, 1.0, -1.0, -1.0, 1.0], 1, 0)
     """
-    _check(params, spins)
-    _check_order(order, spins)
+    params, spins = _checked(params, spins)
+    order = _checked_order(order, spins)
+    check_count("max_sweeps", max_sweeps)
     return _settle(params, spins, lambda key: order, jax.random.key(0), max_sweeps)
 
 
@@ -84,8 +95,11 @@ def asynchronous_random(
     >>> solution.value.tolist()
     [1.0, 1.0, -1.0, -1.0, 1.0]
     """
-    _check(params, spins)
-    return _settle(params, spins, lambda key: jax.random.permutation(key, len(spins)), key, max_sweeps)
+    check_key("key", key)
+    params, spins = _checked(params, spins)
+    check_count("max_sweeps", max_sweeps)
+    units = len(spins)
+    return _settle(params, spins, lambda key: jax.random.permutation(key, units), key, max_sweeps)
 
 
 def synchronous(params: Params, spins: Float[Array, " units"], max_sweeps: int = 100) -> Solution:
@@ -108,8 +122,14 @@ def synchronous(params: Params, spins: Float[Array, " units"], max_sweeps: int =
     >>> int(synchronous(params, jnp.array([1.0, -1.0])).result) == TWO_CYCLE
     True
     """
-    _check(params, spins)
+    params, spins = _checked(params, spins)
     check_count("max_sweeps", max_sweeps)
+    return _together(params, spins, max_sweeps)
+
+
+@compiled
+def _together(params, spins, max_sweeps):
+    params = jax.lax.optimization_barrier(params)
     frozen = jax.lax.stop_gradient(params)
     slack = _slack(frozen)
     turn = lambda spins: _turned(hopfield.field(frozen, spins), spins, slack)
@@ -142,9 +162,14 @@ def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[
     >>> evolve(params, jnp.array([1.0, -1.0, -1.0, -1.0, 1.0]), 1).tolist()
     [1.0, 1.0, -1.0, -1.0, 1.0]
     """
-    _check(params, spins)
+    params, spins = _checked(params, spins)
     check_count("sweeps", sweeps)
-    sweep = _sweeper(params)
+    return _evolve(params, spins, sweeps)
+
+
+@compiled
+def _evolve(params, spins, sweeps):
+    sweep = _sweeper(jax.lax.optimization_barrier(params))
     order = jnp.arange(len(spins))
     return iterate(lambda spins: sweep(spins, order)[0], spins, sweeps)
 
@@ -167,9 +192,15 @@ def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array
     >>> [round(float(height), 3) for height in trace.energies[0]]
     [-0.4, -2.0, -2.0, -2.0, -2.0]
     """
-    _check(params, spins)
-    _check_order(order, spins)
+    params, spins = _checked(params, spins)
+    order = _checked_order(order, spins)
     check_count("sweeps", sweeps)
+    return _trace(params, spins, order, sweeps)
+
+
+@compiled
+def _trace(params, spins, order, sweeps):
+    params = jax.lax.optimization_barrier(params)
     sweep = _sweeper(params)
 
     def step(carry, _):
@@ -186,9 +217,11 @@ class _Walk(NamedTuple):
     key: Array
 
 
+@compiled
 def _settle(params, spins, draw_order, key, max_sweeps):
     """Sweep until every spin has the sign of its field; each sweep draws its order with a key of its own."""
-    check_count("max_sweeps", max_sweeps)
+    # a compiler would compute with weights that it knows, which takes it many times as long as the evolution
+    params = jax.lax.optimization_barrier(params)
     sweep, frozen = _sweeper(params), jax.lax.stop_gradient(params)
     slack = _slack(frozen)
 
@@ -239,13 +272,20 @@ def _solution(params, spins, steps, result):
     )
 
 
-def _check(params, spins):
+def _checked(params, spins):
+    """Parameters and spins as floats; a spin that is an integer would make every field one."""
+    check_record("params", params, Params)
+    params = Params(as_float("weights", params.weights), as_float("bias", params.bias))
     hopfield.check_params(params)
-    check_shape("spins", spins, jnp.shape(params.bias))
+    spins = as_float("spins", spins, params.bias.shape)
     check_units("spins", spins, SPINS)
+    return params, spins.astype(params.weights.dtype)
 
 
-def _check_order(order, spins):
+def _checked_order(order, spins):
+    if not jnp.issubdtype(jnp.result_type(jnp.asarray(order)), jnp.integer):
+        raise ArgumentError(f"order: got {jnp.asarray(order).dtype}, wanted whole numbers")
     check_shape("order", order, jnp.shape(spins))
     if is_static(order) and (np.sort(np.asarray(order)) != np.arange(len(spins))).any():
         raise ArgumentError(f"order: got {np.asarray(order).tolist()}, wanted each of 0 to {len(spins) - 1} once")
+    return jnp.asarray(order, jnp.int32)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ebmjax.checks import ArgumentError
+from ebmjax.checks import ArgumentError, as_floats, as_scalar, check_callable, check_count, check_record, leading_axis
+from ebmjax.compiled import compiled
 from ebmjax.minimize.descent import Minimizer, newton
 from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
 
@@ -21,10 +22,22 @@ def multi_start(energy: Energy, starts: PyTree[Array], minimizer: Minimizer = ne
     Returns:
         The `Solution` of least energy. A run that diverged is returned only where all of them did.
 
+    Raises:
+        ValueError: an energy or a minimizer that is no function, starts that are not numbers, or not along one axis.
+
     >>> solution = multi_start(lambda z: jnp.cos(z) + 0.1 * z, jnp.array([-3.0, 3.0]))
     >>> round(float(solution.value), 3)
     -3.242
     """
+    check_callable("energy", energy)
+    check_callable("minimizer", minimizer)
+    starts = as_floats("starts", starts)
+    leading_axis("starts", starts)
+    return _multi_start(energy, starts, minimizer)
+
+
+@compiled
+def _multi_start(energy, starts, minimizer):
     runs = jax.vmap(lambda start: minimizer(energy, start))(starts)
     height = jnp.where((runs.result == DIVERGED) | jnp.isnan(runs.energy), jnp.inf, runs.energy)
     return jax.tree.map(lambda leaf: leaf[jnp.argmin(height)], runs)
@@ -47,10 +60,14 @@ def grid_search(energy: Energy, space: Space) -> Solution:
     >>> float(grid_search(lambda z: (z - 2.2) ** 2, space).value)
     2.0
     """
-    best = lowest_points(energy, space, 1)
+    return _grid_search(energy, lowest_points(energy, space, 1), space.log_weights.shape[0])
+
+
+@compiled
+def _grid_search(energy, best, size):
     value = jax.tree.map(lambda leaf: leaf[0], best)
-    size = jnp.int32(space.log_weights.shape[0])
-    height = energy(value)
+    size = jnp.int32(size)
+    height = as_scalar("energy", energy(value))
     return Solution(value, height, size, jnp.where(jnp.isfinite(height), CONVERGED, DIVERGED))
 
 
@@ -61,6 +78,9 @@ def refined_search(
     starts: int = 4,
 ) -> Solution:
     """Search a grid and refine its best points by descent: F_inf = min E to the precision of the dtype.
+
+    On a space with ends, such as an interval or a box, the search stays between them and may end on one. There the
+    descent takes the unknown as z = middle + half the width · sin(u), whose u has no ends.
 
     Args:
         energy: `energy(z) -> scalar`.
@@ -79,7 +99,44 @@ def refined_search(
     >>> round(float(solution.value), 3), round(float(solution.energy), 6)
     (0.05, 1.0)
     """
-    return multi_start(energy, lowest_points(energy, space, starts), minimizer)
+    check_callable("minimizer", minimizer)
+    check_count("starts", starts)
+    points = lowest_points(energy, space, starts)
+    if space.ends is None:
+        return multi_start(energy, points, minimizer)
+    return _bounded_search(energy, points, space.ends, minimizer)
+
+
+@compiled
+def _bounded_search(energy, points, ends, minimizer):
+    low, high = ends
+    inside = lambda u: jax.tree.map(_within, u, low, high)
+    unbounded = jax.vmap(lambda z: jax.tree.map(_angle, z, low, high))(points)
+    found = multi_start(lambda u: energy(inside(u)), unbounded, minimizer)
+    first = jax.tree.map(lambda leaf: leaf[0], points)
+    # the descent starts a little away from an end, so that the lowest point of the grid may be lower
+    least = jax.lax.stop_gradient(as_scalar("energy", energy(first)))
+    value = jax.tree.map(lambda ours, grid: jnp.where(found.energy <= least, ours, grid), inside(found.value), first)
+    value = jax.lax.stop_gradient(value)
+    return found._replace(value=value, energy=as_scalar("energy", energy(value)))
+
+
+def _within(u, low, high):
+    """The unknown between its ends, from one without ends; infinite ends are none."""
+    low, high, bounded = _finite(low, high)
+    return jnp.where(bounded, jnp.clip((low + high) / 2 + (high - low) / 2 * jnp.sin(u), low, high), u)
+
+
+def _angle(z, low, high):
+    low, high, bounded = _finite(low, high)
+    # at an end itself a change of u would not change z
+    part = jnp.clip((2 * z - low - high) / (high - low), -0.9999, 0.9999)
+    return jnp.where(bounded, jnp.arcsin(part), z)
+
+
+def _finite(low, high):
+    bounded = jnp.isfinite(low) & jnp.isfinite(high)
+    return jnp.where(bounded, low, -1), jnp.where(bounded, high, 1), bounded
 
 
 def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
@@ -102,14 +159,23 @@ def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
     >>> lowest_points(lambda z: jnp.cos(2 * z), space, 2).tolist()
     [2.0, 4.0]
     """
+    check_callable("energy", energy)
+    check_record("space", space, Space)
     size = space.log_weights.shape[0]
     if not 1 <= count <= size:
         raise ArgumentError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")
-    heights = jax.lax.stop_gradient(jax.vmap(energy)(space.points))
+    return _lowest(energy, space.points, count)
+
+
+@compiled
+def _lowest(energy, points, count):
+    height = jax.vmap(lambda point: as_scalar("energy", energy(point)))
+    heights = jax.lax.stop_gradient(height(points))
+    size = len(heights)
     heights = jnp.where(jnp.isnan(heights), jnp.inf, heights)
     if count == 1:  # argmin by two plain reductions: XLA does not vectorize its own on CPU
         order = jnp.min(jnp.where(heights == heights.min(), jnp.arange(size), size - 1))[None]
     else:
         valley = (heights <= jnp.roll(heights, 1)) & (heights <= jnp.roll(heights, -1))
         order = jnp.lexsort((heights, ~valley))[:count]  # the lowest point of all is a valley, so it comes first
-    return jax.tree.map(lambda leaf: leaf[order], space.points)
+    return jax.tree.map(lambda leaf: leaf[order], points)

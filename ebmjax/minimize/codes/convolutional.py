@@ -19,11 +19,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-from ebmjax.checks import check_above_zero, check_not_negative, check_shape
+from ebmjax.checks import as_float, check_above_zero, check_count, check_not_negative
+from ebmjax.compiled import compiled
 from ebmjax.energies.convolutional_sparse_coding import (
     Maps,
     Params,
     Picture,
+    as_params,
     check_params,
     check_picture,
     energy,
@@ -31,9 +33,11 @@ from ebmjax.energies.convolutional_sparse_coding import (
     synthesis,
     zeros,
 )
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
 from ebmjax.loops import iterate, iterate_until
+from ebmjax.minimize.codes.certificate import RIGHT, least_energy
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
+from ebmjax.numerics import unit_of
 from ebmjax.types import Scalar, Solution, result_of
 
 _RELAXATION = 1.8
@@ -85,8 +89,10 @@ def convolutional_admm(
         tolerance: converged when gap ≤ tolerance · energy, not negative; tested after every fifth step.
 
     Returns:
-        `Solution`, not above the start; CONVERGED, STEP_LIMIT, or DIVERGED where the energy was not finite. `gap` is
-        the certificate. As with the other minimizers, `value` counts as a constant, and `energy` has the derivatives
+        `Solution`, not above the start; CONVERGED, STEP_LIMIT, or DIVERGED where the energy was not finite. A start
+        where the regularizer is infinite is projected first. `gap` is the certificate, rounding included. Pictures in
+        any unit have the same codes times the unit; an energy or gap that would underflow is 0 or the smallest number
+        of the dtype. As with the other minimizers, `value` counts as a constant, and `energy` has the derivatives
         with respect to the parameters and y.
 
     Raises:
@@ -103,21 +109,32 @@ def convolutional_admm(
     ([[[1.5, 0.0]]], 0)
     """
     check_params(params)
+    params, y = as_params(params), as_float("y", y)
     check_picture(params, y)
+    check_regularizer(regularizer)
+    check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
     blank = zeros(params, y)
+    start = blank if start is None else as_float("start", start, blank.shape)
     if penalty is not None:
         check_above_zero("penalty", penalty)
-    if start is not None:
-        check_shape("start", start, blank.shape)
-    shape = blank.shape[1:]
-    if penalty is None:
-        penalty = jnp.sum(jnp.square(params.kernels)) / 4
-    # kernels, picture and regularizer as constants: the loop needs no derivative
-    kernels, code, target, penalty = jax.lax.stop_gradient(
-        (params, blank if start is None else start, y, jnp.asarray(penalty, y.dtype))
+        penalty = as_float("penalty", penalty, ()).astype(y.dtype)
+    return _solve_picture(
+        params, regularizer, y, start, penalty, max_steps, as_float("tolerance", tolerance, ()).astype(y.dtype)
     )
-    plain = regularizer_without_outer_gradients(regularizer, code, code)
+
+
+@compiled
+def _solve_picture(params, regularizer, y, start, penalty, max_steps, tolerance):
+    shape, eps = start.shape[1:], jnp.finfo(y.dtype).eps
+    # kernels, picture and regularizer as constants, in units in which they are near 1: the loop needs no derivative
+    unit, length = unit_of(y), unit_of(params.kernels)
+    scaled = jnp.sum(jnp.square(params.kernels / length)) / 4 if penalty is None else penalty / length / length
+    kernels, code, target, penalty = jax.lax.stop_gradient(
+        (Params(params.kernels / length), start / (unit / length), y / unit, scaled)
+    )
+    plain = regularizer_without_outer_gradients(in_units(regularizer, unit / length, unit * length), code, code)
+    code = plain.prox(code, jnp.zeros((), code.dtype))  # where the regularizer is finite
     at = spectra(kernels, shape)
     adjoint = jnp.conj(at)
     gram = jnp.sum(at[:, None] * adjoint[None], axis=2)
@@ -146,8 +163,16 @@ def convolutional_admm(
     def measured(state):
         """One step, then the certificate and the change of the penalty."""
         new, shift, residual = move(state)
-        bound = _inner(residual, picture, shape) - _power(residual, shape) / 2
-        bound -= plain.conjugate(state.penalty * shift, height(state.code, state.of_code))
+        along, half = _inner(residual, picture, shape), _power(residual, shape) / 2
+        slope = state.penalty * shift
+        error = 8 * eps * jnp.max(jnp.abs(slope))
+        before = height(state.code, state.of_code) * (1 + 4 * eps)
+        # a Fourier transform rounds its entries by a part of the largest; the sums are of terms without common signs
+        above = jnp.maximum(
+            plain.conjugate(slope + jnp.where(slope < 0, -error, error), before),
+            plain.conjugate(slope + error, before),
+        )
+        bound = along - half - above - 2 * eps * (jnp.abs(along) + half)
         free = state.code - state.dual + shift
         primal = _norm(free - new.code) / jnp.maximum(_norm(free), _norm(new.code))
         dual = _norm(new.code - state.code) / _norm(new.dual)
@@ -164,8 +189,16 @@ def convolutional_admm(
     def several(state):
         return measured(iterate(lambda state: move(state)[0], state, _ROUND - 1))
 
+    def rounding(energy):
+        # ½‖r‖² is rounded where it is a small part of ½‖y‖², and by errors without a common sign
+        rest = jnp.sqrt(2 * jnp.maximum(energy, 0))
+        return 2 * eps * energy + eps * rest * jnp.sqrt(jnp.sum(jnp.square(target)) / target.size)
+
+    def distance(energy, bound):
+        return jnp.maximum(energy - bound, 0) + rounding(energy)
+
     def done(state):
-        return (state.energy - state.bound <= tolerance * state.energy) | ~jnp.isfinite(state.energy)
+        return (distance(state.energy, state.bound) <= tolerance * state.energy) | ~jnp.isfinite(state.energy)
 
     of_code = synthesis(at, jnp.fft.rfft2(code))
     first = height(code, of_code)
@@ -180,10 +213,13 @@ def convolutional_admm(
     )
     state, steps, finished = iterate_until(several, state, done, -(-max_steps // _ROUND))
     finite = jnp.isfinite(state.energy)
-    gap = jnp.maximum(jnp.minimum(state.energy, first) - state.bound, 0)
-    value = jax.lax.stop_gradient(jnp.where(state.energy <= first, state.code, code))
+    reached = jnp.minimum(state.energy, first)
+    gap = jnp.minimum(distance(reached, state.bound), reached) + least_energy(target, code)
+    sure = finished & (rounding(reached) <= RIGHT * reached)
+    gap = jnp.where(gap > 0, jnp.maximum(gap * unit * unit, jnp.finfo(gap.dtype).tiny), gap)
+    value = jax.lax.stop_gradient(jnp.where(state.energy <= first, state.code, code) * (unit / length))
     least = jnp.asarray(energy(params, regularizer, y, value))
-    return Solution(value, least, _ROUND * steps, result_of(finite, finished), jnp.where(finite, gap, jnp.inf))
+    return Solution(value, least, _ROUND * steps, result_of(finite, sure), jnp.where(finite, gap, jnp.inf))
 
 
 def _solve(gram: Complex[Array, "channels channels rows frequencies"], penalty: Array, right: _Spectrum) -> _Spectrum:

@@ -10,25 +10,23 @@ round. In this way large moves come first. A duality gap after each round bounds
 Friedman, Hastie & Tibshirani (2010) for the active set; Wu & Lange (2008).
 """
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_shape
-from ebmjax.energies.regularizers import Regularizer
-from ebmjax.energies.sparse_coding import Params, check_params
+from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_not_negative
+from ebmjax.compiled import compiled
+from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
+from ebmjax.energies.sparse_coding import Params, as_params, check_params
 from ebmjax.loops import iterate_until
+from ebmjax.minimize.codes import rounds
+from ebmjax.minimize.codes.rounds import PASSES, Problem, total
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
-from ebmjax.numerics import matmul
+from ebmjax.numerics import matmul, unit_of
 from ebmjax.types import Scalar, Solution, result_of
-
-FIRST, FALL = 0.3, 0.3
-"""The threshold of the first round, as a fraction of the largest possible move, and its factor from round to round."""
-MOST_SWEEPS = 1000
-"""The limit of the sweeps of one round, since rounding may make two coefficients move in turns for ever."""
 
 
 @runtime_checkable
@@ -38,20 +36,6 @@ class WeightedRegularizer(Protocol):
     def __call__(self, weight: Any, /) -> Regularizer:
         """The regularizer of weight λ, which may be traced."""
         ...
-
-
-class _Problem(NamedTuple):
-    gram: Array
-    target: Array  # Wᵀy
-    square: Array  # ‖y‖²
-
-
-class _Round(NamedTuple):
-    code: Array
-    correlation: Array
-    threshold: Array
-    energy: Array
-    gap: Array
 
 
 def coordinate_descent(
@@ -72,16 +56,20 @@ def coordinate_descent(
         start: where to begin, None for zeros.
         max_steps: limit of the rounds, at least 1.
         tolerance: converged when gap ≤ tolerance · energy, not negative. The gap is pessimistic: for whitened patches
-            the energy is about 1e-3 above the least one at a tolerance of 0.1, and 1e-5 at 5e-3. In float32 the gap is
-            right to about 1e-6 of the energy.
+            the energy is about 1e-3 above the least one at a tolerance of 0.1, and 1e-5 at 5e-3. In float32 rounding
+            ends progress near 1e-5, and earlier where the weight is below 1e-4 of the largest one.
 
     Returns:
-        `Solution`; `steps` counts rounds. CONVERGED, STEP_LIMIT, or DIVERGED for numbers that are not finite. All of it
-        is constant to differentiation.
+        `Solution`; `steps` counts rounds. The gap includes rounding: energy - least energy ≤ gap. CONVERGED where the
+        gap is small enough and the energy right to 1e-6 of itself, else STEP_LIMIT, or DIVERGED for numbers that are
+        not finite. A search ends early where no coefficient can move any more. Data in any unit have the same codes
+        times the unit; an energy or gap that would underflow is 0 or the smallest number of the dtype. All of it is
+        constant to differentiation.
 
     Raises:
-        ValueError: a static dictionary with a column that is zero or not finite, max_steps below 1, a negative
-            tolerance, a y or start of another length, a regularizer that couples coefficients.
+        ValueError: params that are no `Params`, a static dictionary with a column that is zero or not finite,
+            max_steps below 1, a negative tolerance, a y or start of another length, a regularizer that couples
+            coefficients.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> dictionary = jnp.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])
@@ -89,11 +77,11 @@ def coordinate_descent(
     >>> [round(float(z), 3) for z in solution.value], int(solution.result)
     ([0.0, 0.0, 2.0], 0)
     """
-    _check(params, regularizer, max_steps, tolerance)
-    check_shape("y", y, params.dictionary.shape[:1])
+    dictionary, tolerance = _checked(params, regularizer, max_steps, tolerance)
+    y = as_float("y", y, dictionary.shape[:1])
     if start is not None:
-        check_shape("start", start, params.dictionary.shape[1:])
-    return _solve(_problem(params.dictionary, y), regularizer, start, max_steps, tolerance)
+        start = as_float("start", start, dictionary.shape[1:])
+    return _solve_one(dictionary, regularizer, y, start, max_steps, tolerance)
 
 
 def solve_batch(
@@ -131,23 +119,40 @@ def solve_batch(
     >>> codes.value.tolist(), codes.result.tolist()
     ([[0.5, 0.0], [0.0, -1.5], [0.0, 0.0]], [0, 0, 0])
     """
-    _check(params, regularizer, max_steps, tolerance)
-    atoms = params.dictionary.shape[1]
-    if jnp.ndim(data) != 2 or data.shape[1] != params.dictionary.shape[0]:
-        raise ArgumentError(f"data: got shape {jnp.shape(data)}, wanted (samples, {params.dictionary.shape[0]})")
+    dictionary, tolerance = _checked(params, regularizer, max_steps, tolerance)
+    data = as_float("data", data)
+    if data.ndim != 2 or data.shape[1] != dictionary.shape[0]:
+        raise ArgumentError(f"data: got shape {data.shape}, wanted (samples, {dictionary.shape[0]})")
     if start is not None:
-        check_shape("start", start, (len(data), atoms))
+        start = as_float("start", start, (len(data), dictionary.shape[1]))
     check_count("chunk", chunk)
-    gram = matmul(params.dictionary.T, params.dictionary)
+    return _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk)
 
-    def solve(one):
-        target, square, begin = one
-        return _solve(_Problem(gram, target, square), regularizer, begin, max_steps, tolerance)
+
+@compiled
+def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk):
+    length = unit_of(dictionary)
+    dictionary = lax.stop_gradient(dictionary) / length
+    atoms = dictionary.T
+    gram = matmul(atoms, dictionary)
+
+    def problem(one):
+        y, target, square, unit = one
+        return Problem(atoms, gram, y, target, square, _in_units(regularizer, unit, length, target))
 
     def solve_chunk(rows):
-        samples, begin = rows
-        many = (matmul(samples, params.dictionary), jnp.sum(jnp.square(samples), axis=1), begin)
-        return lax.platform_dependent(many, cpu=lambda many: lax.map(solve, many), default=jax.vmap(solve))
+        samples, begin = lax.stop_gradient(rows)
+        units = jax.vmap(unit_of)(samples)
+        samples = samples / units[:, None]
+        begin = None if begin is None else begin / (units / length)[:, None]
+        many = (samples, matmul(samples, dictionary), jnp.sum(jnp.square(samples), axis=1), units)
+        # each pass is a loop of its own, since XLA would copy the Gram matrix from one into the other
+        found = _each(lambda one: rounds.first(problem(one[0]), one[1], max_steps, tolerance), (many, begin))
+        found = _each(lambda one: rounds.with_energy(problem(one[0]), one[1]), (many, found))
+        again = lambda one: rounds.again(problem(one[0]), one[1], max_steps, tolerance)
+        done = lambda found: jnp.all(~found.finite | rounds.certain(found, tolerance))
+        found, _, _ = iterate_until(lambda found: _each(again, (many, found)), found, done, PASSES)
+        return jax.vmap(lambda found, unit: _solution(found, unit, length, tolerance))(found, units)
 
     samples = len(data)
     if samples <= chunk:
@@ -190,26 +195,75 @@ def path(
     >>> path(Params(jnp.eye(2)), l1, jnp.array([2.0, 1.0]), jnp.array([2.0, 1.0, 0.5])).value.tolist()
     [[0.0, 0.0], [1.0, 0.0], [1.5, 0.5]]
     """
-    _check(params, regularizer(weights[0]), max_steps, tolerance)
-    check_shape("y", y, params.dictionary.shape[:1])
-    problem = _problem(params.dictionary, y)
+    check_callable("regularizer", regularizer)
+    weights = as_float("weights", weights, (None,))
+    if not len(weights):
+        raise ArgumentError("weights: got none, wanted at least one")
+    dictionary, tolerance = _checked(params, regularizer(weights[0]), max_steps, tolerance)
+    y = as_float("y", y, dictionary.shape[:1])
+    return _solve_path(dictionary, regularizer, y, weights, max_steps, tolerance)
+
+
+@compiled
+def _solve_path(dictionary, regularizer, y, weights, max_steps, tolerance):
+    solve = _searcher(dictionary, y, max_steps, tolerance)
 
     def step(code, weight):
-        solution = _solve(problem, regularizer(weight), code, max_steps, tolerance)
+        solution = solve(regularizer(weight), code)
         return solution.value, solution
 
-    return lax.scan(step, jnp.zeros_like(problem.target), jnp.asarray(weights))[1]
+    return lax.scan(step, jnp.zeros(dictionary.shape[1], dictionary.dtype), weights)[1]
 
 
-def _problem(dictionary, y):
-    return _Problem(matmul(dictionary.T, dictionary), matmul(y, dictionary), jnp.sum(jnp.square(y)))
+@compiled
+def _solve_one(dictionary, regularizer, y, start, max_steps, tolerance):
+    return _searcher(dictionary, y, max_steps, tolerance)(regularizer, start)
 
 
-def _check(params, regularizer, max_steps, tolerance):
+def _searcher(dictionary, y, max_steps, tolerance):
+    """`solve(regularizer, start) -> Solution` for one observation; the products with it are computed once."""
+    unit, length = unit_of(y), unit_of(dictionary)
+    dictionary, y = lax.stop_gradient((dictionary / length, y / unit))
+    gram, target, square = matmul(dictionary.T, dictionary), matmul(y, dictionary), jnp.sum(jnp.square(y))
+
+    def solve(regularizer, start):
+        problem = Problem(dictionary.T, gram, y, target, square, _in_units(regularizer, unit, length, target))
+        begin = None if start is None else lax.stop_gradient(start) / (unit / length)
+        found = rounds.with_energy(problem, rounds.first(problem, begin, max_steps, tolerance))
+        again = lambda found: rounds.again(problem, found, max_steps, tolerance)
+        done = lambda found: ~found.finite | rounds.certain(found, tolerance)
+        return _solution(iterate_until(again, found, done, PASSES)[0], unit, length, tolerance)
+
+    return solve
+
+
+def _each(solve, many):
+    return lax.platform_dependent(many, cpu=lambda many: lax.map(solve, many), default=jax.vmap(solve))
+
+
+def _in_units(regularizer, unit, length, code):
+    """R for an observation in this unit and atoms of this length, and so for codes in unit / length."""
+    single = jnp.zeros((), code.dtype)
+    plain = regularizer_without_outer_gradients(in_units(regularizer, unit / length, unit * length), single, code)
+    return plain._replace(value=lambda code: total(jax.vmap(plain.value)(code)))  # separable
+
+
+def _solution(found, unit, length, tolerance):
+    """The code in the unit of the problem. A gap that underflows there is the smallest number that does not."""
+    gap = jnp.minimum(found.gap + found.off, found.energy + found.off)
+    gap = jnp.where(gap > 0, jnp.maximum(gap * unit * unit, jnp.finfo(gap.dtype).tiny), gap)
+    result = result_of(found.finite, rounds.certain(found, tolerance))
+    return Solution(found.code * (unit / length), found.energy * unit * unit, found.steps, result, gap)
+
+
+def _checked(params, regularizer, max_steps, tolerance):
+    """The dictionary, and the tolerance in its dtype."""
     check_params(params)
+    dictionary = as_params(params).dictionary
+    check_regularizer(regularizer)
     check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
-    one = jax.ShapeDtypeStruct((), params.dictionary.dtype)
+    one = jax.ShapeDtypeStruct((), dictionary.dtype)
     try:
         jax.eval_shape(regularizer.prox, one, one)
     except (IndexError, ValueError) as error:
@@ -217,122 +271,4 @@ def _check(params, regularizer, max_steps, tolerance):
             f"regularizer: got one that needs more than one coefficient ({error}), wanted a sum over them "
             "all; `proximal` takes any"
         ) from None
-
-
-def _solve(problem, regularizer, start, max_steps, tolerance):
-    problem, start = lax.stop_gradient((problem, start))
-    regularizer = regularizer_without_outer_gradients(regularizer, jnp.zeros((), problem.target.dtype), problem.target)
-    curvature = jnp.diagonal(problem.gram)
-    inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
-    if start is None:
-        code, correlation = jnp.zeros_like(problem.target), problem.target
-    else:
-        code, correlation = start, problem.target - matmul(problem.gram, start)
-
-    def measured(code, correlation, threshold):
-        linear = _total(code * correlation)
-        fit = (problem.square - _total(code * problem.target) - linear) / 2
-        value = _total(jax.vmap(regularizer.value)(code))  # separable
-        gap = value - linear + regularizer.conjugate(correlation, fit + value)
-        return _Round(code, correlation, threshold, fit + value, gap)
-
-    def moves(code, correlation):
-        return jax.vmap(regularizer.prox)(code + correlation * inverse, inverse) - code
-
-    def done(state):
-        # a comparison with a NaN is false, so that a NaN ends the loop
-        return ~(state.gap > tolerance * state.energy)
-
-    def step(state):
-        code, correlation, threshold, _, _ = state
-        active = (code != 0) | (jnp.abs(moves(code, correlation)) > threshold)
-        code, correlation = _settle(problem.gram, regularizer, inverse, active, code, correlation, threshold)
-        return measured(code, correlation, jnp.maximum(FALL * threshold, least))
-
-    largest = jnp.max(jnp.abs(moves(code, correlation)))
-    # moves below this are rounding
-    least = 2 * jnp.finfo(code.dtype).eps * jnp.max(jnp.abs(problem.target) * inverse)
-    state = measured(code, correlation, jnp.maximum(FIRST * largest, least))
-    state, steps, converged = iterate_until(step, state, done, max_steps)
-    finite = jnp.isfinite(state.energy) & jnp.isfinite(largest)
-    return Solution(state.code, state.energy, steps, result_of(finite, converged), state.gap)
-
-
-def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
-    """Sweep over the active coefficients until none of them moves by more than the threshold.
-
-    The body of a loop that reads and writes one array would make XLA copy the array in every step. So each step first
-    writes what the step before has found, and then reads scalars only. Coefficients that do not move are skipped in a
-    loop of their own, which writes no array.
-    """
-    order, count = _listed(active)
-
-    def move(code, correlation, place):
-        atom = _at(order, place)
-        old, scale = _at(code, atom), _at(inverse, atom)
-        return regularizer.prox(old + _at(correlation, atom) * scale, scale) - old
-
-    def next_that_moves(code, correlation, place):
-        def stays(found):
-            return (found[0] < count) & ~(jnp.abs(found[1]) > threshold)
-
-        def advance(found):
-            return found[0] + 1, move(code, correlation, found[0] + 1)
-
-        return lax.while_loop(stays, advance, (place, move(code, correlation, place)))
-
-    def step(state):
-        code, correlation, place, change = state
-        atom = _at(order, place)
-        code = _put(code, _at(code, atom) + change, atom)
-        correlation = correlation - change * _at(gram, atom)
-        return code, correlation, *next_that_moves(code, correlation, place + 1)
-
-    def sweep(state):
-        code, correlation, sweeps, _ = state
-        place, change = next_that_moves(code, correlation, jnp.int32(0))
-        moved = place < count
-        code, correlation, _, _ = lax.while_loop(
-            lambda state: state[2] < count, step, (code, correlation, place, change)
-        )
-        return code, correlation, sweeps + 1, moved
-
-    state = (code, correlation, jnp.int32(0), jnp.bool_(True))
-    return lax.while_loop(lambda state: state[3] & (state[2] < MOST_SWEEPS), sweep, state)[:2]
-
-
-def _listed(mask):
-    """The indices where the mask is True, in order, and their number. The list has one entry more than the mask.
-
-    The mask is packed into words of 32 bits, and one step of the loop takes the lowest bit that is set, so that bits
-    that are not set cost nothing. `jnp.nonzero` would scatter, which XLA does not compile into a small loop.
-    """
-    size = mask.shape[0]
-    words = -(-size // 32)
-    padded = jnp.pad(mask, (0, 32 * words - size)).astype(jnp.uint32).reshape(words, 32)
-    packed = jnp.sum(padded << jnp.arange(32, dtype=jnp.uint32)[None], axis=1, dtype=jnp.uint32)
-
-    def step(state):
-        listed, count, word, bits = state
-        found = bits != 0
-        lowest = lax.population_count((bits & (~bits + jnp.uint32(1))) - jnp.uint32(1)).astype(jnp.int32)
-        listed = _put(listed, jnp.minimum(32 * word + lowest, size - 1), count)
-        rest = jnp.where(found, bits & (bits - jnp.uint32(1)), _at(packed, jnp.minimum(word + 1, words - 1)))
-        return listed, count + found.astype(jnp.int32), word + (~found).astype(jnp.int32), rest
-
-    start = (jnp.zeros(size + 1, jnp.int32), jnp.int32(0), jnp.int32(0), packed[0])
-    listed, count, _, _ = lax.while_loop(lambda state: state[2] < words, step, start)
-    return listed, count
-
-
-def _at(array, index):
-    return lax.dynamic_index_in_dim(array, index, 0, keepdims=False, allow_negative_indices=False)
-
-
-def _put(array, value, index):
-    return lax.dynamic_update_slice(array, value[None], (index,), allow_negative_indices=False)
-
-
-def _total(terms):
-    """The sum, in 16 lanes where the length allows it: a small kernel would add one long row number by number."""
-    return jnp.sum(jnp.sum(terms.reshape(-1, 16) if terms.size % 16 == 0 else terms[None], axis=0))
+    return dictionary, as_float("tolerance", tolerance, ()).astype(dictionary.dtype)

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ebmjax.checks import as_float, as_floats, check_callable
+from ebmjax.compiled import compiled
 from ebmjax.energies import convolutional_sparse_coding, sparse_coding
 from ebmjax.energies.convolutional_sparse_coding import Picture, Reconstruction, periodic
 from ebmjax.energies.regularizers import Regularizer
@@ -91,7 +93,9 @@ def dense_term(params: sparse_coding.Params, y: Float[Array, " observed"]) -> Sm
     >>> float(term.energy(term.start)), round(float(term.lipschitz), 3)
     (2.5, 1.0)
     """
+    params = sparse_coding.as_params(params)
     dictionary = params.dictionary
+    y = as_float("y", y, dictionary.shape[:1])
     start = jnp.zeros(dictionary.shape[1:], dictionary.dtype)
     return SmoothTerm(partial(sparse_coding.misfit, params, y), sparse_coding.lipschitz(params), start)
 
@@ -114,6 +118,7 @@ def convolutional_term(
     >>> float(term.energy(term.start)), float(term.lipschitz)
     (2.5, 1.0)
     """
+    params, y = convolutional_sparse_coding.as_params(params), as_float("y", y)
     start = convolutional_sparse_coding.zeros(params, y, reconstruction)
     misfit = lambda z: convolutional_sparse_coding.misfit(params, y, z, reconstruction)
     return SmoothTerm(misfit, convolutional_sparse_coding.lipschitz(params, start.shape[1:]), start)
@@ -136,6 +141,9 @@ def by_proximal(solver: ProximalSolver, term: MakeSmoothTerm = dense_term) -> Fi
     >>> find(sparse_coding.Params(jnp.eye(2)), l1(0.5), jnp.array([2.0, 0.25]), None).value.round(2).tolist()
     [1.5, 0.0]
     """
+
+    check_callable("solver", solver)
+    check_callable("term", term)
 
     def find(params: Any, regularizer: Regularizer, y: Any, start: Any) -> Solution:
         smooth = term(params, y)
@@ -160,7 +168,15 @@ def each(find: FindCode) -> FindCodes:
     [[1.5, 0.0], [0.0, 0.5]]
     """
 
+    check_callable("find", find)
+
     def find_all(params: Any, regularizer: Regularizer, data: Any, start: Any) -> Solution:
-        return jax.vmap(lambda y, begin: find(params, regularizer, y, begin))(data, start)
+        begin = None if start is None else as_floats("start", start)
+        return _find_all(find, params, regularizer, as_floats("data", data), begin)
 
     return find_all
+
+
+@compiled
+def _find_all(find, params, regularizer, data, start):
+    return jax.vmap(lambda y, begin: find(params, regularizer, y, begin))(data, start)

@@ -5,8 +5,9 @@ gradient ∇(f + R) vanishes on the support S of z, and entries off the support 
 
     ∂z_S/∂θ = -[∇²(f + R)]_SS⁻¹ ∂/∂θ [∇(f + R)]_S,    ∂z/∂θ = 0 off the support
 
-The support is where the proximal operator of a vanishing step lets an entry move: the non-zero entries, and all entries
-of an active group. Where an entry is about to enter or leave the support, the code is not differentiable in θ, and the
+The code is the fixed point z = prox_{sR}(z - s ∇f(z)) for every step s, and the support is where this operator lets an
+entry move, for a vanishing step: the non-zero entries, all entries of an active group, but not those that a constraint
+holds. Where an entry is about to enter or leave the support, the code is not differentiable in θ, and the
 derivative is that of one side.
 """
 
@@ -16,7 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import check_not_negative
+from ebmjax.checks import as_float, check_callable, check_not_negative
+from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.types import ModelEnergy
 
@@ -80,6 +82,9 @@ def implicit(smooth: ModelEnergy, regularizer: RegularizerOf, solve: CodeOf, tol
     ([3.0, -1.0, 0.0], -4.0)
     """
     check_not_negative("tolerance", tolerance)
+    for name, function in (("smooth", smooth), ("regularizer", regularizer), ("solve", solve)):
+        check_callable(name, function)
+    tolerance = as_float("tolerance", tolerance, ())
 
     @jax.custom_jvp
     def code(theta):
@@ -89,27 +94,40 @@ def implicit(smooth: ModelEnergy, regularizer: RegularizerOf, solve: CodeOf, tol
     def derivative(primals, tangents):
         (theta,), (change,) = primals, tangents
         z = code(theta)
-        support = _support(regularizer(theta), z)
-
-        def slope(theta, z):
-            return jax.grad(lambda z: smooth(theta, z) + regularizer(theta).value(z))(z)
-
-        def curvature(direction):
-            inside = jnp.where(support, direction, 0)
-            image = jax.jvp(lambda z: slope(theta, z), (z,), (inside,))[1]
-            return jnp.where(support, image, direction)
-
-        shift = jax.jvp(lambda theta: slope(theta, z), (theta,), (change,))[1]
-        conjugate_gradients = lambda product, right: jax.scipy.sparse.linalg.cg(product, right, tol=tolerance)[0]
-        right = jnp.where(support, -shift, 0)
-        # the system is symmetric, so that the reverse derivative solves the same one
-        return z, jax.lax.custom_linear_solve(curvature, right, conjugate_gradients, symmetric=True)
+        return z, _change_of_code(smooth, regularizer, theta, z, change, tolerance)
 
     return code
 
 
-def _support(regularizer, z):
-    z = jax.lax.stop_gradient(z)
-    vanishing = jnp.sqrt(jnp.finfo(z.dtype).tiny)
-    _, moves = jax.jvp(lambda z: regularizer.prox(z, vanishing), (z,), (jnp.ones_like(z),))
-    return jax.lax.stop_gradient(moves) != 0
+@compiled
+def _change_of_code(smooth, regularizer, theta, z, change, tolerance):
+    support = _support(smooth, regularizer, theta, z)
+
+    def slope(theta, z):
+        return jax.grad(lambda z: smooth(theta, z) + regularizer(theta).value(z))(z)
+
+    def curvature(direction):
+        inside = jnp.where(support, direction, 0)
+        image = jax.jvp(lambda z: slope(theta, z), (z,), (inside,))[1]
+        return jnp.where(support, image, direction)
+
+    shift = jax.jvp(lambda theta: slope(theta, z), (theta,), (change,))[1]
+    conjugate_gradients = lambda product, right: jax.scipy.sparse.linalg.cg(
+        product, right, tol=tolerance.astype(right.dtype)
+    )[0]
+    right = jnp.where(support, -shift, 0)
+    # the system is symmetric, so that the reverse derivative solves the same one
+    return jax.lax.custom_linear_solve(curvature, right, conjugate_gradients, symmetric=True)
+
+
+def _support(smooth, regularizer, theta, z):
+    theta, z = jax.lax.stop_gradient((theta, z))
+    penalty = regularizer(theta)
+    slope = jax.grad(lambda z: smooth(theta, z))(z)
+    largest, steepest = jnp.max(jnp.abs(z)), jnp.max(jnp.abs(slope))
+    # a step that changes no entry of a size that matters
+    vanishing = jnp.square(jnp.finfo(z.dtype).eps) * jnp.where(largest > 0, largest, 1)
+    step = vanishing / jnp.where(steepest > 0, steepest, 1)
+    moves = lambda point: jax.jvp(lambda z: penalty.prox(z, step), (point,), (jnp.ones_like(z),))[1] != 0
+    # an entry that is zero although its gradient is a little too steep belongs to a code that is not exact
+    return jax.lax.stop_gradient(moves(z) & moves(z - step * slope))

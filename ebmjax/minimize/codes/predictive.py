@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_not_negative, check_shape
+from ebmjax.checks import as_float, check_key, check_not_negative, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.codes.find_code import SmoothTerm
 from ebmjax.numerics import matmul
@@ -55,8 +55,9 @@ def init(key: Key[Array, ""], params: sparse_coding.Params, scale: float = 0.1) 
     >>> init(jax.random.key(0), sparse_coding.Params(jnp.eye(2))).weights.shape
     (2, 2)
     """
+    check_key("key", key)
     check_not_negative("scale", scale)
-    filters = params.dictionary.T
+    filters = sparse_coding.as_params(params).dictionary.T
     noise = jax.random.normal(key, filters.shape, filters.dtype) * (scale / filters.shape[1] ** 0.5)
     atoms = filters.shape[0]
     return Encoder(filters + noise, jnp.zeros(atoms, filters.dtype), jnp.ones(atoms, filters.dtype))
@@ -68,8 +69,10 @@ def encode(encoder: Encoder, y: Float[Array, " observed"]) -> Float[Array, " ato
     >>> encode(Encoder(jnp.eye(2), jnp.zeros(2), 2 * jnp.ones(2)), jnp.array([0.0, 9.0])).round(3).tolist()
     [0.0, 2.0]
     """
-    check_shape("y", y, encoder.weights.shape[1:])
-    return encoder.gain * jnp.tanh(matmul(encoder.weights, y) + encoder.bias)
+    check_record("encoder", encoder, Encoder)
+    weights, bias, gain = (as_float(name, array) for name, array in zip(Encoder._fields, encoder, strict=True))
+    y = as_float("y", y, weights.shape[1:])
+    return gain * jnp.tanh(matmul(weights, y) + bias)
 
 
 def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Float[Array, ""]:
@@ -82,6 +85,7 @@ def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms
     >>> round(float(misfit(params, jnp.array([0.0, 3.0]), jnp.zeros(2))), 2)
     4.75
     """
+    check_record("params", params, Params)
     check_not_negative("weight", params.weight)
     return jnp.asarray(_near(params, y, encode(params.encoder, y))(z))
 
@@ -101,14 +105,19 @@ def smooth_term(params: Params, y: Float[Array, " observed"]) -> SmoothTerm:
     >>> term.start.tolist(), round(float(term.lipschitz), 3)
     ([0.0, 1.0], 1.5)
     """
+    check_record("params", params, Params)
     check_not_negative("weight", params.weight)
     predicted = encode(params.encoder, y)
-    curvature = sparse_coding.lipschitz(params.dictionary) + params.weight
+    bound = sparse_coding.lipschitz(params.dictionary)
+    curvature = bound + as_float("weight", params.weight, ()).astype(predicted.dtype)
     return SmoothTerm(_near(params, y, predicted), curvature, predicted)
 
 
 def _near(params, y, predicted):
+    y, weight = as_float("y", y), as_float("weight", params.weight, ()).astype(predicted.dtype)
+
     def energy(z):
-        return sparse_coding.misfit(params.dictionary, y, z) + params.weight * jnp.sum(jnp.square(z - predicted)) / 2
+        z = as_float("z", z, predicted.shape)
+        return sparse_coding.misfit(params.dictionary, y, z) + weight * jnp.sum(jnp.square(z - predicted)) / 2
 
     return energy

@@ -19,11 +19,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_above_zero, check_not_negative, check_positive, is_static
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_scalar,
+    check_above_zero,
+    check_callable,
+    check_count,
+    check_not_negative,
+    check_positive,
+    is_static,
+)
+from ebmjax.compiled import compiled
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.loops import iterate_until
-from ebmjax.minimize.codes.certificate import certificate
+from ebmjax.minimize.codes.certificate import RIGHT, certificate
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients, without_outer_gradients
+from ebmjax.numerics import unit_of
 from ebmjax.types import Energy, Scalar, Solution, result_of
 
 
@@ -77,16 +89,18 @@ def ista(
             With a bound that is too small the energy may rise, and the certificate does not hold.
         step_size: s in (0, 2/L], None for 1/L.
         max_steps: limit of the steps, at least 1.
-        tolerance: converged when gap ≤ tolerance · energy, not negative. In float32 rounding ends progress near 1e-6.
+        tolerance: converged when gap ≤ tolerance · energy, not negative. In float32 rounding ends progress near 1e-5.
 
     Returns:
-        `Solution` with the last point and its `gap`: energy - least energy ≤ gap. `result` is CONVERGED, STEP_LIMIT, or
-        DIVERGED where f became infinite or NaN. Where the energy shows that `lipschitz` was too small, `result` is
-        STEP_LIMIT.
+        `Solution` with the last point and its `gap`: energy - least energy ≤ gap, rounding included. `result` is
+        CONVERGED, STEP_LIMIT, or DIVERGED where f became infinite or NaN. Where the energy shows that `lipschitz` was
+        too small, or is so small that rounding leaves it wrong by more than 1e-6 of itself, `result` is STEP_LIMIT. In
+        float32, f is then a difference of numbers a million times as large, or it underflows, as that of
+        observations near 1e-20 does.
 
     Raises:
-        ValueError: max_steps below 1; static: a negative tolerance, a lipschitz that is not positive and finite, a
-            step_size that is not positive or above 2/L.
+        ValueError: max_steps below 1, a start that is not numbers; static: a negative tolerance, a lipschitz that is
+            not positive and finite, a step_size that is not positive or above 2/L.
 
     Daubechies, Defrise & De Mol (2004); Beck & Teboulle (2009), eq. 3.1.
 
@@ -180,41 +194,58 @@ def backtracking(
     >>> solution.value.round(2).tolist(), int(solution.result)
     ([1.75, 1.75], 0)
     """
-    _check(tolerance, lipschitz)
-    plain = without_outer_gradients(smooth, start)
-    rounding = 16 * jnp.finfo(start.dtype).eps
-
-    def fits(height, value, parabola):
-        return plain(value) <= parabola + rounding * height
-
-    guess = _curvature(plain, start) if lipschitz is None else lipschitz
-    return _descend(_beyond_downhill, fits, smooth, regularizer, start, guess, 1.0, max_steps, tolerance)
+    return _descend(
+        _beyond_downhill, _fits, *_checked(smooth, regularizer, start, lipschitz, None, max_steps, tolerance), max_steps
+    )
 
 
 def _fixed_step(follow, smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance):
-    _check(tolerance, lipschitz)
-    if step_size is not None:
-        check_above_zero("step_size", step_size)
-        if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):
-            raise ArgumentError(
-                f"step_size: got {float(step_size)}, wanted at most {2 / float(lipschitz):g}, 2 / lipschitz"
-            )
-    always = lambda height, value, parabola: jnp.bool_(True)
-    scale = 1.0 if step_size is None else step_size * jnp.asarray(lipschitz, start.dtype)
-    return _descend(follow, always, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance)
+    if lipschitz is None:
+        raise ArgumentError("lipschitz: got None, wanted a positive finite number")
+    checked = _checked(smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance)
+    return _descend(follow, _always, *checked, max_steps)
 
 
-def _check(tolerance, lipschitz):
+def _checked(smooth, regularizer, start, lipschitz, step_size, max_steps, tolerance):
+    """The arguments as arrays of one dtype, so that other numbers are no other program."""
+    check_callable("smooth", smooth)
+    check_regularizer(regularizer)
+    check_count("max_steps", max_steps)
+    start = as_float("start", start)
+    number = lambda name, value: as_float(name, value, ()).astype(start.dtype)
     check_not_negative("tolerance", tolerance)
+    scale = jnp.ones((), start.dtype)
     if lipschitz is not None:
         check_positive("lipschitz", lipschitz)
+        lipschitz = number("lipschitz", lipschitz)
+    if step_size is not None:
+        check_above_zero("step_size", step_size)
+        step_size = number("step_size", step_size)
+        if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):
+            raise ArgumentError(
+                f"step_size: got {float(step_size):g}, wanted at most {2 / float(lipschitz):g}, 2 / lipschitz"
+            )
+        scale = step_size * lipschitz
+    return smooth, regularizer, start, lipschitz, scale, number("tolerance", tolerance)
 
 
-def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_steps, tolerance):
+def _always(energy, height, value, parabola):
+    return jnp.bool_(True)
+
+
+def _fits(energy, height, value, parabola):
+    return energy(value) <= parabola + 16 * jnp.finfo(value.dtype).eps * height
+
+
+@compiled
+def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, tolerance, max_steps):
     """Take steps of size scale/L from the points that `follow` chooses; double L where `fits` refuses the new point."""
     dtype = start.dtype
-    start, lipschitz, scale = jax.lax.stop_gradient((start, jnp.asarray(lipschitz, dtype), jnp.asarray(scale, dtype)))
-    evaluate = jax.value_and_grad(without_outer_gradients(smooth, start))
+    frozen = without_outer_gradients(lambda z: as_scalar("smooth", smooth(z)), start)
+    if lipschitz is None:
+        lipschitz = _curvature(frozen, start)
+    start, lipschitz, scale, tolerance = jax.lax.stop_gradient((start, lipschitz, scale, tolerance))
+    evaluate = jax.value_and_grad(frozen)
     plain = regularizer_without_outer_gradients(regularizer, start, start)
 
     def advance(state):
@@ -227,7 +258,7 @@ def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_ste
         change = value - state.point
         parabola = height + _inner(slope, change) + state.lipschitz * _inner(change, change) / 2
         again = state._replace(lipschitz=2 * state.lipschitz, finite=new.finite)
-        good = fits(height, value, parabola) | ~new.finite
+        good = fits(frozen, height, value, parabola) | ~new.finite
         return jax.tree.map(lambda new, old: jnp.where(good, new, old), new, again)
 
     def short(state):  # the energy is at least bound - gap
@@ -238,13 +269,27 @@ def _descend(follow, fits, smooth, regularizer, start, lipschitz, scale, max_ste
     state = _State(start, start, jnp.ones((), dtype), lipschitz, infinite, infinite, jnp.bool_(True))
     state, steps, _ = iterate_until(advance, state, lambda state: short(state) | ~state.finite, max_steps)
     value = jax.lax.stop_gradient(state.value)
-    energy = smooth(value) + regularizer.value(value)
-    reached = jax.lax.stop_gradient(energy)
+    fit, penalty = smooth(value), regularizer.value(value)
+    energy = fit + penalty
+    reached, fit = jax.lax.stop_gradient((energy, fit))
     finite = state.finite & jnp.isfinite(reached)
     # where the energy is above its bound, L was too small: the certificate does not hold, and only E* ≥ 0 is known
     trusted = reached <= state.bound + 100 * jnp.finfo(dtype).eps * reached
-    gap = jnp.where(finite, jnp.where(trusted, state.gap, reached), jnp.inf)
-    return Solution(value, energy, steps, result_of(finite, short(state) & trusted), gap)
+    off = _rounding(reached, fit, value, state.lipschitz)
+    gap = jnp.where(finite, jnp.where(trusted, state.gap + off, reached), jnp.inf)
+    return Solution(value, energy, steps, result_of(finite, short(state) & trusted & (off <= RIGHT * reached)), gap)
+
+
+def _rounding(energy, fit, value, lipschitz):
+    """How far rounding leaves f(z) + R(z) off, where f is half a squared residual r and ‖r‖ is √2f.
+
+    The terms of r are as large as √L ‖z‖, and the errors of its entries have no common sign.
+    """
+    eps = jnp.finfo(value.dtype).eps
+    unit = unit_of(value)
+    length = unit * jnp.sqrt(lipschitz * jnp.sum(jnp.square(value / unit)))
+    rest = jnp.sqrt(2 * jnp.maximum(fit, 0))
+    return 2 * eps * energy + eps * rest * (rest + length) / max(value.size, 1) ** 0.5
 
 
 def _last(state, value):

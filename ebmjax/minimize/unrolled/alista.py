@@ -12,10 +12,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import check_shape
+from ebmjax.checks import as_float, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.support import shrink_in_layer
-from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
+from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
 
 
@@ -46,8 +46,9 @@ def analytic_weights(params: sparse_coding.Params) -> Float[Array, "observed ato
     [[0.5, 0.0], [0.0, 0.5]]
     """
     sparse_coding.check_params(params)
-    dual = jnp.linalg.pinv(params.dictionary).T
-    return dual / jnp.sum(dual * params.dictionary, axis=0, keepdims=True)
+    dictionary = sparse_coding.as_params(params).dictionary
+    dual = jnp.linalg.pinv(dictionary).T
+    return dual / jnp.sum(dual * dictionary, axis=0, keepdims=True)
 
 
 def symmetric_weights(params: sparse_coding.Params) -> Float[Array, "observed atoms"]:
@@ -62,8 +63,9 @@ def symmetric_weights(params: sparse_coding.Params) -> Float[Array, "observed at
     [[0.5, 0.0], [0.0, 0.5]]
     """
     sparse_coding.check_params(params)
-    inverse = jnp.linalg.pinv(params.dictionary)
-    projection = matmul(inverse, params.dictionary)
+    dictionary = sparse_coding.as_params(params).dictionary
+    inverse = jnp.linalg.pinv(dictionary)
+    projection = matmul(inverse, dictionary)
     scales = jnp.linalg.lstsq(projection**2, jnp.ones(len(projection), projection.dtype))[0]
     return matmul(inverse.T, scales[:, None] * projection)
 
@@ -78,7 +80,8 @@ def coherence(params: sparse_coding.Params, weights: Float[Array, "observed atom
     >>> float(coherence(sparse_coding.Params(jnp.eye(2)), jnp.array([[1.0, 0.5], [0.0, 1.0]])))
     0.5
     """
-    product = jnp.abs(matmul(weights.T, params.dictionary))
+    dictionary = sparse_coding.as_params(params).dictionary
+    product = jnp.abs(matmul(as_float("weights", weights, dictionary.shape).T, dictionary))
     return jnp.max(jnp.where(jnp.eye(len(product), dtype=bool), 0, product))
 
 
@@ -111,9 +114,10 @@ def alista(
     >>> alista(dictionary, analytic_weights(dictionary), weights, jnp.array([2.0, 0.5])).every.tolist()
     [[1.5, 0.0], [1.75, 0.25]]
     """
-    dictionary = params.dictionary
-    check_shape("y", y, dictionary.shape[:1])
-    check_shape("analytic", analytic, dictionary.shape)
+    dictionary = sparse_coding.as_params(params).dictionary
+    check_record("weights", weights, Alista)
+    y, analytic = as_float("y", y, dictionary.shape[:1]), as_float("analytic", analytic, dictionary.shape)
+    weights = as_weights(weights)
     ranks = (0, 0)
     check_support(support, weights, ranks, layers)
 

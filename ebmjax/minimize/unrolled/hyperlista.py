@@ -14,11 +14,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import check_shape
+from ebmjax.checks import as_float, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
 from ebmjax.minimize.unrolled.support import shrink_but_largest
-from ebmjax.minimize.unrolled.unroll import Codes, unroll
+from ebmjax.minimize.unrolled.unroll import Codes, as_weights, unroll
 from ebmjax.numerics import matmul
 
 
@@ -48,6 +48,7 @@ def prepare(params: sparse_coding.Params) -> Prepared:
     0.0
     """
     analytic = symmetric_weights(params)
+    params = sparse_coding.as_params(params)
     return Prepared(params.dictionary, analytic, jnp.linalg.pinv(params.dictionary), coherence(params, analytic))
 
 
@@ -72,8 +73,11 @@ def hyperlista(
     >>> hyperlista(prepared, weights, jnp.array([2.0, 0.0]), 12).last.round(2).tolist()
     [2.0, 0.0]
     """
+    check_record("prepared", prepared, Prepared)
+    check_record("weights", weights, HyperLista)
+    prepared, weights = Prepared(*as_weights(prepared)), as_weights(weights)
     dictionary = prepared.dictionary
-    check_shape("y", y, dictionary.shape[:1])
+    y = as_float("y", y, dictionary.shape[:1])
     atoms = dictionary.shape[1]
     first = jnp.sum(jnp.abs(matmul(prepared.inverse, y)))
     # a residual of zero would have an infinite logarithm

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import check_above_zero, check_not_negative, check_shape
+from ebmjax.checks import as_float, check_above_zero, check_not_negative, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import shrink
 from ebmjax.minimize.unrolled.support import shrink_in_layer
-from ebmjax.minimize.unrolled.unroll import Codes, check_support, unroll
+from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
 from ebmjax.types import Scalar
 
@@ -58,10 +58,12 @@ def init_lista(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar |
     >>> init_lista(sparse_coding.Params(jnp.eye(2)), 0.5, 2.0).lateral.tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
-    dictionary, bound = params.dictionary, _bound(params, weight, lipschitz)
+    bound = _bound(params, weight, lipschitz)
+    dictionary = sparse_coding.as_params(params).dictionary
+    weight = as_float("weight", weight, ()).astype(dictionary.dtype)
     atoms = dictionary.shape[1]
     identity = jnp.eye(atoms, dtype=dictionary.dtype)
-    threshold = jnp.full(atoms, weight / bound, dictionary.dtype)
+    threshold = jnp.broadcast_to(weight / bound, (atoms,))
     return Lista(dictionary.T / bound, identity - matmul(dictionary.T, dictionary) / bound, threshold)
 
 
@@ -74,7 +76,8 @@ def init_coupled(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar
     [[0.5, 0.0], [0.0, 0.5]]
     """
     bound = _bound(params, weight, lipschitz)
-    return Coupled(params.dictionary / bound, jnp.asarray(weight / bound, params.dictionary.dtype))
+    dictionary = sparse_coding.as_params(params).dictionary
+    return Coupled(dictionary / bound, as_float("weight", weight, ()).astype(dictionary.dtype) / bound)
 
 
 def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = None) -> Codes:
@@ -98,7 +101,9 @@ def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = Non
     >>> lista(weights, jnp.array([2.0, 0.25]), 3).last.tolist()
     [1.5, 0.0]
     """
-    check_shape("y", y, weights.encoder.shape[-1:])
+    check_record("weights", weights, Lista)
+    weights = as_weights(weights)
+    y = as_float("y", y, weights.encoder.shape[-1:])
     # the products of the observation with the encoders of all layers are one product, outside of the loop
     driven = _Driven(weights.encoder @ y, weights.lateral, weights.threshold)
 
@@ -140,16 +145,18 @@ def coupled(
     >>> coupled(dictionary, weights, jnp.array([2.0, 0.25]), 3, jnp.array([0, 1, 1])).last.tolist()
     [2.0, 0.0]
     """
-    check_shape("y", y, params.dictionary.shape[:1])
+    dictionary = sparse_coding.as_params(params).dictionary
+    check_record("weights", weights, Coupled)
+    weights, y = as_weights(weights), as_float("y", y, dictionary.shape[:1])
     ranks = (2, 0)
     check_support(support, weights, ranks, layers)
 
     def layer(own, index, z):
-        moved = z + own.encoder.T @ (y - matmul(params.dictionary, z))
+        moved = z + own.encoder.T @ (y - matmul(dictionary, z))
         z = shrink_in_layer(moved, own.threshold, support, index)
         return z, z
 
-    start = jnp.zeros(params.dictionary.shape[1], params.dictionary.dtype)
+    start = jnp.zeros(dictionary.shape[1], dictionary.dtype)
     return Codes(*unroll(layer, weights, ranks, start, layers))
 
 
@@ -159,4 +166,4 @@ def _bound(params, weight, lipschitz):
     if lipschitz is None:
         return sparse_coding.lipschitz(params)
     check_above_zero("lipschitz", lipschitz)
-    return lipschitz
+    return as_float("lipschitz", lipschitz, ()).astype(sparse_coding.as_params(params).dictionary.dtype)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import check_count, check_share
+from ebmjax.checks import as_float, check_count, check_share
+from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import shrink
 from ebmjax.types import Scalar
 
@@ -19,12 +20,17 @@ def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Floa
     >>> [float(nth_largest(values, count)) for count in (0, 1, 2, 3, 4)]
     [inf, 3.0, 1.0, 0.5, 0.0]
     """
+    return _nth_largest(as_float("values", values, (None,)), jnp.asarray(count))
+
+
+@compiled
+def _nth_largest(values, count):
     values = jax.lax.stop_gradient(values)
     width = values.dtype.itemsize * 8
     integer = jnp.int32 if width == 32 else jnp.int64
     bits = jax.lax.bitcast_convert_type(values, integer)
     # counts are summed as floats, in which they are exact and need no conversion
-    wanted = jnp.asarray(count).astype(values.dtype)
+    wanted = count.astype(values.dtype)
 
     def step(place, known):
         trial = known | (jnp.ones((), integer) << (width - 2 - place).astype(integer))
@@ -52,6 +58,7 @@ def shrink_but_largest(
     >>> shrink_but_largest(jnp.array([3.0, -2.0, 1.5, 0.5]), 1.0, 2).tolist()
     [3.0, -2.0, 0.5, 0.0]
     """
+    z = as_float("z", z)
     magnitude = jax.lax.stop_gradient(jnp.abs(z))
     passes = (magnitude >= nth_largest(magnitude, count)) & (magnitude > threshold)
     return z - jnp.where(passes, 0, jnp.clip(z, -threshold, threshold))

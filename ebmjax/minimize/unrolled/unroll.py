@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
-from ebmjax.checks import ArgumentError, check_count, check_shape
+from ebmjax.checks import ArgumentError, as_float, as_floats, check_callable, check_count, check_shape
+from ebmjax.compiled import compiled
 
 
 class Codes(NamedTuple):
@@ -72,7 +73,14 @@ def unroll(
     >>> unroll(layer, Weights(jnp.array(2.0), jnp.arange(3.0)), (0, 0), jnp.array(1.0))[1].tolist()
     [2.0, 5.0, 12.0]
     """
+    check_callable("layer", layer)
+    weights = as_weights(weights)
     count = _count(weights, ranks, layers)
+    return _unroll(layer, weights, tuple(ranks), as_floats("start", start), count)
+
+
+@compiled
+def _unroll(layer, weights, ranks, start, count):
     own = {
         name: array
         for name, array, rank in zip(weights._fields, weights, ranks, strict=True)
@@ -86,6 +94,21 @@ def unroll(
     return jax.lax.scan(step, start, (jnp.arange(count), own))
 
 
+def as_weights(weights: Any) -> Any:
+    """Weights of floats, whatever numbers they were made of.
+
+    Raises ValueError for anything but a NamedTuple of numbers.
+
+    >>> class Weights(NamedTuple):
+    ...     step: Any
+    >>> as_weights(Weights(2)).step.dtype
+    dtype('float32')
+    """
+    if not hasattr(weights, "_fields"):
+        raise ArgumentError(f"weights: got a {type(weights).__name__}, wanted a NamedTuple of arrays")
+    return type(weights)(*(as_float(name, array) for name, array in zip(weights._fields, weights, strict=True)))
+
+
 def per_layer(weights: PyTree[Array], layers: int) -> PyTree[Array]:
     """One copy of shared weights for each layer, along a leading axis: initial weights that the layers do not share.
 
@@ -95,7 +118,8 @@ def per_layer(weights: PyTree[Array], layers: int) -> PyTree[Array]:
     (3, 2)
     """
     check_count("layers", layers)
-    return jax.tree.map(lambda array: jnp.repeat(jnp.asarray(array)[None], layers, axis=0), weights)
+    weights = as_floats("weights", weights)
+    return jax.tree.map(lambda array: jnp.repeat(array[None], layers, axis=0), weights)
 
 
 def check_support(

@@ -10,7 +10,7 @@ from sklearn.linear_model import ElasticNet, Lasso
 
 from ebmjax.energies import regularizers, sparse_coding
 from ebmjax.energies.sparse_coding import Params
-from ebmjax.minimize.codes import coordinate
+from ebmjax.minimize.codes import coordinate, rounds
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 
 OBSERVED, ATOMS, SAMPLES = 20, 37, 9  # 37: more than one word of 32 bits, and no multiple of 16
@@ -194,5 +194,5 @@ def test_the_list_of_what_is_set():
     for size in (1, 31, 32, 33, 64, 100):
         for density in (0.0, 0.1, 0.9, 1.0):
             mask = generator.random(size) < density
-            listed, count = coordinate._listed(jnp.asarray(mask))
+            listed, count = rounds._listed(jnp.asarray(mask))
             assert np.asarray(listed)[: int(count)].tolist() == np.flatnonzero(mask).tolist()

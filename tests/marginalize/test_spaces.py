@@ -110,9 +110,3 @@ def test_a_cube_takes_little_more_memory_than_its_points(cube):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * points.nbytes
-
-
-def test_sizes_are_whole_numbers():
-    for make in (spaces.circle, spaces.gauss_hermite, spaces.binary_cube, spaces.spin_cube):
-        with pytest.raises(ValueError, match=r"n: got 4\.0, wanted an integer"):
-            getattr(make, "__wrapped__", make)(4.0)

@@ -6,6 +6,7 @@ discrete sets are enumerated, and `product` combines spaces. On `spin_cube(12)`,
 """
 
 import math
+from functools import partial
 from typing import Annotated
 
 import jax
@@ -127,13 +128,20 @@ def _check_cube(n):
 
 
 def _cube(n, alphabet):
-    """All states of n units, written in place: integers of 64 bits would be twice as large as the result."""
+    """All states of n units, equally likely."""
     dtype = jnp.result_type(float)
-    states = np.arange(2**n, dtype=np.int32)
-    points = np.empty((2**n, n), dtype)
-    for unit in range(n):
-        points[:, unit] = np.where((states >> (n - 1 - unit)) & 1, dtype.type(alphabet.high), dtype.type(alphabet.low))
-    return Space(jnp.asarray(points), jnp.full(2**n, -n * math.log(2), dtype), jnp.asarray(n * math.log(2), dtype))
+    points = _states(n, jnp.asarray(alphabet.low, dtype), jnp.asarray(alphabet.high, dtype), jnp.int32(0))
+    return Space(points, jnp.full(2**n, -n * math.log(2), dtype), jnp.asarray(n * math.log(2), dtype))
+
+
+@partial(jax.jit, static_argnums=0)
+def _states(n, low, high, first):
+    """In one compiled loop: whole arrays of integers would take more memory than the result.
+
+    The number of the first state is an argument, because a program without arguments is computed by the compiler.
+    """
+    state, unit = (jax.lax.broadcasted_iota(jnp.int32, (2**n, n), axis) for axis in (0, 1))
+    return jnp.where(((first + state) >> (n - 1 - unit)) & 1 == 1, high, low)
 
 
 def product(*spaces: Space) -> Space:

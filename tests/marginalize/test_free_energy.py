@@ -1,5 +1,7 @@
 """Free energies against closed forms: Bessel functions, independent spins, a Gaussian, an RBM summed by hand."""
 
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -170,11 +172,30 @@ def test_forbidden_states_have_no_volume_when_it_is_hot():
     assert log_partition(lambda units: jnp.inf + units[0], binary_cube(2), 0.0) == -jnp.inf
 
 
-@pytest.mark.parametrize("function", [free_energy, posterior, log_partition, marginal])
-def test_arguments_in_the_wrong_order_are_named(function):
-    function = getattr(function, "__wrapped__", function)  # without the tests' type checks
-    with pytest.raises(ValueError, match="energy: got a Space, wanted a function"):
-        function(circle(8), jnp.cos, 1.0)
-    with pytest.raises(ValueError, match=r"space: got a float, wanted ebmjax\.types\.Space"):
-        function(jnp.cos, 1.0, circle(8))
+WRONG_ORDER = """
+import jax.numpy as jnp
+import ebmjax
+from ebmjax import circle, marginal
+for function in (ebmjax.free_energy, ebmjax.posterior, ebmjax.log_partition, marginal):
+    for arguments in ((circle(8), jnp.cos, 1.0), (jnp.cos, 1.0, circle(8)), (jnp.cos, circle(8), jnp.cos)):
+        try:
+            function(*arguments)
+        except ebmjax.checks.ArgumentError as error:
+            print(str(error).split(",")[0])
+for space in (circle, ebmjax.interval, ebmjax.gauss_hermite, ebmjax.binary_cube, ebmjax.spin_cube):
+    try:
+        space(0.0, 1.0, 8.0) if space is ebmjax.interval else space(8.0)
+    except ebmjax.checks.ArgumentError as error:
+        print(str(error).split(",")[0])
+"""
+
+
+def test_arguments_in_the_wrong_order_are_named():
+    """In a process of its own, without the tests' type checks, as a user has it."""
+    ran = subprocess.run([sys.executable, "-c", WRONG_ORDER], capture_output=True, text=True, check=True)
+    energy, space, beta = "energy: got a Space", "space: got a float", "beta: got a PjitFunction"
+    assert ran.stdout.splitlines() == [energy, space, beta] * 4 + ["n: got 8.0"] * 5
+
+
+def test_integer_energies_are_numbers():
     np.testing.assert_allclose(free_energy(lambda units: 3, binary_cube(2), 1.0), 3, rtol=1e-6)

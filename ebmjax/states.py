@@ -24,24 +24,24 @@ _CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "cu
 """Primitives that call a function of theirs with their own arguments."""
 
 
-def begun(kernel: AnyKernel, position: Any, rng_key: Key[Array, ""]) -> Any:
+def begun(key: Key[Array, ""], kernel: AnyKernel, position: Any) -> Any:
     """The state of a kernel at a position; the key is for kernels that draw at the start, such as a momentum.
 
     >>> from ebmjax.sample.gibbs import systematic
-    >>> begun(systematic(lambda s: -s.sum(), 1.0), jax.numpy.ones(2), jax.random.key(0)).position.tolist()
+    >>> begun(jax.random.key(0), systematic(lambda s: -s.sum(), 1.0), jax.numpy.ones(2)).position.tolist()
     [1.0, 1.0]
     """
-    return kernel.init(position, rng_key) if _takes_key(kernel.init) else kernel.init(position)
+    return kernel.init(position, key) if _takes_key(kernel.init) else kernel.init(position)
 
 
-def continued(make_kernel: Callable[[Any], AnyKernel], law: Any, state: Any, rng_key: Key[Array, ""]) -> Any:
+def continued(key: Key[Array, ""], make_kernel: Callable[[Any], AnyKernel], law: Any, state: Any) -> Any:
     """The state of a chain under a new law: what `init` computes from the law is computed anew, all else is kept.
 
     Args:
+        key: for kernels whose `init` draws.
         make_kernel: `law -> kernel`.
         law: what the kernel is made of, such as the parameters of a model, or beta.
         state: of a kernel of an earlier law.
-        rng_key: for kernels whose `init` draws.
 
     Returns:
         The state, of the structure, shapes and dtypes of the old one.
@@ -55,7 +55,7 @@ def continued(make_kernel: Callable[[Any], AnyKernel], law: Any, state: Any, rng
     >>> begin = lambda slope: lambda position, rng_key=None: State(position, slope * position, 0)
     >>> make_kernel = lambda slope: Kernel(begin(slope), lambda key, state: (state, None))
     >>> old = State(*map(jax.numpy.asarray, (2.0, 6.0, 41)))
-    >>> [leaf.item() for leaf in continued(make_kernel, 5.0, old, jax.random.key(0))]
+    >>> [leaf.item() for leaf in continued(jax.random.key(0), make_kernel, 5.0, old)]
     [2.0, 10.0, 41]
     """
     leaves, structure = jax.tree.flatten(law)
@@ -64,7 +64,7 @@ def continued(make_kernel: Callable[[Any], AnyKernel], law: Any, state: Any, rng
     def init(numbers):
         remaining = iter(numbers)
         whole = [next(remaining) if number else leaf for number, leaf in zip(of_law, leaves, strict=True)]
-        return begun(make_kernel(jax.tree.unflatten(structure, whole)), state.position, rng_key)
+        return begun(key, make_kernel(jax.tree.unflatten(structure, whole)), state.position)
 
     numbers = [leaf for number, leaf in zip(of_law, leaves, strict=True) if number]
     program, shapes = jax.make_jaxpr(init, return_shape=True)(numbers)

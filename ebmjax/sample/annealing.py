@@ -70,7 +70,7 @@ def annealing(
     check_count("steps", steps)
     check_betas(betas)
     betas = as_float("betas", betas)
-    start = begun(make_kernel(betas[0]), position, key)
+    start = begun(key, make_kernel(betas[0]), position)
     return _annealing(key, make_kernel, betas, start, steps, observe)
 
 
@@ -78,7 +78,7 @@ def annealing(
 def _annealing(key, make_kernel, betas, state, steps, observe):
     def at(state, beta_and_key):
         beta, round_key = beta_and_key
-        state = continued(make_kernel, beta, state, round_key)
+        state = continued(round_key, make_kernel, beta, state)
         run = repeat(round_key, make_kernel(beta), state, steps, observe)
         return run.state, (run.positions, run.infos)
 

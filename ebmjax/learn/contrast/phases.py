@@ -182,7 +182,7 @@ def _runs_from(key, params, batch, make_kernel, start, steps):
 
     def run(key, sample):
         start_key, steps_key = jax.random.split(key)
-        return repeat(steps_key, kernel, begun(kernel, start(start_key, sample), start_key), steps).positions
+        return repeat(steps_key, kernel, begun(start_key, kernel, start(start_key, sample)), steps).positions
 
     return jax.vmap(run)(jax.random.split(key, leading_axis("batch", batch)), batch)
 
@@ -242,7 +242,7 @@ def first_states(key: Key[Array, ""], params: Any, make_kernel: MakeKernel, star
 
     def first(key):
         start_key, begin_key = jax.random.split(key)
-        return begun(kernel, start(start_key), begin_key)
+        return begun(begin_key, kernel, start(start_key))
 
     # without weak types, so that the first update is compiled for the states of all later ones
     strong = lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype)
@@ -255,7 +255,7 @@ def _next_states(key, params, states, make_kernel, steps):
 
     def run(key, state):
         begin_key, steps_key = jax.random.split(key)
-        return repeat(steps_key, kernel, continued(make_kernel, params, state, begin_key), steps).state
+        return repeat(steps_key, kernel, continued(begin_key, make_kernel, params, state), steps).state
 
     states = jax.vmap(run)(jax.random.split(key, leading_axis("memory", states)), states)
     return states.position, states

@@ -120,7 +120,7 @@ def _sample(key, params, memory, batch, make_kernel, start, steps, restart, boun
 
     def run(key, state):
         begin_key, walk_key = jax.random.split(key)
-        return repeat(walk_key, kernel, continued(make_kernel, params, state, begin_key), steps).state
+        return repeat(walk_key, kernel, continued(begin_key, make_kernel, params, state), steps).state
 
     _check_positions(kernel, start, key, batch)
     fresh = first_states(start_key, params, make_kernel, start, chains)
@@ -162,6 +162,6 @@ def _check_positions(kernel, start, key, batch):
     first = jax.eval_shape(start, key)
     if form(first) != form(sample):
         raise ArgumentError(f"start: got positions of shape {show(first)}, wanted that of a sample, {show(sample)}")
-    stepped = jax.eval_shape(lambda key: kernel.step(key, begun(kernel, start(key), key))[0].position, key)
+    stepped = jax.eval_shape(lambda key: kernel.step(key, begun(key, kernel, start(key)))[0].position, key)
     if form(stepped) != form(first):
         raise ArgumentError(f"make_kernel: got steps to the shape {show(stepped)}, wanted that of start, {show(first)}")

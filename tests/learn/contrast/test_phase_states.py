@@ -173,7 +173,7 @@ def test_a_momentum_goes_on_where_the_energy_has_changed():
     make = lambda w: langevin.underdamped(lambda x: w * jnp.sum(x**2) / 2, 1.0, 0.1, 1.0)
     kernel = make(1.0)
     state, _ = kernel.step(jax.random.key(0), kernel.init(jnp.ones(2)))
-    new = continued(make, 3.0, state, jax.random.key(1))
+    new = continued(jax.random.key(1), make, 3.0, state)
     assert (new.momentum == state.momentum).all()
     assert new.moving
     np.testing.assert_allclose(new.gradient, 3 * state.position, rtol=1e-6)
@@ -185,7 +185,7 @@ def test_kernels_of_blackjax_go_on():
     make = lambda w: blackjax.ghmc(lambda x: -w * jnp.sum(x**2), 0.1, jnp.ones(2), 0.9, 0.1)
     phase = phases.persistent(make, lambda key: jnp.ones(2), 4, 1)
     memory = phase.init(jax.random.key(0), 1.0)
-    new = jax.vmap(lambda state: continued(make, 2.0, state, jax.random.key(5)))(memory)
+    new = jax.vmap(lambda state: continued(jax.random.key(5), make, 2.0, state))(memory)
     assert (new.momentum == memory.momentum).all()
     assert (new.slice == memory.slice).all()
     np.testing.assert_allclose(new.logdensity, 2 * memory.logdensity, rtol=1e-6)
@@ -196,7 +196,7 @@ def test_gradients_of_the_old_parameters_are_not_used():
     phase = phases.persistent(make, lambda key: jnp.ones(2), 4, 1)
     memory = phase.init(jax.random.key(0), 1.0)
     fresh = jax.vmap(lambda x: make(7.0).init(x))(memory.position)
-    kept = jax.vmap(lambda state: continued(make, 7.0, state, jax.random.key(5)))(memory)
+    kept = jax.vmap(lambda state: continued(jax.random.key(5), make, 7.0, state))(memory)
     jax.tree.map(np.testing.assert_array_equal, fresh, kept)
 
 

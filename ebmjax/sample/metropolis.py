@@ -170,7 +170,7 @@ def flip_one(key: Key[Array, ""], spins: Any) -> Array:
 
 
 def flip_one_bit(key: Key[Array, ""], bits: Any) -> Array:
-    """Proposal: one unit of {0, 1}, chosen uniformly, takes its other value. Raises ValueError for what is no typed key.
+    """Proposal: one unit of {0, 1}, chosen uniformly, takes its other value. Raises ValueError for what is no key.
 
     >>> flip_one_bit(jax.random.key(0), jnp.ones(1)).tolist()
     [0.0]

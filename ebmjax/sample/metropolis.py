@@ -222,7 +222,7 @@ def _numbers(name, units):
 def _whole_or_floats(energy, position):
     """The position in floats; or, if the energy does not take them, with the integers that it has."""
     floats = as_floats("position", position)
-    is_whole = lambda leaf: np.issubdtype(getattr(leaf, "dtype", np.asarray(leaf).dtype), np.integer)
+    is_whole = lambda leaf: jnp.issubdtype(leaf.dtype if hasattr(leaf, "dtype") else type(leaf), jnp.integer)
     if not any(is_whole(leaf) for leaf in jax.tree.leaves(position)):
         return floats
     try:

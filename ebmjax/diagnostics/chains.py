@@ -104,6 +104,9 @@ def acceptance_rate(accepted: Any) -> Float[Array, ""]:
     Args:
         accepted: truth values or numbers, an array of any shape.
 
+    Raises:
+        ValueError: no proposal, or what is not numbers.
+
     >>> float(acceptance_rate(jnp.array([True, False, True, True])))
     0.75
     """

@@ -238,7 +238,8 @@ def alternate(draws: Sequence[Draw]) -> Kernel:
     """A sweep that you compose: draws, `draw(key, position) -> position`, one after another.
 
     Each may draw from a conditional law, of any kind of unit, or be a step of another sampler. If each leaves a law
-    invariant, so does the sweep. Its info is None, since it cannot know what the draws would report.
+    invariant, so does the sweep. Its info is None, since it cannot know what the draws would report. Positions take the
+    dtypes that the draws return. Raises ValueError for a draw that is no function.
 
     >>> kernel = alternate([lambda key, x: (x[0], x[0] + 1), lambda key, x: (x[1] * 2, x[1])])
     >>> [int(x) for x in kernel.step(jax.random.key(0), kernel.init((1, 0)))[0].position]

@@ -146,6 +146,9 @@ def accepts(key: Key[Array, ""], change: Float[Array, "*shape"]) -> Bool[Array, 
     It compares an exponential random number with `change`, because exp(-change) could underflow. The largest of these
     numbers is 22.2, so that probabilities down to 2⁻³² are right.
 
+    Raises:
+        ValueError: what is no typed key, a change that is not numbers.
+
     >>> accepts(jax.random.key(0), jnp.array([-1.0, 1e9, jnp.nan])).tolist()
     [True, False, False]
     """
@@ -156,7 +159,7 @@ def accepts(key: Key[Array, ""], change: Float[Array, "*shape"]) -> Bool[Array, 
 
 
 def flip_one(key: Key[Array, ""], spins: Any) -> Array:
-    """Proposal: one spin of ±1, chosen uniformly, changes its sign.
+    """Proposal: one spin of ±1, chosen uniformly, changes its sign. Raises ValueError for what is no typed key.
 
     >>> flip_one(jax.random.key(0), jnp.ones(1)).tolist()
     [-1.0]
@@ -167,7 +170,7 @@ def flip_one(key: Key[Array, ""], spins: Any) -> Array:
 
 
 def flip_one_bit(key: Key[Array, ""], bits: Any) -> Array:
-    """Proposal: one unit of {0, 1}, chosen uniformly, takes its other value.
+    """Proposal: one unit of {0, 1}, chosen uniformly, takes its other value. Raises ValueError for what is no key.
 
     >>> flip_one_bit(jax.random.key(0), jnp.ones(1)).tolist()
     [0.0]
@@ -219,7 +222,7 @@ def _numbers(name, units):
 def _whole_or_floats(energy, position):
     """The position in floats; or, if the energy does not take them, with the integers that it has."""
     floats = as_floats("position", position)
-    is_whole = lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.integer)
+    is_whole = lambda leaf: jnp.issubdtype(leaf.dtype if hasattr(leaf, "dtype") else type(leaf), jnp.integer)
     if not any(is_whole(leaf) for leaf in jax.tree.leaves(position)):
         return floats
     try:

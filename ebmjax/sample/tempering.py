@@ -138,7 +138,7 @@ def _step(rng_key, state, energy, make_kernel, betas):
     source = numbers + up.astype(jnp.int32) - down.astype(jnp.int32)
     rungs, energies, replica = jax.tree.map(lambda x: x[source], (rungs, energies, state.replica))
     begin_keys = jax.random.split(begin_key, len(betas))
-    rungs = jax.vmap(lambda beta, rung, key: continued(key, make_kernel, beta, rung))(betas, rungs, begin_keys)
+    rungs = jax.vmap(lambda key, beta, rung: continued(key, make_kernel, beta, rung))(begin_keys, betas, rungs)
     acceptance = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio), 0))
     return State(rungs, replica, 1 - state.turn), Info(energies, acceptance, info, is_forbidden(energies))
 

@@ -62,6 +62,9 @@ def draw(key: Key[Array, ""], gap: Any, beta: Beta, alphabet: Alphabet, scale: A
     Returns:
         units of the shape and dtype of `gap`.
 
+    Raises:
+        ValueError: what is no typed key, gaps that are not numbers, a bad beta.
+
     >>> from ebmjax.types import SPINS
     >>> draw(jax.random.key(0), jnp.array([5.0, -5.0]), jnp.inf, SPINS).tolist()
     [1.0, -1.0]
@@ -108,7 +111,7 @@ def settled(gap: Float[Array, "*#shape"], scale: Float[Array, "*#shape"], beta: 
     >>> settled(jnp.array([1e-8, 1e-3]), jnp.array(1.0), jnp.inf).tolist() == [0.0, jnp.float32(1e-3)]
     True
     """
-    level = jnp.abs(gap) <= (4 * jnp.finfo(gap.dtype).eps) * scale
+    level = jnp.abs(gap) < (4 * jnp.finfo(gap.dtype).eps) * scale
     return jnp.where(jnp.isinf(jnp.asarray(beta)) & level, 0, gap)
 
 
@@ -125,6 +128,8 @@ def positive_uniform(
     key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "..."]:
     """Uniform numbers inside (0, 1): logarithms and odds of them are finite. They are `random_bits.midpoints`.
+
+    Raises ValueError for what is no typed key.
 
     >>> bool(positive_uniform(jax.random.key(0), (9,)).min() > 0)
     True

@@ -64,7 +64,8 @@ def checkerboard(
     check_callable("bits", bits)
     params = ising.Params(as_float("coupling", params.coupling), as_float("field", params.field))
     ising.check_lattice(params, shape)
-    field, bonds = _lattice(params, tuple(shape))
+    field, bonds, sizes = _lattice(params, tuple(shape))
+    sizes = sizes if may_be_coldest(beta) else []
     half = field[0].shape
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
@@ -79,25 +80,27 @@ def checkerboard(
 
     def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, gibbs.Info]:
         check_key("rng_key", rng_key)
-        return _step(rng_key, state, field, bonds, beta, bits, may_be_coldest(beta))
+        return _step(rng_key, state, field, bonds, sizes, beta, bits)
 
     return Kernel(init, step)
 
 
 @compiled
 def _lattice(params, shape):
-    """The fields of the four sublattices, and their bonds up, down, left and right."""
+    """The fields of the four sublattices, their bonds up, down, left and right, and Σ|J| + |h| of every site."""
     coupling = jnp.broadcast_to(params.coupling, (2, *shape))
     down, right = ising.split(coupling[0]), ising.split(coupling[1])
     up, left = ising.split(jnp.roll(coupling[0], 1, 0)), ising.split(jnp.roll(coupling[1], 1, 1))
-    return ising.split(jnp.broadcast_to(params.field, shape)), (up, down, left, right)
+    field, bonds = ising.split(jnp.broadcast_to(params.field, shape)), (up, down, left, right)
+    if params.coupling.ndim == params.field.ndim == 0:
+        return field, bonds, [(4 * jnp.abs(params.coupling) + jnp.abs(params.field)).reshape(1, 1)] * 4
+    return field, bonds, [jnp.abs(jnp.stack(numbers)).sum(axis=0) for numbers in zip(field, *bonds, strict=True)]
 
 
 @compiled
-def _step(rng_key, state, field, bonds, beta, bits, ties):
+def _step(rng_key, state, field, bonds, sizes, beta, bits):
     words = jnp.stack([bits(part_key, field[0].shape) for part_key in jax.random.split(rng_key, 4)])
     uniforms = random_bits.around_zero(words)
-    sizes = [jnp.abs(jnp.stack(numbers)).sum(axis=0) for numbers in zip(field, *bonds, strict=True)] if ties else []
     parts = _sweep(jnp.asarray(beta), field, bonds, sizes, uniforms, state.position)
     changed = [(new != old).astype(new.dtype).mean() for new, old in zip(parts, state.position, strict=True)]
     return gibbs.State(parts), gibbs.Info(jnp.stack(changed).mean())

@@ -14,10 +14,19 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.checks import check_count, check_positive
+from ebmjax.checks import ArgumentError, as_float, as_floats, check_callable, check_count, check_positive
+from ebmjax.compiled import compiled
 from ebmjax.energies.convolutional_encoder import Encoder, encode, init_encoder, near_prediction
-from ebmjax.energies.convolutional_sparse_coding import Params, Reconstruction, misfit, normalized, periodic
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.energies.convolutional_sparse_coding import (
+    Params,
+    Reconstruction,
+    as_params,
+    check_picture,
+    misfit,
+    normalized,
+    periodic,
+)
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
 from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.networks import Activation
@@ -99,6 +108,9 @@ def convolutional(
     ((2, 3, 3), 0)
     """
 
+    check_callable("find", find)
+    check_regularizer(regularizer)
+
     def code(params, y):
         return find(params, regularizer, y, None)
 
@@ -149,7 +161,10 @@ def predictive(
     >>> state.params.decoder.kernels.shape, bool(metrics.encoder > 0)
     ((2, 3, 3), True)
     """
+    check_callable("find", find)
+    check_regularizer(regularizer)
     check_positive("weight", weight)
+    weight = as_float("weight", weight, ())
 
     def code(coder, y):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
@@ -157,7 +172,7 @@ def predictive(
 
     def loss(coder, y, z):
         guess = encode(coder.encoder, y, nonlinearity, reconstruction)
-        return misfit(coder.decoder, y, z, reconstruction), weight * jnp.sum(jnp.square(z - guess)) / 2
+        return misfit(coder.decoder, y, z, reconstruction), weight.astype(z.dtype) * jnp.sum(jnp.square(z - guess)) / 2
 
     def replace(coder, decoder, dead):
         fresh = init_encoder(decoder)
@@ -171,27 +186,38 @@ def _learner(code, loss, optimizer, reconstruction, patience, decoder, replace):
     check_count("patience", patience)
 
     def init(key: Key[Array, ""], params: Any) -> State:
-        return State(params, optimizer.init(params), jnp.zeros(len(decoder(params).kernels), jnp.int32))
+        params = as_floats("params", params)
+        return State(params, optimizer.init(params), jnp.zeros(len(as_params(decoder(params)).kernels), jnp.int32))
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
-        codes = jax.vmap(code, in_axes=(None, 0))(state.params, batch)
-
-        def mean_loss(params):
-            misfits, predictions = jax.vmap(loss, in_axes=(None, 0, 0))(params, batch, codes.value)
-            return jnp.mean(misfits + predictions), jnp.mean(predictions)
-
-        slope, prediction = jax.grad(mean_loss, has_aux=True)(state.params)
-        updates, memory = optimizer.update(slope, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        used = jnp.any(codes.value != 0, axis=(0, 2, 3))
-        idle = count_idle(state.idle, used)
-        residual = batch - jax.vmap(reconstruction, in_axes=(None, 0))(decoder(state.params), codes.value)
-        pieces = residual_pieces(key, residual, decoder(params).kernels.shape)
-        # a residual of zero has no piece that could replace a kernel
-        dead = (idle >= patience) & jnp.any(pieces != 0, axis=tuple(range(1, pieces.ndim)))
-        kernels = normalized(Params(where_dead(dead, pieces, decoder(params).kernels)))
-        density = jnp.mean(jnp.where(codes.value != 0, jnp.ones((), batch.dtype), 0))
-        metrics = Metrics(jnp.mean(codes.energy), density, jnp.sum(dead), prediction)
-        return State(replace(params, kernels, dead), memory, jnp.where(dead, 0, idle)), metrics
+        batch = as_float("data", batch)
+        kernels = as_params(decoder(state.params))
+        if batch.ndim != kernels.kernels.ndim or not len(batch):
+            raise ArgumentError(f"data: got batches of shape {batch.shape}, wanted pictures along a leading axis")
+        check_picture(kernels, batch[0])
+        return _learn(code, loss, optimizer, reconstruction, patience, decoder, replace, key, state, batch)
 
     return Learner(init, update)
+
+
+@compiled
+def _learn(code, loss, optimizer, reconstruction, patience, decoder, replace, key, state, batch):
+    codes = jax.vmap(code, in_axes=(None, 0))(state.params, batch)
+
+    def mean_loss(params):
+        misfits, predictions = jax.vmap(loss, in_axes=(None, 0, 0))(params, batch, codes.value)
+        return jnp.mean(misfits + predictions), jnp.mean(predictions)
+
+    slope, prediction = jax.grad(mean_loss, has_aux=True)(state.params)
+    updates, memory = optimizer.update(slope, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    used = jnp.any(codes.value != 0, axis=(0, 2, 3))
+    idle = count_idle(state.idle, used)
+    residual = batch - jax.vmap(reconstruction, in_axes=(None, 0))(decoder(state.params), codes.value)
+    pieces = residual_pieces(key, residual, decoder(params).kernels.shape)
+    # a residual of zero has no piece that could replace a kernel
+    dead = (idle >= patience) & jnp.any(pieces != 0, axis=tuple(range(1, pieces.ndim)))
+    kernels = normalized(Params(where_dead(dead, pieces, decoder(params).kernels)))
+    density = jnp.mean(jnp.where(codes.value != 0, jnp.ones((), batch.dtype), 0))
+    metrics = Metrics(jnp.mean(codes.energy), density, jnp.sum(dead), prediction)
+    return State(replace(params, kernels, dead), memory, jnp.where(dead, 0, idle)), metrics

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ebmjax.checks import as_float, check_key
+from ebmjax.numerics import unit_of
 from ebmjax.types import Solution
 
 
@@ -35,7 +37,7 @@ def with_worst_samples(
     dead: Bool[Array, " atoms"],
     batch: Float[Array, "batch observed"],
     solution: Solution,
-) -> Float[Array, "atoms observed"]:
+) -> tuple[Float[Array, "atoms observed"], Bool[Array, " atoms"]]:
     """The atoms, the dead ones replaced by the samples of highest energy, scaled to unit length.
 
     Where there are more dead atoms than samples, the last ones stay; so does an atom whose sample is zero.
@@ -46,20 +48,26 @@ def with_worst_samples(
         batch: the samples.
         solution: the codes of the batch, of which the energies (batch,) are used.
 
-    >>> solution = Solution(jnp.zeros((2, 2)), jnp.array([1.0, 5.0]), jnp.int32(1), jnp.int32(0))
-    >>> with_worst_samples(jnp.eye(2), jnp.array([True, False]), jnp.array([[3.0, 0.0], [0.0, 2.0]]), solution).tolist()
-    [[0.0, 1.0], [0.0, 1.0]]
+    Returns:
+        `(atoms, replaced)`: the atoms, and which of them were replaced.
+
+    >>> solution = Solution(jnp.zeros((1, 2)), jnp.array([5.0]), jnp.int32(1), jnp.int32(0))
+    >>> atoms, replaced = with_worst_samples(jnp.eye(2), jnp.ones(2, bool), jnp.array([[0.0, 2.0]]), solution)
+    >>> atoms.tolist(), replaced.tolist()
+    ([[0.0, 1.0], [0.0, 1.0]], [True, False])
     """
+    atoms, batch = as_float("atoms", atoms), as_float("batch", batch)
 
     def replace():
         order = jnp.argsort(-solution.energy)
         rank = jnp.cumsum(dead) - 1
         worst = batch[order[jnp.minimum(rank, len(batch) - 1)]]
+        worst = worst / jax.vmap(unit_of)(worst)[:, None]
         length = jnp.linalg.norm(worst, axis=1, keepdims=True)
-        usable = dead[:, None] & (rank < len(batch))[:, None] & (length > 0)
-        return jnp.where(usable, worst / jnp.where(length > 0, length, 1), atoms)
+        usable = dead & (rank < len(batch)) & (length[:, 0] > 0)
+        return jnp.where(usable[:, None], worst / jnp.where(length > 0, length, 1), atoms), usable
 
-    return jax.lax.cond(jnp.any(dead), replace, lambda: atoms)
+    return jax.lax.cond(jnp.any(dead), replace, lambda: (atoms, jnp.zeros_like(dead)))
 
 
 def residual_pieces(
@@ -67,7 +75,8 @@ def residual_pieces(
 ) -> Float[Array, "filters rows columns *channels"]:
     """Pieces of kernel size, drawn from the residuals of pictures, to replace dead kernels by.
 
-    A piece is drawn in proportion to the squared residual at its upper left pixel.
+    A piece is drawn in proportion to the squared residual at its upper left pixel. Pieces have no unit: they are the
+    residual divided by a power of two near its largest entry.
 
     Args:
         key: typed random key.
@@ -77,8 +86,11 @@ def residual_pieces(
     >>> residual_pieces(jax.random.key(0), jnp.ones((2, 5, 5)), (3, 2, 2)).shape
     (3, 2, 2)
     """
+    check_key("key", key)
+    residual = as_float("residual", residual)
     filters, rows, columns = shape[:3]
     height, width = residual.shape[1:3]
+    residual = residual / unit_of(residual)
     square = jnp.square(residual)
     power = square if residual.ndim == 3 else jnp.sum(square, axis=-1)
     inside = power[:, : height - rows + 1, : width - columns + 1]

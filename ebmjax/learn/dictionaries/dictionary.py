@@ -20,9 +20,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative
-from ebmjax.energies.regularizers import Regularizer
-from ebmjax.energies.sparse_coding import Params, normalized
+from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_not_negative
+from ebmjax.compiled import compiled
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
+from ebmjax.energies.sparse_coding import Params, as_params, normalized
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
 from ebmjax.loops import iterate
 from ebmjax.minimize.codes.find_code import FindCodes
@@ -71,7 +72,7 @@ class Metrics(NamedTuple):
     converged: Float[Array, ""]
     """Fraction of the codes that converged."""
     replaced: Int[Array, ""]
-    """Number of dead atoms after the update, which are replaced as far as there are samples."""
+    """Number of atoms that were replaced after the update: the dead ones, as far as there are samples to take."""
 
 
 def online(
@@ -110,7 +111,9 @@ def online(
     ((4, 3), 1.0)
     """
     check_not_negative("forgetting", forgetting)
-    return _block_coordinate(find, regularizer, lambda updates: (1 - 1 / updates) ** forgetting, sweeps, patience)
+    forgetting = as_float("forgetting", forgetting, ())
+    keep = lambda updates: (1 - 1 / updates) ** forgetting.astype(updates.dtype)
+    return _block_coordinate(find, regularizer, keep, sweeps, patience)
 
 
 def alternate(find: FindCodes, regularizer: Regularizer, sweeps: int = 10, patience: int = 20) -> Learner:
@@ -154,31 +157,39 @@ def descent(
     >>> [round(float(length), 3) for length in jnp.linalg.norm(state.params.dictionary, axis=0)]
     [1.0, 1.0, 1.0]
     """
-    check_count("patience", patience)
+    _check(find, regularizer, patience)
 
     def start(key: Key[Array, ""], params: Params) -> DescentState:
+        params = as_params(params)
         return DescentState(params, optimizer.init(params), _never_idle(params))
 
     def update(
         key: Key[Array, ""], state: DescentState, batch: Float[Array, "batch observed"]
     ) -> tuple[DescentState, Metrics]:
-        solution = _codes(find, regularizer, state.params, batch)
-        residual = batch - solution.value @ state.params.dictionary.T
-        slope = Params(-(residual.T @ solution.value) / len(batch))
-        updates, memory = optimizer.update(slope, state.optimizer, state.params)
-        params = normalized(jax.tree.map(jnp.add, state.params, updates))
-        idle, dead = _idle_and_dead(state.idle, solution, patience)
-        atoms = with_worst_samples(params.dictionary.T, dead, batch, solution)
-        return DescentState(Params(atoms.T), memory, idle), _metrics(solution, dead)
+        state = state._replace(params=as_params(state.params))
+        return _descend(find, regularizer, optimizer, patience, state, _checked_batch(state.params, batch))
 
     return Learner(start, update)
 
 
+@compiled
+def _descend(find, regularizer, optimizer, patience, state, batch):
+    solution = lax.stop_gradient(find(state.params, regularizer, batch, None))
+    residual = batch - solution.value @ state.params.dictionary.T
+    slope = Params(-(residual.T @ solution.value) / len(batch))
+    updates, memory = optimizer.update(slope, state.optimizer, state.params)
+    params = normalized(jax.tree.map(jnp.add, state.params, updates))
+    idle = _idle(state.idle, solution)
+    atoms, replaced = with_worst_samples(params.dictionary.T, idle >= patience, batch, solution)
+    return DescentState(Params(atoms.T), memory, jnp.where(replaced, 0, idle)), _metrics(solution, replaced)
+
+
 def _block_coordinate(find, regularizer, keep, sweeps, patience):
+    _check(find, regularizer, patience)
     check_count("sweeps", sweeps)
-    check_count("patience", patience)
 
     def start(key: Key[Array, ""], params: Params) -> BlockState:
+        params = as_params(params)
         observed, atoms = params.dictionary.shape
         zeros = lambda *shape: jnp.zeros(shape, params.dictionary.dtype)
         statistics = Statistics(zeros(atoms, atoms), zeros(atoms, observed))
@@ -187,19 +198,26 @@ def _block_coordinate(find, regularizer, keep, sweeps, patience):
     def update(
         key: Key[Array, ""], state: BlockState, batch: Float[Array, "batch observed"]
     ) -> tuple[BlockState, Metrics]:
-        solution = _codes(find, regularizer, state.params, batch)
-        updates = state.updates + 1
-        kept = keep(updates.astype(batch.dtype))
-        added = Statistics(solution.value.T @ solution.value, solution.value.T @ batch)
-        statistics = jax.tree.map(lambda old, new: kept * old + new, state.statistics, added)
-        atoms = iterate(lambda atoms: block_coordinate_sweep(atoms, statistics), state.params.dictionary.T, sweeps)
-        idle, dead = _idle_and_dead(state.idle, solution, patience)
-        atoms = with_worst_samples(atoms, dead, batch, solution)
-        alive = (~dead).astype(batch.dtype)
-        statistics = Statistics(statistics.codes * alive[:, None] * alive[None], statistics.samples * alive[:, None])
-        return BlockState(Params(atoms.T), statistics, updates, idle), _metrics(solution, dead)
+        state = state._replace(params=as_params(state.params))
+        return _move(find, regularizer, keep, sweeps, patience, state, _checked_batch(state.params, batch))
 
     return Learner(start, update)
+
+
+@compiled
+def _move(find, regularizer, keep, sweeps, patience, state, batch):
+    solution = lax.stop_gradient(find(state.params, regularizer, batch, None))
+    updates = state.updates + 1
+    kept = keep(updates.astype(batch.dtype))
+    added = Statistics(solution.value.T @ solution.value, solution.value.T @ batch)
+    statistics = jax.tree.map(lambda old, new: kept * old + new, state.statistics, added)
+    atoms = iterate(lambda atoms: block_coordinate_sweep(atoms, statistics), state.params.dictionary.T, sweeps)
+    idle = _idle(state.idle, solution)
+    atoms, replaced = with_worst_samples(atoms, idle >= patience, batch, solution)
+    alive = (~replaced).astype(batch.dtype)
+    statistics = Statistics(statistics.codes * alive[:, None] * alive[None], statistics.samples * alive[:, None])
+    idle = jnp.where(replaced, 0, idle)
+    return BlockState(Params(atoms.T), statistics, updates, idle), _metrics(solution, replaced)
 
 
 def block_coordinate_sweep(
@@ -213,6 +231,11 @@ def block_coordinate_sweep(
     >>> block_coordinate_sweep(jnp.array([[1.0, 0.0]]), statistics).tolist()
     [[0.0, 1.0]]
     """
+    return _sweep(as_float("atoms", atoms, (None, None)), statistics)
+
+
+@compiled
+def _sweep(atoms, statistics):
     count, observed = atoms.shape
     blocks = -(-count // BLOCK)
     missing = blocks * BLOCK - count
@@ -244,29 +267,32 @@ def block_coordinate_sweep(
     return atoms[:count]
 
 
-def _codes(find, regularizer, params, batch):
-    if jnp.ndim(batch) != 2 or batch.shape[1] != params.dictionary.shape[0]:
-        raise ArgumentError(
-            f"data: got batches of shape {jnp.shape(batch)}, wanted (batch, {params.dictionary.shape[0]})"
-        )
-    return lax.stop_gradient(find(params, regularizer, batch, None))
+def _check(find, regularizer, patience):
+    check_callable("find", find)
+    check_regularizer(regularizer)
+    check_count("patience", patience)
+
+
+def _checked_batch(params, batch):
+    batch = as_float("data", batch)
+    if batch.ndim != 2 or batch.shape[1] != params.dictionary.shape[0] or not len(batch):
+        raise ArgumentError(f"data: got batches of shape {batch.shape}, wanted (batch, {params.dictionary.shape[0]})")
+    return batch.astype(params.dictionary.dtype)
 
 
 def _never_idle(params):
     return jnp.zeros(params.dictionary.shape[1], jnp.int32)
 
 
-def _idle_and_dead(idle, solution, patience):
-    """For how many updates each atom has been idle, and which atoms have been for too long: their count is reset."""
-    idle = count_idle(idle, jnp.any(solution.value != 0, axis=0))
-    dead = idle >= patience
-    return jnp.where(dead, 0, idle), dead
+def _idle(idle, solution):
+    """For how many updates in a row each atom has been idle; one that is replaced begins anew."""
+    return count_idle(idle, jnp.any(solution.value != 0, axis=0))
 
 
-def _metrics(solution, dead):
+def _metrics(solution, replaced):
     return Metrics(
         jnp.mean(solution.energy),
         jnp.mean((solution.value != 0).astype(solution.value.dtype)),
         jnp.mean((solution.result == CONVERGED).astype(solution.value.dtype)),
-        jnp.sum(dead, dtype=jnp.int32),
+        jnp.sum(replaced, dtype=jnp.int32),
     )

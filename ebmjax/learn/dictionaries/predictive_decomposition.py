@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Key
 
-from ebmjax.checks import check_not_negative
+from ebmjax.checks import as_float, as_floats, check_callable, check_not_negative, check_record
+from ebmjax.compiled import compiled
 from ebmjax.energies import sparse_coding
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn import gradient
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.find_code import FindCode
@@ -76,31 +77,41 @@ def decomposition(
     >>> state.params.dictionary.dictionary.shape, float(metrics.converged)
     ((2, 2), 1.0)
     """
+    check_callable("find", find)
+    check_regularizer(regularizer)
     check_not_negative("weight", weight)
-
-    def exact(params: Params, batch: Float[Array, "batch observed"]) -> Solution:
-        code = lambda y: find(predictive.Params(*params, weight), regularizer, y, None)
-        return jax.lax.stop_gradient(jax.vmap(code)(batch))
+    weight = as_float("weight", weight, ())
 
     def init(key: Key[Array, ""], params: Params) -> gradient.State:
+        check_record("params", params, Params)
+        params = as_floats("params", params)
         return gradient.State(params, optimizer.init(params))
 
     def update(key: Key[Array, ""], state: gradient.State, batch: Any) -> tuple[gradient.State, Metrics]:
-        solutions = exact(state.params, batch)
-
-        def loss(key: Any, params: Params, batch: Any) -> Float[Array, ""]:
-            # the regularizer does not depend on what is learned
-            one = lambda y, z: predictive.misfit(predictive.Params(*params, weight), y, z)
-            return jax.vmap(one)(batch, solutions.value).mean()
-
-        guess = jax.vmap(lambda y: predictive.encode(state.params.encoder, y))(batch)
-        state, _ = gradient.stochastic_gradient(loss, optimizer).update(key, state, batch)
-        params = state.params._replace(dictionary=sparse_coding.normalized(state.params.dictionary))
-        gap = jnp.sum(jnp.square(solutions.value - guess), axis=1).mean() / 2
-        converged = jnp.broadcast_to(solutions.result == CONVERGED, batch.shape[:1])
-        return state._replace(params=params), Metrics(solutions.energy.mean(), gap, _fraction(converged, gap.dtype))
+        check_record("params", state.params, Params)
+        observed = sparse_coding.as_params(state.params.dictionary).dictionary.shape[0]
+        return _learn(find, regularizer, weight, optimizer, key, state, as_float("data", batch, (None, observed)))
 
     return Learner(init, update)
+
+
+@compiled
+def _learn(find, regularizer, weight, optimizer, key, state, batch):
+    weight = weight.astype(batch.dtype)
+    code = lambda y: find(predictive.Params(*state.params, weight), regularizer, y, None)
+    solutions: Solution = jax.lax.stop_gradient(jax.vmap(code)(batch))
+
+    def loss(key: Any, params: Params, batch: Any) -> Float[Array, ""]:
+        # the regularizer does not depend on what is learned
+        one = lambda y, z: predictive.misfit(predictive.Params(*params, weight), y, z)
+        return jax.vmap(one)(batch, solutions.value).mean()
+
+    guess = jax.vmap(lambda y: predictive.encode(state.params.encoder, y))(batch)
+    state, _ = gradient.stochastic_gradient(loss, optimizer).update(key, state, batch)
+    params = state.params._replace(dictionary=sparse_coding.normalized(state.params.dictionary))
+    gap = jnp.sum(jnp.square(solutions.value - guess), axis=1).mean() / 2
+    converged = jnp.broadcast_to(solutions.result == CONVERGED, batch.shape[:1])
+    return state._replace(params=params), Metrics(solutions.energy.mean(), gap, _fraction(converged, gap.dtype))
 
 
 def _fraction(flags: Bool[Array, " batch"], dtype: Any) -> Float[Array, ""]:

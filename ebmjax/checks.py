@@ -48,7 +48,7 @@ def as_scalar(name: str, value: Any) -> Float[Array, ""]:
 def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Float[Array, "..."]:
     """One array of real numbers as a floating JAX array: integers and truth values become floats, halves float32.
 
-    The dtype is the one that the library computes in: float32, or what a float32 or float64 array already has.
+    The dtype is float32, or what a float32 or float64 array already has.
 
     Args:
         name: the argument, as the user knows it.
@@ -68,9 +68,8 @@ def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None)
     if shape is not None and not _matches(array.shape, shape):
         wanted = str(shape).replace("None", "any")
         many = array.ndim == len(shape) + 1 and _matches(array.shape[1:], shape)
-        raise ArgumentError(
-            f"{name}: got shape {array.shape}, wanted {wanted}" + many * ": one example (jax.vmap takes many)"
-        )
+        hint = ": one example (jax.vmap takes many)" if many else ""
+        raise ArgumentError(f"{name}: got shape {array.shape}, wanted {wanted}{hint}")
     return array
 
 
@@ -145,7 +144,7 @@ def check_arrays(name: str, tree: Any) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: state['place']: got a str, wanted a JAX or NumPy array
     """
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    for path, leaf in jax.tree.leaves_with_path(tree):
         is_text = isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "biufcV"
         if is_text or not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             place = name + jax.tree_util.keystr(path)
@@ -155,8 +154,7 @@ def check_arrays(name: str, tree: Any) -> None:
 def as_number(name: str, value: Any) -> Float[Array | np.ndarray, ""]:
     """One real number that a function keeps for later: an array, which compiled functions take as an argument.
 
-    A plain number keeps its 64 bits until it is used, so that it is right where double precision is enabled later.
-    Raises ArgumentError for what is no number.
+    A plain number keeps its 64 bits until it is used. Raises ArgumentError for what is no number.
 
     >>> as_number("weight", 2)
     array(2.)
@@ -296,7 +294,7 @@ def check_count(name: str, count: int) -> None:
 
 
 def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
-    """Raise ArgumentError, naming the argument, for static units that hold anything but the alphabet's two values.
+    """Raise ArgumentError, naming the argument, for static units that hold anything but two values.
 
     >>> from ebmjax.types import SPINS
     >>> check_units("spins", np.array([1.0, 0.0]), SPINS)
@@ -308,9 +306,8 @@ def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
             values = np.asarray(leaf)
             foreign = values[(values != alphabet.low) & (values != alphabet.high)]
             if foreign.size:
-                raise ArgumentError(
-                    f"{name}: got a unit of {foreign.flat[0]}, wanted {alphabet.low:g} or {alphabet.high:g}"
-                )
+                low, high = alphabet
+                raise ArgumentError(f"{name}: got a unit of {foreign.flat[0]}, wanted {low:g} or {high:g}")
 
 
 def leading_axis(name: str, tree: Any) -> int:
@@ -324,9 +321,7 @@ def leading_axis(name: str, tree: Any) -> int:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: y: got arrays of shapes (5, 2) at [0] and (4,) at [1], wanted leading axes that agree
     """
-    shapes = {
-        jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }
+    shapes = {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
     if not shapes:
         raise ArgumentError(f"{name}: got no array, wanted at least one, with a leading axis of samples")
     (first, shape), *others = shapes.items()
@@ -337,9 +332,8 @@ def leading_axis(name: str, tree: Any) -> int:
         if not other[0]:
             raise ArgumentError(f"{got}, wanted at least one sample along the leading axis")
         if other[0] != shape[0]:
-            raise ArgumentError(
-                f"{name}: got arrays of shapes {shape} at {first} and {other} at {path}, wanted leading axes that agree"
-            )
+            both = f"{shape} at {first} and {other} at {path}"
+            raise ArgumentError(f"{name}: got arrays of shapes {both}, wanted leading axes that agree")
     return shape[0]
 
 
@@ -366,7 +360,7 @@ def check_beta(beta: Beta) -> None:
         raise ArgumentError(f"beta: got {_short(beta)}, wanted an inverse temperature in [0, inf]")
     if np.shape(beta) != ():
         raise ArgumentError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
-    if is_static(beta) and not _number("beta", beta) >= 0:
+    if is_static(beta) and not float(beta) >= 0:
         raise ArgumentError(f"beta: got {float(beta)}, wanted an inverse temperature in [0, inf]")
 
 

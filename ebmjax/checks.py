@@ -311,9 +311,7 @@ def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
 
 
 def leading_axis(name: str, tree: Any) -> int:
-    """How many examples a pytree of arrays holds, along the leading axis that all of them share.
-
-    Raises ArgumentError where there is no array, an axis is missing or empty, or they differ.
+    """How many examples a pytree of arrays holds; raise ArgumentError for axes that are missing, empty, or differ.
 
     >>> leading_axis("data", (np.ones((5, 2)), np.ones(5)))
     5

@@ -174,19 +174,29 @@ def key(seed: int) -> Key[Array, ""]:
     `jax.random.split`, `normal`, `permutation` and all other functions of `jax.random` accept it, and so do the
     samplers of other packages.
 
+    Raises ValueError for an argument of another kind.
+
     >>> draw = lambda key: jax.random.normal(jax.random.split(key)[0])
     >>> bool(draw(key(0)) == draw(jax.random.key(0)))
     True
     """
+    if not isinstance(seed, jax.Array | np.ndarray | np.integer | int) or np.issubdtype(
+        jnp.result_type(seed), np.floating
+    ):
+        raise ArgumentError(f"seed: got {seed!r}, wanted a whole number")
     return jax.random.key(seed, impl=THREEFRY)
 
 
 def unrolled(key: Key[Array, "*batch"]) -> Key[Array, "*batch"]:
     """The same key or keys under this implementation: they give the same numbers, faster on CPU.
 
+    Raises ValueError for an argument of another kind.
+
     >>> bool(jax.random.uniform(unrolled(jax.random.key(3))) == jax.random.uniform(jax.random.key(3)))
     True
     """
+    if not (isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise ArgumentError(f"key: got a {type(key).__name__}, wanted typed keys: jax.random.key(seed)")
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=THREEFRY)
 
 

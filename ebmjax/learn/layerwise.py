@@ -133,7 +133,12 @@ def from_layer_before(weights: Any, layer: int) -> Any:
         weights: a pytree whose every array has the leading axis of layers.
         layer: which one, counted from 0.
 
+    Raises ValueError for an argument of another kind.
+
     >>> from_layer_before(jnp.array([1.0, 2.0, 3.0]), 1).tolist()
     [1.0, 1.0, 3.0]
     """
+    weights = as_params(weights)
+    if not isinstance(layer, int):
+        raise ArgumentError(f"layer: got {layer!r}, wanted a whole number")
     return weights if layer == 0 else jax.tree.map(lambda leaf: leaf.at[layer].set(leaf[layer - 1]), weights)

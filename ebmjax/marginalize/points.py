@@ -24,9 +24,16 @@ def energies_of_points(energy: Energy, space: Space) -> Float[Array, " points"]:
     size = np.size(space.log_weights)
     if size == 0:
         raise ArgumentError("space: got no points, wanted at least one")
-    values = jax.vmap(energy)(jax.tree.map(jnp.asarray, space.points))
+    points = jax.tree.map(_widened, space.points)
+    values = jax.vmap(energy)(points)
     if getattr(values, "shape", None) != (size,):
         raise ArgumentError(
             f"energy: got {jax.tree.map(jnp.shape, values)} for {size} points, wanted one scalar a point"
         )
     return as_float("energy", values)
+
+
+def _widened(leaf):
+    """An array of JAX, with half precision as float32."""
+    half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
+    return jnp.asarray(leaf, jnp.float32) if half else jnp.asarray(leaf)

@@ -159,6 +159,7 @@ def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
     >>> lowest_points(lambda z: jnp.cos(2 * z), space, 2).tolist()
     [2.0, 4.0]
     """
+    check_count("count", count)
     check_callable("energy", energy)
     check_record("space", space, Space)
     size = space.log_weights.shape[0]

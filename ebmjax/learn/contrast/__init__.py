@@ -14,18 +14,20 @@ The negative phase, the model:
     parallel tempering                                `phases.persistent_tempering`, where chains do not mix
     chains with restarts                              `replay.replay`, for energies that are networks
 
-The other modules are for one kind of model each:
+The other modules:
 
 `boltzmann_phases`  both phases of Boltzmann machines with hidden and label units, and their exact free energy
+`chains`            the chains that persistent phases keep
 `centering`         a preconditioner of the gradient, for restricted Boltzmann machines
 `greedy`            deep Boltzmann machines, pretrained layer by layer
 """
 
-from ebmjax.learn.contrast import boltzmann_phases, centering, contrastive, greedy, phases, replay
+from ebmjax.learn.contrast import boltzmann_phases, centering, chains, contrastive, greedy, phases, replay
 
 __all__ = [
     "boltzmann_phases",
     "centering",
+    "chains",
     "contrastive",
     "greedy",
     "phases",

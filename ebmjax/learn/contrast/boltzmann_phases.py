@@ -108,6 +108,7 @@ def clamped(units: Units, beta: Beta, sweeps: int) -> Phase:
     >>> clamped(units, jnp.inf, 1).sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
+    check_record("units", units, Units)
     phase = _from_seen(units, beta, sweeps, units.hidden)
     if len(units.hidden):
         return phase
@@ -153,6 +154,7 @@ def contrastive_divergence(units: Units, beta: Beta, sweeps: int) -> Phase:
     >>> phase.sample(jax.random.key(0), pair, None, jnp.array([[1.0], [-1.0]]))[0].tolist()
     [[1.0, 1.0], [-1.0, -1.0]]
     """
+    check_record("units", units, Units)
     return _from_seen(units, beta, sweeps, np.concatenate([units.hidden, units.visible, units.label]))
 
 

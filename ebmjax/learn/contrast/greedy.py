@@ -26,15 +26,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import (
-    ArgumentError,
-    as_beta,
-    as_float,
-    check_callable,
-    check_count,
-    check_key,
-    check_record,
-)
+from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_count, check_key, check_record
 from ebmjax.energies import deep_boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
@@ -160,9 +152,14 @@ def copies_of(level: int, machines: int) -> Copies:
         top       visible 1, hidden 2
         the only  visible 1, hidden 1
 
+    Raises ValueError for an argument of another kind.
+
     >>> [tuple(copies_of(level, 3)) for level in range(3)]
     [(2, 1), (1, 1), (1, 2)]
     """
+    if not isinstance(level, int):
+        raise ArgumentError(f"level: got {level!r}, wanted a whole number")
+    check_count("machines", machines)
     if machines == 1:
         return Copies(1, 1)
     return Copies(2 if level == 0 else 1, 2 if level == machines - 1 else 1)
@@ -173,10 +170,14 @@ def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
 
     Shapes: weights (visible, hidden) become (copies.visible · visible, copies.hidden · hidden), the biases likewise.
 
+    Raises ValueError for an argument of another kind.
+
     >>> whole = tied(rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2)), Copies(2, 1))
     >>> whole.weights.shape, whole.visible_bias.shape
     ((6, 2), (6,))
     """
+    check_record("params", params, rbm.Params)
+    check_record("copies", copies, Copies)
     return rbm.Params(
         jnp.tile(params.weights, copies),
         jnp.tile(params.visible_bias, copies.visible),
@@ -187,10 +188,14 @@ def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
 def hidden_means(params: rbm.Params, visible: Any, beta: Beta, copies: Copies) -> Float[Array, "samples hidden"]:
     """P(h = 1 | v) of each hidden unit, where all copies of v are equal: what the next machine is trained on.
 
+    Raises ValueError for an argument of another kind.
+
     >>> params = rbm.Params(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> hidden_means(params, jnp.ones((1, 3)), 1.0, Copies(2, 1)).tolist()
     [[0.5, 0.5]]
     """
+    check_record("params", params, rbm.Params)
+    check_record("copies", copies, Copies)
     visible, beta = as_float("visible", visible, (None, len(params.visible_bias))), as_beta(beta)
     summed = params._replace(weights=copies.visible * params.weights)
     return jax.nn.sigmoid(reduced(jax.vmap(lambda v: rbm.hidden_field(summed, v))(visible), beta))

@@ -30,23 +30,16 @@ from ebmjax.checks import (
     check_callable,
     check_count,
     check_key,
+    check_record,
     leading_axis,
 )
 from ebmjax.compiled import compiled
+from ebmjax.learn.contrast.chains import MakeKernel, StartChain, first_states, next_states
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample import tempering
-from ebmjax.states import begun, continued
+from ebmjax.states import begun
 from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, ModelEnergy, Scalar
-
-
-@runtime_checkable
-class MakeKernel(Protocol):
-    """The kernel of a model, its temperature included. (`ebmjax.types.KernelAtBeta` is beta -> kernel.)"""
-
-    def __call__(self, params: Any, /) -> AnyKernel:
-        """The kernel whose law is that of the model with these parameters."""
-        ...
 
 
 @runtime_checkable
@@ -64,15 +57,6 @@ class Start(Protocol):
 
     def __call__(self, key: Key[Array, ""], sample: Any, /) -> Any:
         """A whole position that contains one sample, such as with hidden units drawn at random."""
-        ...
-
-
-@runtime_checkable
-class StartChain(Protocol):
-    """How a chain begins that does not depend on the data."""
-
-    def __call__(self, key: Key[Array, ""], /) -> Any:
-        """The position of one chain."""
         ...
 
 
@@ -223,42 +207,9 @@ def persistent(make_kernel: MakeKernel, start: StartChain, chains: int, steps: i
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
         check_key("key", key)
-        return _next_states(key, params, memory, make_kernel, steps)
+        return next_states(key, params, memory, make_kernel, steps)
 
     return Phase(init, sample)
-
-
-@compiled
-def first_states(key: Key[Array, ""], params: Any, make_kernel: MakeKernel, start: StartChain, chains: int) -> Any:
-    """The states of new chains, each from a start of its own, stacked along a leading axis.
-
-    >>> from ebmjax.sample.gibbs import systematic
-    >>> make_kernel = lambda w: systematic(lambda s: -w * s.sum(), 1.0)
-    >>> start = lambda key: jax.random.rademacher(key, (2,), float)
-    >>> first_states(jax.random.key(0), 0.5, make_kernel, start, 5).position.shape
-    (5, 2)
-    """
-    kernel = make_kernel(params)
-
-    def first(key):
-        start_key, begin_key = jax.random.split(key)
-        return begun(begin_key, kernel, start(start_key))
-
-    # without weak types, so that the first update is compiled for the states of all later ones
-    strong = lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype)
-    return jax.tree.map(strong, jax.vmap(first)(jax.random.split(key, chains)))
-
-
-@compiled
-def _next_states(key, params, states, make_kernel, steps):
-    kernel = make_kernel(params)
-
-    def run(key, state):
-        begin_key, steps_key = jax.random.split(key)
-        return repeat(steps_key, kernel, continued(begin_key, make_kernel, params, state), steps).state
-
-    states = jax.vmap(run)(jax.random.split(key, leading_axis("memory", states)), states)
-    return states.position, states
 
 
 def persistent_tempering(
@@ -381,10 +332,14 @@ def viewed(phase: Phase, view: View) -> Phase:
         phase: any; its memory and its report stay as they are.
         view: `view(params, position)` of one position.
 
+    Raises ValueError for an argument of another kind.
+
     >>> phase = viewed(observed(), lambda params, pair: params * pair[0])
     >>> phase.sample(jax.random.key(0), 2.0, None, (jax.numpy.ones(3), jax.numpy.zeros(3)))[0].tolist()
     [2.0, 2.0, 2.0]
     """
+    check_record("phase", phase, Phase)
+    check_callable("view", view)
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
         positions, memory = phase.sample(key, params, memory, batch)

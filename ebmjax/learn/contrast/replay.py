@@ -21,7 +21,8 @@ from ebmjax.checks import (
     leading_axis,
 )
 from ebmjax.compiled import compiled
-from ebmjax.learn.contrast.phases import MakeKernel, Phase, StartChain, first_states
+from ebmjax.learn.contrast.chains import MakeKernel, StartChain, first_states
+from ebmjax.learn.contrast.phases import Phase
 from ebmjax.loops import repeat
 from ebmjax.states import begun, continued
 from ebmjax.types import Scalar

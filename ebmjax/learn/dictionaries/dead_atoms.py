@@ -83,6 +83,8 @@ def residual_pieces(
         residual: pictures minus their reconstructions.
         shape: that of the kernels, (filters, rows, columns, *channels).
 
+    Raises ValueError for an argument of another kind.
+
     >>> residual_pieces(jax.random.key(0), jnp.ones((2, 5, 5)), (3, 2, 2)).shape
     (3, 2, 2)
     """

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import as_float, check_count, check_share
+from ebmjax.checks import as_float, check_arrays, check_count, check_share
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import shrink
 from ebmjax.types import Scalar
@@ -16,10 +16,13 @@ def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Floa
     It is found bit by bit, from the highest: floats that are not negative have the order of their bits, read as
     integers. Without a sort it is fast under `jax.vmap` on CPU. `count` may be traced. The result has no gradient.
 
+    Raises ValueError for an argument of another kind.
+
     >>> values = jnp.array([0.5, 3.0, 1.0])
     >>> [float(nth_largest(values, count)) for count in (0, 1, 2, 3, 4)]
     [inf, 3.0, 1.0, 0.5, 0.0]
     """
+    check_arrays("count", count)
     return _nth_largest(as_float("values", values, (None,)), jnp.asarray(count))
 
 
@@ -55,9 +58,13 @@ def shrink_but_largest(
 
     Chen, Liu, Wang, Yin (2018), "Theoretical linear convergence of unfolded ISTA".
 
+    Raises ValueError for an argument of another kind.
+
     >>> shrink_but_largest(jnp.array([3.0, -2.0, 1.5, 0.5]), 1.0, 2).tolist()
     [3.0, -2.0, 0.5, 0.0]
     """
+    check_arrays("threshold", threshold)
+    check_arrays("count", count)
     z = as_float("z", z)
     magnitude = jax.lax.stop_gradient(jnp.abs(z))
     passes = (magnitude >= nth_largest(magnitude, count)) & (magnitude > threshold)
@@ -78,9 +85,12 @@ def shrink_in_layer(
         support: the count of every layer, or None.
         index: which layer, from 0.
 
+    Raises ValueError for an argument of another kind.
+
     >>> shrink_in_layer(jnp.array([3.0, -2.0]), 1.0, jnp.array([0, 1]), 1).tolist()
     [3.0, -1.0]
     """
+    check_arrays("threshold", threshold)
     return shrink(z, threshold) if support is None else shrink_but_largest(z, threshold, support[index])
 
 

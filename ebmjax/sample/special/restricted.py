@@ -31,6 +31,7 @@ from ebmjax.checks import (
     as_floats,
     check_beta,
     check_callable,
+    check_count,
     check_key,
     check_record,
     check_units,
@@ -145,6 +146,8 @@ def labelled(params: rbm.Params, beta: Beta, classes: int) -> Kernel:
     >>> state.position[0].tolist()
     [1.0, 1.0, 0.0, 1.0]
     """
+    check_record("params", params, rbm.Params)
+    check_count("classes", classes)
     labels_rbm.check_classes(params, classes)
     return _kernel(params, [draw_hidden(params, beta), draw_labelled(params, beta, classes)], classes=classes)
 
@@ -158,6 +161,8 @@ def label_clamped(params: rbm.Params, beta: Beta, classes: int) -> Kernel:
     >>> state.position[0].tolist()
     [1.0, 1.0, 1.0, 0.0]
     """
+    check_record("params", params, rbm.Params)
+    check_count("classes", classes)
     labels_rbm.check_classes(params, classes)
     is_label = np.arange(params.visible_bias.shape[0]) >= params.visible_bias.shape[0] - classes
     draws = [draw_hidden(params, beta), clamped(draw_visible(params, beta), is_label)]
@@ -225,6 +230,8 @@ def draw_labelled(params: rbm.Params, beta: Beta, classes: int) -> Draw:
     >>> draw_labelled(params, jnp.inf, 2)(jax.random.key(0), (jnp.zeros(4), jnp.ones(2)))[0].tolist()
     [1.0, 1.0, 0.0, 1.0]
     """
+    check_record("params", params, rbm.Params)
+    check_count("classes", classes)
     beta = as_beta(beta)
     check_record("params", params, rbm.Params)
     params = as_floats("params", params)

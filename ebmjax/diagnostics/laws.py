@@ -17,7 +17,8 @@ def z_scores(samples: Any, truth: Any) -> Float[Array, " moments"]:
     """(mean - truth) / standard error of each moment, with the standard error from its effective sample size.
 
     For a correct sampler each score is nearly standard normal: of 55 moments one exceeds 4.5 once in 2,700 runs. For a
-    moment that is the same in all draws the score is 0 where it equals the truth up to rounding, else inf.
+    moment that is the same in all draws the score is 0 where it equals the truth up to 1e-6 of the largest truth of all
+    moments, else inf.
 
     Args:
         samples: (chains, draws, moments), at least 4 draws, in any unit.
@@ -54,7 +55,9 @@ def _z_scores(samples, truth):
     means = mean(apart)
     error = jnp.sqrt(mean((apart - means[:, None]) ** 2) / count)
     gap = (first - truth) / unit + means
-    of_constant = jnp.where(jnp.abs(first - truth) <= 1e-6 * jnp.maximum(jnp.abs(first), jnp.abs(truth)), 0, jnp.inf)
+    # a truth that is 0 up to rounding is so beside the other moments
+    rounding = 1e-6 * jnp.maximum(jnp.abs(first), jnp.abs(truth).max(initial=0))
+    of_constant = jnp.where(jnp.abs(first - truth) <= rounding, 0, jnp.inf)
     return jnp.where(largest > 0, gap / jnp.where(error > 0, error, 1), of_constant)
 
 

@@ -7,11 +7,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from experiments.application.streams import forgiving
 
 GROUPS = {
     "latent": "Free energies at many temperatures, horn training, random bits",
@@ -58,27 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: 2 for options that cannot be parsed, 0 after --help.
     """
-    try:
-        prog, description = "python -m benchmarks", "Time this library and its peers in one run."
-        off = (tyro.conf.FlagCreatePairsOff,)
-        options = tyro.cli(Options, prog=prog, description=description, args=arguments, config=off)
-        if options.group == "list":
-            print("\n".join(f"{name}  {description}" for name, description in GROUPS.items()))
-            return 0
-        if options.json is not None:
-            _check_writable(options.json)
-        core = _pin()
-        if options.group in FLAGS and not options.default_flags:
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS[options.group]}".strip()
-        from benchmarks import runner  # imports jax, whose backend has to start on the pinned core
+    with forgiving():
+        try:
+            prog, description = "python -m benchmarks", "Time this library and its peers in one run."
+            off = (tyro.conf.FlagCreatePairsOff,)
+            options = tyro.cli(Options, prog=prog, description=description, args=arguments, config=off)
+            if options.group == "list":
+                print("\n".join(f"{name}  {description}" for name, description in GROUPS.items()))
+                return 0
+            if options.json is not None:
+                path = Path(os.path.expanduser(options.json))
+                options = replace(options, json=path)
+                _check_writable(path)
+            core = _pin()
+            if options.group in FLAGS and not options.default_flags:
+                os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS[options.group]}".strip()
+            from benchmarks import runner  # imports jax, whose backend has to start on the pinned core
 
-        group = importlib.import_module(f"benchmarks.{options.group}")
-        return runner.run(options.group, group.cases(options.quick), options, core)
-    except ValueError as error:
-        if not str(error) or type(error) is not ValueError:
-            raise
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+            group = importlib.import_module(f"benchmarks.{options.group}")
+            return runner.run(options.group, group.cases(options.quick), options, core)
+        except ValueError as error:
+            if not str(error) or type(error) is not ValueError:
+                raise
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
 
 
 def _check_writable(path: Path) -> None:

@@ -28,6 +28,7 @@ from ebmjax import (
     problems,
     random_bits,
     sample,
+    states,
     temperature,
     types,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "softmax",
     "softmin",
     "spin_cube",
+    "states",
     "temperature",
     "train",
     "trajectory",

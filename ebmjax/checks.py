@@ -40,14 +40,15 @@ def as_scalar(name: str, value: Any) -> Float[Array, ""]:
     """
     if not jax.tree_util.all_leaves([value]) or np.shape(value) != ():
         raise ArgumentError(f"{name}: got a value of shape {jax.tree.map(np.shape, value)}, wanted a scalar")
-    value = jnp.asarray(value)
-    return value if jnp.issubdtype(value.dtype, jnp.floating) else value.astype(jnp.result_type(float))
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    return _as_array(name, value)
 
 
 def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None) -> Float[Array, "..."]:
     """One array of real numbers as a floating JAX array: integers and truth values become floats, halves float32.
 
-    The dtype is the one that the library computes in: float32, or what a float32 or float64 array already has.
+    The dtype is float32, or what a float32 or float64 array already has.
 
     Args:
         name: the argument, as the user knows it.
@@ -67,10 +68,22 @@ def as_float(name: str, value: Any, shape: tuple[int | None, ...] | None = None)
     if shape is not None and not _matches(array.shape, shape):
         wanted = str(shape).replace("None", "any")
         many = array.ndim == len(shape) + 1 and _matches(array.shape[1:], shape)
-        raise ArgumentError(
-            f"{name}: got shape {array.shape}, wanted {wanted}" + many * ": one example (jax.vmap takes many)"
-        )
+        hint = ": one example (jax.vmap takes many)" if many else ""
+        raise ArgumentError(f"{name}: got shape {array.shape}, wanted {wanted}{hint}")
     return array
+
+
+def as_example(
+    name: str, value: Any, like: Float[Array, "..."], shape: tuple[int | None, ...] | None = None
+) -> Float[Array, "..."]:
+    """What a model of parameters `like` takes: as `as_float`, where integers and truth values get the dtype of `like`.
+
+    >>> as_example("visible", np.array([1, 0], np.uint8), jnp.ones(2), (2,)).dtype.name
+    'float32'
+    """
+    array = as_float(name, value, shape)
+    floating = hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+    return array if floating else array.astype(like.dtype)
 
 
 def as_floats(name: str, tree: Any) -> Any:
@@ -124,6 +137,46 @@ def check_record(name: str, value: Any, record: type) -> None:
         raise ArgumentError(f"{name}: got {_short(value)}, wanted {record.__module__}.{record.__qualname__}")
 
 
+def check_arrays(name: str, tree: Any) -> None:
+    """Raise ArgumentError, naming the path, for a leaf of a pytree that is no array and no number.
+
+    >>> check_arrays("state", {"place": "text"})
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: state['place']: got a str, wanted a JAX or NumPy array
+    """
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        is_text = isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind not in "biufcV"
+        if is_text or not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            place = name + jax.tree_util.keystr(path)
+            raise ArgumentError(f"{place}: got {_short(leaf)}, wanted a JAX or NumPy array")
+
+
+def as_number(name: str, value: Any) -> Float[Array | np.ndarray, ""]:
+    """One real number that a function keeps for later: an array, which compiled functions take as an argument.
+
+    A plain number keeps its 64 bits until it is used. Raises ArgumentError for what is no number.
+
+    >>> as_number("weight", 2)
+    array(2.)
+    """
+    array = as_float(name, value, ())
+    return array if isinstance(value, jax.Array) else np.asarray(value, np.float64)
+
+
+def as_params(params: Any, record: type) -> Any:
+    """The parameters of a model, a record of floating JAX arrays; raise ArgumentError for anything but this record.
+
+    >>> from ebmjax.types import Alphabet
+    >>> as_params(Alphabet(0, 1), Alphabet)
+    Alphabet(low=Array(0., dtype=float32), high=Array(1., dtype=float32))
+    >>> as_params({"low": 0}, Alphabet)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: params: got a dict, wanted ebmjax.types.Alphabet
+    """
+    check_record("params", params, record)
+    return as_floats("params", params)
+
+
 def check_callable(name: str, value: Any) -> None:
     """Raise ArgumentError, naming the argument, for what is not a function.
 
@@ -133,6 +186,22 @@ def check_callable(name: str, value: Any) -> None:
     """
     if not callable(value):
         raise ArgumentError(f"{name}: got {_short(value)}, wanted a function")
+
+
+def _number(name, value):
+    """A static real number as a float."""
+    if not (
+        isinstance(value, int | float)
+        or (isinstance(value, jax.Array | np.ndarray | np.generic) and _is_real(value.dtype))
+    ):
+        raise ArgumentError(f"{name}: got {_short(value)}, wanted a number")
+    if np.shape(value) != ():
+        raise ArgumentError(f"{name}: got shape {np.shape(value)}, wanted one number")
+    return float(value)
+
+
+def _is_real(dtype):
+    return jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer) or jnp.issubdtype(dtype, jnp.bool_)
 
 
 def _as_array(name, value):
@@ -174,7 +243,7 @@ def check_not_negative(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weight: got -1.0, wanted a number that is not negative
     """
-    if is_static(value) and not float(value) >= 0:
+    if is_static(value) and not _number(name, value) >= 0:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number that is not negative")
 
 
@@ -185,7 +254,7 @@ def check_positive(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: step_size: got 0.0, wanted a positive finite number
     """
-    if is_static(value) and not 0 < float(value) < math.inf:
+    if is_static(value) and not 0 < _number(name, value) < math.inf:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a positive finite number")
 
 
@@ -196,7 +265,7 @@ def check_above_zero(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: bound: got 0.0, wanted a number above 0
     """
-    if is_static(value) and not float(value) > 0:
+    if is_static(value) and not _number(name, value) > 0:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number above 0")
 
 
@@ -207,7 +276,7 @@ def check_share(name: str, value: Scalar) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: restart: got 1.5, wanted a number in [0, 1]
     """
-    if is_static(value) and not 0 <= float(value) <= 1:
+    if is_static(value) and not 0 <= _number(name, value) <= 1:
         raise ArgumentError(f"{name}: got {float(value)}, wanted a number in [0, 1]")
 
 
@@ -225,7 +294,7 @@ def check_count(name: str, count: int) -> None:
 
 
 def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
-    """Raise ArgumentError, naming the argument, for static units that hold anything but the alphabet's two values.
+    """Raise ArgumentError, naming the argument, for static units that hold anything but two values.
 
     >>> from ebmjax.types import SPINS
     >>> check_units("spins", np.array([1.0, 0.0]), SPINS)
@@ -237,25 +306,33 @@ def check_units(name: str, units: Any, alphabet: Alphabet) -> None:
             values = np.asarray(leaf)
             foreign = values[(values != alphabet.low) & (values != alphabet.high)]
             if foreign.size:
-                raise ArgumentError(
-                    f"{name}: got a unit of {foreign.flat[0]}, wanted {alphabet.low:g} or {alphabet.high:g}"
-                )
+                low, high = alphabet
+                raise ArgumentError(f"{name}: got a unit of {foreign.flat[0]}, wanted {low:g} or {high:g}")
 
 
 def leading_axis(name: str, tree: Any) -> int:
-    """How many examples a pytree of arrays holds, along the leading axis that all of them share.
-
-    Raises ArgumentError where there is no array, an axis is missing or empty, or they differ.
+    """How many examples a pytree of arrays holds; raise ArgumentError for axes that are missing, empty, or differ.
 
     >>> leading_axis("data", (np.ones((5, 2)), np.ones(5)))
     5
+    >>> leading_axis("y", (np.ones((5, 2)), np.ones(4)))
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: y: got arrays of shapes (5, 2) at [0] and (4,) at [1], wanted leading axes that agree
     """
-    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(tree)]
-    sizes = {shape[:1] for shape in shapes}
-    if len(sizes) != 1 or sizes in ({()}, {(0,)}):
-        raise ArgumentError(f"{name}: got arrays of shapes {shapes}, wanted one leading axis of at least one sample")
-    ((size,),) = sizes
-    return size
+    shapes = {jax.tree_util.keystr(path): np.shape(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+    if not shapes:
+        raise ArgumentError(f"{name}: got no array, wanted at least one, with a leading axis of samples")
+    (first, shape), *others = shapes.items()
+    for path, other in [(first, shape), *others]:
+        got = f"{name}: got arrays of shapes {other}{f' at {path}' if path else ''}"
+        if not other:
+            raise ArgumentError(f"{got}, wanted a leading axis of samples")
+        if not other[0]:
+            raise ArgumentError(f"{got}, wanted at least one sample along the leading axis")
+        if other[0] != shape[0]:
+            both = f"{shape} at {first} and {other} at {path}"
+            raise ArgumentError(f"{name}: got arrays of shapes {both}, wanted leading axes that agree")
+    return shape[0]
 
 
 def check_shape(name: str, array: Any, shape: tuple[int, ...]) -> None:
@@ -277,6 +354,8 @@ def check_beta(beta: Beta) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: beta: got -1.0, wanted an inverse temperature in [0, inf]
     """
+    if not isinstance(beta, jax.Array | np.ndarray | np.number | float | int):
+        raise ArgumentError(f"beta: got {_short(beta)}, wanted an inverse temperature in [0, inf]")
     if np.shape(beta) != ():
         raise ArgumentError(f"beta: got shape {np.shape(beta)}, wanted a scalar (jax.vmap sweeps many temperatures)")
     if is_static(beta) and not float(beta) >= 0:
@@ -301,16 +380,17 @@ def is_coldest(beta: Beta) -> bool:
     >>> is_coldest(float("inf")), is_coldest(1e9)
     (True, False)
     """
-    return np.ndim(beta) == 0 and is_static(beta) and float(beta) == math.inf
+    return np.ndim(beta) == 0 and is_static(beta) and not isinstance(beta, str) and float(beta) == math.inf
 
 
-def check_betas(betas: Float[Array | np.ndarray, "..."]) -> None:
+def check_betas(betas: Any) -> None:
     """Raise ArgumentError for a schedule that is not one axis of inverse temperatures in [0, inf].
 
     >>> check_betas(np.array([1.0, -2.0]))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: betas: got -2.0, wanted inverse temperatures in [0, inf]
     """
+    betas = _as_array("betas", betas)
     if np.ndim(betas) != 1 or np.size(betas) == 0:
         raise ArgumentError(f"betas: got shape {np.shape(betas)}, wanted one axis of at least one inverse temperature")
     if is_static(betas):

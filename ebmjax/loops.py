@@ -16,10 +16,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.checks import check_count
+from ebmjax.checks import ArgumentError, check_arrays, check_callable, check_count, check_key, is_static, leading_axis
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.types import AnyKernel, Kernel
 
 S = TypeVar("S")
@@ -27,6 +29,7 @@ X = TypeVar("X")
 Y = TypeVar("Y")
 
 
+@record
 class Run(NamedTuple):
     """The result of a run of a kernel.
 
@@ -52,14 +55,21 @@ class Observe(Protocol):
 
 
 def position_of(state: Any) -> Any:
-    """`state.position`, which runs keep by default.
+    """`state.position`, which runs keep by default. Raises ValueError for a state without one.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
     >>> position_of(State(3))
     3
     """
+    if not hasattr(state, "position"):
+        raise ArgumentError(f"state: got a {type(state).__name__}, wanted one with a field `position`")
     return state.position
+
+
+def _check_kernel(kernel):
+    if not (callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))):
+        raise ArgumentError(f"kernel: got a {type(kernel).__name__}, wanted two functions `init` and `step`")
 
 
 def trajectory(
@@ -83,7 +93,7 @@ def trajectory(
         `Run(state, positions, infos)`; positions and infos have the leading axis `steps`.
 
     Raises:
-        ValueError: steps below 1.
+        ValueError: a raw key, steps below 1, an argument of another kind.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -93,7 +103,11 @@ def trajectory(
     >>> trajectory(jax.random.key(0), drift, 0, 3, observe=lambda state: state.position % 2 == 0).positions.tolist()
     [False, True, False]
     """
+    check_key("key", key)
+    _check_kernel(kernel)
     check_count("steps", steps)
+    check_callable("observe", observe)
+    check_arrays("position", position)
     return _trajectory(key, kernel.step, kernel.init(position), steps, observe)
 
 
@@ -127,7 +141,7 @@ def repeat(
         `Run(state, positions, infos)` of the last step, without a leading axis.
 
     Raises:
-        ValueError: steps below 1.
+        ValueError: as in `trajectory`.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -135,7 +149,10 @@ def repeat(
     >>> int(repeat(jax.random.key(0), double, State(1), 5).positions)
     32
     """
+    check_key("key", key)
+    _check_kernel(kernel)
     check_count("steps", steps)
+    check_callable("observe", observe)
     state, info = _repeat(key, kernel.step, state, steps)
     return Run(state, observe(state), info)
 
@@ -152,7 +169,8 @@ def _repeat(key, kernel_step, state, steps):
 def thinned(kernel: AnyKernel, steps: int) -> Kernel:
     """A kernel whose one step is `steps` steps of another, with the info of the last of them.
 
-    The positions that `trajectory` keeps are then `steps` steps apart. Raises ValueError for steps below 1.
+    The positions that `trajectory` keeps are then `steps` steps apart. Raises ValueError for steps below 1, or what is
+    no kernel.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -160,6 +178,7 @@ def thinned(kernel: AnyKernel, steps: int) -> Kernel:
     >>> trajectory(jax.random.key(0), thinned(drift, 10), 0, 3).positions.tolist()
     [10, 20, 30]
     """
+    _check_kernel(kernel)
     check_count("steps", steps)
 
     def step(rng_key, state):
@@ -177,9 +196,16 @@ def iterate(step: Callable[[S], S], state: S, steps: int | Int[Array, ""]) -> S:
         state: any pytree of arrays.
         steps: how many times; it may be traced, and 0.
 
+    Raises:
+        ValueError: an argument of another kind.
+
     >>> int(iterate(lambda x: 2 * x, 1, 5))
     32
     """
+    check_callable("step", step)
+    check_arrays("state", state)
+    if is_static(steps) and not (np.ndim(steps) == 0 and np.issubdtype(np.asarray(steps).dtype, np.integer)):
+        raise ArgumentError(f"steps: got {steps!r}, wanted a whole number")
     return _iterate(step, state, steps)
 
 
@@ -203,13 +229,16 @@ def iterate_until(
         `(state, steps, finished)`: the last state, how many steps were taken, and whether the condition holds there.
 
     Raises:
-        ValueError: max_steps below 1.
+        ValueError: max_steps below 1, an argument of another kind.
 
     >>> halve = lambda x: x / 2
     >>> state, steps, finished = iterate_until(halve, 1.0, lambda x: x < 0.2, 10)
     >>> float(state), int(steps), bool(finished)
     (0.125, 3, True)
     """
+    check_callable("step", step)
+    check_arrays("state", state)
+    check_callable("done", done)
     check_count("max_steps", max_steps)
     return _iterate_until(step, jax.tree.map(jnp.asarray, state), done, max_steps)
 
@@ -236,13 +265,16 @@ def map_chunks(function: Callable[[X], Y], examples: X, chunk: int) -> Y:
         results, stacked along a leading axis N.
 
     Raises:
-        ValueError: chunk below 1.
+        ValueError: chunk below 1, examples without a common leading axis, an argument of another kind.
 
     >>> import jax.numpy as jnp
     >>> map_chunks(jnp.sum, jnp.ones((5, 3)), 2).tolist()
     [3.0, 3.0, 3.0, 3.0, 3.0]
     """
+    check_callable("function", function)
     check_count("chunk", chunk)
+    check_arrays("examples", examples)
+    leading_axis("examples", examples)
     return _map_chunks(function, examples, chunk)
 
 

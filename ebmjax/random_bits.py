@@ -3,7 +3,9 @@
     key, unrolled         keys with which every function of `jax.random` uses this implementation
     bits, uniform         random words, and numbers between 0 and 1, of one key
     hashed                random words of a weaker and faster generator
-    midpoints, threefry   the parts that they are made of
+    midpoints             numbers inside (0, 1) from random words
+    around_zero           the same, fine at both ends
+    threefry              the generator of the words
 
 The generator is Threefry-2x32 with 20 rounds. JAX compiles these rounds on CPU to a loop, which takes most of a
 sampler's time; here they are unrolled, and XLA compiles them to one vectorized kernel. Word i is the exclusive or of
@@ -14,6 +16,7 @@ Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3"
 """
 
 import math
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -92,7 +95,7 @@ def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32)
 
 
 def uniform(key: Array, shape: tuple[int, ...] = ()) -> Array:
-    """Uniform float32 numbers: the `midpoints` of random words, never 0.
+    """Uniform float32 numbers: the `midpoints` of random words, never 0 and never 1.
 
     Arguments and errors as in `bits`.
 
@@ -103,25 +106,50 @@ def uniform(key: Array, shape: tuple[int, ...] = ()) -> Array:
 
 
 def midpoints(words: UInt32[Array, "*shape"], dtype: DTypeLike = jnp.float32) -> Float[Array, "*shape"]:
-    """Uniform numbers from random words: the top 24 bits n become (n + ½) 2⁻²⁴, the midpoint of one of 2²⁴ intervals.
+    """Uniform numbers inside (0, 1) from random words: the midpoints of 2^b equal intervals.
 
-    The least value is 2⁻²⁵, so that logarithms are finite. Float32 has 24 bits: from ½ on it rounds the last ½ to even,
-    and the largest value is 1 instead of 1 - 2⁻²⁵.
+        (n + ½) 2^-b,    n the top b bits of a word
 
-    >>> midpoints(jnp.array([0, 2**31], jnp.uint32)).tolist() == [2.0**-25, 0.5]
+    The dtype holds b + 1 binary digits, so that every midpoint is exact and none is rounded to 0 or 1: b is 23 for
+    float32, 10 for float16, 7 for bfloat16, and all 32 bits for float64. `around_zero` has finer numbers at both ends.
+
+    Raises TypeError for a dtype that is not of floats.
+
+    >>> midpoints(jnp.array([0, 2**31, 2**32 - 1], jnp.uint32)).tolist() == [2.0**-24, 0.5 + 2.0**-24, 1 - 2.0**-24]
     True
     """
-    return (words >> np.uint32(8)).astype(dtype) * 2.0**-24 + 2.0**-25
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"dtype: got {np.dtype(dtype).name}, wanted a floating type")
+    digits = min(32, int(jnp.finfo(dtype).nmant))
+    return (words >> np.uint32(32 - digits)).astype(dtype) * 2.0**-digits + 2.0 ** -(digits + 1)
+
+
+def around_zero(words: UInt32[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Uniform float32 numbers in [-½, ½] from random words, never 0: fine at both ends of the interval (0, 1).
+
+        (n + ½) 2⁻³²,    n the word as a signed integer
+
+    A number t < 0 stands for 1 + t in (½, 1), which float32 could not tell from 1. The least size is 2⁻³³.
+    `ebmjax.sample.gibbs.heat_bath` takes these numbers.
+
+    >>> around_zero(jnp.array([0, 2**32 - 1], jnp.uint32)).tolist() == [2.0**-33, -(2.0**-33)]
+    True
+    """
+    return jax.lax.bitcast_convert_type(words, jnp.int32).astype(jnp.float32) * 2.0**-32 + 2.0**-33
 
 
 def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
-    """Uniform 32-bit words by hashing: five to ten times as fast as `bits`, and statistically weaker.
+    """Uniform 32-bit words by hashing: several times as fast as `bits`, and statistically weaker.
 
-        word(i) = hash((i + start) stride),    start and stride (odd) from the key
+        word(i) = mix'(mix(p stride) + p),    p = i + start,    start and stride (odd) from the key
 
-    The hash is two rounds of multiplication and xor-shift, Wellons' lowbias32. Threefry passes the usual batteries of
-    statistical tests (Salmon et al. 2011); this generator has not been examined so far. The tests of the
-    samplers that offer it pass with it as they do with `bits`. Its words are not those of `jax.random`.
+    Both mixes are of multiplications and xor-shifts, after Wellons' lowbias32. The sum of two permutations is no
+    permutation: words repeat as often as by chance. Start and stride are the output of Threefry for the key, so that
+    the streams of related keys, such as those of consecutive seeds, are as unrelated as those of random keys.
+
+    The tests hold related streams, shifts and repeated words against chance, and the samplers that offer this
+    generator pass their tests with it as they do with `bits`. Threefry passes larger batteries (Salmon et al. 2011),
+    which were not run on this one. Its words are not those of `jax.random`.
 
     Arguments and errors as in `bits`.
 
@@ -130,13 +158,13 @@ def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
     >>> hashed(jax.random.key(0), (2, 3)).shape
     (2, 3)
     """
-    words = _key_words(key)
-    _, counter = _counters(shape)
-    start = words[0] ^ (words[1] * np.uint32(0x85EBCA6B))
-    stride = ((words[1] << np.uint32(1)) | np.uint32(1)) * np.uint32(0x9E3779B1)
-    mixed = (counter + start) * stride
+    first, second = threefry(_key_words(key), jnp.uint32(0x9E3779B9), jnp.uint32(0x7F4A7C15))
+    # without the barrier the rounds of Threefry would be computed again for every word
+    start, stride = jax.lax.optimization_barrier((first, (second << np.uint32(1)) | np.uint32(1)))
+    place = _counters(shape)[1] + start
+    mixed = place * stride
     mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x846CA68B)
+    mixed = ((mixed ^ (mixed >> np.uint32(15))) + place) * np.uint32(0x846CA68B)
     return mixed ^ (mixed >> np.uint32(16))
 
 
@@ -181,6 +209,7 @@ def _counters(shape):
     return jnp.zeros_like(low), low
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def _random_bits(words, bit_width, shape):
     high, low = threefry(words, *_counters(shape))
     if bit_width == 64:
@@ -188,14 +217,28 @@ def _random_bits(words, bit_width, shape):
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-# Keys are split by the loop of JAX's implementation. XLA would fuse unrolled rounds into every consumer of a key, and
-# again for every split of a split, so that three splits in a row would take minutes to compile.
+@partial(jax.jit, static_argnums=1)
+def _split(words, shape):
+    """Keys of a key: both outputs of each counter, which is the definition of JAX's `split`."""
+    return _computed_once(jnp.stack(threefry(words, *_counters(shape)), axis=-1))
+
+
+def _computed_once(words):
+    """The same words, which XLA computes once however many kernels read them.
+
+    XLA would fuse the rounds into every consumer of a key, and again for every split of a split, so that three splits
+    in a row would take minutes to compile. It does not repeat a reduction: here the exclusive or with zeros.
+    """
+    with_zeros = jnp.stack([words, jnp.zeros_like(words)])
+    return jax.lax.reduce(with_zeros, np.uint32(0), jax.lax.bitwise_xor, (0,))
+
+
 _DEFAULT = jax.extend.random.threefry_prng_impl
 
 THREEFRY = jax.extend.random.define_prng_impl(
     key_shape=(2,),
     seed=_DEFAULT.seed,
-    split=_DEFAULT.split,
+    split=_split,
     random_bits=_random_bits,
     fold_in=_DEFAULT.fold_in,
     name="ebmjax_threefry",

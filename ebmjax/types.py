@@ -9,12 +9,20 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, Num, PyTree
 
-Scalar = Float[Array | np.ndarray, ""] | np.floating | float | int
+from ebmjax.records import record
+
+Scalar = Num[Array | np.ndarray, ""] | np.number | float | int
 """One real number: a zero-dimensional array or a plain number."""
 
-Beta = Array | np.ndarray | np.floating | float | int
+Numbers = Any
+"""Real numbers that a user hands in: a JAX or NumPy array of any dtype, a number, or nested lists of numbers.
+
+`ebmjax.checks.as_float` converts them, or refuses them by name. `Annotated[Numbers, "visible hidden"]` says the shape.
+"""
+
+Beta = Array | np.ndarray | np.number | float | int
 """An inverse temperature in [0, inf], a scalar; `ebmjax.checks.check_beta` says what is wrong with another."""
 
 
@@ -71,6 +79,7 @@ _ADVICE = (
 )
 
 
+@record
 class Alphabet(NamedTuple):
     """The two values of a binary unit."""
 
@@ -82,6 +91,7 @@ SPINS = Alphabet(-1.0, 1.0)
 BITS = Alphabet(0.0, 1.0)
 
 
+@record
 class Space(NamedTuple):
     """A set to search, or to integrate over: N points of a normalized measure.
 
@@ -133,6 +143,7 @@ class StepKernel(Protocol):
         ...
 
 
+@record
 class Kernel(NamedTuple):
     """A Markov step: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
 
@@ -177,6 +188,7 @@ class UpdateLearner(Protocol):
         ...
 
 
+@record
 class Learner(NamedTuple):
     """A way of learning: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
 
@@ -187,6 +199,7 @@ class Learner(NamedTuple):
     update: UpdateLearner
 
 
+@record
 class Solution(NamedTuple):
     """What every minimizer returns.
 
@@ -201,6 +214,7 @@ class Solution(NamedTuple):
     gap: Float[Array, ""] | float = math.inf
 
 
+@record
 class Marginal(NamedTuple):
     """A free energy with an estimate of its own error: `result` is `CONVERGED` or `TOO_COARSE`."""
 

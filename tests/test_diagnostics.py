@@ -91,3 +91,46 @@ def test_acceptance_and_short_chains():
     for diagnostic in (effective_sample_size, r_hat):
         with pytest.raises(ValueError, match="samples: got 3 draws"):
             diagnostic(jnp.ones((2, 3)))
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, -1.7, 1e-21, 1e9])
+@pytest.mark.parametrize("chains", [4, 64, 256])
+def test_constants_that_are_not_exact_in_binary(value, chains):
+    samples = jnp.full((chains, 1000), value, jnp.float32)
+    assert effective_sample_size(samples) == chains * 1000
+    assert jnp.isnan(r_hat(samples))
+    assert z_scores(samples[..., None], jnp.array([value])) == 0
+    assert z_scores(samples[..., None], jnp.array([1.1 * value])) == jnp.inf
+    halves = jnp.where(jnp.arange(1000) < 500, samples, 3 * samples)
+    assert r_hat(halves) == jnp.inf
+
+
+@pytest.mark.parametrize("unit", [1e-21, 1e-9, 1e9])
+def test_diagnostics_do_not_depend_on_the_unit(unit):
+    samples = jax.random.normal(jax.random.key(0), (4, 500)) + 0.5
+    for diagnostic in (effective_sample_size, r_hat):
+        np.testing.assert_allclose(diagnostic(samples * unit), diagnostic(samples), rtol=1e-4)
+    scores = [z_scores((samples * u)[..., None], np.array([0.48 * u])) for u in (1.0, unit)]
+    np.testing.assert_allclose(*scores, rtol=1e-3, atol=1e-3)
+
+
+def test_samples_of_any_dtype_and_a_wrong_axis():
+    spins = np.sign(np.random.default_rng(0).normal(size=(4, 300)))
+    expected = effective_sample_size(jnp.asarray(spins, jnp.float32))
+    for samples in (spins, spins.astype(np.int8), spins > 0, jnp.asarray(spins, jnp.bfloat16), spins.tolist()):
+        np.testing.assert_allclose(effective_sample_size(samples), expected, rtol=1e-4)
+    for diagnostic in (effective_sample_size, r_hat):
+        for shape in ((1000,), (4, 1000, 2), (1000, 4)):
+            with pytest.raises(ValueError, match=r"wanted \(chains, draws\)"):
+                diagnostic(jnp.ones(shape))
+    with pytest.raises(ValueError, match=r"wanted \(chains, draws, moments\)"):
+        z_scores(jnp.ones((4, 100)), jnp.zeros(1))
+
+
+@pytest.mark.slow
+def test_ten_million_draws_in_float32():
+    samples = np.random.default_rng(0).normal(size=(1, 10**7)) + 3
+    exact = (samples.mean() - 3) / (samples.std() / np.sqrt(10**7))
+    ours = z_scores(samples[..., None].astype(np.float32), np.array([3.0]))
+    np.testing.assert_allclose(ours, exact, atol=0.02)
+    assert acceptance_rate(np.ones(3 * 10**7, bool)) == 1

@@ -17,12 +17,14 @@ import ebmjax
 ROOT = Path(__file__).parents[1] / "ebmjax"
 FILES = sorted(ROOT.rglob("*.py"))
 ORDER = [
+    "records",
     "types",
     "checks",
     "compiled",
     "numerics",
     "temperature",
     "loops",
+    "states",
     "random_bits",
     "gaussian",
     "networks",
@@ -38,8 +40,14 @@ ORDER = [
 OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
+    "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
-    "learn/checkpoint.py": {"orbax", "pathlib", "hashlib", "shutil"},  # orbax is an extra, imported when first used
+    "learn/gradient.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
+    "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
+    "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
+    "networks/pickled.py": {"importlib"},  # finds a function by its name
+    "states.py": {"inspect"},  # whether the `init` of somebody's kernel takes a key
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already
 }
 

@@ -35,3 +35,12 @@ def test_bad_arguments_are_named():
     for make in (problems.horn_data, problems.ellipse_data):
         with pytest.raises(ValueError, match="samples: got 0"):
             make(jax.random.key(0), 0)
+
+
+def test_closed_forms_when_it_is_cold_or_hot():
+    for beta in (100.0, 200.0, 1e5):
+        assert problems.onsager_energy(beta) == -2
+        assert problems.onsager_magnetization(beta) == 1
+    np.testing.assert_allclose([problems.onsager_energy(beta) for beta in (1e-9, 1e-3)], [-2e-9, -2e-3], rtol=1e-5)
+    np.testing.assert_allclose(problems.onsager_energy(0.00999), problems.onsager_energy(0.01001), rtol=3e-3)
+    assert problems.onsager_magnetization(0.0) == 0

@@ -8,18 +8,18 @@ P(s_i = +1 | rest) = σ(2 beta (Ws + b)_i).
 Ackley, Hinton, Sejnowski (1985), "A learning algorithm for Boltzmann machines".
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, check_not_negative, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, is_static
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.numerics import matmul
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Units(NamedTuple):
@@ -33,15 +33,18 @@ class Units(NamedTuple):
 def init(key: Key[Array, ""], units: int, scale: float = 0.1) -> Params:
     """Symmetric Gaussian couplings of standard deviation `scale` / √N with zero diagonal, and biases of zero.
 
+    Raises ValueError for units below 1.
+
     >>> params = init(jax.random.key(0), 3)
     >>> bool(jnp.all(params.weights == params.weights.T)), params.bias.tolist()
     (True, [0.0, 0.0, 0.0])
     """
+    check_count("units", units)
     upper = jnp.triu(jax.random.normal(key, (units, units)), 1) * (scale / np.sqrt(units))
     return Params(upper + upper.T, jnp.zeros(units))
 
 
-def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
+def energy(params: Params, spins: Annotated[Numbers, "units"]) -> Scalar:
     """E(s) = -½ sᵀWs - bᵀs of one state, a scalar; W and b are in units of energy.
 
     >>> float(energy(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.zeros(2)), jnp.array([1.0, -1.0])))
@@ -60,7 +63,8 @@ def partition(visible: int, hidden: int = 0, label: int = 0) -> Units:
     """
     counts = {"visible": visible, "hidden": hidden, "label": label}
     for name, count in counts.items():
-        check_not_negative(name, count)
+        if not isinstance(count, int | np.integer) or count < 0:
+            raise ArgumentError(f"{name}: got {count!r}, wanted an integer of at least 0")
     if sum(counts.values()) == 0:
         raise ArgumentError("visible: got 0 units in all, wanted at least one")
     ends = np.cumsum([0, *counts.values()])
@@ -82,21 +86,28 @@ def check_partition(params: Params, units: Units) -> None:
 
 def join(
     units: Units,
-    visible: Float[Array, " visible"],
-    hidden: Float[Array, " hidden"],
-    label: Float[Array, " label"],
+    visible: Annotated[Numbers, "visible"],
+    hidden: Annotated[Numbers, "hidden"],
+    label: Annotated[Numbers, "label"],
 ) -> Float[Array, " units"]:
     """One state of the whole machine from the values of its three parts, whose shapes are those of `units`.
+
+    Raises ValueError for a part of another shape.
 
     >>> units = Units(np.array([2, 0]), np.array([1]), np.array([], int))
     >>> join(units, jnp.array([1.0, -1.0]), jnp.array([3.0]), jnp.zeros(0)).tolist()
     [-1.0, 3.0, 1.0]
     """
     order = np.argsort(np.concatenate(units))
-    return jnp.concatenate([visible, hidden, label])[order]
+    names = ("visible", "hidden", "label")
+    parts = [
+        as_float(name, part, np.shape(places))
+        for name, part, places in zip(names, (visible, hidden, label), units, strict=True)
+    ]
+    return jnp.concatenate(parts)[order]
 
 
-def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
+def one_hot_spins(labels: Annotated[Numbers, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
     """The one-hot code of a class in spins: +1 for the label unit of the class, -1 for the others.
 
     Raises ValueError for a static label outside 0 … classes - 1.
@@ -111,7 +122,7 @@ def one_hot_spins(labels: Int[Array, "*batch"], classes: int) -> Float[Array, "*
     return 2 * jax.nn.one_hot(labels, classes) - 1
 
 
-def clamp_units(params: Params, known: Bool[np.ndarray, " units"], values: Float[Array, " units"]) -> Params:
+def clamp_units(params: Params, known: Bool[np.ndarray, " units"], values: Annotated[Numbers, "units"]) -> Params:
     """The Boltzmann machine of the free units f, when the known units k are clamped: W_ff and b_f + W_fk s_k.
 
     Its energy differs from that of `ebmjax.energies.clamp.clamp` by a constant, so that its law is the same: the
@@ -129,7 +140,9 @@ def clamp_units(params: Params, known: Bool[np.ndarray, " units"], values: Float
     >>> clamp_units(pair, np.array([True, False]), jnp.array([-1.0, 0.0])).bias.tolist()
     [-2.0]
     """
-    known = np.asarray(known)
+    known = np.asarray(known, bool)
+    params = as_params(params, Params)
+    values = as_example("values", values, params.weights, params.bias.shape)
     if known.shape != params.bias.shape:
         raise ArgumentError(f"known: got shape {known.shape}, wanted {params.bias.shape}, one entry a unit")
     if known.all():

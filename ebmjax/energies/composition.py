@@ -26,8 +26,10 @@ from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import (
     ArgumentError,
+    as_beta,
+    as_number,
     as_scalar,
-    check_beta,
+    check_callable,
     check_finite_beta,
     check_not_negative,
     check_share,
@@ -64,7 +66,7 @@ def weighted_sum(energies: Sequence[Energy], weights: Weights) -> Energy:
     11.0
     """
     energies = _checked(energies)
-    weights = _one_each("weights", weights, energies)
+    weights = _arrays("weights", _one_each("weights", weights, energies))
     return lambda unknown: sum(map(_times, weights, _values(energies, unknown)))
 
 
@@ -116,7 +118,7 @@ def mixture(
     4.0
     """
     energies = _checked(energies)
-    check_beta(beta)
+    beta = as_beta(beta)
     shares = _one_each("weights", [1.0] * len(energies) if weights is None else weights, energies)
     for weight in shares:
         check_not_negative("weights", weight)
@@ -124,10 +126,11 @@ def mixture(
         raise ArgumentError("weights: got nothing but zeros, wanted at least one weight above 0")
     ignored = log_partitions is None or is_coldest(beta)
     logs = _one_each("log_partitions", [0.0] * len(energies) if ignored else log_partitions, energies)
+    shares, logs = _arrays("weights", shares), _arrays("log_partitions", logs)
 
     def energy(unknown: PyTree) -> Float[Array, ""]:
         values = jnp.stack(_values(energies, unknown))
-        as_array = lambda numbers: jnp.stack([jnp.asarray(number, values.dtype) for number in numbers])
+        as_array = lambda numbers: jnp.stack([number.astype(values.dtype) for number in numbers])
         subtracted = jnp.where(jnp.asarray(beta) == jnp.inf, 0, as_array(logs))
         return softmin(values, beta, jnp.log(as_array(shares)) - subtracted)
 
@@ -148,6 +151,7 @@ def negated(energy: Energy) -> Energy:
     >>> float(negated(lambda x: x**2)(jnp.array(3.0)))
     -9.0
     """
+    check_callable("energy", energy)
     return lambda unknown: -_values((energy,), unknown)[0]
 
 
@@ -168,7 +172,9 @@ def tempered(energy: Energy, beta: Beta) -> Energy:
     >>> float(tempered(lambda x: x**2, 0.5)(jnp.array(2.0)))
     2.0
     """
+    check_callable("energy", energy)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
     return lambda unknown: _times(beta, _values((energy,), unknown)[0])
 
 
@@ -196,6 +202,7 @@ def interpolated(first: Energy, second: Energy, t: Scalar) -> Energy:
     if np.shape(t) != ():
         raise ArgumentError(f"t: got shape {np.shape(t)}, wanted a scalar")
     check_share("t", t)
+    t = as_number("t", t)
     return weighted_sum((first, second), (1 - t, t))
 
 
@@ -203,7 +210,11 @@ ORDINALS = "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "e
 
 
 def _checked(energies):
+    if callable(energies):
+        raise ArgumentError("energies: got one function, wanted a sequence of them")
     energies = tuple(energies)
+    for energy in energies:
+        check_callable("energies", energy)
     if not energies:
         raise ArgumentError("energies: got none, wanted at least one")
     return energies
@@ -222,6 +233,10 @@ def _one_each(name, numbers, energies):
     return numbers
 
 
+def _arrays(name, numbers):
+    return tuple(as_number(name, number) for number in numbers)
+
+
 def _values(energies, unknown):
     """The value of every energy; the error names the one that cannot take the unknown or returns no scalar."""
     values = []
@@ -238,5 +253,5 @@ def _values(energies, unknown):
 
 def _times(weight, value):
     """weight · value with 0 · ∞ = 0, and with the right derivative with respect to either factor."""
-    weight = jnp.asarray(weight, value.dtype)
+    weight = weight.astype(value.dtype)
     return weight * jnp.where((weight == 0) & jnp.isinf(value), 0, value)

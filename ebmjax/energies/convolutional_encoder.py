@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import as_float, check_above_zero
+from ebmjax.checks import as_float, as_params, check_above_zero
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -42,6 +42,7 @@ def init_encoder(params: Params) -> Encoder:
     >>> init_encoder(Params(jnp.ones((4, 9, 9)))).gain.tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
+    params = as_params(params, Params)
     return Encoder(params.kernels, jnp.ones(len(params.kernels), params.kernels.dtype))
 
 
@@ -62,6 +63,7 @@ def encode(
     >>> encode(encoder, jnp.array([[0.0, 9.0]])).round(3).tolist()
     [[[0.0, 2.0]]]
     """
+    encoder = as_params(encoder, Encoder)
     response = nonlinearity(analysis(Params(encoder.kernels), y, reconstruction))
     return encoder.gain[:, None, None] * response
 

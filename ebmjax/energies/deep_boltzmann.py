@@ -9,14 +9,15 @@ Salakhutdinov and Hinton (2009), "Deep Boltzmann machines".
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params
 from ebmjax.numerics import matmul
+from ebmjax.types import Numbers
 
 Layers = tuple[Float[Array, " _"], ...]
 """One vector of units for each layer, the visible layer first."""
@@ -35,7 +36,7 @@ class Params(NamedTuple):
 
 
 def init(
-    key: Key[Array, ""], visible_mean: Float[Array, " visible"], sizes: Sequence[int], scale: float = 0.01
+    key: Key[Array, ""], visible_mean: Annotated[Numbers, "visible"], sizes: Sequence[int], scale: float = 0.01
 ) -> Params:
     """Small Gaussian weights, hidden biases of zero, and visible biases that give each unit its mean in the data.
 
@@ -53,25 +54,26 @@ def init(
     """
     if not sizes or min(sizes) < 1:
         raise ArgumentError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
-    mean = jnp.clip(visible_mean, 0.01, 0.99)
+    mean = jnp.clip(as_float("visible_mean", visible_mean, (None,)), 0.01, 0.99)
     widths = (len(mean), *sizes)
     weights = [
-        scale * jax.random.normal(layer_key, shape)
+        scale * jax.random.normal(layer_key, shape, mean.dtype)
         for layer_key, shape in zip(jax.random.split(key, len(sizes)), zip(widths, sizes, strict=False), strict=True)
     ]
-    return Params(tuple(weights), (jnp.log(mean) - jnp.log1p(-mean), *(jnp.zeros(size) for size in sizes)))
+    return Params(tuple(weights), (jnp.log(mean) - jnp.log1p(-mean), *(jnp.zeros(size, mean.dtype) for size in sizes)))
 
 
-def energy(params: Params, layers: Layers) -> Float[Array, ""]:
+def energy(params: Params, layers: Sequence[Numbers]) -> Float[Array, ""]:
     """Energy of one state, a scalar. It is multilinear: at the means of independent units it is the mean energy.
 
-    Raises ValueError for another number of layers than the parameters have.
+    Raises ValueError for other parameters, another number of layers than they have, or of units in a layer.
 
     >>> params = Params((jnp.ones((3, 2)), jnp.ones((2, 1))), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)))
     >>> float(energy(params, (jnp.ones(3), jnp.ones(2), jnp.ones(1))))
     -8.0
     """
-    _check_count(params, layers)
+    params = as_params(params, Params)
+    layers = _layers(params, layers)
     alone = [matmul(bias, units) for bias, units in zip(params.biases, layers, strict=True)]
     pairs = [
         matmul(matmul(below, weights), above)
@@ -80,18 +82,19 @@ def energy(params: Params, layers: Layers) -> Float[Array, ""]:
     return -jnp.stack(alone + pairs).sum()
 
 
-def fields(params: Params, layers: Layers) -> Layers:
+def fields(params: Params, layers: Sequence[Numbers]) -> Layers:
     """bₗ + Wₗ₋₁ᵀsₗ₋₁ + Wₗsₗ₊₁: the energy gap E(s = 0) - E(s = 1) of each unit, for every layer.
 
     The conditional law of a unit is P(s = 1 | rest) = σ(beta · field).
 
-    Raises ValueError for another number of layers than the parameters have.
+    Raises ValueError as `energy`.
 
     >>> params = Params((jnp.ones((3, 2)), jnp.ones((2, 1))), (jnp.zeros(3), jnp.zeros(2), jnp.zeros(1)))
     >>> [field.tolist() for field in fields(params, (jnp.ones(3), jnp.ones(2), jnp.ones(1)))]
     [[2.0, 2.0, 2.0], [4.0, 4.0], [2.0]]
     """
-    _check_count(params, layers)
+    params = as_params(params, Params)
+    layers = _layers(params, layers)
     result = list(params.biases)
     for level, weights in enumerate(params.weights):
         result[level] = result[level] + matmul(weights, layers[level + 1])
@@ -131,6 +134,7 @@ def check_params(params: Params) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weights[0]: got shape (3, 2), wanted (3, 3): the units of layers 0 and 1
     """
+    params = as_params(params, Params)
     if not params.weights:
         raise ArgumentError("weights: got none, wanted at least one, between two layers")
     if len(params.biases) != len(params.weights) + 1:
@@ -148,6 +152,13 @@ def check_params(params: Params) -> None:
             )
 
 
-def _check_count(params, layers):
+def _layers(params, layers):
+    """The layers as floats, each of the shape of its bias."""
+    if not isinstance(layers, tuple | list):
+        raise ArgumentError(f"layers: got a {type(layers).__name__}, wanted a tuple of arrays, the visible layer first")
     if len(layers) != len(params.biases):
         raise ArgumentError(f"layers: got {len(layers)}, wanted {len(params.biases)}, one a bias")
+    return tuple(
+        as_example(f"layers[{level}]", units, bias, bias.shape)
+        for level, (units, bias) in enumerate(zip(layers, params.biases, strict=True))
+    )

@@ -6,17 +6,16 @@ Radii are determined up to their sign. `placed_ellipse` is the model with any ce
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_shape
-from ebmjax.types import Scalar
+from ebmjax.checks import as_example, as_float, as_params
+from ebmjax.types import Numbers, Scalar
 
-Point = Float[Array | np.ndarray, "..."]
+Point = Annotated[Numbers, "2"]
 """An observed y, shape (2,)."""
 
 
@@ -36,11 +35,13 @@ def init(key: Key[Array, ""]) -> Params:
 
 
 def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
-    """The point of the manifold at angle z (radians): [w₁ cos z, w₂ sin z].
+    """The point of the manifold at angle z (radians): [w₁ cos z, w₂ sin z]. Raises ValueError unless z is a scalar.
 
     >>> decode(Params(jnp.array([2.0, 1.5])), 0.0).tolist()
     [2.0, 0.0]
     """
+    params = as_params(params, Params)
+    z = as_example("z", z, params.radii, ())
     return params.radii * jnp.stack([jnp.cos(z), jnp.sin(z)])
 
 
@@ -52,12 +53,12 @@ def energy(params: Params, y: Point, z: Scalar) -> Scalar:
     >>> float(energy(Params(jnp.array([2.0, 1.5])), jnp.array([2.0, 1.0]), 0.0))
     1.0
     """
-    check_shape("y", y, (2,))
-    check_shape("z", z, ())
+    params = as_params(params, Params)
+    y, z = as_example("y", y, params.radii, (2,)), as_example("z", z, params.radii, ())
     return (y[0] - params.radii[0] * jnp.cos(z)) ** 2 + (y[1] - params.radii[1] * jnp.sin(z)) ** 2
 
 
-def critical_beta(mean_square: Float[Array, "..."]) -> Float[Array, "..."]:
+def critical_beta(mean_square: Annotated[Numbers, "..."]) -> Float[Array, "..."]:
     """beta_c = 1 / (2 E[y_k²]): below this inverse temperature, training on F_beta shrinks the radius w_k to zero.
 
     Near w_k = 0, F_beta ≈ const + w_k² (1/2 - beta y_k²). The mean over the data has a minimum at w_k = 0 for
@@ -72,4 +73,4 @@ def critical_beta(mean_square: Float[Array, "..."]) -> Float[Array, "..."]:
     >>> float(critical_beta(jnp.array(2.0)))
     0.25
     """
-    return 1 / (2 * mean_square)
+    return 1 / (2 * as_float("mean_square", mean_square))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import check_shape
+from ebmjax.checks import ArgumentError, as_float, check_record
 from ebmjax.energies.horn import Point
 from ebmjax.types import Scalar
 
@@ -51,7 +51,11 @@ def decode(params: Params, x: Scalar, z: Latent) -> Float[Array, "2"]:
     >>> decode(init(jax.random.key(0)), 0.5, 0.0).shape
     (2,)
     """
-    features = params.predictor(jnp.atleast_1d(x))
+    check_record("params", params, Params)
+    z = as_float("z", z)
+    if z.ndim > 1:
+        raise ArgumentError(f"z: got shape {z.shape}, wanted one code (jax.vmap takes many)")
+    features = params.predictor(jnp.atleast_1d(as_float("x", x, ())))
     return params.decoder(jnp.concatenate([features, jnp.atleast_1d(z)]))
 
 
@@ -64,5 +68,5 @@ def energy(params: Params, x: Scalar, y: Point, z: Latent) -> Scalar:
     >>> float(energy(params, 0.5, decode(params, 0.5, 1.0), 1.0))
     0.0
     """
-    check_shape("y", y, (2,))
+    y = as_float("y", y, (2,))
     return jnp.sum((y - decode(params, x, z)) ** 2)

@@ -7,16 +7,18 @@ one that is left out, so that `jax.vmap` over `used` stores different numbers of
 Hopfield (1982), "Neural networks and physical systems with emergent collective computational abilities".
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_shape, check_units, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_units, is_static
 from ebmjax.numerics import matmul
-from ebmjax.types import SPINS, Scalar
+from ebmjax.types import SPINS, Numbers, Scalar
+
+Patterns = Annotated[Numbers, "patterns units"]
 
 
 class Params(NamedTuple):
@@ -37,13 +39,15 @@ def check_params(params: Params) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: weights: got a diagonal with 1.0 in it, wanted zeros: no unit is coupled to itself
     """
-    shape = jnp.shape(params.weights)
+    given = params
+    params = as_params(params, Params)
+    shape = params.weights.shape
     if len(shape) != 2 or shape[0] != shape[1]:
         raise ArgumentError(f"weights: got shape {shape}, wanted a square matrix")
-    check_shape("bias", params.bias, shape[:1])
-    if not is_static(params.weights):
+    as_float("bias", params.bias, shape[:1])
+    if not is_static(given.weights):
         return
-    weights = np.asarray(params.weights)
+    weights = np.asarray(given.weights)
     # a product of matrices is symmetric only up to rounding
     gap = np.abs(weights - weights.T).max(initial=0)
     if not gap <= 1e-5 * np.abs(weights).max(initial=0):
@@ -56,22 +60,27 @@ def check_params(params: Params) -> None:
         raise ArgumentError(f"weights: got a diagonal with {worst} in it, wanted zeros: no unit is coupled to itself")
 
 
-def energy(params: Params, spins: Float[Array, " units"]) -> Scalar:
-    """E(s) = -½ sᵀWs - bᵀs of one state, a scalar.
+def energy(params: Params, spins: Annotated[Numbers, "units"]) -> Scalar:
+    """E(s) = -½ sᵀWs - bᵀs of one state, a scalar. Raises ValueError for other parameters, or spins of another number.
 
     >>> float(energy(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([0.5, 0.0])), jnp.array([1.0, -1.0])))
     0.5
     """
+    params = as_params(params, Params)
+    spins = as_example("spins", spins, params.weights, params.bias.shape)
     return -matmul(spins, 0.5 * matmul(params.weights, spins) + params.bias)
 
 
-def field(params: Params, spins: Float[Array, " units"]) -> Float[Array, " units"]:
+def field(params: Params, spins: Annotated[Numbers, "units"]) -> Float[Array, " units"]:
     """Ws + b, the local field: half the energy gap E(s_i = -1) - E(s_i = +1) of each spin.
+
+    Raises ValueError for other parameters, or spins of another number; `jax.vmap` takes a batch.
 
     >>> field(Params(jnp.array([[0.0, 1.0], [1.0, 0.0]]), jnp.array([0.5, 0.0])), jnp.array([1.0, -1.0])).tolist()
     [-0.5, 1.0]
     """
-    return matmul(params.weights, spins) + params.bias
+    params = as_params(params, Params)
+    return matmul(params.weights, as_example("spins", spins, params.weights, params.bias.shape)) + params.bias
 
 
 def symmetrized(params: Params) -> Params:
@@ -80,17 +89,20 @@ def symmetrized(params: Params) -> Params:
     >>> symmetrized(Params(jnp.array([[9.0, 1.0], [3.0, 9.0]]), jnp.zeros(2))).weights.tolist()
     [[0.0, 2.0], [2.0, 0.0]]
     """
+    params = as_params(params, Params)
     weights = 0.5 * (params.weights + params.weights.T)
     return params._replace(weights=jnp.where(jnp.eye(len(weights), dtype=bool), 0, weights))
 
 
-def hebbian(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
+def hebbian(
+    patterns: Annotated[Numbers, "patterns units"], used: Annotated[Numbers, "patterns"] | None = None
+) -> Params:
     """Hebb's rule, W = 1/N Σ_p y^p y^pᵀ with zero diagonal, b = 0.
 
     Up to 0.138 N random patterns are recalled with few errors (Amit, Gutfreund & Sompolinsky, 1985).
 
     Args:
-        patterns: rows of -1 and +1.
+        patterns: rows of -1 and +1, shape (patterns, units), of any dtype.
         used: 1 for a pattern that is stored, 0 for one that is left out. None: all are stored.
 
     Raises:
@@ -106,7 +118,9 @@ def hebbian(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
     return _without_self_coupling(matmul(patterns.T, patterns) / patterns.shape[1])
 
 
-def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
+def pseudo_inverse(
+    patterns: Annotated[Numbers, "patterns units"], used: Annotated[Numbers, "patterns"] | None = None
+) -> Params:
     """The projection rule, W = 1/N Yᵀ(YYᵀ/N)⁻¹Y without its diagonal, b = 0: it also stores correlated patterns.
 
     With its diagonal, W projects on the span of the patterns: Wy = y. Without it the field of a pattern is
@@ -122,7 +136,13 @@ def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, 
     >>> [float(field(pseudo_inverse(patterns), pattern)[4].round(2)) for pattern in patterns]
     [-0.5, 0.5]
     """
-    patterns = _stored(patterns, used)
+    directions = _orthonormal(_stored(patterns, used))
+    return _without_self_coupling(matmul(directions.T, directions))
+
+
+@jax.jit
+def _orthonormal(patterns):
+    """Orthonormal rows with the span of the patterns, and rows of zeros for those that depend on others."""
     units = patterns.shape[1]
     least = 100 * jnp.finfo(patterns.dtype).eps * units
 
@@ -138,11 +158,12 @@ def pseudo_inverse(patterns: Float[Array, "patterns units"], used: Float[Array, 
         return directions.at[index].set(direction), None
 
     # the method of Gram and Schmidt: batched eigenvalue routines can hang on CPU
-    directions, _ = jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))
-    return _without_self_coupling(matmul(directions.T, directions))
+    return jax.lax.scan(add, jnp.zeros_like(patterns), (jnp.arange(len(patterns)), patterns))[0]
 
 
-def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patterns"] | None = None) -> Params:
+def storkey(
+    patterns: Annotated[Numbers, "patterns units"], used: Annotated[Numbers, "patterns"] | None = None
+) -> Params:
     """Storkey's rule: Hebb's rule with a correction by the fields of the patterns stored so far, one by one; b = 0.
 
         ΔW_ij = 1/N (y_i y_j - y_i h_ji - h_ij y_j),    h_ij = Σ_{k≠i,j} W_ik y_k
@@ -155,7 +176,12 @@ def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
     >>> storkey(jnp.array([[1.0, 1.0, -1.0, 1.0]])).weights[0].tolist()
     [0.0, 0.25, -0.25, 0.25]
     """
-    patterns = _stored(patterns, used)
+    return _without_self_coupling(_learned(_stored(patterns, used)))
+
+
+@jax.jit
+def _learned(patterns):
+    """The weights of Storkey's rule, one pattern after the other."""
     units = patterns.shape[1]
 
     def learn(weights, pattern):
@@ -165,21 +191,18 @@ def storkey(patterns: Float[Array, "patterns units"], used: Float[Array, " patte
         step = jnp.outer(pattern, pattern) - (correction + correction.T) + 2 * pattern[0] ** 2 * weights
         return _without_self_coupling(weights + step / units).weights, None
 
-    weights, _ = jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)
-    return _without_self_coupling(weights)
+    return jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
 
 
 def _stored(patterns, used):
     """The patterns, with rows of zeros for those that are left out."""
-    if jnp.ndim(patterns) != 2 or jnp.shape(patterns)[1] == 0:
-        raise ArgumentError(
-            f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units) with at least one unit"
-        )
-    check_units("patterns", patterns, SPINS)
+    given, patterns = patterns, as_float("patterns", patterns)
+    if patterns.ndim != 2 or patterns.shape[1] == 0:
+        raise ArgumentError(f"patterns: got shape {patterns.shape}, wanted (patterns, units) with at least one unit")
+    check_units("patterns", given, SPINS)
     if used is None:
         return patterns
-    check_shape("used", used, patterns.shape[:1])
-    return patterns * used[:, None]
+    return patterns * as_example("used", used, patterns, patterns.shape[:1])[:, None]
 
 
 def _without_self_coupling(weights):

@@ -9,15 +9,15 @@ Ising (1925); Onsager (1944), "Crystal statistics I".
 """
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from ebmjax.checks import ArgumentError
+from ebmjax.checks import ArgumentError, as_example, as_params
 from ebmjax.energies import hopfield
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 Sublattices = tuple[Shaped[Array, "half_rows half_columns *rest"], ...]
 """The four sublattices of a square lattice, see `split`."""
@@ -54,18 +54,26 @@ def check_lattice(params: Params, lattice: tuple[int, ...]) -> None:
             raise ArgumentError(f"{name}: got shape {jnp.shape(array)}, wanted () or {full}")
 
 
-def energy(params: Params, spins: Float[Array, "*lattice"]) -> Scalar:
+def _prepared(params, spins):
+    """Floating parameters, and spins on a lattice that they fit."""
+    params = as_params(params, Params)
+    spins = as_example("spins", spins, params.coupling)
+    check_lattice(params, spins.shape)
+    return params, spins
+
+
+def energy(params: Params, spins: Annotated[Numbers, "*lattice"]) -> Scalar:
     """E(s) of one lattice, a scalar. Raises ValueError for parameters that do not fit the lattice.
 
     >>> float(energy(Params(jnp.array(1.0), jnp.array(0.5)), jnp.ones((4, 4))))
     -40.0
     """
-    check_lattice(params, spins.shape)
+    params, spins = _prepared(params, spins)
     bonds = jnp.stack([spins * jnp.roll(spins, -1, axis) for axis in range(spins.ndim)])
     return -(jnp.sum(params.coupling * bonds) + jnp.sum(params.field * spins))
 
 
-def local_field(params: Params, spins: Float[Array, "*lattice"]) -> Float[Array, "*lattice"]:
+def local_field(params: Params, spins: Annotated[Numbers, "*lattice"]) -> Float[Array, "*lattice"]:
     """Σ_j J_ij s_j + h_i at every site: half the energy gap E(s_i = -1) - E(s_i = +1).
 
     Raises ValueError for parameters that do not fit the lattice.
@@ -73,7 +81,7 @@ def local_field(params: Params, spins: Float[Array, "*lattice"]) -> Float[Array,
     >>> local_field(Params(jnp.array(1.0), jnp.array(0.0)), jnp.array([1.0, 1.0, -1.0, 1.0])).tolist()
     [2.0, 0.0, 2.0, 0.0]
     """
-    check_lattice(params, spins.shape)
+    params, spins = _prepared(params, spins)
     coupling = jnp.broadcast_to(params.coupling, (spins.ndim, *spins.shape))
     field = jnp.broadcast_to(params.field, spins.shape)
     for axis in range(spins.ndim):
@@ -94,7 +102,7 @@ def checkerboard_colors(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]
     return np.indices(lattice).sum(axis=0) % 2
 
 
-def split(spins: Shaped[Array, "rows columns *rest"]) -> Sublattices:
+def split(spins: Annotated[Numbers, "rows columns *rest"]) -> Sublattices:
     """The four sublattices of a square lattice, by the parities of row and column: (0, 0), (0, 1), (1, 0), (1, 1).
 
     The first and the last are one colour of the checkerboard, the second and the third the other colour. The four
@@ -129,6 +137,7 @@ def to_boltzmann(params: Params, lattice: tuple[int, ...]) -> hopfield.Params:
     >>> to_boltzmann(Params(jnp.array(1.0), jnp.array(0.0)), (3,)).weights.tolist()
     [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
     """
+    params = as_params(params, Params)
     check_lattice(params, lattice)
     sites = np.arange(math.prod(lattice)).reshape(lattice)
     coupling = jnp.broadcast_to(params.coupling, (len(lattice), *lattice))

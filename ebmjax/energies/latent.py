@@ -20,15 +20,14 @@ Canziani & LeCun (2020), NYU Deep Learning, weeks 8 and 15; LeCun (2022), "A pat
 intelligence".
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import as_scalar, check_not_negative, check_shape
+from ebmjax.checks import as_float, as_number, as_scalar, check_callable, check_not_negative, check_record
 from ebmjax.energies.penalties import Penalty
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Params(NamedTuple):
@@ -38,7 +37,7 @@ class Params(NamedTuple):
     decoder: PyTree
 
 
-Observation = Float[Array | np.ndarray, "..."]
+Observation = Annotated[Numbers, "*observed"]
 """An observed or a predicted y, of any shape."""
 
 
@@ -108,11 +107,16 @@ def latent_energy(
     2.0
     """
     check_not_negative("weight", weight)
+    parts = {"cost": cost, "decoder": decoder, "predictor": predictor, "regularizer": regularizer}
+    for name, part in parts.items():
+        check_callable(name, part)
+    weight = as_number("weight", weight)
 
     def energy(params: Params, x: PyTree, y: PyTree, z: PyTree) -> Scalar:
+        check_record("params", params, Params)
         decoded = decoder(params.decoder, predictor(params.predictor, x), z)
         misfit, size = as_scalar("cost", cost(y, decoded)), as_scalar("regularizer", regularizer(z))
-        return misfit + jnp.asarray(weight, size.dtype) * size
+        return misfit + weight.astype(size.dtype) * size
 
     return energy
 
@@ -141,8 +145,8 @@ def squared_error(y: Observation, decoded: Observation) -> Float[Array, ""]:
     >>> float(squared_error(jnp.array([3.0, 4.0]), jnp.zeros(2)))
     25.0
     """
-    check_shape("decoded", decoded, np.shape(y))
-    return jnp.sum(jnp.square(y - decoded))
+    y = as_float("y", y)
+    return jnp.sum(jnp.square(y - as_float("decoded", decoded, y.shape)))
 
 
 def half_squared_error(y: Observation, decoded: Observation) -> Float[Array, ""]:

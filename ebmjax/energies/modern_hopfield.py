@@ -7,17 +7,19 @@ The pattern x is the latent variable, and beta enters in the free energy alone. 
 Ramsauer et al. (2020), "Hopfield networks is all you need", eqs. 2 and 3; their energy is F plus a constant.
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_shape
+from ebmjax.checks import ArgumentError, as_float
 from ebmjax.numerics import matmul
 from ebmjax.temperature import softargmin, softmin
-from ebmjax.types import Beta, Scalar
+from ebmjax.types import Beta, Numbers, Scalar
 
 
-def energy(pattern: Float[Array, " units"], state: Float[Array, " units"]) -> Scalar:
+def energy(pattern: Annotated[Numbers, "units"], state: Annotated[Numbers, "units"]) -> Scalar:
     """E(x, ξ) = ½ ξᵀξ - ξᵀx: half the squared distance of a state from a pattern, less the constant ½ xᵀx.
 
     Raises ValueError unless pattern and state have one shape.
@@ -25,11 +27,14 @@ def energy(pattern: Float[Array, " units"], state: Float[Array, " units"]) -> Sc
     >>> float(energy(jnp.array([1.0, -2.0]), jnp.array([1.0, 1.0])))
     2.0
     """
-    check_shape("state", state, jnp.shape(pattern))
+    pattern = as_float("pattern", pattern, (None,))
+    state = as_float("state", state, pattern.shape)
     return matmul(state, 0.5 * state - pattern)
 
 
-def free_energy(patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta) -> Scalar:
+def free_energy(
+    patterns: Annotated[Numbers, "patterns units"], state: Annotated[Numbers, "units"], beta: Beta
+) -> Scalar:
     """F_beta(ξ) = ½ ξᵀξ - 1/beta log 1/P Σ_p exp(beta ξᵀx^p): low near each stored pattern.
 
     Args:
@@ -50,7 +55,7 @@ def free_energy(patterns: Float[Array, "patterns units"], state: Float[Array, " 
 
 
 def retrieve(
-    patterns: Float[Array, "patterns units"], state: Float[Array, " units"], beta: Beta
+    patterns: Annotated[Numbers, "patterns units"], state: Annotated[Numbers, "units"], beta: Beta
 ) -> Float[Array, " units"]:
     """One update ξ ← Σ_p softargmin_p(E) x^p = ξ - ∇F_beta(ξ), which never raises F.
 
@@ -64,10 +69,11 @@ def retrieve(
     [1.0, 1.0]
     """
     shares = softargmin(_energies(patterns, state), beta)
-    return matmul(shares, patterns)
+    return matmul(shares, as_float("patterns", patterns))
 
 
 def _energies(patterns, state):
-    if jnp.ndim(patterns) != 2:
-        raise ArgumentError(f"patterns: got shape {jnp.shape(patterns)}, wanted (patterns, units)")
+    patterns = as_float("patterns", patterns)
+    if patterns.ndim != 2:
+        raise ArgumentError(f"patterns: got shape {patterns.shape}, wanted (patterns, units)")
     return jnp.asarray(jax.vmap(energy, (0, None))(patterns, state))

@@ -13,14 +13,14 @@ origin a dense network is nearly linear, and in some directions it may decrease 
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import jax
-import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from ebmjax import networks
-from ebmjax.checks import check_shape
-from ebmjax.types import Scalar
+from ebmjax.checks import as_float, check_callable
+from ebmjax.types import Numbers, Scalar
 
 Params = networks.MLP
 """A dense network of one output."""
@@ -50,15 +50,15 @@ def init(
     return networks.MLP(key, (*sizes, 1), activation)
 
 
-def energy(params: Params, y: Float[Array | np.ndarray, "..."]) -> Scalar:
+def energy(params: Params, y: Annotated[Numbers, "..."]) -> Scalar:
     """E(y) of one y of shape (observed,), a scalar. Raises ValueError for another shape.
 
     >>> params = init(jax.random.key(0))
     >>> jax.grad(energy, argnums=1)(params, jax.numpy.ones(2)).shape
     (2,)
     """
-    check_shape("y", y, (params.layers[0].in_features,))
-    return params(jax.numpy.asarray(y))[0]
+    check_callable("params", params)
+    return params(as_float("y", y, (params.layers[0].in_features,)))[0]
 
 
 def init_convolutional(
@@ -85,7 +85,7 @@ def init_convolutional(
     return networks.ScalarConvolution(key, shape, channels, activation)
 
 
-def convolutional_energy(params: ConvolutionalParams, y: Float[Array | np.ndarray, "..."]) -> Scalar:
+def convolutional_energy(params: ConvolutionalParams, y: Annotated[Numbers, "..."]) -> Scalar:
     """E(y) of one picture of shape (rows, columns), a scalar.
 
     Raises ValueError for another shape than the network was made for.
@@ -94,5 +94,5 @@ def convolutional_energy(params: ConvolutionalParams, y: Float[Array | np.ndarra
     >>> jax.grad(convolutional_energy, argnums=1)(params, jax.numpy.ones((8, 8))).shape
     (8, 8)
     """
-    check_shape("y", y, params.shape)
-    return params(jax.numpy.asarray(y))
+    check_callable("params", params)
+    return params(as_float("y", y, params.shape))

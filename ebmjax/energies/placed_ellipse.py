@@ -5,15 +5,15 @@
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_shape
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params
 from ebmjax.energies import ellipse
 from ebmjax.energies.ellipse import Point
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Params(NamedTuple):
@@ -24,7 +24,7 @@ class Params(NamedTuple):
     angle: Float[Array, ""]
 
 
-def init(points: Float[Array, "samples 2"]) -> Params:
+def init(points: Annotated[Numbers, "samples 2"]) -> Params:
     """The ellipse with the mean c and the covariance R diag(w²) Rᵀ / 2 of the points.
 
     It is exact for points of an ellipse that are evenly spread in z. Raises ValueError unless `points` has shape (N, 2)
@@ -35,6 +35,7 @@ def init(points: Float[Array, "samples 2"]) -> Params:
     >>> [round(float(w), 3) for w in sorted(params.radii)]
     [2.0, 3.0]
     """
+    points = as_float("points", points)
     if points.ndim != 2 or points.shape[0] < 3 or points.shape[1] != 2:
         raise ArgumentError(f"points: got shape {points.shape}, wanted (N, 2) with N at least 3")
     centre = points.mean(axis=0)
@@ -52,6 +53,7 @@ def decode(params: Params, z: Scalar) -> Float[Array, "2"]:
     >>> decode(params, 0.0).tolist()
     [3.0, 1.0]
     """
+    params = as_params(params, Params)
     along, across = ellipse.decode(ellipse.Params(params.radii), z)
     cos, sin = jnp.cos(params.angle), jnp.sin(params.angle)
     return params.centre + jnp.stack([cos * along - sin * across, sin * along + cos * across])
@@ -66,6 +68,6 @@ def energy(params: Params, y: Point, z: Scalar) -> Scalar:
     >>> float(energy(params, jnp.array([3.0, 2.0]), 0.0))
     1.0
     """
-    check_shape("y", y, (2,))
-    check_shape("z", z, ())
+    params = as_params(params, Params)
+    y = as_example("y", y, params.radii, (2,))
     return jnp.sum((y - decode(params, z)) ** 2)

@@ -10,41 +10,43 @@ together cost hardly more than one.
 Larochelle and Bengio (2008), "Classification using discriminative restricted Boltzmann machines".
 """
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import ArgumentError, check_beta, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, is_static
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params
 from ebmjax.numerics import matmul
 from ebmjax.temperature import softargmin, softmin
-from ebmjax.types import Beta, Scalar
+from ebmjax.types import Beta, Numbers, Scalar
 
 Label = Int[Array | np.ndarray, ""] | int
 """A class, an integer from 0 to C - 1."""
 
 
-def with_label(image: Float[Array | np.ndarray, " pixels"], label: Label, classes: int) -> Float[Array, " visible"]:
+def with_label(image: Annotated[Numbers, "pixels"], label: Label, classes: int) -> Float[Array, " visible"]:
     """The visible units (v, e_c): the pixels, then the one-hot code of the label.
 
-    Raises ValueError for a static label outside 0 … classes - 1.
+    Raises ValueError for an image that is no vector, or a static label outside 0 … classes - 1.
 
     >>> with_label(jnp.array([0.0, 1.0]), jnp.array(2), classes=3).tolist()
     [0.0, 1.0, 0.0, 0.0, 1.0]
     """
     if is_static(label) and not 0 <= int(label) < classes:
         raise ArgumentError(f"label: got {int(label)}, wanted 0 to {classes - 1}")
-    image = jnp.asarray(image)
+    image = as_float("image", image, (None,))
     return jnp.concatenate([image, jax.nn.one_hot(label, classes, dtype=image.dtype)])
 
 
 def energy(
     params: Params,
-    image: Float[Array, " pixels"],
+    image: Annotated[Numbers, "pixels"],
     label: Label,
-    hidden: Float[Array, " hidden"],
+    hidden: Annotated[Numbers, "hidden"],
     classes: int,
 ) -> Scalar:
     """E(v, c, h) of a picture, its label and the hidden units, a scalar.
@@ -56,16 +58,18 @@ def energy(
     >>> float(energy(params, jnp.ones(2), jnp.array(0), jnp.ones(2), classes=3))
     -6.0
     """
-    _check_sizes(params, image.shape[-1], classes)
+    image = _image(params, image, classes)
     return rbm.energy(params, with_label(image, label, classes), hidden)
 
 
 def label_free_energies(
-    params: Params, image: Float[Array, " pixels"], beta: Beta, classes: int
+    params: Params, image: Annotated[Numbers, "pixels"], beta: Beta, classes: int
 ) -> Float[Array, " classes"]:
     """F_beta(v, c) of one picture with each of the classes: the free energy over all hidden states, in closed form.
 
-    The part of the fields that depends on the picture is computed once: the cost is O((V + C) H).
+    It is a mean over the hidden states. Less hidden · log 2 / beta it is a sum, the literature's convention, whose
+    `log_partition` over pictures and classes is log Z; the law of the label is the same. The part of the fields that
+    depends on the picture is computed once: the cost is O((V + C) H).
 
     Args:
         params: of a machine with pixels + classes visible units.
@@ -81,15 +85,17 @@ def label_free_energies(
     >>> label_free_energies(params, jnp.ones(2), jnp.inf, 2).tolist()
     [-3.0, -5.0]
     """
-    check_beta(beta)
-    _check_sizes(params, image.shape[-1], classes)
+    params = as_params(params, Params)
+    image = _image(params, image, classes)
     of_pixels, of_label = params.weights[:-classes], params.weights[-classes:]
     field = (params.hidden_bias + matmul(image, of_pixels))[None] + of_label
     hidden = softmin(jnp.stack([jnp.zeros_like(field), -field]), beta, axis=0).sum(axis=1)
     return hidden - params.visible_bias[-classes:] - matmul(image, params.visible_bias[:-classes])
 
 
-def label_law(params: Params, image: Float[Array, " pixels"], beta: Beta, classes: int) -> Float[Array, " classes"]:
+def label_law(
+    params: Params, image: Annotated[Numbers, "pixels"], beta: Beta, classes: int
+) -> Float[Array, " classes"]:
     """P(c | v), the softargmin of the free energies at the same beta: the machine as a classifier.
 
     Arguments and errors as in `label_free_energies`.
@@ -101,7 +107,7 @@ def label_law(params: Params, image: Float[Array, " pixels"], beta: Beta, classe
     return softargmin(label_free_energies(params, image, beta, classes), beta)
 
 
-def label_energies(params: Params, hidden: Float[Array, " hidden"], classes: int) -> Float[Array, " classes"]:
+def label_energies(params: Params, hidden: Annotated[Numbers, "hidden"], classes: int) -> Float[Array, " classes"]:
     """-d_c - (Uh)_c: the energy of each class given the hidden units; P(c | h) is the softargmin.
 
     Raises ValueError for fewer than 2 classes, or more than there are visible units.
@@ -109,6 +115,7 @@ def label_energies(params: Params, hidden: Float[Array, " hidden"], classes: int
     >>> label_energies(Params(jnp.ones((4, 1)), jnp.zeros(4), jnp.zeros(1)), jnp.ones(1), 2).tolist()
     [-1.0, -1.0]
     """
+    params = as_params(params, Params)
     check_classes(params, classes)
     return -rbm.visible_field(
         params._replace(weights=params.weights[-classes:], visible_bias=params.visible_bias[-classes:]), hidden
@@ -129,10 +136,13 @@ def check_classes(params: Params, classes: int) -> None:
         )
 
 
-def _check_sizes(params, pixels, classes):
+def _image(params, image, classes):
+    params = as_params(params, Params)
     check_classes(params, classes)
-    units = params.visible_bias.shape[0]
+    image = as_example("image", image, params.weights, (None,))
+    units, pixels = params.visible_bias.shape[0], len(image)
     if pixels != units - classes:
         raise ArgumentError(
             f"image: got {pixels} pixels, wanted {units - classes}: {units} visible units less {classes}"
         )
+    return image

@@ -11,19 +11,20 @@ Kingma and Welling (2014), "Auto-encoding variational Bayes"; LeCun & Canziani, 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import ArgumentError, check_positive, check_shape, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_number, check_positive, check_record, is_static
 from ebmjax.gaussian import Gaussian
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
-Code = Float[Array, " latent"]
+Code = Annotated[Numbers, "latent"]
 
 
 class Params(NamedTuple):
@@ -38,28 +39,36 @@ class Params(NamedTuple):
 class Observation(NamedTuple):
     """The law p(y|z) as a function of the decoded array, which has the shape of y: `bernoulli` or `gaussian`."""
 
-    cost: Callable[[Array, Array | np.ndarray], Array]
+    cost: Callable[[Array, Numbers], Array]
     """`cost(decoded, y)` = -log p(y|z) in nats, a scalar."""
     mean: Callable[[Array], Array]
     """`mean(decoded)` = <y>, of the shape of y."""
-    check: Callable[[Array | np.ndarray], None]
+    check: Callable[[Numbers], None]
     """`check(y)` raises ValueError for a static y outside the domain of the law."""
 
 
 def bernoulli() -> Observation:
     """Pixels of 0 and 1 with logits a: cost = Σ softplus(a) - y a. A grey y between 0 and 1 is a mean of pixels.
 
-    `check` raises ValueError for a static y outside [0, 1]. For a traced one, as in a batch, the cost is NaN.
+    `check` raises ValueError for a static y outside [0, 1], such as bytes of 0 … 255. For a traced one, as in a batch,
+    the cost and its gradient are NaN.
 
     >>> float(jnp.exp(-bernoulli().cost(jnp.zeros(2), jnp.ones(2))))
     0.25
     """
 
-    def cost(logits, y):
-        inside = jnp.all((y >= 0) & (y <= 1))
-        return jnp.where(inside, _sum_softplus(logits) - jnp.sum(y * logits), jnp.nan)
+    return Observation(_bernoulli_cost, _sigmoid, check_unit_interval)
 
-    return Observation(cost, jax.nn.sigmoid, check_unit_interval)
+
+def _sigmoid(decoded):
+    return jax.nn.sigmoid(decoded)  # in a function of its own, since pickle refuses what is compiled
+
+
+def _bernoulli_cost(logits, y):
+    y = as_example("y", y, logits)
+    inside = jnp.all((y >= 0) & (y <= 1))
+    # a factor: the gradient is NaN too, so that no training goes on as if nothing had happened
+    return jnp.where(inside, 1, jnp.nan) * (_sum_softplus(logits) - jnp.sum(y * logits))
 
 
 def gaussian(scale: Scalar) -> Observation:
@@ -73,20 +82,31 @@ def gaussian(scale: Scalar) -> Observation:
     """
     check_positive("scale", scale)
 
-    def cost(decoded, y):
-        constant = jnp.log(jnp.asarray(scale, decoded.dtype)) + math.log(2 * math.pi) / 2
-        return jnp.sum(((y - decoded) / scale) ** 2) / 2 + decoded.size * constant
-
-    return Observation(cost, lambda decoded: decoded, lambda y: None)
+    return Observation(Partial(_gaussian_cost, as_number("scale", scale)), _unchanged, _any)
 
 
-def check_unit_interval(y: Array | np.ndarray) -> None:
+def _gaussian_cost(scale, decoded, y):
+    y, scale = as_example("y", y, decoded), scale.astype(decoded.dtype)
+    constant = jnp.log(scale) + math.log(2 * math.pi) / 2
+    return jnp.sum(((y - decoded) / scale) ** 2) / 2 + decoded.size * constant
+
+
+def _unchanged(decoded):
+    return decoded
+
+
+def _any(y):
+    as_float("y", y)
+
+
+def check_unit_interval(y: Annotated[Numbers, "*observed"]) -> None:
     """Raise ValueError for static pictures with a value outside [0, 1].
 
     >>> check_unit_interval(np.array([0.5, 2.0]))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: y: got values from 0.5 to 2.0, wanted them in [0, 1]
     """
+    as_float("y", y)
     if is_static(y):
         values = np.asarray(y)
         low, high = values.min(), values.max()
@@ -142,7 +162,7 @@ def init_convolutional(
     )
 
 
-def encode(params: Params, y: Float[Array | np.ndarray, "*observed"]) -> Gaussian:
+def encode(params: Params, y: Annotated[Numbers, "*observed"]) -> Gaussian:
     """q(z|y), the law of the code that the encoder predicts for one y.
 
     Raises ValueError for a y of another shape than the encoder takes.
@@ -150,7 +170,14 @@ def encode(params: Params, y: Float[Array | np.ndarray, "*observed"]) -> Gaussia
     >>> encode(init(jax.random.key(0), 6, (5,), 2), jnp.ones(6)).log_variance.shape
     (2,)
     """
-    mean, log_variance = jnp.split(params.encoder(jnp.asarray(y)), 2)
+    check_record("params", params, Params)
+    y = as_float("y", y)
+    numbers = params.encoder(y)
+    if numbers.ndim != 1 or numbers.size % 2:
+        raise ArgumentError(
+            f"y: got shape {y.shape}, wanted one example, of which the encoder makes 2 · latent numbers"
+        )
+    mean, log_variance = jnp.split(numbers, 2)
     return Gaussian(mean, log_variance)
 
 
@@ -162,10 +189,11 @@ def decode(params: Params, z: Code) -> Float[Array, "*observed"]:
     >>> decode(init(jax.random.key(0), 6, (5,), 2), jnp.zeros(2)).shape
     (6,)
     """
-    return params.decoder(z)
+    check_record("params", params, Params)
+    return params.decoder(as_float("z", z, (None,)))
 
 
-def misfit(params: Params, observation: Observation, y: Float[Array | np.ndarray, "*observed"], z: Code) -> Scalar:
+def misfit(params: Params, observation: Observation, y: Annotated[Numbers, "*observed"], z: Code) -> Scalar:
     """-log p(y|z) in nats: the energy without the prior, for spaces whose measure is the prior (`gauss_hermite`).
 
     It is NaN for traced values of y outside the domain of the observation. Raises ValueError for static ones, for a y
@@ -175,13 +203,13 @@ def misfit(params: Params, observation: Observation, y: Float[Array | np.ndarray
     >>> bool(misfit(params, bernoulli(), jnp.ones(6), jnp.zeros(2)) > 0)
     True
     """
-    decoded = params.decoder(z)
-    check_shape("y", y, decoded.shape)
-    observation.check(y)
-    return observation.cost(decoded, y)
+    check_record("observation", observation, Observation)
+    decoded = decode(params, z)
+    observation.check(y)  # before it is converted, since a constant in a compiled function is then traced
+    return observation.cost(decoded, as_example("y", y, decoded, decoded.shape))
 
 
-def energy(params: Params, observation: Observation, y: Float[Array | np.ndarray, "*observed"], z: Code) -> Scalar:
+def energy(params: Params, observation: Observation, y: Annotated[Numbers, "*observed"], z: Code) -> Scalar:
     """-log p(y|z) - log p(z) in nats, with log p(z) = -½ Σ (z² + log 2π). Arguments and errors as in `misfit`.
 
     >>> params = init(jax.random.key(0), 6, (5,), 2)
@@ -189,11 +217,11 @@ def energy(params: Params, observation: Observation, y: Float[Array | np.ndarray
     >>> round(float(energy(params, bernoulli(), y, z) - misfit(params, bernoulli(), y, z)), 4)  # log 2π
     1.8379
     """
-    return misfit(params, observation, y, z) + jnp.sum(z**2 + math.log(2 * math.pi)) / 2
+    return misfit(params, observation, y, z) + jnp.sum(as_float("z", z) ** 2 + math.log(2 * math.pi)) / 2
 
 
 @jax.custom_jvp
-def _sum_softplus(logits: Float[Array, "*shape"]) -> Scalar:
+def _sum_softplus(logits: Annotated[Numbers, "*shape"]) -> Scalar:
     """Σ log(1 + exp aᵢ), with one logarithm for 112 terms.
 
     Each term is max(a, 0) + log(1 + exp(-|a|)). The argument of the logarithm lies in [1, 2], so that the product of

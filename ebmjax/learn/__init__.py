@@ -13,19 +13,36 @@ Around a learner:
     `train`         the scan: shuffled batches, some epochs, metrics of every update
     `checkpoint`    the same, saved every few epochs and resumed (extra `checkpoint`)
     `averaging`     a wrapper of a learner: the running mean of its parameters, often the better model
+    `fingerprint`   what tells two trainings apart, for `checkpoint`
+    `stored`        how a checkpoint holds the leaves of a pytree, for `checkpoint`
+    `leaves`        which leaves of parameters are learned, and what data become; for writers of learners
 
 Contrastive divergence is the phase `contrast.phases.contrastive_divergence`, given to
 `contrast.contrastive.contrastive`.
 """
 
-from ebmjax.learn import averaging, checkpoint, contrast, dictionaries, gradient, layerwise, train
+from ebmjax.learn import (
+    averaging,
+    checkpoint,
+    contrast,
+    dictionaries,
+    fingerprint,
+    gradient,
+    layerwise,
+    leaves,
+    stored,
+    train,
+)
 
 __all__ = [
     "averaging",
     "checkpoint",
     "contrast",
     "dictionaries",
+    "fingerprint",
     "gradient",
     "layerwise",
+    "leaves",
+    "stored",
     "train",
 ]

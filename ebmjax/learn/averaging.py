@@ -9,13 +9,17 @@ Polyak and Juditsky (1992), "Acceleration of stochastic approximation by averagi
 
 from typing import Any, NamedTuple
 
-import optax
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
-from ebmjax.checks import ArgumentError, is_static
+from ebmjax.checks import ArgumentError, as_float, check_record, is_static
+from ebmjax.learn.leaves import is_array
+from ebmjax.records import record
 from ebmjax.types import Learner, Scalar
 
 
+@record
 class State(NamedTuple):
     """The state of the averaged learner."""
 
@@ -24,7 +28,7 @@ class State(NamedTuple):
     inner: Any
     """The state of the learner inside."""
     mean: PyTree[Array]
-    """The running mean of the parameters."""
+    """The running mean of the parameters; leaves without floating numbers, such as counts, are the last ones."""
 
 
 def averaged(learner: Learner, decay: Scalar) -> Learner:
@@ -39,9 +43,9 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
         A learner whose state is `State` and whose metrics are those of `learner`.
 
     Raises:
-        ValueError: a static decay outside [0, 1).
+        ValueError: a learner that is none, a static decay outside [0, 1).
 
-    >>> import jax, jax.numpy as jnp
+    >>> import optax
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = averaged(gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.5)), 0.75)
     >>> key = jax.random.key(0)
@@ -49,16 +53,24 @@ def averaged(learner: Learner, decay: Scalar) -> Learner:
     >>> float(state.params), float(state.mean)
     (2.0, 0.5)
     """
+    check_record("learner", learner, Learner)
+    weight = as_float("decay", decay, ())
     if is_static(decay) and not 0 <= float(decay) < 1:
         raise ArgumentError(f"decay: got {float(decay)}, wanted a number in [0, 1)")
+    # the complement before it is rounded to single precision
+    complement = as_float("decay", 1 - decay, ())
+
+    def mean_of(old: Any, new: Any) -> Any:
+        if not (is_array(new) and jnp.issubdtype(jnp.result_type(new), jnp.inexact)):
+            return new
+        return weight.astype(old.dtype) * old + complement.astype(old.dtype) * new
 
     def init(key: Key[Array, ""], params: Any) -> State:
-        return State(params, learner.init(key, params), params)
+        inner = learner.init(key, params)
+        return State(inner.params, inner, inner.params)
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Any]:
         inner, metrics = learner.update(key, state.inner, batch)
-        # decay · mean + (1 - decay) · params, the sum in this order
-        mean = optax.incremental_update(state.mean, inner.params, decay)
-        return State(inner.params, inner, mean), metrics
+        return State(inner.params, inner, jax.tree.map(mean_of, state.mean, inner.params)), metrics
 
     return Learner(init, update)

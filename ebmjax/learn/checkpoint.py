@@ -4,11 +4,12 @@ Needs the extra `checkpoint` (orbax-checkpoint). A checkpoint is a numbered fold
 its name by one rename when it is complete, so that a process killed while saving leaves the checkpoint before it
 intact.
 
-`train_resumable` is `train` with checkpoints; `save` and `restore` are for a pytree of any kind.
+`train_resumable` is `train` with checkpoints; `restore_params` reads what it has learned so far. `save` and `restore`
+are for a pytree of any kind. In every path a leading `~` is the home folder.
 """
 
-import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -17,16 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from ebmjax.checks import ArgumentError, check_count
+from ebmjax.checks import ArgumentError, check_callable, check_count, check_key, check_record
+from ebmjax.learn.fingerprint import fingerprint
+from ebmjax.learn.leaves import as_arrays, is_array, replaced
+from ebmjax.learn.stored import check_arrays, check_like, described, from_disk, is_key, to_disk
 from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check_data
+from ebmjax.records import record
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
 
 if TYPE_CHECKING:
     from orbax.checkpoint import CheckpointManager
 
 _FORMAT = "ebmjax checkpoint 1"
+_PARAMS = ".progress.state.params"
 
 
+@record
 class Checkpointed(NamedTuple):
     """What was trained, and how the training ended."""
 
@@ -51,10 +58,12 @@ class Healthy(Protocol):
         ...
 
 
+@record
 class _Saved(NamedTuple):
     """The content of a training run's checkpoint; metrics of epochs to come are zeros."""
 
-    arguments: np.ndarray
+    arguments: dict[str, np.ndarray]
+    """Fingerprints of what determines the run, and its whole numbers."""
     progress: Progress
     metrics: Metrics
 
@@ -68,7 +77,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
         state: arrays of any dtype and typed random keys of any implementation.
 
     Raises:
-        ValueError: a step that is not above the latest, a folder that is a file.
+        ValueError: a step that is not above the latest, a folder that is a file, a state that holds what is no array.
         ModuleNotFoundError: the extra `checkpoint` is not installed.
 
     >>> import tempfile
@@ -78,9 +87,13 @@ def save(folder: Path | str, step: int, state: Any) -> None:
     >>> step, state["w"].tolist(), bool(state["key"] == jax.random.key(0))
     (3, [0.0, 1.0], True)
     """
+    folder = _path(folder)
+    if not isinstance(step, int | np.integer):
+        raise ArgumentError(f"step: got {step!r}, wanted a whole number")
+    check_arrays("state", state)
     ocp = _orbax()
-    described = _described(state)
-    stored = {str(index): _stored(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
+    about = described(state)
+    stored = {str(index): to_disk(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
     # Orbax saves neither arrays of no elements nor a tree of no arrays.
     arrays = ocp.args.StandardSave(stored or {"none": np.zeros(1)})
     _remove_unfinished(folder)
@@ -89,7 +102,7 @@ def save(folder: Path | str, step: int, state: Any) -> None:
         least = 0 if latest is None else latest + 1
         if step < least:
             raise ArgumentError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
-        about = ocp.args.JsonSave({"format": _FORMAT, "leaves": described})
+        about = ocp.args.JsonSave({"format": _FORMAT, "leaves": about})
         manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
 
 
@@ -109,30 +122,38 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
     >>> restore("no such folder", jnp.zeros(2)) is None
     True
     """
-    if not Path(folder).exists():
+    folder = _path(folder)
+    found = _read(folder)
+    if found is None:
         return None
-    ocp = _orbax()
-    with _manager(folder) as manager:
-        step = manager.latest_step()
-        if step is None:
-            return None
-        # A damaged file makes orbax and its storage raise all kinds of errors, which mean the same.
-        try:
-            found = manager.restore(
-                step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
-            )
-            ours, saved = found.about["format"] == _FORMAT, found.about["leaves"]
-        except Exception as error:
-            raise ArgumentError(
-                f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
-                f" ({type(error).__name__})"
-            ) from error
-    if not ours:
-        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
-    _check_like(like, saved, f"as in checkpoint {step} of {folder}")
-    leaves, structure = jax.tree.flatten(like)
-    rebuilt = [_rebuilt(found.arrays.get(str(index)), leaf) for index, leaf in enumerate(leaves)]
-    return step, jax.tree.unflatten(structure, rebuilt)
+    return found.step, _in_the_form_of(like, found, range(len(found.described)), "", folder)
+
+
+def restore_params(folder: Path | str, like: Any) -> tuple[int, Any] | None:
+    """The parameters of the latest checkpoint of `train_resumable`, without the learner and the data that made it.
+
+    Args:
+        folder: as for `train_resumable`.
+        like: as for `restore`, of the parameters alone.
+
+    Returns:
+        `(epochs, params)`: how many epochs were done, and the parameters then. None where there is no checkpoint.
+
+    Raises:
+        ValueError: parameters that are not like `like`, a checkpoint that `train_resumable` did not make. Other errors
+            are those of `restore`.
+
+    >>> restore_params("no such folder", jnp.zeros(2)) is None
+    True
+    """
+    folder = _path(folder)
+    found = _read(folder)
+    if found is None:
+        return None
+    places = [place for place, (path, _) in enumerate(found.described) if path.startswith(_PARAMS)]
+    if not places:
+        raise ArgumentError(f"folder: got {folder}, whose checkpoint {found.step} was not made by `train_resumable`")
+    return found.step, _in_the_form_of(like, found, places, _PARAMS, folder)
 
 
 def all_finite(params: Any, metrics: Any) -> bool:
@@ -185,9 +206,9 @@ def train_resumable(
         `Checkpointed(trained, result)`, with the metrics of every epoch, also of those before an interruption.
 
     Raises:
-        ValueError: data, batch_size or epochs that `train` refuses, every below 1, a folder that holds another run: one
-            with another key, other initial parameters, data, batch_size, epochs or every, or with another form of
-            learner.
+        ValueError: arguments that `train` refuses, every below 1, a folder that holds another run: the message says
+            which of the key, the learner (its functions and the numbers in them), the initial parameters, the data,
+            batch_size, epochs and every was another.
         ModuleNotFoundError: the extra `checkpoint` is not installed.
 
     >>> import optax, tempfile
@@ -199,33 +220,45 @@ def train_resumable(
     >>> round(float(first.trained.params), 2), bool(again.trained.params == first.trained.params)
     (3.0, True)
     """
+    folder = _path(folder)
+    check_key("key", key)
+    check_record("learner", learner, Learner)
+    check_callable("healthy", healthy)
+    data = as_arrays("data", data)
     check_data(data, batch_size, epochs)
     check_count("every", every)
-    data = jax.tree.map(jnp.asarray, data)
     progress, keys = begin(key, learner, params, epochs)
-    segment = jax.jit(lambda keys, progress, data: advance(keys, learner, progress, data, batch_size))
+    arrays, numbers = (key, learner, params, data), (batch_size, epochs, every)
+    arguments = {name: fingerprint(of) for name, of in zip(("key", "learner", "params", "data"), arrays, strict=True)}
+    arguments |= dict(zip(("batch_size", "epochs", "every"), map(np.array, numbers), strict=True))
 
     # No file keeps weak types. With them, the first segment would need a compilation of its own.
-    progress = jax.tree.map(lambda leaf: leaf if _is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
-    shapes = jax.eval_shape(segment, keys[:every], progress, data)[1]
+    whole = progress
+    on_disk = [is_array(leaf) for leaf in jax.tree.leaves(whole)]
+    progress = replaced(whole, [not of for of in on_disk], [None] * on_disk.count(False))
+    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
+    completed = lambda progress: replaced(whole, on_disk, jax.tree.leaves(progress))
+    segment = lambda keys, progress: advance(keys, learner, progress, data, batch_size)
+
+    shapes = jax.eval_shape(lambda keys, progress: segment(keys, completed(progress))[1], keys[:every], progress)
     metrics = jax.tree.map(lambda leaf: np.zeros((epochs, *leaf.shape[1:]), leaf.dtype), shapes)
-    start = _Saved(_digest((key, params, data), (batch_size, epochs, every)), progress, metrics)
+    start = _Saved(arguments, progress, metrics)
+    _check_same_run(folder, arguments)
     found = restore(folder, start)
     if found is None and start.progress.alive:
         save(folder, 0, start)
     done, saved = found or (0, start)
-    if not np.array_equal(saved.arguments, start.arguments):
-        raise ArgumentError(f"folder: got {folder}, which holds a run with other arguments, wanted a folder of its own")
 
-    progress, metrics = saved.progress, jax.tree.map(np.array, saved.metrics)
+    progress, metrics = completed(saved.progress), jax.tree.map(np.array, saved.metrics)
     while done < epochs:
         upto = min(done + every, epochs)
-        after, reported = segment(keys[done:upto], progress, data)
-        for whole, part in zip(jax.tree.leaves(metrics), jax.tree.leaves(reported), strict=True):
-            whole[done:upto] = part
+        after, reported = segment(keys[done:upto], progress)
+        for part_of, part in zip(jax.tree.leaves(metrics), jax.tree.leaves(reported), strict=True):
+            part_of[done:upto] = part
         if not (after.alive and healthy(after.state.params, reported.learner)):
             return _ended(progress, metrics, upto, DIVERGED)
-        save(folder, upto, _Saved(start.arguments, after, metrics))
+        arrays = replaced(after, [not of for of in on_disk], [None] * on_disk.count(False))
+        save(folder, upto, _Saved(arguments, arrays, metrics))
         progress, done = after, upto
     return _ended(progress, metrics, epochs, STEP_LIMIT)
 
@@ -235,12 +268,19 @@ def _ended(progress: Progress, metrics: Metrics, epochs: int, result: int) -> Ch
     return Checkpointed(Trained(progress.state.params, progress.state, metrics), result)
 
 
-def _digest(arrays: Any, numbers: tuple[int, ...]) -> np.ndarray:
-    """A fingerprint of the arguments of a run."""
-    digest = hashlib.sha256(repr((numbers, _described(arrays))).encode())
-    for leaf in jax.tree.leaves(arrays):
-        digest.update(_stored(leaf).tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)
+def _check_same_run(folder: Path, arguments: dict[str, np.ndarray]) -> None:
+    """Raise ArgumentError, naming the argument, where the run in a folder had another."""
+    found = _read(folder)
+    if found is None:
+        return
+    places = {path: str(place) for place, (path, _) in enumerate(found.described)}
+    for name, ours in arguments.items():
+        theirs = found.arrays.get(places.get(f".arguments['{name}']", ""))
+        if theirs is None or not np.array_equal(theirs, ours):
+            which = f"{name} {theirs} and not {ours}" if ours.ndim == 0 and theirs is not None else f"another {name}"
+            raise ArgumentError(
+                f"folder: got {folder}, which holds a run with {which}, wanted the same run or a folder of its own"
+            )
 
 
 def _orbax() -> Any:
@@ -252,58 +292,70 @@ def _orbax() -> Any:
     return orbax.checkpoint
 
 
-def _manager(folder: Path | str) -> "CheckpointManager":
-    if Path(folder).exists() and not Path(folder).is_dir():
+@record
+class _Found(NamedTuple):
+    """The latest checkpoint of a folder, as it is on disk."""
+
+    step: int
+    described: list[list[str]]
+    arrays: dict[str, np.ndarray]
+
+
+def _read(folder: Path) -> _Found | None:
+    if not folder.exists():
+        return None
+    ocp = _orbax()
+    with _manager(folder) as manager:
+        step = manager.latest_step()
+        if step is None:
+            return None
+        # A damaged file makes orbax and its storage raise all kinds of errors, which mean the same.
+        try:
+            found = manager.restore(
+                step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
+            )
+            ours, leaves = found.about["format"] == _FORMAT, found.about["leaves"]
+        except Exception as error:
+            raise ArgumentError(
+                f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
+                f" ({type(error).__name__})"
+            ) from error
+    if not ours:
+        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
+    return _Found(step, leaves, found.arrays)
+
+
+def _path(folder: Any) -> Path:
+    """A folder that a user names, with the home folder for `~`."""
+    try:
+        return Path(folder).expanduser()
+    except (TypeError, RuntimeError) as error:
+        raise ArgumentError(f"folder: got {folder!r} ({error}), wanted the path of a folder") from None
+
+
+def _manager(folder: Path) -> "CheckpointManager":
+    if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"folder: got {folder}, which is a file, wanted a folder")
     ocp = _orbax()
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(Path(folder).absolute(), options=options)
+    return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
-def _remove_unfinished(folder: Path | str) -> None:
+def _remove_unfinished(folder: Path) -> None:
     """Remove checkpoints that a killed process left half written.
 
     Orbax can do so by itself, but in a thread that may outlive the manager which started it, and which then removes
     what the next manager is writing.
     """
-    for unfinished in Path(folder).glob("*.orbax-checkpoint-tmp"):
+    for unfinished in folder.glob("*.orbax-checkpoint-tmp"):
         shutil.rmtree(unfinished)
 
 
-def _is_key(leaf: Any) -> bool:
-    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _dtype(leaf: Any) -> Any:
-    return leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
-
-
-def _stored(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
-
-
-def _rebuilt(stored: np.ndarray | None, like: Any) -> Any:
-    """A leaf in the form of its example; None means an array without elements."""
-    example = jnp.empty((), like.dtype) if _is_key(like) else np.zeros((), _dtype(like))
-    if stored is None:
-        stored = np.zeros(np.shape(like) + _stored(example).shape, _stored(example).dtype)
-    if _is_key(like):
-        return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(example))
-    return jnp.asarray(stored) if isinstance(like, jax.Array | jax.ShapeDtypeStruct) else stored
-
-
-def _described(state: Any) -> list[list[str]]:
-    """The path, the dtype and the shape of every leaf, as text."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return [[jax.tree_util.keystr(path), f"{_dtype(leaf)}{list(np.shape(leaf))}"] for path, leaf in leaves]
-
-
-def _check_like(like: Any, saved: list[list[str]], where: str) -> None:
-    asked = _described(like)
-    for (path, kind), (saved_path, saved_kind) in zip(asked, saved, strict=False):
-        if (path, kind) != (saved_path, saved_kind):
-            raise ArgumentError(
-                f"like: got {kind} at {path or '.'}, wanted {saved_kind} at {saved_path or '.'}, {where}"
-            )
-    if len(asked) != len(saved):
-        raise ArgumentError(f"like: got {len(asked)} arrays, wanted {len(saved)}, {where}")
+def _in_the_form_of(like: Any, found: _Found, places: Sequence[int], prefix: str, folder: Path) -> Any:
+    """The arrays at some places of a checkpoint, as a pytree like `like`."""
+    check_arrays("like", like)
+    saved = [[path.removeprefix(prefix), kind] for path, kind in (found.described[place] for place in places)]
+    check_like(like, saved, f"as in checkpoint {found.step} of {folder}")
+    leaves, structure = jax.tree.flatten(like)
+    rebuilt = [from_disk(found.arrays.get(str(place)), leaf) for place, leaf in zip(places, leaves, strict=True)]
+    return jax.tree.unflatten(structure, rebuilt)

@@ -6,16 +6,25 @@
 Robbins and Monro (1951), "A stochastic approximation method".
 """
 
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from ebmjax.checks import ArgumentError, as_scalar, check_callable, check_key, check_record
+from ebmjax.compiled import compiled
+from ebmjax.learn.leaves import are_learned, as_data, as_params, is_array, replaced
 from ebmjax.losses.functional import Loss, StochasticLoss
+from ebmjax.networks.modules import CannotChangeError
+from ebmjax.records import record
 from ebmjax.types import Learner
 
 
+@record
 class State(NamedTuple):
     """What gradient descent remembers."""
 
@@ -23,6 +32,7 @@ class State(NamedTuple):
     optimizer: optax.OptState
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, before the update."""
 
@@ -38,11 +48,20 @@ def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Learner:
     model for every rate in one compiled call.
 
     Args:
-        loss: `loss(params, batch) -> scalar`.
-        optimizer: any optax gradient transformation.
+        loss: `loss(params, batch) -> scalar`. Where it is NaN, so is its gradient, and `train` stops.
+        optimizer: any optax gradient transformation. Those that want the value of the loss, its gradient or the loss
+            itself, such as `optax.lbfgs()`, are given them.
 
     Returns:
-        A learner whose state is `State` and whose metrics are `Metrics`.
+        A learner whose state is `State` and whose metrics are `Metrics`. The floating leaves of the parameters are
+        learned. All others are carried along: integers, keys, functions, and the variables of a Flax NNX module that
+        are no `nnx.Param`. What the loss changes in place in these, such as the running statistics of a batch
+        normalization that is called on the whole batch, is kept.
+
+    Raises:
+        ValueError: a loss that is no function or returns no scalar, an optimizer that is none, a raw key, parameters of
+            which nothing can be learned, a batch that is not arrays, a module that changes its variables inside
+            `jax.vmap`.
 
     >>> import jax.numpy as jnp
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.5))
@@ -51,6 +70,7 @@ def gradient(loss: Loss, optimizer: optax.GradientTransformation) -> Learner:
     >>> float(state.params), float(metrics.loss)
     (2.0, 5.0)
     """
+    check_callable("loss", loss)
     return stochastic_gradient(lambda key, params, batch: loss(params, batch), optimizer)
 
 
@@ -62,7 +82,7 @@ def stochastic_gradient(loss: StochasticLoss, optimizer: optax.GradientTransform
         optimizer: any optax gradient transformation.
 
     Returns:
-        As `gradient`.
+        As `gradient`. Errors are those of `gradient`.
 
     >>> import jax.numpy as jnp
     >>> noisy = lambda key, w, y: jnp.mean((w + jax.random.normal(key) - y) ** 2)
@@ -71,14 +91,97 @@ def stochastic_gradient(loss: StochasticLoss, optimizer: optax.GradientTransform
     >>> state.params.shape
     ()
     """
+    check_callable("loss", loss)
+    optimizer = as_optimizer(optimizer)
 
     def init(key: Key[Array, ""], params: Any) -> State:
-        return State(params, optimizer.init(params))
+        check_key("key", key)
+        params = as_params(params)
+        return State(params, optimizer.init(_learned_of(params)))
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
-        value, slope = jax.value_and_grad(lambda params: loss(key, params, batch))(state.params)
-        updates, memory = optimizer.update(slope, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return State(params, memory), Metrics(value, optax.tree.norm(slope))
+        check_key("key", key)
+        check_record("state", state, State)
+        batch = as_data("batch", batch)
+        # functions among the parameters, such as the activation of a network, are no part of what a program computes
+        computed = [is_array(leaf) for leaf in jax.tree.leaves(state)]
+        leaves, metrics = _update(key, state, batch, loss, optimizer)
+        return replaced(state, computed, leaves), metrics
 
     return Learner(init, update)
+
+
+@compiled
+def _update(key, state, batch, loss, optimizer):
+    """The arrays of the next state, and the metrics."""
+    learned = are_learned(state.params)
+    whole = lambda part: replaced(state.params, learned, jax.tree.leaves(part))
+
+    def value_of(part):
+        params = whole(part)
+        value = as_scalar("loss", loss(key, params, batch))
+        # what the loss left in its parameters: running statistics, counts of random numbers
+        return value, [
+            leaf for leaf, of in zip(jax.tree.leaves(params), learned, strict=True) if not of and is_array(leaf)
+        ]
+
+    before = _learned_of(state.params)
+    try:
+        (value, carried), slope = jax.value_and_grad(value_of, has_aux=True)(before)
+    except CannotChangeError as error:
+        raise ArgumentError(
+            f"loss: got a network that changes its variables under jax.vmap ({str(error).partition(' (')[0]}),"
+            " wanted one that is called on the whole batch, or that changes nothing: network.eval()"
+        ) from error
+    slope = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(value), jnp.nan, leaf), slope)
+    # a line search hands all that it does not know to this function, and refuses what is left over
+    loss_of = lambda part, obj_fn=None, grad_fn=None: value_of(part)[0]
+    extra = {
+        "value": value,
+        "grad": slope,
+        "value_fn": loss_of,
+        "obj_fn": loss_of,
+        "grad_fn": lambda part, _: jax.grad(loss_of)(part),
+    }
+    taken = {name: extra[name] for name in _taken(optimizer.update, extra)}
+    updates, memory = optimizer.update(slope, state.optimizer, before, **taken)
+    params = whole(optax.apply_updates(before, updates))
+    others = [is_array(leaf) and not of for leaf, of in zip(jax.tree.leaves(params), learned, strict=True)]
+    new = State(replaced(params, others, carried), memory)
+    if jax.tree.structure(new) != jax.tree.structure(state):
+        raise ArgumentError(
+            f"optimizer: got a memory of structure {jax.tree.structure(memory)} from an update, wanted one of"
+            f" {jax.tree.structure(state.optimizer)}, as of `init`"
+        )
+    return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], Metrics(value, optax.tree.norm(slope))
+
+
+def as_optimizer(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """An optax optimizer that may be given the value of the loss and more, whether it needs them or not.
+
+    Raises ArgumentError for what has no functions `init` and `update`, or is a learner.
+
+    >>> as_optimizer(lambda params: params)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: optimizer: got a function, wanted an optimizer of optax
+    """
+    is_pair = callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
+    if not is_pair or isinstance(optimizer, Learner):
+        raise ArgumentError(f"optimizer: got a {type(optimizer).__name__}, wanted an optimizer of optax")
+    return optax.with_extra_args_support(optimizer)
+
+
+def _taken(function: Callable[..., Any], names: Collection[str]) -> list[str]:
+    """Which keyword arguments a function takes; a few of optax's that take some do not take all."""
+    parameters = inspect.signature(function).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return [name for name in names if takes_all or name in parameters]
+
+
+def _learned_of(params: Any) -> Any:
+    """The parameters with None in the place of every leaf that is not learned."""
+    learned = are_learned(params)
+    if not any(learned):
+        raise ArgumentError("params: got no floating array, wanted at least one, which is learned")
+    others = [not of for of in learned]
+    return replaced(params, others, [None] * sum(others)) if any(others) else params

@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, leading_axis
+from ebmjax.checks import ArgumentError, check_callable, check_count, check_key, leading_axis
+from ebmjax.compiled import compiled
 from ebmjax.learn.gradient import gradient
-from ebmjax.learn.train import train
+from ebmjax.learn.leaves import as_arrays, as_params
+from ebmjax.learn.train import check_data, train
 from ebmjax.losses.functional import Loss
 
 JOINT_RATES = (0.2, 0.02)
@@ -75,27 +77,27 @@ def layerwise(
         `(weights, losses)`: the trained weights, and the mean loss of the last epoch of each phase.
 
     Raises:
-        ValueError: weights without a common leading axis, depths that do not rise to K; data, batch_size or epochs that
-            `train` refuses.
+        ValueError: a raw key, a loss, an optimizer or an init_layer that is no function, weights without a common
+            leading axis, depths that do not rise to K; data, batch_size or epochs that `train` refuses.
 
     >>> loss = lambda weights, y: jnp.mean((weights.sum() - y) ** 2)
     >>> weights, losses = layerwise(jax.random.key(0), loss, optax.sgd, jnp.zeros(2), jnp.ones(4), 2, 3)
     >>> losses.shape, bool(losses[-1, -1] < 0.1)
     ((2, 3), True)
     """
+    check_key("key", key)
+    for name, function in (("loss", loss), ("optimizer", optimizer), ("init_layer", init_layer)):
+        if function is not None or name != "init_layer":
+            check_callable(name, function)
+    weights, data = as_params(weights), as_arrays("data", data)
+    check_data(data, batch_size, epochs)
     layers = leading_axis("weights", weights)
     depths = tuple(range(1, layers + 1) if depths is None else depths)
+    for depth in depths:
+        check_count("depths", depth)
     steps = [after - before for before, after in zip((0, *depths), depths, strict=False)]
     if not depths or min(steps) < 1 or depths[-1] != layers:
         raise ArgumentError(f"depths: got {depths}, wanted rising numbers from 1 or more to {layers}")
-
-    @jax.jit
-    def phase(key: Any, weights: Any, data: Any, scale: Any, gates: Any) -> Any:
-        # gates and scales are traced, so that all phases of a depth share one compilation
-        gated = lambda leaf: leaf * gates.astype(leaf.dtype).reshape(-1, *(1,) * (leaf.ndim - 1))
-        mask = optax.stateless(lambda updates, params: jax.tree.map(gated, updates))
-        trained = train(key, gradient(loss, optax.chain(optimizer(scale), mask)), weights, data, batch_size, epochs)
-        return trained.params, trained.metrics.learner.loss[-1].mean()
 
     losses = []
     for depth, new in zip(depths, steps, strict=True):
@@ -106,11 +108,22 @@ def layerwise(
         alone, together = jnp.arange(depth) >= depth - new, jnp.ones(depth, bool)
         reached = []
         for phase_key, scale, gates in zip(phase_keys, (1.0, *joint), (alone, *(together,) * len(joint)), strict=True):
-            so_far, last = phase(phase_key, so_far, data, jnp.asarray(scale), gates)
+            so_far, last = _phase(
+                phase_key, loss, optimizer, so_far, data, int(batch_size), int(epochs), jnp.asarray(scale), gates
+            )
             reached.append(last)
         weights = jax.tree.map(lambda leaf, part: leaf.at[:depth].set(part), weights, so_far)
         losses.append(jnp.stack(reached))
     return weights, jnp.stack(losses)
+
+
+@compiled
+def _phase(key, loss, optimizer, weights, data, batch_size, epochs, scale, gates):
+    # gates and scales are traced, so that all phases of a depth share one compilation
+    gated = lambda leaf: leaf * gates.astype(leaf.dtype).reshape(-1, *(1,) * (leaf.ndim - 1))
+    mask = optax.stateless(lambda updates, params: jax.tree.map(gated, updates))
+    trained = train(key, gradient(loss, optax.chain(optimizer(scale), mask)), weights, data, batch_size, epochs)
+    return trained.params, trained.metrics.learner.loss[-1].mean()
 
 
 def from_layer_before(weights: Any, layer: int) -> Any:

@@ -1,7 +1,8 @@
 """Train any learner, in one scan.
 
-`train` is a pure function of a key: `jit` it for speed, `vmap` it over seeds, temperatures and learning rates. `begin`
-and `advance` are its two parts, for a training that is measured or saved between epochs:
+`train` is a pure function of a key: `vmap` it over seeds, temperatures and learning rates. In a plain Python loop it
+compiles once for all learners and data of one form. `begin` and `advance` are its two parts, for a training that is
+measured or saved between epochs:
 
     progress, keys = begin(key, learner, params, epochs)
     progress, metrics = advance(keys[:5], learner, progress, data, batch_size)    # five epochs
@@ -14,10 +15,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count, leading_axis
+from ebmjax.checks import ArgumentError, check_count, check_key, check_record, leading_axis
+from ebmjax.compiled import compiled
+from ebmjax.learn.leaves import as_arrays, as_params, is_array, replaced, widened
+from ebmjax.records import record
 from ebmjax.types import Learner
 
 
+@record
 class Metrics(NamedTuple):
     """What is reported of every update: leading axes (epochs, batches)."""
 
@@ -27,6 +32,7 @@ class Metrics(NamedTuple):
     """Whether the update was carried out: its parameters, and those of every update before it, were finite."""
 
 
+@record
 class Progress(NamedTuple):
     """What one epoch hands to the next."""
 
@@ -36,6 +42,7 @@ class Progress(NamedTuple):
     """Whether the parameters have been finite so far."""
 
 
+@record
 class Trained(NamedTuple):
     """What `train` returns."""
 
@@ -56,8 +63,9 @@ def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_s
     Args:
         key: typed random key.
         learner: `init(key, params) -> state`, `update(key, state, batch) -> (state, metrics)`.
-        params: initial parameters.
-        data: arrays with the leading axis N, such as y or (x, y).
+        params: initial parameters, any pytree, such as a record, a dict, or a network of Flax or Equinox.
+        data: JAX or NumPy arrays with the leading axis N, such as y or (x, y). A batch holds integers (labels) as
+            integers, of 32 bits or more, and truth values as such; half precision becomes float32.
         batch_size: samples an update, from 1 to N.
         epochs: passes over the data, at least 1.
 
@@ -65,7 +73,9 @@ def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_s
         `Trained(params, state, metrics)`; metrics have the leading axes (epochs, N // batch_size).
 
     Raises:
-        ValueError: no data, leading axes that differ, batch_size below 1 or above N, epochs below 1.
+        ValueError: a raw key, a learner that is none, parameters or data that are not arrays (their path is named), no
+            data, leading axes that differ, batch_size below 1 or above N, epochs below 1, an update that returns a
+            state of another form.
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
@@ -74,6 +84,9 @@ def train(key: Key[Array, ""], learner: Learner, params: Any, data: Any, batch_s
     >>> round(float(trained.params), 2), trained.metrics.finite.shape
     (3.0, (20, 2))
     """
+    check_key("key", key)
+    check_record("learner", learner, Learner)
+    data = as_arrays("data", data)
     check_data(data, batch_size, epochs)
     progress, keys = begin(key, learner, params, epochs)
     progress, metrics = advance(keys, learner, progress, data, batch_size)
@@ -86,6 +99,10 @@ def begin(key: Key[Array, ""], learner: Learner, params: Any, epochs: int) -> tu
     Args:
         key, learner, params, epochs: as in `train`.
 
+    Raises:
+        ValueError: a raw key, a learner that is none or whose state has no field `params`, parameters that are not
+            arrays, epochs below 1.
+
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
     >>> learner = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))
@@ -93,9 +110,15 @@ def begin(key: Key[Array, ""], learner: Learner, params: Any, epochs: int) -> tu
     >>> bool(progress.alive), keys.shape
     (True, (20,))
     """
+    check_key("key", key)
+    check_record("learner", learner, Learner)
+    check_count("epochs", epochs)
+    params = as_params(params)
     init_key, epochs_key = jax.random.split(key)
-    progress = Progress(learner.init(init_key, params), _all_finite(params))
-    return progress, jax.random.split(epochs_key, epochs)
+    state = learner.init(init_key, params)
+    if not hasattr(state, "params"):
+        raise ArgumentError(f"learner: got a state of {type(state).__name__}, wanted one with a field `params`")
+    return Progress(state, _all_finite(params)), jax.random.split(epochs_key, epochs)
 
 
 def advance(
@@ -105,11 +128,15 @@ def advance(
 
     Args:
         keys: those of `begin`, or the next few of them.
-        learner, data, batch_size: as in `train`, which checks them; here they are not checked.
+        learner, data, batch_size: as in `train`.
         progress: of `begin`, or of the piece before.
 
     Returns:
         `(progress, metrics)`; metrics have the leading axes (epochs, N // batch_size).
+
+    Raises:
+        ValueError: keys that are not those of epochs, a learner, a progress, data or a batch_size as `train` refuses
+            them.
 
     >>> import optax
     >>> from ebmjax.learn.gradient import gradient
@@ -121,25 +148,43 @@ def advance(
     >>> round(float(progress.state.params), 2), rest.finite.shape
     (3.0, (15, 2))
     """
-    samples = jax.tree.leaves(data)[0].shape[0]
+    if not (isinstance(keys, jax.Array) and jnp.issubdtype(keys.dtype, jax.dtypes.prng_key) and keys.ndim == 1):
+        raise ArgumentError(f"keys: got {type(keys).__name__} of shape {jnp.shape(keys)}, wanted keys of `begin`")
+    check_record("learner", learner, Learner)
+    check_record("progress", progress, Progress)
+    data = as_arrays("data", data)
+    check_data(data, batch_size, 1)
+    # functions among the parameters, such as the activation of a network, are no part of what a program computes
+    computed = [is_array(leaf) for leaf in jax.tree.leaves(progress)]
+    leaves, metrics = _advance(keys, learner, progress, data, int(batch_size))
+    return replaced(progress, computed, leaves), metrics
+
+
+@compiled
+def _advance(keys, learner, progress, data, batch_size):
+    samples = leading_axis("data", data)
     batches = samples // batch_size
+    computed = [is_array(leaf) for leaf in jax.tree.leaves(progress)]
+    arrays_of = lambda tree: [leaf for leaf in jax.tree.leaves(tree) if is_array(leaf)]
 
-    def update(carry, key_and_rows):
-        state, alive = carry
+    def update(leaves, key_and_rows):
+        state, alive = replaced(progress, computed, leaves)
         update_key, rows = key_and_rows
-        batch = jax.tree.map(lambda leaf: leaf[rows], data)
+        batch = jax.tree.map(lambda leaf: widened(leaf[rows]), data)
         new, metrics = learner.update(update_key, state, batch)
+        _check_same_form(new, state)
         alive = alive & _all_finite(new.params)
-        state = jax.tree.map(lambda fresh, old: jnp.where(alive, fresh, old), new, state)
-        return Progress(state, alive), Metrics(metrics, alive)
+        kept = [jnp.where(alive, *pair) for pair in zip(arrays_of(new), arrays_of(state), strict=True)]
+        return [*kept, alive], Metrics(metrics, alive)
 
-    def epoch(carry, key):
+    def epoch(leaves, key):
         order_key, updates_key = jax.random.split(key)
         order = _shuffled(order_key, samples)[: batches * batch_size]
         keys = jax.random.split(updates_key, batches)
-        return jax.lax.scan(update, carry, (keys, order.reshape(batches, batch_size)))
+        return jax.lax.scan(update, leaves, (keys, order.reshape(batches, batch_size)))
 
-    return jax.lax.scan(epoch, progress, keys)
+    # without the weak types of Python numbers, which an update does not return
+    return jax.lax.scan(epoch, [jnp.asarray(leaf, jnp.result_type(leaf)) for leaf in arrays_of(progress)], keys)
 
 
 def check_data(data: Any, batch_size: int, epochs: int) -> None:
@@ -150,9 +195,26 @@ def check_data(data: Any, batch_size: int, epochs: int) -> None:
     ebmjax.checks.ArgumentError: batch_size: got 5, wanted 1 to 4, the number of samples
     """
     samples = leading_axis("data", data)
-    if not 1 <= batch_size <= samples:
+    check_count("batch_size", batch_size)
+    if batch_size > samples:
         raise ArgumentError(f"batch_size: got {batch_size}, wanted 1 to {samples}, the number of samples")
     check_count("epochs", epochs)
+
+
+def _check_same_form(new: Any, old: Any) -> None:
+    described = lambda tree: [
+        (f"state{jax.tree_util.keystr(path)}", f"{leaf.dtype}{list(leaf.shape)}")
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        if hasattr(leaf, "dtype")
+    ]
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise ArgumentError(
+            f"learner: got a state of structure {jax.tree.structure(new)} from an update, wanted one"
+            f" of {jax.tree.structure(old)}, as of `init`"
+        )
+    for (path, got), (_, wanted) in zip(described(new), described(old), strict=True):
+        if got != wanted:
+            raise ArgumentError(f"learner: got {got} for {path} from an update, wanted {wanted}, as of `init`")
 
 
 def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
@@ -170,4 +232,10 @@ def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
 
 
 def _all_finite(params: Any) -> Bool[Array, ""]:
-    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]).all()
+    """Whether all floating numbers are finite; keys, functions and integers are."""
+    floating = [leaf for leaf in jax.tree.leaves(params) if is_array(leaf) and _is_floating(leaf)]
+    return jnp.stack([jnp.bool_(True), *(jnp.isfinite(leaf).all() for leaf in floating)]).all()
+
+
+def _is_floating(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)

@@ -15,8 +15,8 @@ from typing import Any
 import jax
 from jaxtyping import Array, Float
 
-from ebmjax.checks import check_not_negative
-from ebmjax.losses.functional import Loss, mean_over_samples
+from ebmjax.checks import ArgumentError, as_number, as_scalar, check_callable, check_not_negative
+from ebmjax.losses.functional import Loss, as_samples, mean_over_samples
 from ebmjax.types import ModelEnergy, Scalar
 
 
@@ -29,6 +29,9 @@ def contrast(energy: ModelEnergy) -> Loss:
     Returns:
         A loss whose batch is a pair of stacked positions; the two may differ in number.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a batch that is no pair.
+
     Hinton (2002), "Training products of experts by minimizing contrastive divergence", eq. 5.
 
     >>> import jax.numpy as jnp
@@ -36,10 +39,11 @@ def contrast(energy: ModelEnergy) -> Loss:
     >>> float(jax.grad(loss)(2.0, (jnp.array([[1.0, 1.0]]), jnp.array([[1.0, -1.0], [1.0, 1.0]]))))
     -1.0
     """
+    check_callable("energy", energy)
     mean_energy = mean_over_samples(energy)
 
     def loss(params: Any, batch: tuple[Any, Any]) -> Float[Array, ""]:
-        positives, negatives = jax.lax.stop_gradient(batch)
+        positives, negatives = _pair(batch)
         return mean_energy(params, positives) - mean_energy(params, negatives)
 
     return loss
@@ -68,12 +72,19 @@ def penalized_contrast(energy: ModelEnergy, weight: Scalar) -> Loss:
     4.5
     """
     check_not_negative("weight", weight)
+    weight = as_number("weight", weight)
     plain = contrast(energy)
-    mean_square = mean_over_samples(lambda params, position: energy(params, position) ** 2)
+    mean_square = mean_over_samples(lambda params, position: as_scalar("energy", energy(params, position)) ** 2)
 
     def loss(params: Any, batch: tuple[Any, Any]) -> Float[Array, ""]:
-        positives, negatives = jax.lax.stop_gradient(batch)
+        positives, negatives = _pair(batch)
         size = mean_square(params, positives) + mean_square(params, negatives)
-        return plain(params, batch) + weight * size
+        return plain(params, batch) + weight.astype(size.dtype) * size
 
     return loss
+
+
+def _pair(batch):
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise ArgumentError(f"batch: got a {type(batch).__name__}, wanted a pair (positives, negatives)")
+    return jax.lax.stop_gradient((as_samples("positives", batch[0]), as_samples("negatives", batch[1])))

@@ -20,12 +20,23 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_number,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_not_negative,
+    check_record,
+    is_static,
+)
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.loops import map_chunks
-from ebmjax.losses.functional import StochasticLoss
+from ebmjax.losses.functional import StochasticLoss, as_samples
 from ebmjax.types import Scalar
 
 
@@ -50,20 +61,27 @@ class JointEnergy(Protocol):
 def spring(code: Gaussian) -> Float[Array, "*batch latent"]:
     """½ μ² in nats a dimension, the term that pulls the mean of a code to 0.
 
+    Raises ValueError for a code that is no `Gaussian`.
+
     >>> spring(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [2.0]
     """
-    return jnp.square(code.mean) / 2
+    check_record("code", code, Gaussian)
+    return jnp.square(as_float("code", code.mean)) / 2
 
 
 def size_control(code: Gaussian) -> Float[Array, "*batch latent"]:
     """½ (σ² - 1 - log σ²) in nats a dimension, the term that pulls the variance of a code to 1; it is 0 at σ = 1.
 
+    Raises ValueError for a code that is no `Gaussian`.
+
     >>> size_control(Gaussian(jnp.array([2.0]), jnp.zeros(1))).tolist()
     [0.0]
     """
     # expm1: near σ = 1 the two terms cancel
-    return (jnp.expm1(code.log_variance) - code.log_variance) / 2
+    check_record("code", code, Gaussian)
+    log_variance = as_float("code", code.log_variance)
+    return (jnp.expm1(log_variance) - log_variance) / 2
 
 
 def evidence_bound(
@@ -103,11 +121,16 @@ def evidence_bound(
     """
     for name, value in (("spring_weight", spring_weight), ("size_weight", size_weight), ("free_bits", free_bits)):
         check_not_negative(name, value)
+    check_callable("misfit", misfit)
+    check_callable("encode", encode)
+    named = (("spring_weight", spring_weight), ("size_weight", size_weight), ("free_bits", free_bits))
+    weights = [as_number(name, weight) for name, weight in named]
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
-        codes = jax.vmap(lambda y: encode(params, y))(batch)
+        batch, codes = _encoded(misfit, encode, params, batch)
+        spring_weight, size_weight, free_bits = (number.astype(codes.mean.dtype) for number in weights)
         z = reparameterize(codes, jax.random.normal(key, codes.mean.shape, codes.mean.dtype))
-        costs = jax.vmap(lambda y, z: misfit(params, y, z))(batch, z)
+        costs = jax.vmap(lambda y, z: as_scalar("misfit", misfit(params, y, z)))(batch, z)
         prices = (spring_weight * spring(codes) + size_weight * size_control(codes)).mean(axis=0)
         return costs.mean() + jnp.maximum(prices, free_bits).sum()
 
@@ -139,10 +162,12 @@ def importance_weighted_bound(energy: JointEnergy, encode: Encode, samples: int)
     >>> round(float(loss(jax.random.key(0), None, jnp.zeros((3, 1)))), 4)  # log √(4π): q is the posterior
     1.2655
     """
+    check_callable("energy", energy)
+    check_callable("encode", encode)
     check_count("samples", samples)
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
-        codes = jax.vmap(lambda y: encode(params, y))(batch)
+        batch, codes = _encoded(energy, encode, params, batch)
         example_weights = lambda y, code, noise: _log_weights(energy, params, y, code, noise)
         weights = jax.vmap(example_weights)(batch, codes, _noise(key, codes, samples))
         return math.log(samples) - jax.nn.logsumexp(weights, axis=1).mean()
@@ -180,13 +205,15 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
     >>> round(float(loss(jax.random.key(0), None, jnp.zeros((3, 1)))), 4)
     1.2655
     """
+    check_callable("energy", energy)
+    check_callable("encode", encode)
     check_count("samples", samples)
-    if not 1 <= kept <= samples:
+    if not isinstance(kept, int) or not 1 <= kept <= samples:
         raise ArgumentError(f"kept: got {kept}, wanted 1 to {samples}, the number of samples")
 
     def loss(key: Key[Array, ""], params: Any, batch: Any) -> Float[Array, ""]:
         noise_key, choice_key = jax.random.split(key)
-        codes = jax.vmap(lambda y: encode(params, y))(batch)
+        batch, codes = _encoded(energy, encode, params, batch)
         fixed = jax.lax.stop_gradient(codes)
         noise = _noise(noise_key, codes, samples)
         constants = jax.lax.stop_gradient(params)
@@ -216,6 +243,20 @@ def doubly_reparameterized_bound(energy: JointEnergy, encode: Encode, samples: i
     return loss
 
 
+def _encoded(energy, encode, params, batch):
+    """The batch as floats, and the laws of its codes; a static y that the energy refuses is refused before tracing."""
+    floats = as_samples("batch", batch)
+    codes = jax.vmap(lambda y: encode(params, y))(floats)
+    check_record("encode", codes, Gaussian)
+    if isinstance(batch, jax.Array | np.ndarray) and is_static(batch) and np.ndim(batch) > 1:
+        rows = np.asarray(batch).reshape(len(batch), -1)
+        code = jax.ShapeDtypeStruct(codes.mean.shape[1:], codes.mean.dtype)
+        for row in {int(rows.min(axis=1).argmin()), int(rows.max(axis=1).argmax())}:
+            y = np.asarray(batch)[row]
+            jax.eval_shape(lambda z, y=y: energy(params, y, z), code)
+    return floats, codes
+
+
 def _noise(key, codes, samples):
     batch, latent = codes.mean.shape
     return jax.random.normal(key, (batch, samples, latent), codes.mean.dtype)
@@ -228,4 +269,4 @@ def _log_weights(energy, params, y, code, noise):
 
 
 def _energies(energy, params, y, z):
-    return jax.vmap(lambda z: energy(params, y, z))(z)
+    return jax.vmap(lambda z: as_scalar("energy", energy(params, y, z)))(z)

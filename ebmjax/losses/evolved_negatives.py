@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError
+from ebmjax.checks import ArgumentError, as_float, check_callable
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.losses.functional import Loss, mean_over_samples
@@ -56,7 +56,10 @@ def evolved_loss(evolve: Evolve) -> Loss:
     2.0
     """
 
+    check_callable("evolve", evolve)
+
     def sample_loss(params: Params, y: Array) -> Any:
+        y = as_float("patterns", y, (None,))
         params = hopfield.symmetrized(params)
         evolved = jax.lax.stop_gradient(evolve(jax.lax.stop_gradient(params), y))
         if evolved.shape != y.shape:

@@ -8,7 +8,10 @@ LeCun et al. (2006), "A tutorial on energy-based learning", section 2.
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
+
+from ebmjax.checks import as_float, as_scalar, check_callable, leading_axis
 
 
 @runtime_checkable
@@ -46,14 +49,43 @@ def mean_over_samples(sample_loss: SampleLoss) -> Loss:
 
     Returns:
         `loss(params, batch) -> scalar`, in the units of `sample_loss`. The batch is any pytree of arrays with one
-        leading axis.
+        leading axis, see `as_samples`.
+
+    Raises:
+        ValueError: what is no function; when the loss is called, a batch that is not numbers or has no leading axis, or
+            a `sample_loss` that is not a scalar.
 
     >>> import jax.numpy as jnp
     >>> float(mean_over_samples(lambda scale, y: scale * y)(2.0, jnp.array([1.0, 3.0])))
     4.0
     """
+    check_callable("sample_loss", sample_loss)
 
     def loss(params: Any, batch: Any) -> Float[Array, ""]:
-        return jax.vmap(lambda sample: sample_loss(params, sample))(batch).mean()
+        samples = as_samples("batch", batch)
+        return jax.vmap(lambda sample: as_scalar("sample_loss", sample_loss(params, sample)))(samples).mean()
 
     return loss
+
+
+def as_samples(name: str, batch: Any) -> Any:
+    """A batch as JAX arrays with one leading axis: bytes, truth values and half precision become float32.
+
+    Integers of 32 bits or more stay as they are, since they may be labels or indices.
+
+    Raises ValueError, naming the argument, for what is not numbers, and for arrays without a common leading axis.
+
+    >>> import numpy as np
+    >>> as_samples("batch", (np.array([0, 255], np.uint8), np.array([3, 4], np.int32)))
+    (Array([  0., 255.], dtype=float32), Array([3, 4], dtype=int32))
+    """
+    leading_axis(name, batch)
+    return jax.tree.map(lambda leaf: _sample(name, leaf), batch)
+
+
+def _sample(name, leaf):
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jnp.integer) and dtype.itemsize >= 4:
+        as_float(name, leaf)
+        return jnp.asarray(leaf, dtype.newbyteorder("="))
+    return as_float(name, leaf)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
+from ebmjax.checks import ArgumentError, as_float, check_callable
 from ebmjax.losses.functional import SampleLoss
 
 
@@ -37,12 +38,23 @@ def supervised(infer: Infer) -> SampleLoss:
     Returns:
         `sample_loss(weights, (y, code)) -> scalar`, in the units of the code squared.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a sample that is no pair, or a code of another shape.
+
     Gregor and LeCun (2010), "Learning fast approximations of sparse coding".
 
     >>> float(supervised(lambda gain, y: gain * y)(2.0, (jnp.ones(2), jnp.ones(2))))
     1.0
     """
-    return lambda weights, sample: jnp.sum(jnp.square(infer(weights, sample[0]) - sample[1])) / 2
+    check_callable("infer", infer)
+
+    def sample_loss(weights: Any, sample: Any) -> Any:
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise ArgumentError(f"sample: got a {type(sample).__name__}, wanted a pair (y, code)")
+        inferred = as_float("infer", infer(weights, as_float("y", sample[0])))
+        return jnp.sum(jnp.square(inferred - as_float("code", sample[1], inferred.shape))) / 2
+
+    return sample_loss
 
 
 def unsupervised(infer: Infer, energy: CodeEnergy) -> SampleLoss:
@@ -55,7 +67,17 @@ def unsupervised(infer: Infer, energy: CodeEnergy) -> SampleLoss:
     Returns:
         `sample_loss(weights, y) -> scalar`, in units of energy.
 
+    Raises:
+        ValueError: what is no function.
+
     >>> float(unsupervised(lambda gain, y: gain * y, lambda y, z: (y - z) ** 2)(2.0, 3.0))
     9.0
     """
-    return lambda weights, y: energy(y, infer(weights, y))
+    check_callable("infer", infer)
+    check_callable("energy", energy)
+
+    def sample_loss(weights: Any, y: Any) -> Any:
+        y = as_float("y", y)
+        return energy(y, infer(weights, y))
+
+    return sample_loss

@@ -7,7 +7,7 @@ LeCun et al. (2006), "A tutorial on energy-based learning", section 2.2.4.
 
 from typing import Any, Protocol, runtime_checkable
 
-from ebmjax.checks import check_finite_beta
+from ebmjax.checks import ArgumentError, as_number, as_scalar, check_callable, check_finite_beta, check_record
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.marginalize.free_energy import log_partition
 from ebmjax.types import Beta, ModelEnergy, Space
@@ -35,7 +35,7 @@ def negative_log_likelihood(free_energy: ModelEnergy, space: Space, beta: Beta) 
         `loss(params, batch)`. Z is computed once a batch.
 
     Raises:
-        ValueError: beta negative, NaN or infinite.
+        ValueError: what is no function or no `Space`; beta negative, NaN or infinite.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.marginalize.spaces import interval
@@ -43,11 +43,16 @@ def negative_log_likelihood(free_energy: ModelEnergy, space: Space, beta: Beta) 
     >>> round(float(nll(0.0, jnp.array([0.0]))), 4)  # log √(2π)
     0.9189
     """
+    check_callable("free_energy", free_energy)
+    check_record("space", space, Space)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
     data_term = mean_over_samples(free_energy)
 
     def loss(params: Any, batch: Any) -> Any:
-        return beta * data_term(params, batch) + log_partition(lambda y: free_energy(params, y), space, beta)
+        mean = data_term(params, batch)
+        log_z = log_partition(lambda y: free_energy(params, y), space, beta)
+        return beta.astype(mean.dtype) * mean + log_z
 
     return loss
 
@@ -63,7 +68,7 @@ def conditional_negative_log_likelihood(free_energy: ConditionalEnergy, space: S
         `loss(params, (x, y))`.
 
     Raises:
-        ValueError: beta negative, NaN or infinite.
+        ValueError: what is no function or no `Space`; beta negative, NaN or infinite.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.marginalize.spaces import interval
@@ -72,10 +77,16 @@ def conditional_negative_log_likelihood(free_energy: ConditionalEnergy, space: S
     >>> round(float(nll(1.0, (jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0])))), 4)
     0.9189
     """
+    check_callable("free_energy", free_energy)
+    check_record("space", space, Space)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
 
     def sample_loss(params: Any, sample: Any) -> Any:
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise ArgumentError(f"batch: got a {type(sample).__name__}, wanted a pair (x, y)")
         x, y = sample
-        return beta * free_energy(params, x, y) + log_partition(lambda y: free_energy(params, x, y), space, beta)
+        value = as_scalar("free_energy", free_energy(params, x, y))
+        return beta.astype(value.dtype) * value + log_partition(lambda y: free_energy(params, x, y), space, beta)
 
     return mean_over_samples(sample_loss)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import check_not_negative
+from ebmjax.checks import ArgumentError, as_float, as_number, check_callable, check_not_negative
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.types import ModelEnergy, Scalar
 
@@ -29,7 +28,8 @@ def hinge(observed: Scalar, contrasting: Scalar, margin: Scalar) -> Float[Array,
     >>> float(hinge(1.0, 3.0, 1.0)), float(hinge(3.0, 1.0, 1.0))
     (0.0, 3.0)
     """
-    return jax.nn.relu(jnp.asarray(margin + observed - contrasting))
+    observed, contrasting = as_float("observed", observed), as_float("contrasting", contrasting)
+    return jax.nn.relu(as_number("margin", margin).astype(observed.dtype) + observed - contrasting)
 
 
 def log(observed: Scalar, contrasting: Scalar) -> Float[Array, ""]:
@@ -40,7 +40,7 @@ def log(observed: Scalar, contrasting: Scalar) -> Float[Array, ""]:
     >>> round(float(log(1.0, 1.0)), 4)
     0.6931
     """
-    return jax.nn.softplus(jnp.asarray(observed - contrasting))
+    return jax.nn.softplus(as_float("observed", observed) - as_float("contrasting", contrasting))
 
 
 def hinge_loss(free_energy: ModelEnergy, margin: Scalar) -> Loss:
@@ -51,13 +51,16 @@ def hinge_loss(free_energy: ModelEnergy, margin: Scalar) -> Loss:
         margin: m in the same units, at least 0.
 
     Raises:
-        ValueError: a static negative or NaN margin.
+        ValueError: what is no function, a static negative or NaN margin; when the loss is called, a batch that is no
+            pair.
 
+    >>> import jax.numpy as jnp
     >>> loss = hinge_loss(lambda centre, y: (y - centre) ** 2, margin=1.0)
     >>> float(loss(0.0, (jnp.array([1.0, 2.0]), jnp.array([2.0, 2.0]))))
     0.5
     """
     check_not_negative("margin", margin)
+    margin = as_number("margin", margin)
     return _compared(free_energy, lambda observed, contrasting: hinge(observed, contrasting, margin))
 
 
@@ -67,6 +70,10 @@ def log_loss(free_energy: ModelEnergy) -> Loss:
     Args:
         free_energy: `free_energy(params, y) -> scalar`, in nats.
 
+    Raises:
+        ValueError: what is no function; when the loss is called, a batch that is no pair.
+
+    >>> import jax.numpy as jnp
     >>> loss = log_loss(lambda centre, y: (y - centre) ** 2)
     >>> round(float(loss(0.0, (jnp.array([1.0]), jnp.array([1.0])))), 4)
     0.6931
@@ -75,7 +82,11 @@ def log_loss(free_energy: ModelEnergy) -> Loss:
 
 
 def _compared(free_energy: ModelEnergy, compare: Callable[[Any, Any], Array]) -> Loss:
+    check_callable("free_energy", free_energy)
+
     def sample_loss(params: Any, pair: Any) -> Array:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ArgumentError(f"batch: got a {type(pair).__name__}, wanted a pair (observed, contrasting)")
         observed, contrasting = pair
         return compare(free_energy(params, observed), free_energy(params, contrasting))
 

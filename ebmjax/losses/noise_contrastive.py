@@ -16,8 +16,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_count, check_finite_beta, leading_axis
-from ebmjax.losses.functional import StochasticLoss
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_number,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_finite_beta,
+    leading_axis,
+)
+from ebmjax.losses.functional import StochasticLoss, as_samples
 from ebmjax.types import Beta, ModelEnergy
 
 
@@ -72,15 +81,26 @@ def noise_contrastive(
     """
     check_finite_beta(beta)
     check_count("ratio", ratio)
+    for name, function in (("energy", energy), ("noise_log_density", noise_log_density), ("draw_noise", draw_noise)):
+        check_callable(name, function)
+    beta = as_number("beta", beta)
 
     def loss(key: Key[Array, ""], params: tuple[Any, Float[Array, ""]], batch: Any) -> Float[Array, ""]:
-        energy_params, log_partition = params
+        if not isinstance(params, tuple | list) or len(params) != 2:
+            raise ArgumentError(f"params: got a {type(params).__name__}, wanted a pair (params, log_partition)")
+        energy_params, log_partition = params[0], as_float("log_partition", params[1], ())
+        batch = as_samples("batch", batch)
 
         def logit(y):
-            value = energy(energy_params, y)
+            value = as_scalar("energy", energy(energy_params, y))
             # not `temperature.reduced`: its gradient is zero where the energy is zero, and beta is finite here
-            nats = jnp.asarray(beta).astype(value.dtype) * value
-            return -nats - log_partition - noise_log_density(y) - jnp.log(jnp.asarray(ratio, value.dtype))
+            nats = beta.astype(value.dtype) * value
+            return (
+                -nats
+                - log_partition
+                - as_scalar("noise_log_density", noise_log_density(y))
+                - jnp.log(jnp.asarray(ratio, value.dtype))
+            )
 
         noise = draw_noise(key, ratio * leading_axis("batch", batch))
         of_data = jax.nn.softplus(-jax.vmap(logit)(batch)).mean()

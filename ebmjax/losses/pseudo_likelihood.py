@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import check_finite_beta, check_units
+from ebmjax.checks import as_float, as_number, as_scalar, check_callable, check_finite_beta, check_units
 from ebmjax.losses.functional import Loss, mean_over_samples
 from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
@@ -49,13 +49,14 @@ def pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alphabet = SPIN
     >>> float(jnp.exp(-loss(0.0, jnp.array([[1.0, 1.0]]))))  # two fair coins
     0.25
     """
+    check_callable("energy", energy)
 
     def changes(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        here, flat = energy(params, units), units.ravel()
+        here, flat = as_scalar("energy", energy(params, units)), units.ravel()
 
         def of_flipping(site):
             flipped = flat.at[site].set(alphabet.low + alphabet.high - flat[site])
-            return energy(params, flipped.reshape(units.shape)) - here
+            return as_scalar("energy", energy(params, flipped.reshape(units.shape))) - here
 
         return jax.vmap(of_flipping)(jnp.arange(flat.size)).reshape(units.shape)
 
@@ -73,6 +74,7 @@ def multilinear_pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alp
     >>> [round(float(loss(energy, 0.5)(2.0, data)), 4) for loss in (pseudo_likelihood, multilinear_pseudo_likelihood)]
     [2.2539, 2.2539]
     """
+    check_callable("energy", energy)
 
     def changes(params: Any, units: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         gaps = gibbs.gaps(lambda units: energy(params, units), units, alphabet)
@@ -84,11 +86,12 @@ def multilinear_pseudo_likelihood(energy: ModelEnergy, beta: Beta, alphabet: Alp
 def _loss(changes: Callable[[Any, Any], Array], beta: Beta, alphabet: Alphabet) -> Loss:
     """The loss, from `changes(params, units)`: by how much flipping each unit raises the energy."""
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
     per_sample = lambda params, units: jax.nn.softplus(-reduced(changes(params, units), beta)).sum()
     mean = mean_over_samples(per_sample)
 
     def loss(params: Any, batch: Any) -> Float[Array, ""]:
         check_units("batch", batch, alphabet)
-        return mean(params, batch)
+        return mean(params, as_float("batch", batch))
 
     return loss

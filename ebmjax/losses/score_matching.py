@@ -13,15 +13,23 @@ are no data between them to fit the gradient at. All need an energy that is twic
 The second and third draw random numbers: learn by them with `ebmjax.learn.gradient.stochastic_gradient`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_count, check_finite_beta, check_positive
+from ebmjax.checks import (
+    as_float,
+    as_number,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_finite_beta,
+    check_positive,
+)
 from ebmjax.losses.functional import Loss, StochasticLoss, mean_over_samples
-from ebmjax.types import Beta, ModelEnergy, Scalar
+from ebmjax.types import Beta, ModelEnergy, Numbers, Scalar
 
 
 def score_matching(energy: ModelEnergy, beta: Beta) -> Loss:
@@ -43,9 +51,12 @@ def score_matching(energy: ModelEnergy, beta: Beta) -> Loss:
     >>> float(loss(2.0, jnp.array([[1.0], [3.0]])))  # precision² mean y² / 2 - precision
     8.0
     """
+    check_callable("energy", energy)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
 
-    def sample_loss(params: Any, y: Float[Array, "*shape"]) -> Float[Array, ""]:
+    def sample_loss(params: Any, y: Any) -> Float[Array, ""]:
+        y = as_float("y", y)
         score = _score(energy, beta, params)
         directions = jnp.eye(y.size, dtype=y.dtype).reshape(y.size, *y.shape)
         slope, along = _slopes(score, y, directions)
@@ -76,10 +87,13 @@ def sliced_score_matching(energy: ModelEnergy, beta: Beta, projections: int = 1)
     >>> float(loss(jax.random.key(0), 2.0, jnp.array([[1.0], [3.0]])))
     8.0
     """
+    check_callable("energy", energy)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
     check_count("projections", projections)
 
-    def loss(key: Key[Array, ""], params: Any, batch: Float[Array, "batch *shape"]) -> Float[Array, ""]:
+    def loss(key: Key[Array, ""], params: Any, batch: Annotated[Numbers, "batch *shape"]) -> Float[Array, ""]:
+        batch = as_float("batch", batch)
         score = _score(energy, beta, params)
         signs = jax.random.rademacher(key, (len(batch), projections, *batch.shape[1:]), batch.dtype)
 
@@ -114,12 +128,16 @@ def denoising_score_matching(energy: ModelEnergy, beta: Beta, noise_scale: Scala
     >>> float(loss(jax.random.key(0), 2.0, jnp.zeros((4, 3))))  # at y = 0, s(ỹ) = -4ỹ = -(ỹ - y)/σ²
     0.0
     """
+    check_callable("energy", energy)
     check_finite_beta(beta)
+    beta = as_number("beta", beta)
     check_positive("noise_scale", noise_scale)
+    noise_scale = as_number("noise_scale", noise_scale)
 
-    def loss(key: Key[Array, ""], params: Any, batch: Float[Array, "batch *shape"]) -> Float[Array, ""]:
+    def loss(key: Key[Array, ""], params: Any, batch: Annotated[Numbers, "batch *shape"]) -> Float[Array, ""]:
+        batch = as_float("batch", batch)
         score = _score(energy, beta, params)
-        width = jnp.asarray(noise_scale).astype(batch.dtype)
+        width = noise_scale.astype(batch.dtype)
         noise = jax.random.normal(key, batch.shape, batch.dtype)
         one = lambda y, noise: jnp.sum((width * score(y + width * noise) + noise) ** 2) / 2
         return jax.vmap(one)(batch, noise).mean()
@@ -129,8 +147,8 @@ def denoising_score_matching(energy: ModelEnergy, beta: Beta, noise_scale: Scala
 
 def _score(energy, beta, params):
     """y ↦ -beta ∇E(y)."""
-    slope = jax.grad(lambda y: energy(params, y))
-    return lambda y: -jnp.asarray(beta).astype(y.dtype) * slope(y)
+    slope = jax.grad(lambda y: as_scalar("energy", energy(params, y)))
+    return lambda y: -beta.astype(y.dtype) * slope(y)
 
 
 def _slopes(score, y, directions):

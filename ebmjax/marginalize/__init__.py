@@ -10,16 +10,18 @@ peaks narrower than the grid                             `refine`, which returns
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 
-`layers` has what `mean_field` and the Gibbs samplers share: states that are tuples of layers.
+`points` has the energies of all points of a space, with which all of them begin. `layers` has what `mean_field` and
+the Gibbs samplers share: states that are tuples of layers.
 """
 
-from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, refine, spaces
+from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, points, refine, spaces
 
 __all__ = [
     "free_energy",
     "importance_sampling",
     "layers",
     "mean_field",
+    "points",
     "refine",
     "spaces",
 ]

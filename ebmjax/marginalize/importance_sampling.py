@@ -11,10 +11,21 @@ import math
 from typing import NamedTuple
 
 import jax
+import jax.extend.core
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_count, check_finite_beta
+from ebmjax.checks import (
+    as_beta,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_finite_beta,
+    check_key,
+    check_record,
+)
+from ebmjax.compiled import compiled
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy
@@ -34,7 +45,9 @@ class _Sums(NamedTuple):
 
     largest: Float[Array, ""]  # its logarithm
     first: Float[Array, ""]  # Σw
+    first_lost: Float[Array, ""]  # what rounding has lost of it
     second: Float[Array, ""]  # Σw²
+    second_lost: Float[Array, ""]
 
 
 def estimate_log_partition(
@@ -42,8 +55,11 @@ def estimate_log_partition(
 ) -> Estimate:
     """Estimate log Z = log ∫ exp(-beta E(z)) dz over all real vectors z, with `chunk` of them in memory at a time.
 
+    The memory is that of a chunk under `jax.vmap` too.
+
     With E(z) = -log p(y|z) - log p(z), beta = 1 and the encoder's q(z|y) as the proposal, it is log p(y), the test
-    log-likelihood of a variational autoencoder. For many y, use `jax.vmap`, with a key for each.
+    log-likelihood of a variational autoencoder. For many y, use `jax.vmap`, with a key for each: the estimates are then
+    computed one after the other. A reverse-mode gradient keeps what it needs of all draws.
 
     Args:
         key: typed random key.
@@ -58,7 +74,8 @@ def estimate_log_partition(
         `Estimate(log_partition, effective_samples)`.
 
     Raises:
-        ValueError: a bad or infinite beta, samples or chunk below 1.
+        ValueError: a bad or infinite beta, samples or chunk below 1; an energy that is no function or not a scalar, a
+            proposal that is no `Gaussian`, a key that is not typed.
 
     >>> bowl = lambda z: jnp.sum(z**2) / 2  # Z = 2π/beta in two dimensions
     >>> wide = Gaussian(jnp.zeros(2), jnp.full(2, 0.5))
@@ -67,12 +84,39 @@ def estimate_log_partition(
     True
     """
     check_finite_beta(beta)
+    check_key("key", key)
+    check_callable("energy", energy)
+    check_record("proposal", proposal, Gaussian)
     check_count("samples", samples)
     check_count("chunk", chunk)
+    proposal = as_floats("proposal", proposal)
+    return _estimate(key, energy, proposal, jnp.asarray(as_beta(beta)), samples, min(chunk, samples))
 
+
+@compiled
+def _estimate(key, energy, proposal, beta, samples, chunk):
+    example = jax.ShapeDtypeStruct(proposal.mean.shape, proposal.mean.dtype)
+    program = jax.make_jaxpr(energy)(example)
+    energy_of = lambda constants, z: as_scalar(
+        "energy", *jax.extend.core.jaxpr_as_fun(jax.extend.core.ClosedJaxpr(program.jaxpr, constants))(z)
+    )
+
+    def run(key, constants, proposal, beta):
+        return _sum_chunks(energy_of, key, constants, proposal, beta, samples, chunk)
+
+    # under vmap one after the other, since a chunk of each at once would take as many times the memory
+    @jax.custom_jvp
+    def bounded(*arrays):
+        return jax.custom_batching.sequential_vmap(run)(*arrays)
+
+    bounded.defjvp(lambda primals, tangents: jax.jvp(run, primals, tangents))
+    return bounded(key, program.consts, proposal, beta)
+
+
+def _sum_chunks(energy, key, constants, proposal, beta, samples, chunk):
     def log_weight(noise):
         z = reparameterize(proposal, noise)
-        return -reduced(energy(z), beta) - log_density(proposal, noise)
+        return -reduced(energy(constants, z), beta) - log_density(proposal, noise)
 
     def add(sums, key, count):
         log_weights = jax.vmap(log_weight)(jax.random.normal(key, (count, *proposal.mean.shape), proposal.mean.dtype))
@@ -80,16 +124,24 @@ def estimate_log_partition(
         # where every weight so far is zero, or one is infinite, the weights are not divided
         unit = jnp.where(jnp.isfinite(largest), largest, 0)
         old, new = jnp.exp(sums.largest - unit), jnp.exp(log_weights - unit)
-        return _Sums(largest, sums.first * old + new.sum(), sums.second * old**2 + (new**2).sum())
+        first = _added(sums.first * old, sums.first_lost * old, new.sum())
+        second = _added(sums.second * old**2, sums.second_lost * old**2, (new**2).sum())
+        return _Sums(largest, *first, *second)
 
-    chunk = min(chunk, samples)
     whole, rest = divmod(samples, chunk)
     chunks_key, rest_key = jax.random.split(key)
     zero = jnp.zeros((), proposal.mean.dtype)
-    sums = _Sums(zero - jnp.inf, zero, zero)
+    sums = _Sums(zero - jnp.inf, zero, zero, zero, zero)
     sums, _ = jax.lax.scan(lambda sums, key: (add(sums, key, chunk), None), sums, jax.random.split(chunks_key, whole))
     if rest:
         sums = add(sums, rest_key, rest)
     unit = jnp.where(jnp.isfinite(sums.largest), sums.largest, 0)
     effective = jnp.where(sums.second > 0, sums.first**2 / jnp.where(sums.second > 0, sums.second, 1), 0)
     return Estimate(jnp.log(sums.first) + unit - math.log(samples), effective)
+
+
+def _added(total, lost, term):
+    """A sum with what its rounding has lost so far, so that a million terms are added as exactly as two (Kahan)."""
+    term = term + lost
+    larger = total + term
+    return larger, jax.lax.stop_gradient(jnp.where(jnp.isfinite(larger), term - (larger - total), 0))

@@ -22,11 +22,22 @@ import numpy as np
 from jax.scipy.special import xlogy
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_beta, check_count, check_not_negative, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_not_negative,
+    is_static,
+)
+from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.marginalize.layers import Layers, with_layers
 from ebmjax.temperature import reduced
-from ebmjax.types import BITS, Alphabet, Beta, Energy, Scalar, Solution, result_of
+from ebmjax.types import BITS, Alphabet, Beta, Energy, Numbers, Scalar, Solution, result_of
 
 
 class _Sweep(NamedTuple):
@@ -36,7 +47,7 @@ class _Sweep(NamedTuple):
 
 def mean_field(
     energy: Energy,
-    start: Layers,
+    start: Sequence[Numbers],
     beta: Beta,
     blocks: Sequence[Sequence[int]],
     alphabet: Alphabet = BITS,
@@ -77,12 +88,21 @@ def mean_field(
     >>> [round(float(mean), 3) for mean in solution.value[1]], int(solution.result)
     ([0.731, 0.731], 0)
     """
-    check_beta(beta)
+    beta = as_beta(beta)
+    check_callable("energy", energy)
     check_count("max_sweeps", max_sweeps)
     check_not_negative("tolerance", tolerance)
-    start = tuple(jnp.asarray(layer) for layer in start)
+    if not isinstance(start, tuple | list):
+        raise ArgumentError(f"start: got a {type(start).__name__}, wanted a tuple of arrays, one for each layer")
+    start = as_floats("start", tuple(start))
+    blocks = tuple(tuple(int(layer) for layer in members) for members in blocks)
     _check_blocks(blocks, len(start))
     _check_range(start, alphabet)
+    return _mean_field(energy, start, jnp.asarray(beta), blocks, alphabet, max_sweeps, as_float("tolerance", tolerance))
+
+
+@compiled
+def _mean_field(energy, start, beta, blocks, alphabet, max_sweeps, tolerance):
     pure, constants = jax.closure_convert(energy, start)
     constants, frozen_beta = jax.lax.stop_gradient((constants, beta))
     frozen = lambda means: pure(means, *constants)
@@ -98,22 +118,24 @@ def mean_field(
         changes = [jnp.abs(means[layer] - state.means[layer]).max(initial=0) for layer in free]
         return _Sweep(means, jnp.stack(changes).max())
 
-    done = lambda state: state.change <= tolerance * (alphabet.high - alphabet.low)
+    done = lambda state: state.change <= tolerance.astype(state.change.dtype) * (alphabet.high - alphabet.low)
     first = jax.lax.stop_gradient(start)
     state = _Sweep(first, jnp.full((), jnp.inf, jnp.result_type(*(start[layer] for layer in free))))
     state, steps, settled = iterate_until(sweep, state, done, max_sweeps)
 
     means = jax.lax.stop_gradient(state.means)
     units = lambda layers: [layers[layer] for layer in free]
-    value = energy(means) + _cost(units(means), beta, alphabet)
-    before = frozen(first) + _cost(units(first), frozen_beta, alphabet)
+    value = as_scalar("energy", energy(means)) + _cost(units(means), beta, alphabet)
+    before = as_scalar("energy", frozen(first)) + _cost(units(first), frozen_beta, alphabet)
     frozen_value = jax.lax.stop_gradient(value)
-    rounding = 64 * jnp.finfo(value.dtype).eps * (1 + jnp.abs(before))
+    # relative to the largest term, in any unit of energy
+    largest = jnp.maximum(jnp.abs(before), jnp.abs(frozen(first)))
+    rounding = 64 * jnp.finfo(value.dtype).eps * jnp.maximum(largest, jnp.abs(frozen_value))
     sound = jnp.isfinite(frozen_value) & ~(frozen_value > before + rounding)
     return Solution(means, value, steps, result_of(sound, settled))
 
 
-def divergence(means: Float[Array, "..."], alphabet: Alphabet = BITS) -> Float[Array, ""]:
+def divergence(means: Numbers, alphabet: Alphabet = BITS) -> Float[Array, ""]:
     """KL(q‖w) of independent units from uniform ones, in nats: for each unit log 2 minus its entropy.
 
         Σ log 2 + p log p + (1 - p) log(1 - p),    p = (m - low) / (high - low)
@@ -127,6 +149,7 @@ def divergence(means: Float[Array, "..."], alphabet: Alphabet = BITS) -> Float[A
     >>> [round(float(divergence(jnp.array([mean]))), 4) for mean in (0.5, 1.0)]
     [0.0, 0.6931]
     """
+    means = as_float("means", means)
     p = (means - alphabet.low) / (alphabet.high - alphabet.low)
     u = 2 * p - 1
     hot = jnp.abs(u) < 0.5

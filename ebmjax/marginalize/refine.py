@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, check_beta
-from ebmjax.marginalize.free_energy import energies_of_points
+from ebmjax.checks import ArgumentError, as_beta, as_float, as_scalar, check_record, is_static
+from ebmjax.compiled import compiled
+from ebmjax.marginalize.points import energies_of_points
 from ebmjax.minimize.descent import newton
 from ebmjax.types import Beta, Energy, Space
 
@@ -41,7 +42,8 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
         the derivative of a free energy comes from the energies of the points.
 
     Raises:
-        ValueError: as in `free_energy`; points that are not scalars, fewer than 4 of them, peaks outside 1 … n/2.
+        ValueError: as in `free_energy`; points that are not scalars in rising order, fewer than 4 of them, static
+            weights that are not those of a circle or an interval, peaks outside 1 … n/2.
 
     >>> from ebmjax.marginalize.free_energy import free_energy
     >>> from ebmjax.marginalize.spaces import circle
@@ -50,20 +52,39 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     >>> [round(float(refined(beta)), 4) for beta in (0.01, 100.0, jnp.inf)]
     [163.8876, 0.0628, 0.0]
     """
-    check_beta(beta)
-    points, size = space.points, space.log_weights.shape[0]
-    if not hasattr(points, "ndim") or points.ndim != 1 or size < 4:
-        raise ArgumentError(f"space: got points {jax.tree.map(jnp.shape, points)}, wanted at least 4 scalars in order")
-    if not 1 <= peaks <= size // 2:
+    beta = as_beta(beta)
+    check_record("space", space, Space)
+    size = np.size(space.log_weights)
+    if not jax.tree_util.all_leaves([space.points]) or np.ndim(space.points) != 1 or size < 4:
+        raise ArgumentError(
+            f"space: got points {jax.tree.map(jnp.shape, space.points)}, wanted at least 4 scalars in order"
+        )
+    if not isinstance(peaks, int) or not 1 <= peaks <= size // 2:
         raise ArgumentError(f"peaks: got {peaks}, wanted 1 to {size // 2}, half the points of the space")
-    beta = jnp.minimum(jnp.asarray(beta).astype(points.dtype), jnp.finfo(points.dtype).max)
-    points, beta, log_volume = jax.lax.stop_gradient((points, beta, space.log_volume))
+    points, log_volume = as_float("space", space.points), as_float("space", space.log_volume)
+    _check_uniform(points, space.log_weights)
+    energies_of_points(energy, space._replace(points=points[:1], log_weights=jnp.zeros(1)))  # its errors by name
+    return _refine(energy, points, log_volume, jnp.asarray(beta), peaks)
+
+
+def _check_uniform(points, log_weights):
+    if is_static(points) and not (np.diff(np.asarray(points, np.float64)) > 0).all():
+        raise ArgumentError("space: got points that do not rise, wanted at least 4 scalars in order")
+    if is_static(log_weights) and np.ptp(np.asarray(log_weights, np.float64)[1:-1]) > 1e-3:
+        raise ArgumentError("space: got points of different weights, wanted a circle or an interval")
+
+
+@compiled
+def _refine(energy, points, log_volume, beta, peaks):
+    size = len(points)
+    beta = jnp.minimum(beta.astype(points.dtype), jnp.finfo(points.dtype).max)
+    points, beta, log_volume = jax.lax.stop_gradient((points, beta, log_volume))
     volume = jnp.exp(log_volume).astype(points.dtype)
     wrap = volume - (points[-1] - points[0])  # the cell from the last point to the first; an interval has none
     closed = wrap > 0.1 * volume / size
     widths = jnp.append(jnp.diff(points), jnp.where(closed, wrap, 0))
 
-    heights = jax.lax.stop_gradient(energies_of_points(energy, space))
+    heights = jax.lax.stop_gradient(jax.vmap(lambda point: as_scalar("energy", energy(point)))(points))
     valley = _valleys(heights, closed)
     chosen = jnp.lexsort((heights, ~valley))[:peaks]
     deep = valley[chosen]
@@ -79,8 +100,9 @@ def refine(energy: Energy, space: Space, beta: Beta, peaks: int = 4) -> Space:
     minima, *peak = refine_peak(points[chosen], widths[beside[:, 0]], widths[beside[:, 1]])
     peak[1] = jnp.where(deep[:, None], peak[1], 0)
 
-    least = jnp.where(deep, jnp.finfo(points.dtype).tiny, 0) * volume
-    measure = jnp.concatenate([cells[1].ravel(), peak[1].ravel(), least]) / volume
+    # the smallest positive number, in the measure of the whole and not in that of a small volume, where it would vanish
+    least = jnp.where(deep, jnp.finfo(points.dtype).tiny, 0)
+    measure = jnp.concatenate([cells[1].ravel() / volume, peak[1].ravel() / volume, least])
     refined = jnp.concatenate([cells[0].ravel(), peak[0].ravel(), minima])
     log_weights = jnp.where(measure > 0, jnp.log(jnp.where(measure > 0, measure, 1)), -jnp.inf)
     return jax.lax.stop_gradient(Space(refined, log_weights, log_volume))

@@ -6,14 +6,16 @@ discrete sets are enumerated, and `product` combines spaces. On `spin_cube(12)`,
 """
 
 import math
+from functools import partial
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, PyTree
 
-from ebmjax.checks import ArgumentError, check_count, is_static
-from ebmjax.types import Space
+from ebmjax.checks import ArgumentError, as_float, check_count, check_record, is_static
+from ebmjax.types import BITS, SPINS, Numbers, Space
 
 __all__ = ["Space", "binary_cube", "box", "circle", "gauss_hermite", "interval", "product", "spin_cube", "weighted"]
 
@@ -105,11 +107,8 @@ def binary_cube(n: int) -> Space:
     >>> binary_cube(2).points.tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     """
-    _check_size("n", n)
-    if n > MOST_UNITS:
-        raise ArgumentError(f"n: got {n}, wanted at most {MOST_UNITS} units (2^n states are enumerated)")
-    units = (np.arange(2**n)[:, None] >> np.arange(n)[::-1]) & 1
-    return _uniform(units, 2**n)
+    _check_cube(n)
+    return _cube(n, BITS)
 
 
 def spin_cube(n: int) -> Space:
@@ -118,8 +117,31 @@ def spin_cube(n: int) -> Space:
     >>> spin_cube(1).points.tolist()
     [[-1.0], [1.0]]
     """
-    space = binary_cube(n)
-    return space._replace(points=2 * space.points - 1)
+    _check_cube(n)
+    return _cube(n, SPINS)
+
+
+def _check_cube(n):
+    _check_size("n", n)
+    if n > MOST_UNITS:
+        raise ArgumentError(f"n: got {n}, wanted at most {MOST_UNITS} units (2^n states are enumerated)")
+
+
+def _cube(n, alphabet):
+    """All states of n units, equally likely."""
+    dtype = jnp.result_type(float)
+    points = _states(n, jnp.asarray(alphabet.low, dtype), jnp.asarray(alphabet.high, dtype), jnp.int32(0))
+    return Space(points, jnp.full(2**n, -n * math.log(2), dtype), jnp.asarray(n * math.log(2), dtype))
+
+
+@partial(jax.jit, static_argnums=0)
+def _states(n, low, high, first):
+    """In one compiled loop: whole arrays of integers would take more memory than the result.
+
+    The number of the first state is an argument, because a program without arguments is computed by the compiler.
+    """
+    state, unit = (jax.lax.broadcasted_iota(jnp.int32, (2**n, n), axis) for axis in (0, 1))
+    return jnp.where(((first + state) >> (n - 1 - unit)) & 1 == 1, high, low)
 
 
 def product(*spaces: Space) -> Space:
@@ -133,13 +155,21 @@ def product(*spaces: Space) -> Space:
     """
     if not spaces:
         raise ArgumentError("spaces: got none, wanted at least one")
-    sizes = [len(space.log_weights) for space in spaces]
-    indices = [jnp.asarray(index.ravel()) for index in np.indices(sizes)]
+    for space in spaces:
+        check_record("spaces", space, Space)
+    sizes = tuple(len(space.log_weights) for space in spaces)
+
+    def spread(place, leaf):
+        """A leaf of one space for all combinations, without an array of indices."""
+        axes = tuple(size if axis == place else 1 for axis, size in enumerate(sizes))
+        rest = leaf.shape[1:]
+        return jnp.broadcast_to(leaf.reshape(axes + rest), sizes + rest).reshape(-1, *rest)
+
     points = tuple(
-        jax.tree.map(lambda leaf, index=index: leaf[index], space.points)
-        for space, index in zip(spaces, indices, strict=True)
+        jax.tree.map(lambda leaf, place=place: spread(place, jnp.asarray(leaf)), space.points)
+        for place, space in enumerate(spaces)
     )
-    log_weights = sum(space.log_weights[index] for space, index in zip(spaces, indices, strict=True))
+    log_weights = sum(spread(place, as_float("spaces", space.log_weights)) for place, space in enumerate(spaces))
     log_volume = jnp.asarray(sum(space.log_volume for space in spaces))
     return Space(points, jnp.asarray(log_weights), log_volume, _ends_of_all(spaces))
 
@@ -152,7 +182,7 @@ def _ends_of_all(spaces):
     return tuple(low for low, _ in ends), tuple(high for _, high in ends)
 
 
-def weighted(points: PyTree[Array], log_weights: Float[Array, " points"]) -> Space:
+def weighted(points: PyTree[Array], log_weights: Annotated[Numbers, "points"]) -> Space:
     """A space of any points with any weights: samples, data, or a grid with importance weights.
 
     Args:
@@ -167,7 +197,7 @@ def weighted(points: PyTree[Array], log_weights: Float[Array, " points"]) -> Spa
     >>> round(float(jnp.exp(space.log_volume)), 5)
     2.0
     """
-    log_weights = jnp.asarray(log_weights)
+    log_weights = as_float("log_weights", log_weights)
     points = jax.tree.map(jnp.asarray, points)
     if log_weights.ndim != 1 or log_weights.size == 0:
         raise ArgumentError(f"log_weights: got shape {log_weights.shape}, wanted (N,) with N at least 1")
@@ -195,10 +225,13 @@ def _space(points, log_weights, log_volume):
 
 
 def _check_ends(low, high):
+    for name, end in (("low", low), ("high", high)):
+        as_float(name, end, ())
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ArgumentError(f"low, high: got {low}, {high}, wanted two finite numbers with low < high")
 
 
 def _check_size(name, size, least=1):
+    check_count(name, size)
     if size < least:
         raise ArgumentError(f"{name}: got {size}, wanted at least {least}")

@@ -4,12 +4,14 @@ NNX modules are pytrees: they go through `jax.grad`, `jit`, `vmap` and `scan` as
 
     dense           a multilayer perceptron, and the predictor of the horn's radii
     convolutional   encoder, decoder and scalar energy of pictures
+    pickled         modules that can be pickled, with their activations
     spectral        spectral normalization of any network
+    modules         which variables of a module are weights
 
 All classes are lifted here: `ebm.networks.MLP`.
 """
 
-from ebmjax.networks import convolutional, dense, spectral
+from ebmjax.networks import convolutional, dense, modules, pickled, spectral
 from ebmjax.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder, ScalarConvolution
 from ebmjax.networks.dense import MLP, Activation, RadiiPredictor
 from ebmjax.networks.spectral import spectrally_normalized
@@ -23,6 +25,8 @@ __all__ = [
     "ScalarConvolution",
     "convolutional",
     "dense",
+    "modules",
+    "pickled",
     "spectral",
     "spectrally_normalized",
 ]

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_shape
+from ebmjax.checks import ArgumentError, as_float
 from ebmjax.networks.dense import Activation
+from ebmjax.networks.pickled import Pickled
+from ebmjax.types import Numbers
 
 
-class ConvolutionalEncoder(nnx.Module):
+class ConvolutionalEncoder(Pickled):
     """Two 5 × 5 convolutions of stride 2, then a dense layer: from a picture (rows, columns) to `size` numbers.
 
     >>> ConvolutionalEncoder(jax.random.key(0), (8, 12), 6)(jnp.ones((8, 12))).shape
@@ -36,14 +39,14 @@ class ConvolutionalEncoder(nnx.Module):
         self.last = nnx.Linear(rows * columns * channels[1], size, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, picture: Float[Array, "rows columns"]) -> Float[Array, " size"]:
+    def __call__(self, picture: Annotated[Numbers, "rows columns"]) -> Float[Array, " size"]:
         """The outputs; the last layer is linear. Raises ValueError for a picture of another shape."""
-        check_shape("picture", picture, self.shape)
+        picture = as_float("picture", picture, self.shape)
         hidden = self.activation(self.first(picture[..., None]))
         return self.last(self.activation(self.second(hidden)).ravel())
 
 
-class ConvolutionalDecoder(nnx.Module):
+class ConvolutionalDecoder(Pickled):
     """A dense layer, then two transposed 5 × 5 convolutions of stride 2: from a code to a picture (rows, columns).
 
     >>> ConvolutionalDecoder(jax.random.key(0), 6, (8, 12))(jnp.ones(6)).shape
@@ -66,9 +69,9 @@ class ConvolutionalDecoder(nnx.Module):
         self.last = nnx.ConvTranspose(channels[0], 1, (5, 5), strides=2, rngs=rngs)
         self.activation = activation
 
-    def __call__(self, code: Float[Array, " size"]) -> Float[Array, "rows columns"]:
+    def __call__(self, code: Annotated[Numbers, "size"]) -> Float[Array, "rows columns"]:
         """The picture; the last layer is linear. Raises ValueError for a code of another size."""
-        check_shape("code", code, (self.first.in_features,))
+        code = as_float("code", code, (self.first.in_features,))
         hidden = self.activation(self.first(code)).reshape(self.small)
         return self.last(self.activation(self.second(hidden)))[..., 0]
 
@@ -79,7 +82,7 @@ def _quarter(shape: tuple[int, int]) -> tuple[int, int]:
     return shape[0] // 4, shape[1] // 4
 
 
-class ScalarConvolution(nnx.Module):
+class ScalarConvolution(Pickled):
     """3 × 3 convolutions of stride 2, then one dense layer: from a picture (rows, columns) to one number, its energy.
 
     There is no pooling, so that with a smooth activation the gradient with respect to the picture is continuous.
@@ -110,9 +113,9 @@ class ScalarConvolution(nnx.Module):
         left = [-(-size // 2 ** len(channels)) for size in shape]
         self.last = nnx.Linear(math.prod(left) * channels[-1], 1, rngs=rngs)
 
-    def __call__(self, picture: Float[Array, "rows columns"]) -> Float[Array, ""]:
-        """The energy, a scalar; the last layer is linear."""
-        hidden = picture[..., None]
+    def __call__(self, picture: Annotated[Numbers, "rows columns"]) -> Float[Array, ""]:
+        """The energy, a scalar; the last layer is linear. Raises ValueError for a picture of another shape."""
+        hidden = as_float("picture", picture, self.shape)[..., None]
         for layer in self.layers:
             hidden = self.activation(_halved(layer, hidden))
         return self.last(hidden.ravel())[0]

@@ -1,15 +1,16 @@
 """Dense networks: a multilayer perceptron, and the predictor of the horn's radii."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_shape
-from ebmjax.types import Scalar
+from ebmjax.checks import ArgumentError, as_float
+from ebmjax.networks.pickled import Pickled
+from ebmjax.types import Numbers, Scalar
 
 ONES = nnx.initializers.ones_init()
 
@@ -46,7 +47,7 @@ def _kinks_inside(key, shape, dtype=jnp.float32, out_sharding=None):
     return -_places(key, shape[-1], dtype)
 
 
-class MLP(nnx.Module):
+class MLP(Pickled):
     """Dense layers with a nonlinearity between them: `sizes` = (in, hidden…, out), Flax's default initialization.
 
     The default activation is relu. An energy that is differentiated with respect to its unknown needs a smooth one,
@@ -65,9 +66,12 @@ class MLP(nnx.Module):
         self.layers = nnx.List([nnx.Linear(size_in, size_out, rngs=rngs) for size_in, size_out in pairs])
         self.activation = activation
 
-    def __call__(self, inputs: Float[Array, "... in"]) -> Float[Array, "... out"]:
+    def __call__(self, inputs: Annotated[Numbers, "... in"]) -> Float[Array, "... out"]:
         """The outputs; the last layer is linear. Raises ValueError for another length of the last axis."""
-        check_shape("inputs", inputs, (*np.shape(inputs)[:-1], self.layers[0].in_features))
+        inputs = as_float("inputs", inputs)
+        if inputs.shape[-1:] != (self.layers[0].in_features,):
+            wanted = (*inputs.shape[:-1], self.layers[0].in_features)
+            raise ArgumentError(f"inputs: got shape {inputs.shape}, wanted {wanted}")
         for layer in self.layers[:-1]:
             inputs = self.activation(layer(inputs))
         return self.layers[-1](inputs)
@@ -94,12 +98,12 @@ class RadiiPredictor(nnx.Module):
         self.second.bias = nnx.Param(-jnp.diagonal(self.second(hidden)))
 
     def __call__(self, x: Scalar) -> Float[Array, "2"]:
-        """The two radii at one x, a scalar."""
-        hidden = jax.nn.relu(_tiny(self.first, jnp.reshape(jnp.asarray(x), (1,))))
+        """The two radii at one x, a scalar. Raises ValueError for an x of another shape."""
+        hidden = jax.nn.relu(_tiny(self.first, as_float("x", x, ())[None]))
         return _tiny(self.last, jax.nn.relu(_tiny(self.second, hidden)))
 
 
-def _tiny(layer: nnx.Linear, inputs: Float[Array, " in"]) -> Float[Array, " out"]:
+def _tiny(layer: nnx.Linear, inputs: Annotated[Numbers, "in"]) -> Float[Array, " out"]:
     """A layer of a few units, as a sum that XLA fuses with its surroundings; on CPU a product would be a call."""
     kernel, bias = jnp.asarray(layer.kernel), jnp.asarray(layer.bias)
     return (inputs[:, None] * kernel).sum(axis=0) + bias

@@ -3,13 +3,13 @@
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_count
+from ebmjax.checks import as_float, check_count, check_key
 
 ALPHA, BETA = 1.5, 2.0
 """The semi-axes of the horn at x = 0 are (BETA, ALPHA); BETA is a length here, not an inverse temperature."""
@@ -28,7 +28,7 @@ class HornData(NamedTuple):
     y: Float[Array, "samples 2"]
 
 
-def horn_radii(x: Float[Array, "*batch"]) -> Float[Array, "*batch 2"]:
+def horn_radii(x: Any) -> Float[Array, "*batch 2"]:
     """The true semi-axes ρ(x) = [αx + β(1-x), βx + α(1-x)] · exp(2x), α = 1.5, β = 2, in the units of y.
 
     Canziani & LeCun (2020), NYU Deep Learning, week 15.
@@ -36,6 +36,7 @@ def horn_radii(x: Float[Array, "*batch"]) -> Float[Array, "*batch 2"]:
     >>> [round(float(r), 2) for r in horn_radii(jnp.array(1.0))]
     [11.08, 14.78]
     """
+    x = as_float("x", x)
     axes = jnp.stack([ALPHA * x + BETA * (1 - x), BETA * x + ALPHA * (1 - x)], axis=-1)
     return axes * jnp.exp(2 * x)[..., None]
 
@@ -48,6 +49,7 @@ def horn_data(key: Key[Array, ""], samples: int = 400) -> HornData:
     >>> horn_data(jax.random.key(0), 5).y.shape
     (5, 2)
     """
+    check_key("key", key)
     check_count("samples", samples)
     x_key, y_key = jax.random.split(key)
     x = jax.random.uniform(x_key, (samples,))
@@ -62,6 +64,7 @@ def ellipse_data(key: Key[Array, ""], samples: int = 24) -> Float[Array, "sample
     >>> ellipse_data(jax.random.key(0)).shape
     (24, 2)
     """
+    check_key("key", key)
     check_count("samples", samples)
     return _noisy_ellipses(key, jnp.broadcast_to(horn_radii(jnp.array(0.0)), (samples, 2)))
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import scipy.special
 
-from ebmjax.checks import ArgumentError, check_positive
+from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_positive
 
 
 def onsager_energy(beta: float) -> float:
@@ -20,25 +20,36 @@ def onsager_energy(beta: float) -> float:
     -0.704499
     """
     check_positive("beta", beta)
-    modulus = 2 * math.sinh(2 * beta) / math.cosh(2 * beta) ** 2
+    beta = float(beta)
+    if beta < 0.01:  # the first terms in t = tanh(beta), since the closed form cancels when it is hot
+        t = math.tanh(beta)
+        return -2 * t - (4 * t**3 + 12 * t**5) * (1 - t**2)
+    # k = 2 tanh / cosh and k'² = 1 - k² = (2 tanh² - 1)², without the numbers that overflow when it is cold
+    tanh, decay = math.tanh(2 * beta), math.exp(-2 * beta)
+    modulus = 4 * tanh * decay / (1 + decay**2)
     if modulus >= 1:
         raise ArgumentError(f"beta: got {beta}, the critical point, where the closed form is 0 · inf")
-    elliptic = float(scipy.special.ellipk(modulus**2))
-    return -(1 + 2 / math.pi * (2 * math.tanh(2 * beta) ** 2 - 1) * elliptic) / math.tanh(2 * beta)
+    other = 2 * tanh**2 - 1
+    elliptic = float(scipy.special.ellipkm1(other**2))
+    return -(1 + 2 / math.pi * other * elliptic) / tanh
 
 
 def onsager_magnetization(beta: float) -> float:
     """The spontaneous magnetization per spin of the infinite square Ising lattice with J = 1.
 
-    (1 - sinh(2 beta)⁻⁴)^⅛ for beta above the critical one, 0 below it.
+    (1 - sinh(2 beta)⁻⁴)^⅛ for beta above the critical one, 0 below it. Raises ValueError for a beta that is negative or
+    NaN.
 
     Yang (1952), "The spontaneous magnetization of a two-dimensional Ising model".
 
     >>> onsager_magnetization(0.4), round(onsager_magnetization(0.5), 6)
     (0.0, 0.911319)
     """
-    excess = 1 - math.sinh(2 * beta) ** -4 if beta > 0 else -1.0
-    return max(excess, 0.0) ** 0.125
+    check_not_negative("beta", beta)
+    decay = math.exp(-4 * float(beta))
+    # sinh⁻¹ = 2 exp(-2 beta) / (1 - exp(-4 beta)), which does not overflow when it is cold
+    inverse = 4 * decay / (1 - decay) ** 2 if decay < 1 else math.inf  # sinh⁻²
+    return max(1 - inverse**2, 0.0) ** 0.125
 
 
 def transfer_matrix(rows: int, columns: int, beta: float, field: float = 0.0) -> float:
@@ -54,6 +65,9 @@ def transfer_matrix(rows: int, columns: int, beta: float, field: float = 0.0) ->
     >>> round(transfer_matrix(3, 3, 0.0), 4) == round(9 * math.log(2), 4)
     True
     """
+    check_count("columns", columns)
+    check_count("rows", rows)
+    check_not_negative("beta", beta)
     if not 3 <= columns <= 10:
         raise ArgumentError(f"columns: got {columns}, wanted 3 to 10")
     if rows < 3:

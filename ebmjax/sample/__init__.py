@@ -31,10 +31,22 @@ chain, and `jax.vmap` runs many; only `dense`, `many_walks` and `multispin.chain
 BlackJAX's kernels have the same protocol: they run in these loops and ladders, and these kernels run in BlackJAX's.
 `ebmjax.diagnostics` says how far the draws can be trusted.
 
-The modules `gradient_state` and `trees` are what the samplers with a gradient have in common.
+The modules `gradient_state` and `trees` are what the samplers with a gradient have in common; `units` is what those of
+binary units have.
 """
 
-from ebmjax.sample import annealing, gibbs, gradient_state, hamiltonian, langevin, metropolis, special, tempering, trees
+from ebmjax.sample import (
+    annealing,
+    gibbs,
+    gradient_state,
+    hamiltonian,
+    langevin,
+    metropolis,
+    special,
+    tempering,
+    trees,
+    units,
+)
 
 __all__ = [
     "annealing",
@@ -46,4 +58,5 @@ __all__ = [
     "special",
     "tempering",
     "trees",
+    "units",
 ]

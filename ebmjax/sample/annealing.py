@@ -13,20 +13,33 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_above_zero, check_betas, check_count, check_share
+from ebmjax.checks import (
+    as_float,
+    check_above_zero,
+    check_betas,
+    check_callable,
+    check_count,
+    check_key,
+    check_share,
+)
+from ebmjax.compiled import compiled
 from ebmjax.loops import Observe, Run, position_of, repeat
+from ebmjax.states import begun, continued
 from ebmjax.types import KernelAtBeta, Scalar
 
 
 def annealing(
     key: Key[Array, ""],
     make_kernel: KernelAtBeta,
-    betas: Float[Array, " rounds"],
+    betas: Any,
     position: Any,
     steps: int,
     observe: Observe = position_of,
 ) -> Run:
-    """Run `steps` steps of `make_kernel(beta)` at each beta in turn, each from the position where the last one ended.
+    """Run `steps` steps of `make_kernel(beta)` at each beta in turn, each from where the last one ended.
+
+    The whole state goes on from one beta to the next; what a kernel had computed from its beta is computed anew
+    (`ebmjax.states.continued`).
 
     Args:
         key: typed random key.
@@ -52,17 +65,24 @@ def annealing(
     >>> run.state.position.tolist()
     [1.0, 1.0, 1.0, 1.0]
     """
+    check_key("key", key)
+    check_callable("make_kernel", make_kernel)
+    check_count("steps", steps)
     check_betas(betas)
+    betas = as_float("betas", betas)
+    start = begun(key, make_kernel(betas[0]), position)
+    return _annealing(key, make_kernel, betas, start, steps, observe)
 
+
+@compiled
+def _annealing(key, make_kernel, betas, state, steps, observe):
     def at(state, beta_and_key):
         beta, round_key = beta_and_key
-        kernel = make_kernel(beta)
-        run = repeat(round_key, kernel, kernel.init(state.position), steps, observe)
+        state = continued(round_key, make_kernel, beta, state)
+        run = repeat(round_key, make_kernel(beta), state, steps, observe)
         return run.state, (run.positions, run.infos)
 
-    keys = jax.random.split(key, len(betas))
-    betas = jnp.asarray(betas)
-    state, (positions, infos) = jax.lax.scan(at, make_kernel(betas[0]).init(position), (betas, keys))
+    state, (positions, infos) = jax.lax.scan(at, state, (betas, jax.random.split(key, len(betas))))
     return Run(state, positions, infos)
 
 
@@ -89,6 +109,5 @@ def geometric_schedule(temperature: Scalar, ratio: Scalar, rounds: int) -> Float
     check_above_zero("ratio", ratio)
     check_share("ratio", ratio)
     check_count("rounds", rounds)
-    return 1 / (
-        jnp.asarray(temperature) * jnp.asarray(ratio, jnp.result_type(float)) ** jnp.arange(rounds, dtype=float)
-    )
+    temperature, ratio = as_float("temperature", temperature, ()), as_float("ratio", ratio, ())
+    return 1 / (temperature * ratio ** jnp.arange(rounds, dtype=ratio.dtype))

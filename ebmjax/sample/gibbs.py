@@ -4,7 +4,8 @@
 
 which is σ(2 beta (Ws + b)_i) for spins of E(s) = -½ sᵀWs - bᵀs, and σ(beta (Ws + b)_i) for units of {0, 1}. At
 beta = inf a unit takes the value of lower energy, and each value with probability ½ at a tie. One step of a kernel is
-one sweep: as many updates as there are units. All kernels leave exp(-beta E)/Z invariant.
+one sweep: as many updates as there are units. All kernels leave exp(-beta E)/Z invariant. A value that is forbidden, by
+an energy of +inf or NaN, is never taken if the other one is not.
 
     systematic     one unit after another, in order; the plain one, for every energy
     random_scan    one unit after another, each chosen at random; reversible
@@ -25,11 +26,25 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.checks import ArgumentError, check_beta, check_units, is_static
+from ebmjax import random_bits
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_key,
+    check_record,
+    check_units,
+)
+from ebmjax.compiled import compiled
 from ebmjax.marginalize.layers import with_layers
+from ebmjax.sample.metropolis import check_allowed, is_forbidden
+from ebmjax.sample.units import check_independent, draw, gaps, heat_bath, settled
+from ebmjax.sample.units import positive_uniform as positive_uniform
 from ebmjax.temperature import reduced
 from ebmjax.types import SPINS, Alphabet, Beta, Energy, Kernel
 
@@ -46,6 +61,8 @@ class Info(NamedTuple):
 
     changed: Float[Array, ""]
     """Share of the updates that changed a unit."""
+    forbidden: Bool[Array, ""] | bool = False
+    """Whether the energy where the chain now is is +inf or NaN; False for energies that are finite everywhere."""
 
 
 @runtime_checkable
@@ -66,10 +83,10 @@ def systematic(energy: Energy, beta: Beta, alphabet: Alphabet = SPINS) -> Kernel
         alphabet: the two values of a unit, ±1 by default.
 
     Returns:
-        Kernel whose info has `changed`.
+        Kernel whose info has `changed` and `forbidden`.
 
     Raises:
-        ValueError: a bad beta; at `init`, static units outside the alphabet.
+        ValueError: a bad beta; at `init`, static units outside the alphabet, or at an energy of +inf or NaN.
 
     Geman and Geman (1984).
 
@@ -77,7 +94,7 @@ def systematic(energy: Energy, beta: Beta, alphabet: Alphabet = SPINS) -> Kernel
     >>> kernel.step(jax.random.key(0), kernel.init(jnp.array([-1.0, 1.0, -1.0])))[0].position.tolist()
     [1.0, 1.0, 1.0]
     """
-    return _single_site(energy, beta, alphabet, lambda key, size: jnp.arange(size))
+    return _single_site(energy, beta, alphabet, _in_order)
 
 
 def random_scan(energy: Energy, beta: Beta, alphabet: Alphabet = SPINS) -> Kernel:
@@ -92,12 +109,10 @@ def random_scan(energy: Energy, beta: Beta, alphabet: Alphabet = SPINS) -> Kerne
     >>> state.position.shape
     (5,)
     """
-    return _single_site(energy, beta, alphabet, lambda key, size: jax.random.randint(key, (size,), 0, size))
+    return _single_site(energy, beta, alphabet, _at_random)
 
 
-def chromatic(
-    energy: Energy, beta: Beta, colors: Int[Array | np.ndarray, "*shape"], alphabet: Alphabet = SPINS
-) -> Kernel:
+def chromatic(energy: Energy, beta: Beta, colors: Any, alphabet: Alphabet = SPINS) -> Kernel:
     """All units of one colour at once, colour after colour: one gradient of the energy for each colour.
 
     Args:
@@ -108,7 +123,7 @@ def chromatic(
         alphabet: the two values of a unit, ±1 by default.
 
     Returns:
-        Kernel whose info has `changed`.
+        Kernel whose info has `changed` and `forbidden`.
 
     Raises:
         ValueError: a bad beta; at `init`, static units outside the alphabet, colours of another shape or, where the
@@ -121,27 +136,35 @@ def chromatic(
     >>> state.position.tolist()
     [-1.0, -1.0]
     """
-    check_beta(beta)
+    beta = _checked(energy, beta, alphabet)
     colors = np.asarray(colors)
-    masks = [colors == color for color in np.unique(colors)]
+    masks = tuple(colors == color for color in np.unique(colors))
 
-    def init(position: Float[Array, "*shape"], rng_key: Key[Array, ""] | None = None) -> State:
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:
+        position = as_float("position", position)
         check_units("position", position, alphabet)
         if position.shape != colors.shape:
             raise ArgumentError(f"colors: got shape {colors.shape}, wanted that of the position, {position.shape}")
         for mask in masks:
             got = f"colors: got two units of colour {colors[mask][0]} that interact"
-            _check_independent(got, energy, position, mask, alphabet)
+            check_independent(got, energy, position, mask, alphabet)
         return State(position)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        position = state.position
-        for mask, color_key in zip(masks, jax.random.split(rng_key, len(masks)), strict=True):
-            drawn = draw(color_key, gaps(energy, position, alphabet), beta, alphabet)
-            position = jnp.where(mask, drawn, position)
-        return State(position), Info((position != state.position).mean())
+        check_key("rng_key", rng_key)
+        return _sweep_of_colors(rng_key, state, energy, beta, masks, alphabet)
 
     return Kernel(init, step)
+
+
+@compiled
+def _sweep_of_colors(rng_key, state, energy, beta, masks, alphabet):
+    position = state.position
+    for mask, color_key in zip(masks, jax.random.split(rng_key, len(masks)), strict=True):
+        position = jnp.where(mask, draw(color_key, gaps(energy, position, alphabet), beta, alphabet), position)
+    return State(position), Info(
+        (position != state.position).mean(), is_forbidden(as_scalar("energy", energy(position)))
+    )
 
 
 def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet: Alphabet = SPINS) -> Kernel:
@@ -156,7 +179,7 @@ def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet:
         alphabet: the two values of a unit, ±1 by default.
 
     Returns:
-        Kernel whose info has `changed`.
+        Kernel whose info has `changed` and `forbidden`.
 
     Raises:
         ValueError: a bad beta; no layer, or a layer in two blocks; at `init`, static units outside the alphabet, a
@@ -170,163 +193,146 @@ def block(energy: Energy, beta: Beta, blocks: Sequence[Sequence[int]], alphabet:
     >>> state.position[1].tolist()
     [1.0, -1.0]
     """
-    check_beta(beta)
+    beta = _checked(energy, beta, alphabet)
+    blocks = tuple(tuple(int(layer) for layer in members) for members in blocks)
     drawn_layers = [layer for members in blocks for layer in members]
     if len(set(drawn_layers)) != len(drawn_layers) or min(drawn_layers, default=-1) < 0:
-        raise ArgumentError(f"blocks: got {tuple(blocks)}, wanted at least one layer, each in one block at most")
+        raise ArgumentError(f"blocks: got {blocks}, wanted at least one layer, each in one block at most")
 
-    def init(position: tuple[Array, ...], rng_key: Key[Array, ""] | None = None) -> State:
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:
+        if not isinstance(position, tuple | list):
+            raise ArgumentError(f"position: got a {type(position).__name__}, wanted a tuple of layers")
+        position = as_floats("position", tuple(position))
         check_units("position", [position[layer] for layer in drawn_layers if layer < len(position)], alphabet)
         if max(drawn_layers) >= len(position):
-            raise ArgumentError(f"blocks: got {tuple(blocks)}, wanted layers below {len(position)}")
+            raise ArgumentError(f"blocks: got {blocks}, wanted layers below {len(position)}")
         for members in blocks:
             masks = tuple(np.full(layer.shape, index in members) for index, layer in enumerate(position))
-            got = f"blocks: got layers {tuple(members)} with units that interact"
-            _check_independent(got, energy, tuple(position), masks, alphabet)
-        return State(tuple(position))
+            got = f"blocks: got layers {members} with units that interact"
+            check_independent(got, energy, position, masks, alphabet)
+        return State(position)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        position = list(state.position)
-        for members, block_key in zip(blocks, jax.random.split(rng_key, len(blocks)), strict=True):
-            slopes = jax.grad(lambda some, rest: energy(with_layers(rest, members, some)))(
-                [position[layer] for layer in members], position
-            )
-            for layer, slope, layer_key in zip(members, slopes, jax.random.split(block_key, len(members)), strict=True):
-                position[layer] = draw(layer_key, (alphabet.low - alphabet.high) * slope, beta, alphabet)
-        changed = [(position[layer] != state.position[layer]).mean() for layer in drawn_layers]
-        return State(tuple(position)), Info(jnp.stack(changed).mean())
+        check_key("rng_key", rng_key)
+        return _sweep_of_blocks(rng_key, state, energy, beta, blocks, alphabet)
 
     return Kernel(init, step)
+
+
+@compiled
+def _sweep_of_blocks(rng_key, state, energy, beta, blocks, alphabet):
+    position = list(state.position)
+    for members, block_key in zip(blocks, jax.random.split(rng_key, len(blocks)), strict=True):
+        slopes = jax.grad(lambda some, rest, members=members: energy(with_layers(rest, members, some)))(
+            [position[layer] for layer in members], position
+        )
+        for layer, slope, layer_key in zip(members, slopes, jax.random.split(block_key, len(members)), strict=True):
+            position[layer] = draw(layer_key, (alphabet.low - alphabet.high) * slope, beta, alphabet)
+    changed = [(position[layer] != state.position[layer]).mean() for members in blocks for layer in members]
+    return State(tuple(position)), Info(
+        jnp.stack(changed).mean(), is_forbidden(as_scalar("energy", energy(tuple(position))))
+    )
 
 
 def alternate(draws: Sequence[Draw]) -> Kernel:
     """A sweep that you compose: draws, `draw(key, position) -> position`, one after another.
 
     Each may draw from a conditional law, of any kind of unit, or be a step of another sampler. If each leaves a law
-    invariant, so does the sweep. Its info is None, since it cannot know what the draws would report.
+    invariant, so does the sweep. Its info is None, since it cannot know what the draws would report. Positions take the
+    dtypes that the draws return. Raises ValueError for a draw that is no function.
 
     >>> kernel = alternate([lambda key, x: (x[0], x[0] + 1), lambda key, x: (x[1] * 2, x[1])])
-    >>> kernel.step(jax.random.key(0), kernel.init((1, 0)))[0].position
-    (4, 2)
+    >>> [int(x) for x in kernel.step(jax.random.key(0), kernel.init((1, 0)))[0].position]
+    [4, 2]
     """
+
+    for place, part in enumerate(draws):
+        check_callable(f"draws[{place}]", part)
+    draws = tuple(draws)
+
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:
+        return State(_as_drawn(position, draws))
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, None]:
-        position = state.position
-        for part, part_key in zip(draws, jax.random.split(rng_key, len(draws)), strict=True):
-            position = part(part_key, position)
-        return State(position), None
-
-    return Kernel(lambda position, rng_key=None: State(position), step)
-
-
-def gaps(energy: Energy, position: PyTree[Array], alphabet: Alphabet) -> PyTree[Array]:
-    """The energy gap E(unit = low) - E(unit = high) of every unit while the others are fixed, as one gradient.
-
-        gap = -(high - low) ∂E/∂unit
-
-    Args:
-        energy: linear in each unit while the others are fixed; for other energies the result is wrong.
-        position: units, an array or any pytree of arrays.
-        alphabet: the two values of a unit.
-
-    Returns:
-        gaps of the shape of the position, in units of energy.
-
-    >>> gaps(lambda s: -3 * s[0] * s[1], jnp.array([1.0, -1.0]), SPINS).tolist()
-    [-6.0, 6.0]
-    """
-    return jax.tree.map(lambda slope: (alphabet.low - alphabet.high) * slope, jax.grad(energy)(position))
-
-
-def draw(key: Key[Array, ""], gap: Float[Array, "*shape"], beta: Beta, alphabet: Alphabet) -> Float[Array, "*shape"]:
-    """Independent units that are high with probability σ(beta · gap).
-
-    Args:
-        key: typed random key.
-        gap: energy gaps E(low) - E(high), any shape.
-        beta: inverse temperature in [0, inf], in units of 1/gap.
-        alphabet: the two values of a unit.
-
-    Returns:
-        units of the shape and dtype of `gap`.
-
-    >>> draw(jax.random.key(0), jnp.array([5.0, -5.0]), jnp.inf, SPINS).tolist()
-    [1.0, -1.0]
-    """
-    return heat_bath(positive_uniform(key, gap.shape).astype(gap.dtype), gap, beta, alphabet)
-
-
-def heat_bath(
-    uniform: Float[Array, "*#shape"], gap: Float[Array, "*#shape"], beta: Beta, alphabet: Alphabet
-) -> Float[Array, "..."]:
-    """Units that are high where uniform < σ(beta · gap): `draw` with random numbers that are given.
-
-    The shapes of `uniform`, `gap` and beta broadcast against each other.
-
-    Compared as u (1 + exp(-beta gap)) < 1, which does not overflow and loses no small probability above the least u.
-
-    >>> heat_bath(jnp.array([0.2, 0.8]), jnp.zeros(2), 1.0, SPINS).tolist()
-    [1.0, -1.0]
-    """
-    high = uniform * (1 + jnp.exp(-reduced(gap, beta))) < 1
-    return jnp.where(high, alphabet.high, alphabet.low).astype(gap.dtype)
-
-
-def positive_uniform(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
-) -> Float[Array, "..."]:
-    """The numbers of `jax.random.uniform` plus 2⁻²⁵, in [2⁻²⁵, 1): logarithms and odds of them are finite.
-
-    >>> bool(positive_uniform(jax.random.key(0), (9,)).min() > 0)
-    True
-    """
-    return jax.random.uniform(key, shape, dtype) + jnp.asarray(2.0**-25, dtype)
-
-
-def _single_site(energy, beta, alphabet, order):
-    check_beta(beta)
-
-    def init(position: Float[Array, "*shape"], rng_key: Key[Array, ""] | None = None) -> State:
-        check_units("position", position, alphabet)
-        return State(position)
-
-    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        shape, size = state.position.shape, state.position.size
-        order_key, draws_key = jax.random.split(rng_key)
-        flat_energy = lambda units: energy(units.reshape(shape))
-
-        def update(units, site_and_key):
-            site, site_key = site_and_key
-            low, high = (units.at[site].set(value) for value in alphabet)
-            new = draw(site_key, flat_energy(low) - flat_energy(high), beta, alphabet).astype(units.dtype)
-            return units.at[site].set(new), new != units[site]
-
-        sites = order(order_key, size)
-        units, turned = jax.lax.scan(update, state.position.ravel(), (sites, jax.random.split(draws_key, size)))
-        return State(units.reshape(shape)), Info(turned.mean())
+        check_key("rng_key", rng_key)
+        return State(_in_turn(rng_key, state.position, draws)), None
 
     return Kernel(init, step)
 
 
-def _check_independent(got, energy, like, masks, alphabet):
-    """Raise, with the message `got`, if units that are drawn together change each other's energy gaps.
+@compiled
+def _in_turn(rng_key, position, draws):
+    for part, part_key in zip(draws, jax.random.split(rng_key, len(draws)), strict=True):
+        position = part(part_key, position)
+    return position
 
-    The gaps are compared between eight random values of the units under the masks, the rest being fixed. Interactions
-    are missed only where they cancel in all eight; traced parameters cannot be checked.
-    """
-    random = np.random.default_rng(0)
-    dtype = jnp.result_type(float)
-    with jax.ensure_compile_time_eval():
-        all_gaps = jax.jit(lambda position: gaps(energy, position, alphabet))
-        rest = jax.tree.map(lambda leaf: random.choice(np.asarray(alphabet), leaf.shape), like)
-        values = []
-        for _ in range(8):
-            refill = lambda old, mask: np.where(mask, random.choice(np.asarray(alphabet), old.shape), old)
-            filled = jax.tree.map(lambda old, mask: jnp.asarray(refill(old, mask), dtype), rest, masks)
-            values.append(all_gaps(filled))
-            if not all(is_static(leaf) for leaf in jax.tree.leaves(values[-1])):
-                return
-    for leaves, mask in zip(zip(*map(jax.tree.leaves, values), strict=True), jax.tree.leaves(masks), strict=True):
-        stacked = np.stack([np.asarray(leaf)[np.broadcast_to(mask, leaf.shape)] for leaf in leaves])
-        if (np.ptp(stacked, axis=0) > 1e-4 * (1 + np.abs(stacked).max(initial=0))).any():
-            raise ArgumentError(f"{got}, wanted only units that do not interact in the energy")
+
+def _as_drawn(position, draws):
+    """The position in the dtypes that a sweep gives back: floats for bytes of a picture, integers for indices."""
+    position = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), position)
+    in_floats = lambda leaf: leaf.dtype in (np.float32, np.float64)
+    if all(in_floats(leaf) for leaf in jax.tree.leaves(position)):
+        return position
+    widen = lambda leaf: leaf.astype(jnp.float32) if leaf.dtype in (jnp.float16, jnp.bfloat16) else leaf
+    position = jax.tree.map(widen, position)
+    drawn = jax.eval_shape(lambda key, position: _in_turn(key, position, draws), jax.random.key(0), position)
+    if jax.tree.structure(drawn) != jax.tree.structure(position):
+        return position
+    return jax.tree.map(lambda old, new: old.astype(new.dtype), position, drawn)
+
+
+def _checked(energy, beta, alphabet):
+    check_callable("energy", energy)
+    check_record("alphabet", alphabet, Alphabet)
+    return as_beta(beta)
+
+
+def _in_order(key, size):
+    return jnp.arange(size)
+
+
+def _at_random(key, size):
+    return jax.random.randint(key, (size,), 0, size)
+
+
+def _single_site(energy, beta, alphabet, order):
+    beta = _checked(energy, beta, alphabet)
+
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:
+        position = as_float("position", position)
+        check_units("position", position, alphabet)
+        check_allowed("position", _height(energy, position))
+        return State(position)
+
+    def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
+        check_key("rng_key", rng_key)
+        return _sweep_of_sites(rng_key, state, energy, beta, alphabet, order)
+
+    return Kernel(init, step)
+
+
+@compiled
+def _height(energy, position):
+    return as_scalar("energy", energy(position))
+
+
+@compiled
+def _sweep_of_sites(rng_key, state, energy, beta, alphabet, order):
+    shape, size = state.position.shape, state.position.size
+    order_key, draws_key = jax.random.split(rng_key)
+    height = lambda units: as_scalar("energy", energy(units.reshape(shape)))
+
+    def update(units, site_and_uniform):
+        site, uniform = site_and_uniform
+        low, high = (height(units.at[site].set(value)) for value in alphabet)
+        low, high = (jnp.where(is_forbidden(value), jnp.inf, value) for value in (low, high))
+        gap = settled(low - high, jnp.maximum(jnp.abs(low), jnp.abs(high)), beta)
+        # what is forbidden or certain is so at beta = 0 too; of two forbidden values each is equally likely
+        gap = jnp.where(jnp.isinf(gap), gap, reduced(jnp.where(jnp.isnan(gap), 0, gap), beta))
+        new = heat_bath(uniform, gap, 1.0, alphabet).astype(units.dtype)
+        return units.at[site].set(new), new != units[site]
+
+    uniforms = random_bits.around_zero(jax.random.bits(draws_key, (size,), jnp.uint32))
+    units, turned = jax.lax.scan(update, state.position.ravel(), (order(order_key, size), uniforms))
+    units = units.reshape(shape)
+    return State(units), Info(turned.mean(), is_forbidden(height(units)))

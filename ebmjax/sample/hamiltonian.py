@@ -10,12 +10,23 @@ momentum is standard normal at every temperature, since beta multiplies the grad
 Duane, Kennedy, Pendleton and Roweth (1987), "Hybrid Monte Carlo"; Neal (2011), "MCMC using Hamiltonian dynamics".
 """
 
+from typing import Any
+
 import jax
 from jaxtyping import Array, Key, PyTree
 
-from ebmjax.checks import check_count, check_finite_beta, check_positive
+from ebmjax.checks import (
+    as_beta,
+    as_float,
+    check_callable,
+    check_count,
+    check_finite_beta,
+    check_key,
+    check_positive,
+)
+from ebmjax.compiled import compiled
 from ebmjax.loops import iterate
-from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate
+from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate, start
 from ebmjax.sample.trees import add_scaled, inner_product, normal_like
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
@@ -35,11 +46,11 @@ def hamiltonian(energy: Energy, beta: Beta, step_size: Scalar, steps: int) -> Ke
         steps: leapfrog steps of one move, static, at least 1.
 
     Returns:
-        Kernel whose info has `accepted`, `energy_error` = Δ and `diverged`.
+        Kernel whose info has `accepted`, `energy_error` = Δ, `diverged` and `forbidden`.
 
     Raises:
-        ValueError: a bad or infinite beta, a step size that is not positive, steps below 1.
-        TypeError: at `init`, a position of integers or booleans.
+        ValueError: a bad or infinite beta, a step size that is not positive, steps below 1; at `init`, a static
+            position where energy or gradient is not finite.
 
     Neal (2011), section 5.3.2.
 
@@ -49,20 +60,31 @@ def hamiltonian(energy: Energy, beta: Beta, step_size: Scalar, steps: int) -> Ke
     >>> bool(info.accepted), bool(jnp.abs(info.energy_error) < 0.1)
     (True, True)
     """
+    check_callable("energy", energy)
     check_finite_beta(beta)
     check_positive("step_size", step_size)
     check_count("steps", steps)
+    beta, step_size, steps = as_beta(beta), as_float("step_size", step_size, ()), int(steps)
+
+    def init(position: PyTree[Any], rng_key: Key[Array, ""] | None = None) -> State:
+        return start(energy, position)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        momentum_key, accept_key = jax.random.split(rng_key)
-        momentum = normal_like(momentum_key, state.position)
-        new, final = leapfrog(energy, beta, step_size, steps, state, momentum)
-        dtype = new.energy.dtype
-        # (p' - p)ᵀ(p' + p) / 2 instead of the difference of two squares
-        kinetic = inner_product(add_scaled(final, momentum, -1), add_scaled(final, momentum, 1), dtype) / 2
-        return accept_or_stay(accept_key, state, new, reduced(new.energy - state.energy, beta) + kinetic)
+        check_key("rng_key", rng_key)
+        return _step(rng_key, state, energy, beta, step_size, steps)
 
-    return Kernel(lambda position, rng_key=None: evaluate(energy, position), step)
+    return Kernel(init, step)
+
+
+@compiled
+def _step(rng_key, state, energy, beta, step_size, steps):
+    momentum_key, accept_key = jax.random.split(rng_key)
+    momentum = normal_like(momentum_key, state.position)
+    new, final = leapfrog(energy, beta, step_size, steps, state, momentum)
+    dtype = new.energy.dtype
+    # (p' - p)ᵀ(p' + p) / 2 instead of the difference of two squares
+    kinetic = inner_product(add_scaled(final, momentum, -1), add_scaled(final, momentum, 1), dtype) / 2
+    return accept_or_stay(accept_key, state, new, reduced(new.energy - state.energy, beta) + kinetic)
 
 
 def leapfrog(

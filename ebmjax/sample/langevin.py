@@ -16,14 +16,23 @@ Rossky, Doll and Friedman (1978), "Brownian dynamics as smart Monte Carlo simula
 "Rational construction of stochastic numerical methods for molecular sampling".
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from ebmjax.checks import check_finite_beta, check_not_negative, check_positive
-from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate, is_finite
+from ebmjax.checks import (
+    as_beta,
+    as_float,
+    check_callable,
+    check_finite_beta,
+    check_key,
+    check_not_negative,
+    check_positive,
+)
+from ebmjax.compiled import compiled
+from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate, is_finite, start
 from ebmjax.sample.trees import add_scaled, inner_product, normal_like, scaled
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
@@ -67,8 +76,8 @@ def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
         Kernel whose info has `energy_change` and `diverged`.
 
     Raises:
-        ValueError: a bad or infinite beta, a step size that is not positive.
-        TypeError: at `init`, a position of integers or booleans.
+        ValueError: a bad or infinite beta, a step size that is not positive; at `init`, a static position where energy
+            or gradient is not finite.
 
     Rossky, Doll and Friedman (1978), eq. 4; Roberts and Tweedie (1996), eq. 4.
 
@@ -77,14 +86,22 @@ def unadjusted(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     >>> bool(info.energy_change == state.energy - 0.5), bool(info.diverged)
     (True, False)
     """
-    check_finite_beta(beta)
-    check_positive("step_size", step_size)
+    beta, step_size = _checked(energy, beta, step_size)
+
+    def init(position: PyTree[Any], rng_key: Key[Array, ""] | None = None) -> State:
+        return start(energy, position)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, UnadjustedInfo]:
-        new = evaluate(energy, _langevin_move(state, normal_like(rng_key, state.position), beta, step_size))
-        return new, UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
+        check_key("rng_key", rng_key)
+        return _step_unadjusted(rng_key, state, energy, beta, step_size)
 
-    return Kernel(lambda position, rng_key=None: evaluate(energy, position), step)
+    return Kernel(init, step)
+
+
+@compiled
+def _step_unadjusted(rng_key, state, energy, beta, step_size):
+    new = evaluate(energy, _langevin_move(state, normal_like(rng_key, state.position), beta, step_size))
+    return new, UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
 
 
 def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
@@ -105,11 +122,11 @@ def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
             the moves accepted.
 
     Returns:
-        Kernel whose info has `accepted`, `energy_error` = Δ and `diverged`.
+        Kernel whose info has `accepted`, `energy_error` = Δ, `diverged` and `forbidden`.
 
     Raises:
-        ValueError: a bad or infinite beta, a step size that is not positive.
-        TypeError: at `init`, a position of integers or booleans.
+        ValueError: a bad or infinite beta, a step size that is not positive; at `init`, a static position where energy
+            or gradient is not finite.
 
     Rossky, Doll and Friedman (1978), eq. 7; Roberts and Tweedie (1996), section 1.4.1.
 
@@ -118,22 +135,30 @@ def mala(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     >>> bool(info.accepted), bool(jnp.abs(info.energy_error) < 0.1)
     (True, True)
     """
-    check_finite_beta(beta)
-    check_positive("step_size", step_size)
+    beta, step_size = _checked(energy, beta, step_size)
+
+    def init(position: PyTree[Any], rng_key: Key[Array, ""] | None = None) -> State:
+        return start(energy, position)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        noise_key, accept_key = jax.random.split(rng_key)
-        noise = normal_like(noise_key, state.position)
-        new = evaluate(energy, _langevin_move(state, noise, beta, step_size))
-        dtype = new.energy.dtype
-        epsilon = jnp.asarray(step_size).astype(dtype)
-        slopes = scaled(add_scaled(state.gradient, new.gradient, 1), beta)
-        hastings = epsilon / 4 * inner_product(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner_product(
-            noise, slopes, dtype
-        )
-        return accept_or_stay(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
+        check_key("rng_key", rng_key)
+        return _step_mala(rng_key, state, energy, beta, step_size)
 
-    return Kernel(lambda position, rng_key=None: evaluate(energy, position), step)
+    return Kernel(init, step)
+
+
+@compiled
+def _step_mala(rng_key, state, energy, beta, step_size):
+    noise_key, accept_key = jax.random.split(rng_key)
+    noise = normal_like(noise_key, state.position)
+    new = evaluate(energy, _langevin_move(state, noise, beta, step_size))
+    dtype = new.energy.dtype
+    epsilon = step_size.astype(dtype)
+    slopes = scaled(add_scaled(state.gradient, new.gradient, 1), beta)
+    hastings = epsilon / 4 * inner_product(slopes, slopes, dtype) - jnp.sqrt(epsilon / 2) * inner_product(
+        noise, slopes, dtype
+    )
+    return accept_or_stay(accept_key, state, new, reduced(new.energy - state.energy, beta) + hastings)
 
 
 def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar) -> Kernel:
@@ -143,7 +168,7 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
 
     The law of position and momentum is exp(-beta E(x) - p²/2)/Z up to a bias of O(h²); that of positions is exact where
     the energy is quadratic, for every h < 2/√λ_max(beta ∇²E). The first step after `init` draws the momentum, and has
-    no part O. `tempering` calls `init` before every step; in it this kernel is `unadjusted` with ε = h²/2.
+    no part O. A momentum belongs to its position: in the swaps of `tempering` the two change places together.
 
     Args:
         energy: `energy(position) -> scalar`, differentiable.
@@ -155,8 +180,8 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
         Kernel whose info has `energy_change` and `diverged`.
 
     Raises:
-        ValueError: a bad or infinite beta, a step size that is not positive, a negative friction.
-        TypeError: at `init`, a position of integers or booleans.
+        ValueError: a bad or infinite beta, a step size that is not positive, a negative friction; at `init`, a static
+            position where energy or gradient is not finite.
 
     Leimkuhler and Matthews (2013), table 1 and eq. 10.
 
@@ -165,29 +190,42 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
     >>> bool(state.moving), bool(info.diverged)
     (True, False)
     """
-    check_finite_beta(beta)
-    check_positive("step_size", step_size)
+    beta, step_size = _checked(energy, beta, step_size)
     check_not_negative("friction", friction)
+    friction = as_float("friction", friction, ())
 
-    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> UnderdampedState:
-        start = evaluate(energy, position)
-        return UnderdampedState(*start, momentum=scaled(start.position, 0), moving=jnp.array(False))
+    def init(position: PyTree[Any], rng_key: Key[Array, ""] | None = None) -> UnderdampedState:
+        state = start(energy, position)
+        return UnderdampedState(*state, momentum=jax.tree.map(jnp.zeros_like, state.position), moving=jnp.array(False))
 
     def step(rng_key: Key[Array, ""], state: UnderdampedState) -> tuple[UnderdampedState, UnadjustedInfo]:
-        noise = normal_like(rng_key, state.position)
-        forgotten = jnp.where(state.moving, jnp.asarray(friction, float) * jnp.asarray(step_size, float), 0)
-        momentum = jax.tree.map(lambda old, fresh: jnp.where(state.moving, old, fresh), state.momentum, noise)
-        momentum = add_scaled(momentum, state.gradient, -0.5, beta, step_size)
-        position = add_scaled(state.position, momentum, 0.5, step_size)
-        momentum = add_scaled(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
-        new = evaluate(energy, add_scaled(position, momentum, 0.5, step_size))
-        momentum = add_scaled(momentum, new.gradient, -0.5, beta, step_size)
-        info = UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
-        return UnderdampedState(*new, momentum=momentum, moving=jnp.array(True)), info
+        check_key("rng_key", rng_key)
+        return _step_underdamped(rng_key, state, energy, beta, step_size, friction)
 
     return Kernel(init, step)
 
 
+@compiled
+def _step_underdamped(rng_key, state, energy, beta, step_size, friction):
+    noise = normal_like(rng_key, state.position)
+    forgotten = jnp.where(state.moving, friction * step_size.astype(friction.dtype), 0)
+    momentum = jax.tree.map(lambda old, fresh: jnp.where(state.moving, old, fresh), state.momentum, noise)
+    momentum = add_scaled(momentum, state.gradient, -0.5, beta, step_size)
+    position = add_scaled(state.position, momentum, 0.5, step_size)
+    momentum = add_scaled(scaled(momentum, jnp.exp(-forgotten)), noise, jnp.sqrt(-jnp.expm1(-2 * forgotten)))
+    new = evaluate(energy, add_scaled(position, momentum, 0.5, step_size))
+    momentum = add_scaled(momentum, new.gradient, -0.5, beta, step_size)
+    info = UnadjustedInfo(new.energy - state.energy, ~is_finite(new))
+    return UnderdampedState(*new, momentum=momentum, moving=jnp.array(True)), info
+
+
+def _checked(energy, beta, step_size):
+    check_callable("energy", energy)
+    check_finite_beta(beta)
+    check_positive("step_size", step_size)
+    return as_beta(beta), as_float("step_size", step_size, ())
+
+
 def _langevin_move(state, noise, beta, step_size):
     drifted = add_scaled(state.position, state.gradient, -1, beta, step_size)
-    return add_scaled(drifted, noise, jnp.sqrt(2 * jnp.asarray(step_size, float)))
+    return add_scaled(drifted, noise, jnp.sqrt(2 * step_size))

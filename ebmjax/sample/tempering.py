@@ -17,23 +17,30 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
-from ebmjax.checks import ArgumentError, check_betas
-from ebmjax.sample.metropolis import accepts
+from ebmjax.checks import ArgumentError, as_float, as_floats, check_betas, check_callable, check_key
+from ebmjax.compiled import compiled
+from ebmjax.sample.metropolis import accepts, check_allowed, is_forbidden
+from ebmjax.states import begun, continued
 from ebmjax.temperature import reduced
 from ebmjax.types import Energy, Kernel, KernelAtBeta
 
 
 class State(NamedTuple):
-    """The positions of all rungs, which replica each has, and which pairs are next."""
+    """The states of the kernels of all rungs, which replica each has, and which pairs are next."""
 
-    position: PyTree[Array]
-    """Arrays with the leading axis rungs, in the order of the betas."""
+    rungs: Any
+    """The states of the rungs' kernels, with the leading axis rungs, in the order of the betas."""
     replica: Int[Array, " rungs"]
     """The number of the replica on each rung; followed over a run, it shows how far replicas move."""
     turn: Int[Array, ""]
     """0 if the pairs (0, 1), (2, 3) … are next, 1 if (1, 2), (3, 4) … are."""
+
+    @property
+    def position(self) -> PyTree[Array]:
+        """The positions of the rungs: arrays with the leading axis rungs."""
+        return self.rungs.position
 
 
 class Info(NamedTuple):
@@ -45,23 +52,28 @@ class Info(NamedTuple):
     """Probability of a swap of each pair, also of those whose turn it was not; `tune_ladder` takes its mean."""
     kernel: Any
     """Infos of the rungs' kernels, with the leading axis rungs."""
+    forbidden: Bool[Array, " rungs"]
+    """Whether the energy on a rung is +inf or NaN: it is there that a chain cannot be, and it can be stuck there."""
 
 
-def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Float[Array, " rungs"]) -> Kernel:
+def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Any) -> Kernel:
     """Kernel of the whole ladder: one step of every rung's kernel, in one vmap, then swaps between neighbours.
+
+    In a swap the whole states of the two kernels change places, such as momenta beside positions. What a kernel had
+    computed from its beta is computed anew (`ebmjax.states.continued`).
 
     Args:
         energy: `energy(position) -> scalar`, the energy of the kernels.
-        make_kernel: `beta -> Kernel`, called inside a vmap with a traced beta. Its `init` is called before every step.
+        make_kernel: `beta -> Kernel`, called inside a vmap with a traced beta.
         betas: one for each rung, at least 2, in [0, inf], rising or falling; static or traced. At most one may be inf.
 
     Returns:
         A kernel whose positions have the leading axis rungs; `jax.tree.map(lambda x: x[i], state.position)` is a draw
-        at betas[i]. Its info has `energy`, `acceptance` and `kernel`.
+        at betas[i]. Its info has `energy`, `acceptance`, `kernel` and `forbidden`.
 
     Raises:
         ValueError: fewer than 2 betas, static ones that are negative or NaN; at `init`, a position without the leading
-            axis rungs.
+            axis rungs, or a static one whose energy is +inf or NaN on a rung.
 
     Swendsen and Wang (1986); Syed et al. (2022).
 
@@ -72,68 +84,104 @@ def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Float[Array, " r
     >>> state.position.shape, info.acceptance.shape
     ((3, 2), (2,))
     """
+    check_callable("energy", energy)
+    check_callable("make_kernel", make_kernel)
     check_betas(betas)
-    betas = jnp.asarray(betas)
+    betas = as_float("betas", betas)
     if len(betas) < 2:
         raise ArgumentError(f"betas: got {len(betas)} rung, wanted at least 2")
-    rungs = np.arange(len(betas), dtype=np.int32)
 
-    def init(position: PyTree[Array], rng_key: Key[Array, ""] | None = None) -> State:
+    def init(position: PyTree[Any], rng_key: Key[Array, ""] | None = None) -> State:
+        position = as_floats("position", position)
         for leaf in jax.tree.leaves(position):
             if leaf.shape[:1] != betas.shape:
                 wanted = f"the leading axis {len(betas)}, one for each rung"
                 raise ArgumentError(f"position: got shape {leaf.shape}, wanted {wanted}")
-        return State(position, jnp.asarray(rungs, jnp.int32), jnp.int32(0))
+        # a kernel that draws at the start, and is given no key, draws the same in every run
+        return _init(energy, make_kernel, betas, position, jax.random.key(0) if rng_key is None else rng_key)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        steps_key, swaps_key = jax.random.split(rng_key)
-
-        def walk(beta, key, position):
-            kernel = make_kernel(beta)
-            new, info = kernel.step(key, kernel.init(position))
-            return new.position, info
-
-        position, info = jax.vmap(walk)(betas, jax.random.split(steps_key, len(betas)), state.position)
-        energies = jax.vmap(energy)(position)
-        # log of the acceptance ratio of a swap; at equal energies it is 0, also where the difference of betas is inf
-        log_ratio = reduced(energies[:-1] - energies[1:], betas[:-1] - betas[1:])
-        swap = accepts(swaps_key, -log_ratio) & (rungs[:-1] % 2 == state.turn)
-        edge = jnp.zeros(1, bool)
-        up, down = jnp.concatenate([swap, edge]), jnp.concatenate([edge, swap])
-        source = rungs + up.astype(jnp.int32) - down.astype(jnp.int32)
-        position, energies, replica = jax.tree.map(lambda x: x[source], (position, energies, state.replica))
-        acceptance = jnp.exp(jnp.minimum(log_ratio, 0))
-        return State(position, replica, 1 - state.turn), Info(energies, acceptance, info)
+        check_key("rng_key", rng_key)
+        return _step(rng_key, state, energy, make_kernel, betas)
 
     return Kernel(init, step)
 
 
-def tune_ladder(betas: Float[Array, " rungs"], acceptance: Float[Array, " pairs"]) -> Float[Array, " rungs"]:
+def _init(energy, make_kernel, betas, position, rng_key):
+    rungs, energies = _first(energy, make_kernel, betas, position, rng_key)
+    check_allowed("position", energies)
+    return State(rungs, jnp.arange(len(betas), dtype=jnp.int32), jnp.int32(0))
+
+
+@compiled
+def _first(energy, make_kernel, betas, position, rng_key):
+    start = lambda beta, position, key: begun(key, make_kernel(beta), position)
+    rungs = jax.vmap(start)(betas, position, jax.random.split(rng_key, len(betas)))
+    return rungs, jax.vmap(energy)(rungs.position)
+
+
+@compiled
+def _step(rng_key, state, energy, make_kernel, betas):
+    steps_key, swaps_key, begin_key = jax.random.split(rng_key, 3)
+    walk = lambda beta, key, rung: make_kernel(beta).step(key, rung)
+    rungs, info = jax.vmap(walk)(betas, jax.random.split(steps_key, len(betas)), state.rungs)
+    energies = jax.vmap(energy)(rungs.position)
+    energies = energies if jnp.issubdtype(energies.dtype, jnp.floating) else energies.astype(float)
+    # log of the acceptance ratio of a swap; at equal energies it is 0, also where both are inf, or where the difference
+    # of betas is inf
+    level = energies[:-1] == energies[1:]
+    log_ratio = reduced(jnp.where(level, 0, energies[:-1] - energies[1:]), betas[:-1] - betas[1:])
+    numbers = np.arange(len(betas), dtype=np.int32)
+    swap = accepts(swaps_key, -log_ratio) & (numbers[:-1] % 2 == state.turn)
+    edge = jnp.zeros(1, bool)
+    up, down = jnp.concatenate([swap, edge]), jnp.concatenate([edge, swap])
+    source = numbers + up.astype(jnp.int32) - down.astype(jnp.int32)
+    rungs, energies, replica = jax.tree.map(lambda x: x[source], (rungs, energies, state.replica))
+    begin_keys = jax.random.split(begin_key, len(betas))
+    rungs = jax.vmap(lambda key, beta, rung: continued(key, make_kernel, beta, rung))(begin_keys, betas, rungs)
+    acceptance = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio), 0))
+    return State(rungs, replica, 1 - state.turn), Info(energies, acceptance, info, is_forbidden(energies))
+
+
+def tune_ladder(betas: Any, acceptance: Any) -> Float[Array, " rungs"]:
     """A ladder with the same ends on which all pairs are refused equally often.
 
         Λ(beta_i) = Σ_{j < i} (1 - acceptance_j),    new betas at equal steps of Λ
 
-    Λ is the communication barrier; between the old betas it is interpolated linearly. Repeat with the statistics of the
-    new ladder until the betas no longer change.
+    Λ is the communication barrier. Between the old betas it is interpolated linearly in beta; between a finite beta and
+    inf, linearly in the temperature 1/beta. Repeat with the statistics of the new ladder until the betas no longer
+    change.
 
     Args:
-        betas: the ladder, rising or falling.
-        acceptance: mean probability of a swap of each pair: `Info.acceptance` averaged over steps.
+        betas: the ladder, (rungs,), at least 2, rising or falling. At most one may be inf, at an end.
+        acceptance: mean probability of a swap of each pair, (rungs - 1,): `Info.acceptance` averaged over steps.
 
     Returns:
         the new ladder, (rungs,), in the same order.
 
     Raises:
-        ValueError: a number of pairs that is not the number of rungs less one.
+        ValueError: fewer than 2 betas, static ones that are negative or NaN; a number of pairs that is not the number
+            of rungs less one.
 
     Syed et al. (2022), section 5.1.
 
     >>> tune_ladder(jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 0.5]))[0].item()
     0.0
     """
-    betas = jnp.asarray(betas)
+    check_betas(betas)
+    betas, acceptance = as_float("betas", betas), as_float("acceptance", acceptance)
+    if len(betas) < 2:
+        raise ArgumentError(f"betas: got {len(betas)} rung, wanted at least 2")
     if acceptance.shape != (len(betas) - 1,):
         raise ArgumentError(f"acceptance: got shape {acceptance.shape}, wanted {(len(betas) - 1,)}, one for each pair")
     refused = jnp.maximum(1 - acceptance, 1e-6)  # Λ must rise, also over a pair that was never refused
     barrier = jnp.concatenate([jnp.zeros(1, refused.dtype), jnp.cumsum(refused)])
-    return jnp.interp(jnp.linspace(0, barrier[-1], len(betas)), barrier, betas)
+    at = jnp.linspace(0, barrier[-1], len(betas))[1:-1]
+    pair = jnp.clip(jnp.searchsorted(barrier, at, side="right") - 1, 0, len(betas) - 2)
+    share = jnp.clip((at - barrier[pair]) / refused[pair], 0, 1).astype(betas.dtype)
+    below, above = betas[pair], betas[pair + 1]
+    # of finite betas the temperatures are not used: 1/0 is inf
+    finite = below * (1 - share) + above * share
+    cold = 1 / ((1 - share) / below + share / above)
+    between = jnp.where(jnp.isinf(below) | jnp.isinf(above), cold, finite)
+    return jnp.concatenate([betas[:1], between, betas[-1:]])

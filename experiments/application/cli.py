@@ -27,6 +27,7 @@ from experiments.application.catalogue import EXPERIMENTS, FLAGSHIP
 from experiments.application.formatting import number
 from experiments.application.records import PAGE, is_finished
 from experiments.application.report import Report, config_record
+from experiments.application.streams import forgiving
 from experiments.drawing import plots
 
 C = TypeVar("C")
@@ -86,17 +87,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: raised by tyro, with status 0 after --help and 2 after a wrong option.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        _dispatch(arguments)
-    except KeyboardInterrupt:
-        print(
-            "interrupted: --resume continues the run, from its last checkpoint if it saved one",
-            file=sys.stderr,
-        )
-        return 130
-    except ArgumentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    with forgiving():
+        try:
+            _dispatch(arguments)
+        except KeyboardInterrupt:
+            print(
+                "interrupted: --resume continues the run, from its last checkpoint if it saved one",
+                file=sys.stderr,
+            )
+            return 130
+        except ArgumentError as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
     return 0
 
 
@@ -196,7 +198,7 @@ def _parse(name: str, arguments: list[str], description: str, kind: type[C], def
         SystemExit: with status 0 after --help; with status 2, and tyro's message on standard error, for an option that
             does not exist, or a value that tyro or the dataclass refuses.
     """
-    return tyro.cli(
+    chosen = tyro.cli(
         kind,
         default=default,
         args=arguments,
@@ -208,6 +210,7 @@ def _parse(name: str, arguments: list[str], description: str, kind: type[C], def
             tyro.conf.EnumChoicesFromValues,
         ),
     )
+    return options.at_home(chosen)
 
 
 def _listing() -> str:

@@ -26,7 +26,7 @@ def enable() -> Path | None:
         The folder of the cache, or None without a cache.
     """
     config: Any = jax.config  # its options are made at run time; a type checker does not know them
-    chosen = Path(config.jax_compilation_cache_dir or folder())
+    chosen = Path(os.path.expanduser(config.jax_compilation_cache_dir or folder()))
     try:
         chosen.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=chosen):

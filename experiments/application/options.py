@@ -17,6 +17,8 @@ A range of a tuple holds for each of its entries, and None has no range. What de
 
 import dataclasses
 import math
+import os
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 from ebmjax.checks import ArgumentError
@@ -103,6 +105,25 @@ def check(config: Any) -> None:
         entries = value if isinstance(value, tuple) else () if value is None else (value,)
         for rule in _rules(hints[field.name]):
             require(all(map(rule.holds, entries)), field.name, value, str(rule))
+
+
+def at_home(config: Any) -> Any:
+    """The same options, with the home folder for `~` at the start of every path, which not every shell puts there.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Config:
+    ...     data: Path = Path("~/points.csv")
+    >>> at_home(Config()).data == Path.home() / "points.csv"
+    True
+    """
+    changed = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Path):
+            changed[field.name] = Path(os.path.expanduser(value))
+        elif dataclasses.is_dataclass(value):
+            changed[field.name] = at_home(value)
+    return dataclasses.replace(config, **changed)
 
 
 def _rules(hint: Any) -> list[AtLeast | Between | Inside]:

@@ -7,6 +7,7 @@ channels. Therefore most of the learned kernels are grey edges, and a few are en
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -36,6 +37,8 @@ class Config:
 
     pictures: Natural = Natural.SKIMAGE
     """The colour pictures: skimage, or a set in the folder EBMJAX_DATA."""
+    images: Path | None = None
+    """A folder of your own pictures, PNG or JPEG, in colour; they take the place of --pictures."""
     filters: Count = 25
     """Number of kernels."""
     size: Annotated[int, Between(3, 21)] = 9
@@ -60,10 +63,16 @@ class Config:
 QUICK = Config(filters=9, updates=40, steps=10, code_steps=30)
 
 
+def _read(config: Config) -> list[np.ndarray]:
+    if config.images is None:
+        return natural.load_color(config.pictures)
+    return natural.own_color(config.images, SHOWN)
+
+
 def run(config: Config, report: Report) -> None:
     """Learn the kernels and draw them, code one picture and draw its maps."""
     crop_key, learn_key = jax.random.split(report.key())
-    pictures = [contrast_normalized(picture) for picture in natural.load_color(config.pictures)]
+    pictures = [contrast_normalized(picture) for picture in _read(config)]
     samples = crops(crop_key, pictures, CROP, config.batch * min(config.updates, 500))
     epochs = max(1, round(config.updates * config.batch / len(samples)))
     plan = Plan(config.filters, config.size, config.weight, None, config.rate, config.batch, epochs, config.steps)

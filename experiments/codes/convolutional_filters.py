@@ -11,6 +11,7 @@ shifted copies of each other, as the atoms of patches often are.
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import jax
@@ -31,6 +32,8 @@ class Config:
 
     pictures: Natural = Natural.SKIMAGE
     """The pictures: skimage, or a set in the folder EBMJAX_DATA."""
+    images: Path | None = None
+    """A folder of your own pictures, PNG or JPEG, grey or in colour; they take the place of --pictures."""
     filters: tuple[Count, ...] = (1, 4, 8, 16)
     """Numbers of kernels; each number is a learning of its own."""
     size: Annotated[int, Between(3, 21)] = 9
@@ -56,12 +59,16 @@ class Config:
 QUICK = Config(filters=(1, 4), updates=60, steps=10)
 
 
+def _read(config: Config) -> list[np.ndarray]:
+    if config.images is None:
+        return natural.load(config.pictures)
+    return natural.own_grey(config.images, CROP)
+
+
 def run(config: Config, report: Report) -> None:
     """Learn each number of kernels, and draw the decoders and encoders."""
     crop_key, learn_key = jax.random.split(report.key())
-    whitened = [
-        natural.whiten(picture) / np.float32(math.sqrt(natural.VARIANCE)) for picture in natural.load(config.pictures)
-    ]
+    whitened = [natural.whiten(picture) / np.float32(math.sqrt(natural.VARIANCE)) for picture in _read(config)]
     samples = crops(crop_key, whitened, CROP, config.batch * min(config.updates, 500))
     epochs = max(1, round(config.updates * config.batch / len(samples)))
     rows, decoders, encoders = [], [], []

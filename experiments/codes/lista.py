@@ -39,7 +39,7 @@ from experiments.application.options import AtLeast, Count, Inside, Positive
 from experiments.application.report import Report
 from experiments.codes import unrolled_networks as training
 from experiments.codes.unrolled_networks import Samples, Schedule, draw, nmse_db
-from experiments.data.images import Images, load
+from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 
 Loss = Callable[[training.Infer], SampleLoss]
@@ -88,8 +88,8 @@ class Config:
     """Trials in each of the five rounds of the search for the numbers of ALISTA and HyperLISTA."""
     noise_db: tuple[float, ...] = (20.0, 30.0, 40.0)
     """Signal-to-noise ratios, in decibels."""
-    images: Images = Images.DIGITS
-    """The pictures that patches are cut from: digits, mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures that patches are cut from: digits, mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     weight: Positive = 0.1
     """λ of the energies that are drawn. The mean square length of the patches is 1."""
 
@@ -328,7 +328,7 @@ def _patches(config: Config, report: Report, key: Array) -> None:
     report.figure(
         "patches",
         figure,
-        f"Held-out {PATCH} × {PATCH} patches of {config.images.value}. The {params.dictionary.shape[1]} atoms are "
+        f"Held-out {PATCH} × {PATCH} patches of {_named(config)}. The {params.dictionary.shape[1]} atoms are "
         "patches too, and many of them are nearly equal. The networks are trained on the energy of their last code.",
     )
     alike = [float(coherence(params, made)) for made in (params.dictionary, analytic_weights(params))]
@@ -345,6 +345,10 @@ def _patches(config: Config, report: Report, key: Array) -> None:
         ("method", "(E - E*) / E*", "NMSE in dB"),
         [(name, f"{energies[name][-1]:.2g}", round(float(errors[name][-1]), 1)) for name in errors],
     )
+
+
+def _named(config: Config) -> str:
+    return config.images.value if isinstance(config.images, Images) else "the pictures in your folder"
 
 
 def _pictures(config: Config) -> tuple[np.ndarray, np.ndarray]:

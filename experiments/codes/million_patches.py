@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import jax
@@ -25,7 +26,6 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
 from ebmjax.minimize.codes import coordinate
-from ebmjax.random_bits import unrolled
 from ebmjax.types import CONVERGED, Solution
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
@@ -44,6 +44,8 @@ class Config:
 
     pictures: Natural = Natural.SKIMAGE
     """The pictures: skimage (nine, part of scikit-image), kodak or bsd (both read from the folder in EBMJAX_DATA)."""
+    images: Path | None = None
+    """A folder of your own pictures, PNG or JPEG, grey or in colour; they take the place of --pictures."""
     count: Count = 1_000_000
     """Patches to code."""
     chunk: Count = 4_000
@@ -120,11 +122,17 @@ class Mark(NamedTuple):
     """Bytes that all codes so far would take without their zeros."""
 
 
+def _read(config: Config) -> list[np.ndarray]:
+    if config.images is None:
+        return natural.load(config.pictures)
+    return natural.own_grey(config.images, config.size + 2 * natural.BORDER)
+
+
 def run(config: Config, report: Report) -> None:
     """Learn a dictionary, code the patches in chunks, and draw what was counted."""
-    learn_key, data_key, code_key = jax.random.split(unrolled(report.key()), 3)
+    learn_key, data_key, code_key = jax.random.split(report.key(), 3)
     with report.stage("reading and whitening the pictures"):
-        whitened = [natural.whiten(picture) for picture in natural.load(config.pictures)]
+        whitened = [natural.whiten(picture) for picture in _read(config)]
     with report.stage(f"learning {config.atoms} atoms from {config.samples:,} patches"):
         data = jnp.asarray(natural.patches(data_key, whitened, config.size, config.samples, natural.BORDER))
         learned = learn(report, learn_key, data, config.atoms, l1(config.weight), config.batch_size, config.epochs)

@@ -16,6 +16,7 @@ cortex", for forms measured in wavelengths.
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import jax
@@ -25,7 +26,6 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.random_bits import unrolled
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
@@ -56,6 +56,8 @@ class Config:
 
     pictures: Natural = Natural.SKIMAGE
     """The pictures: skimage (nine, part of scikit-image), kodak or bsd (both read from the folder in EBMJAX_DATA)."""
+    images: Path | None = None
+    """A folder of your own pictures, PNG or JPEG, grey or in colour; they take the place of --pictures."""
     sizes: tuple[Annotated[int, AtLeast(4)], ...] = (12, 16)
     """Rows (and columns) of the patches, one number for each dictionary."""
     atoms: tuple[Count, ...] = (256, 512)
@@ -103,15 +105,21 @@ class Result(NamedTuple):
         return f"{self.learned.params.dictionary.shape[1]} atoms of {self.size} × {self.size}"
 
 
+def _read(config: Config) -> list[np.ndarray]:
+    if config.images is None:
+        return natural.load(config.pictures)
+    return natural.own_grey(config.images, max(config.sizes) + 2 * natural.BORDER)
+
+
 def run(config: Config, report: Report) -> None:
     """Learn the dictionaries, fit Gabor functions and draw both."""
     with report.stage("reading and whitening the pictures"):
-        raw = natural.load(config.pictures)
+        raw = _read(config)
         whitened = [natural.whiten(picture) for picture in raw]
     _draw_whitening(report, config, raw, whitened)
     results = []
     for size, atoms, key in zip(
-        config.sizes, config.atoms, jax.random.split(unrolled(report.key()), len(config.sizes)), strict=True
+        config.sizes, config.atoms, jax.random.split(report.key(), len(config.sizes)), strict=True
     ):
         results.append(_learn(config, report, key, whitened, size, atoms))
     _tell(report, config, results)
@@ -195,7 +203,7 @@ def _kurtosis(codes: Float[np.ndarray, "samples atoms"]) -> float:
 
 
 def _draw_whitening(report: Report, config: Config, raw: list[np.ndarray], whitened: list[np.ndarray]) -> None:
-    if config.pictures is Natural.BSD:
+    if config.images is None and config.pictures is Natural.BSD:
         report.text("The license of these pictures allows research only, so they are not shown.")
         return
     figure, axes = plots.panels(1, 3, width=4.0, height=4.0)

@@ -28,7 +28,6 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer, l1, non_negative
 from ebmjax.minimize.codes.coordinate import solve_batch
-from ebmjax.random_bits import unrolled
 from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Count, Positive
@@ -45,7 +44,7 @@ from experiments.codes.learned_dictionaries import (
     pictures,
     without_negatives,
 )
-from experiments.data.images import Images, load
+from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, mosaic, show
 
@@ -78,8 +77,8 @@ KINDS = (
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     atoms: Count | None = None
     """Atoms of each dictionary. Default: 100 for digits and 256 for larger pictures."""
     weight: Positive | None = None
@@ -135,7 +134,7 @@ def run(config: Config, report: Report) -> None:
     held_out = jnp.asarray(flat(split.test)[order])
     epochs = math.ceil(config.updates / max(1, len(data) // config.batch_size))
     results = []
-    keys = jax.random.split(unrolled(report.key()), len(KINDS))
+    keys = jax.random.split(report.key(), len(KINDS))
     for kind, key in zip(KINDS, keys, strict=True):
         start_key, key = jax.random.split(key)
         start, regularizer = _noise(start_key, data, atoms, signed=kind.regularizer is l1), kind.regularizer(weight)

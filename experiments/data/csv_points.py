@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def read(path: Path | str) -> Points:
         ArgumentError: one line that says what is wrong with the file, in which row (the header is row 1), and what was
             wanted.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     records = _records(path, _decoded(path))
     if not records:
         raise ArgumentError(f"{path}: got an empty file, wanted {_COLUMNS} in its first row")

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Float32, Int32, Key, UInt8
 from sklearn.datasets import load_digits
 
 from ebmjax.checks import ArgumentError
+from experiments.data import folders
 
 FOLDER = "EBMJAX_DATA"
 """The environment variable that may name a folder with the data."""
@@ -34,6 +35,13 @@ class Images(enum.Enum):
     MNIST = "mnist"
     BINARIZED_MNIST = "binarized-mnist"
     FASHION_MNIST = "fashion-mnist"
+
+
+Pictures = Images | Path
+"""What an option takes: a set by its name, or a user's folder of PNG or JPEG files."""
+
+SIDE = 28
+"""Rows and columns to which the pictures of a user's folder are resized."""
 
 
 class Split(NamedTuple):
@@ -81,8 +89,8 @@ _BINARIZED = {
 }
 
 
-def load(images: Images) -> Split:
-    """Read one set.
+def load(images: Pictures) -> Split:
+    """Read one set, or the pictures of a user's folder.
 
     - DIGITS: 8 × 8, the grey values 0 … 16 divided by 16. A fixed shuffle splits them, 1,437 to train and 360 to test.
     - MNIST, FASHION_MNIST: 28 × 28, grey values divided by 255, 60,000 to train and 10,000 to test, in their own order.
@@ -90,11 +98,15 @@ def load(images: Images) -> Split:
       Larochelle & Murray 2011), its 50,000 to train and 10,000 to test; the 10,000 for validation are left out. The
       published test set is sorted by class, so that its first pictures are no random sample: both sets are sorted, then
       shuffled by a fixed permutation, so that the order does not depend on the source of the data.
+    - A folder of PNG or JPEG files: 28 × 28, grey, the square in the middle of each picture, without labels. A fixed
+      shuffle sets a fifth of them aside to test with.
 
     Raises:
         ArgumentError: one line that names the file that is missing, damaged, not as it should be, or cannot be
             downloaded.
     """
+    if not isinstance(images, Images):
+        return _of_folder(Path(images))
     if images is Images.DIGITS:
         return _digits()
     if images is Images.BINARIZED_MNIST:
@@ -153,6 +165,21 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "..."]:
     return values.reshape(shape)
 
 
+def data_folder() -> Path | None:
+    """The folder that EBMJAX_DATA names, `~` being the home folder; None where it names none."""
+    name = os.environ.get(FOLDER)
+    return None if name is None else Path(os.path.expanduser(name))
+
+
+def _of_folder(folder: Path) -> Split:
+    pictures = folders.squares(folder, SIDE)
+    if len(pictures) < 5:
+        raise ArgumentError(f"--images: got {len(pictures)} pictures in {folder}, wanted at least 5, one to test with")
+    pictures = pictures[_shuffle(len(pictures))]
+    held_out = len(pictures) // 5
+    return Split(pictures[held_out:], None, pictures[:held_out], None)
+
+
 def _digits() -> Split:
     rows, labels = load_digits(return_X_y=True)
     order = _shuffle(1797)
@@ -163,7 +190,7 @@ def _digits() -> Split:
 def _binarized(part: str) -> Float32[np.ndarray, "n 28 28"]:
     count, known = _BINARIZED[part]
     wanted = f"wanted {count} pictures of 784 zeros and ones, Larochelle's binarized MNIST"
-    if FOLDER in os.environ:
+    if data_folder() is not None:
         path = _path(Images.BINARIZED_MNIST, "binarized_mnist.npz", None)
         bits = _archived(path, part, wanted)
     else:
@@ -205,8 +232,8 @@ def _digits_of_text(path: Path, wanted: str) -> np.ndarray:
 def _path(images: Images, name: str, known: str | None) -> Path:
     """The path of a file of the set, which is downloaded first if it is not there."""
     folder = images.value.replace("-", "_")
-    if FOLDER in os.environ:
-        path = Path(os.environ[FOLDER], folder, name)
+    if (given := data_folder()) is not None:
+        path = Path(given, folder, name)
         if not path.is_file():
             raise ArgumentError(
                 f"{path}: got no file of this name, wanted a file of {images.value} in the folder of {FOLDER}"

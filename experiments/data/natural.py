@@ -5,7 +5,6 @@ are read from the subfolder `natural/` of the folder that the environment variab
 """
 
 import enum
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from matplotlib.image import imread
 from skimage import color, data, util
 
 from ebmjax.checks import ArgumentError, check_above_zero
-from experiments.data.images import FOLDER
+from experiments.data import folders
+from experiments.data.images import FOLDER, data_folder
 
 CUTOFF = 0.4
 """The frequency at which `whiten` begins to suppress noise, in cycles per pixel: Olshausen and Field's 200 cycles in
@@ -74,6 +74,38 @@ def load_color(natural: Natural) -> list[Float32[np.ndarray, "_ _ 3"]]:
     if not _FOLDERS[natural][2]:
         raise ArgumentError(f"natural: got {natural.value}, whose pictures are grey, wanted a set in colour")
     return _read(natural)
+
+
+def own(folder: Path, least: int) -> list[Float32[np.ndarray, "_ _ *channels"]]:
+    """The pictures of a user's folder, grey or in colour, for patches.
+
+    Args:
+        folder: of PNG or JPEG files.
+        least: the smallest number of rows and columns that a picture may have.
+
+    Raises:
+        ArgumentError: a picture that is smaller, or of a single shade. Other errors as in `folders.read`.
+    """
+    pictures = folders.read(folder)
+    for path, pixels in pictures:
+        rows, columns = pixels.shape[:2]
+        if min(rows, columns) < least:
+            raise ArgumentError(
+                f"--images: got {path}, {columns} × {rows} pixels, wanted at least {least} on both sides"
+            )
+        if not pixels.std() > 1e-4:
+            raise ArgumentError(f"--images: got {path}, which has a single shade, wanted at least two shades")
+    return [picture.pixels for picture in pictures]
+
+
+def own_grey(folder: Path, least: int) -> list[Float32[np.ndarray, "_ _"]]:
+    """As `own`, with the luminance of pictures in colour. Errors are those of `own`."""
+    return [folders.grey(pixels) for pixels in own(folder, least)]
+
+
+def own_color(folder: Path, least: int) -> list[Float32[np.ndarray, "_ _ 3"]]:
+    """As `own`, with three equal channels for grey pictures. Errors are those of `own`."""
+    return [pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2) for pixels in own(folder, least)]
 
 
 def whiten(picture: Float[np.ndarray, "rows columns"], cutoff: float = CUTOFF) -> Float32[np.ndarray, "rows columns"]:
@@ -158,11 +190,12 @@ def centred(patches: Float[np.ndarray, "count pixels"]) -> Float[np.ndarray, "co
 def _read(natural: Natural) -> list[np.ndarray]:
     name, count, has_color = _FOLDERS[natural]
     wanted = f"the {count} pictures of the set {natural.value}"
-    if FOLDER not in os.environ:
+    given = data_folder()
+    if given is None:
         raise ArgumentError(
             f"{FOLDER}: got no value, wanted a folder that holds {wanted} in its subfolder natural/{name}"
         )
-    folder = Path(os.environ[FOLDER], "natural", name)
+    folder = Path(given, "natural", name)
     if not folder.is_dir():
         raise ArgumentError(f"{folder}: got no folder of this name, wanted {wanted} there, in the folder of {FOLDER}")
     paths = sorted(folder.glob("*.png"))

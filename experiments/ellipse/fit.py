@@ -123,8 +123,9 @@ def _split(config: Config, key: Key[Array, ""], values: np.ndarray) -> dict[str,
 
 
 def _units(config: Config, values: np.ndarray) -> Units:
-    centre = values[:, -2:].mean(axis=0)
-    scale = float(np.sqrt(np.mean(np.sum((values[:, -2:] - centre) ** 2, axis=1))))
+    # NumPy adds the rows one after another: in single precision the mean of ten million is wrong in its first digits
+    centre = values[:, -2:].mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = float(np.sqrt(np.mean(np.sum((values[:, -2:] - centre) ** 2, axis=1), dtype=np.float64)))
     if scale <= 1e-6 * np.abs(centre).max():  # float32 could not distinguish the points
         raise ArgumentError(f"{config.data}: got points that are all the same, wanted points around an ellipse")
     if values.shape[1] == 2:

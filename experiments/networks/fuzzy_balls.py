@@ -29,12 +29,11 @@ from ebmjax.gaussian import Gaussian, reparameterize
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.learn.train import advance, begin
 from ebmjax.losses.evidence_bound import evidence_bound
-from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, NotNegative, Positive
 from experiments.application.report import Report
-from experiments.data.images import Images, load
+from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat
 from experiments.networks.autoencoders import misfit
@@ -50,8 +49,9 @@ class Config:
     """Weights of the spring, one for each training."""
     sizes: tuple[NotNegative, ...] = (0.0, 0.0, 1.0, 1.0, 1.0, 30.0)
     """Weights of the size control, one for each training."""
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist. A grey value is learned as the mean of a pixel."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files. A grey value is
+    learned as the mean of a pixel."""
     pictures: Count = 2000
     """Number of training pictures; all of them if there are fewer."""
     shown: Annotated[int, AtLeast(2)] = 150
@@ -136,7 +136,7 @@ def watch(
     bound = evidence_bound(misfit, vae.encode, pull, size)
     updates = config.epochs * (len(data) // config.batch_size)
     learner = stochastic_gradient(
-        lambda key, params, batch: bound(unrolled(key), params, batch),
+        bound,
         optax.adam(optax.cosine_decay_schedule(config.rate, updates)),
     )
     params = vae.init(init_key, data.shape[1], config.hidden, 2)

@@ -26,12 +26,11 @@ from ebmjax.energies import neural
 from ebmjax.learn.averaging import averaged
 from ebmjax.learn.checkpoint import all_finite, train_resumable
 from ebmjax.loops import map_chunks
-from ebmjax.random_bits import unrolled
 from ebmjax.types import DIVERGED, Energy
 from experiments.application import options
 from experiments.application.options import Count, NotNegative, Positive, Share
 from experiments.application.report import Report
-from experiments.data.images import Images, Split, load
+from experiments.data.images import Images, Pictures, Split, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import show
 from experiments.networks.digit_energies import (
@@ -56,8 +55,8 @@ COLORS = ("blue", "vermillion", "green", "orange", "purple", "sky", "black")
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.MNIST
-    """The pictures to learn: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.MNIST
+    """The pictures to learn: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     channels: tuple[int, ...] = (16, 32, 64)
     """Output channels of the network's convolutions, each of which halves rows and columns."""
     scale: Positive = 10.0
@@ -114,7 +113,7 @@ class Model(NamedTuple):
 def run(config: Config, report: Report) -> None:
     """Learn the energy, draw digits from it, complete digits, and score other pictures."""
     split = load(config.images)
-    train_key, film_key, completion_key, sets_key = jax.random.split(unrolled(report.key()), 4)
+    train_key, film_key, completion_key, sets_key = jax.random.split(report.key(), 4)
     model = _learn(config, report, train_key, split)
     _draw_samples(config, report, film_key, model, split)
     _draw_completions(config, report, completion_key, model, split)
@@ -169,7 +168,7 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
 
 
 def outsiders(
-    key: Key[Array, ""], images: Images, inside: np.ndarray
+    key: Key[Array, ""], images: Pictures, inside: np.ndarray
 ) -> dict[str, Float[np.ndarray, "n rows columns"]]:
     """Sets of pictures of other kinds than the learned one, each as large as the test set."""
     noise_key, order_key = jax.random.split(key)
@@ -182,7 +181,7 @@ def outsiders(
         "uniform noise": np.asarray(jax.random.uniform(noise_key, inside.shape)),
         "one grey each": np.broadcast_to(greys, inside.shape),
     }
-    if images is Images.DIGITS:
+    if images is Images.DIGITS or not isinstance(images, Images):
         return sets
     other = Images.MNIST if images is Images.FASHION_MNIST else Images.FASHION_MNIST
     return {"clothes" if other is Images.FASHION_MNIST else "digits": load(other).test, **sets}

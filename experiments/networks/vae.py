@@ -26,12 +26,11 @@ from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.gaussian import reparameterize
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import evidence_bound, importance_weighted_bound
-from ebmjax.random_bits import unrolled
 from experiments.application import options
 from experiments.application.options import Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched
-from experiments.data.images import Images, load, sample_binary
+from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
 from experiments.networks.autoencoders import (
@@ -54,8 +53,9 @@ INTEGRATED = 100  # pictures of the test set whose likelihoods are integrated
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.MNIST
-    """The pictures: digits, mnist, binarized-mnist (a fixed binarization) or fashion-mnist."""
+    images: Pictures = Images.MNIST
+    """The pictures: digits, mnist, binarized-mnist (a fixed binarization), fashion-mnist, or a folder of PNG or
+    JPEG files."""
     grey: bool = False
     """Learn each grey value as the mean of a binary pixel. Otherwise pictures are binarized at random, with the grey
     values as probabilities, again in every batch. This option makes no difference for binary pictures."""
@@ -274,11 +274,10 @@ def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: 
 
     exact = -np.asarray(free(params))
     sampled = log_likelihoods(report, key, params, some, samples)
-    fast = unrolled(key)
     estimates = {
-        "evidence bound": bounds(evidence_bound(misfit, vae.encode), fast, params, some),
+        "evidence bound": bounds(evidence_bound(misfit, vae.encode), key, params, some),
         f"importance-weighted bound, {WATCHED_SAMPLES} samples": bounds(
-            importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES), fast, params, some
+            importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES), key, params, some
         ),
         f"importance sampling, {samples} samples": sampled,
     }

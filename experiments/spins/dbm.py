@@ -38,14 +38,13 @@ from ebmjax.learn.contrast.phases import persistent, variational
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.marginalize.spaces import binary_cube
-from ebmjax.random_bits import unrolled
 from ebmjax.sample.gibbs import block
 from ebmjax.types import BITS, Kernel, Learner, Solution
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched, train_watched
-from experiments.data.images import Images, binarize, load
+from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
 from experiments.spins.restricted_machines import divided
@@ -61,8 +60,8 @@ CHUNK = 500  # of them together
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     hidden: Annotated[tuple[int, int], AtLeast(1)] = (100, 100)
     """Units of the two hidden layers."""
     small_hidden: Annotated[tuple[int, int], AtLeast(1)] = (12, 24)
@@ -121,7 +120,7 @@ def run(config: Config, report: Report) -> None:
     split = load(config.images)
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
-    large_key, small_key, chains_key = jax.random.split(unrolled(report.key()), 3)
+    large_key, small_key, chains_key = jax.random.split(report.key(), 3)
     large = _train(config, report, "large", large_key, config.hidden, data, test)
     small = large
     if config.small_hidden != config.hidden:

@@ -23,7 +23,7 @@ from ebmjax.minimize.evolution import asynchronous, energy_trace
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Share
 from experiments.application.report import Report
-from experiments.data.images import Images, load
+from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import show
 
@@ -36,8 +36,8 @@ FRAMES = (0.0, 0.25, 0.5, 1.0, 2.0)  # times that are drawn, in sweeps
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     stored: Count = 5
     """Number of pictures stored in the networks whose evolution is drawn; the classes take turns."""
     shown: Count = 5

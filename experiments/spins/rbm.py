@@ -29,13 +29,12 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persistent
 from ebmjax.loops import map_chunks, repeat
-from ebmjax.random_bits import unrolled
 from ebmjax.sample.special import restricted as sweeps
 from experiments.application import options
 from experiments.application.options import Between, Count, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched
-from experiments.data.images import Images, binarize, load
+from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
 from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
@@ -49,8 +48,8 @@ COLORS = ("vermillion", "orange", "blue", "purple")
 class Config:
     """Options of the experiment."""
 
-    images: Images = Images.DIGITS
-    """The pictures: digits, mnist, binarized-mnist or fashion-mnist."""
+    images: Pictures = Images.DIGITS
+    """The pictures: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
     hidden: Annotated[int, Between(1, MOST_HIDDEN)] = 20
     """Hidden units of the machines whose likelihood is exact: 2^hidden states are summed."""
     large_hidden: Count = 200
@@ -101,7 +100,7 @@ def run(config: Config, report: Report) -> None:
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
     methods = _methods(config, data)
-    keys = jax.random.split(unrolled(report.key()), len(methods) + 1)
+    keys = jax.random.split(report.key(), len(methods) + 1)
     machines = {
         method.name: _train(config, report, method, key, data, test) for method, key in zip(methods, keys, strict=False)
     }

@@ -213,3 +213,19 @@ def test_faults_are_named():
             labels_rbm.label_free_energies(params, image, 1.0, classes)
     with pytest.raises(ValueError, match="image: got 4 pixels, wanted 5"):
         labels_rbm.label_free_energies(params, image, 1.0, 2)
+
+
+@pytest.mark.parametrize("beta", [0.3, 1.7])
+def test_summed_free_energies_give_the_log_z_of_all_units(x64, beta):
+    """The field's convention: log Z is a sum over all visible and hidden states."""
+    params = machine(0, 3, 4)
+    everything = ebmjax.log_partition(lambda s: rbm.energy(params, s[:3], s[3:]), binary_cube(7), beta)
+    visible = lambda free: ebmjax.log_partition(lambda v: free(params, v, beta), binary_cube(3), beta)
+    np.testing.assert_allclose(visible(rbm.summed_free_energy), everything, rtol=1e-10)
+    np.testing.assert_allclose(visible(rbm.free_energy), everything - 4 * np.log(2), rtol=1e-10)
+    real = gaussian.Params(*params, jnp.zeros(3))
+    v = jnp.array([0.3, -1.0, 2.0])
+    by_hand = -jax.nn.logsumexp(-beta * jax.vmap(lambda h: gaussian.energy(real, v, h))(binary_cube(4).points)) / beta
+    np.testing.assert_allclose(gaussian.summed_free_energy(real, v, beta), by_hand, rtol=1e-10)
+    with pytest.raises(ValueError, match="beta: got 0"):
+        rbm.summed_free_energy(params, v, 0.0)

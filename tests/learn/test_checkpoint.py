@@ -15,7 +15,8 @@ import optax
 import pytest
 
 from ebmjax import gradient, train
-from ebmjax.learn.checkpoint import restore, save, train_resumable
+from ebmjax.learn.averaging import averaged
+from ebmjax.learn.checkpoint import restore, restore_params, save, train_resumable
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.random_bits import THREEFRY
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
@@ -207,16 +208,19 @@ def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, whole.trained)
 
 
+TRACES = []
+
+
+def counted_update(key, state, batch):
+    TRACES.append(batch)
+    return LEARNER.update(key, state, batch)
+
+
 def test_all_full_segments_share_one_compilation(tmp_path):
-    traces = []
-
-    def update(key, state, batch):
-        traces.append(batch)
-        return LEARNER.update(key, state, batch)
-
-    arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, update), "every": 3}
+    TRACES.clear()
+    arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, counted_update), "every": 3}
     train_resumable(folder=tmp_path, **arguments)
-    assert len(traces) == 2  # for 3 epochs, three times, and for 2
+    assert len(TRACES) == 2  # for 3 epochs, three times, and for 2
 
 
 @pytest.mark.slow
@@ -345,3 +349,73 @@ def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path):
         assert len(ended.files) == len(unbroken.files) > 5
         for name in ended.files:
             assert ended[name].tobytes() == unbroken[name].tobytes()
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    save("~/run", 1, {"w": jnp.zeros(2)})
+    assert restore("~/run", {"w": jnp.zeros(2)})[0] == 1
+    assert restore(tmp_path / "home/run", {"w": jnp.zeros(2)})[0] == 1
+    assert not Path("~").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 15}, "a run with epochs 11 and not 15"),
+        ({"batch_size": 5}, "a run with batch_size 3 and not 5"),
+        ({"every": 2}, "a run with every 4 and not 2"),
+        ({"data": np.zeros(10, np.float32)}, "a run with another data"),
+        ({"params": jnp.zeros(3)}, "a run with another params"),
+        ({"learner": stochastic_gradient(lambda key, w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1))}, "another learner"),
+        ({"learner": averaged(LEARNER, 0.5)}, "another learner"),
+    ],
+    ids=range(7),
+)
+def test_what_differs_from_the_run_in_a_folder_is_named(tmp_path, change, message):
+    train_resumable(folder=tmp_path, **ARGUMENTS)
+    with pytest.raises(ValueError, match=f"folder: got .*{message}"):
+        train_resumable(folder=tmp_path, **(ARGUMENTS | change))
+
+
+@pytest.mark.optax
+def test_another_rate_is_another_run(tmp_path):
+    """The same functions, with another number in them."""
+    learner = lambda rate: gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.adam(rate))
+    train_resumable(folder=tmp_path, **(ARGUMENTS | {"learner": learner(0.1)}))
+    train_resumable(folder=tmp_path, **(ARGUMENTS | {"learner": learner(0.1)}))
+    with pytest.raises(ValueError, match="a run with another learner"):
+        train_resumable(folder=tmp_path, **(ARGUMENTS | {"learner": learner(0.2)}))
+
+
+def test_parameters_are_read_without_the_learner_and_the_data(tmp_path):
+    ended = train_resumable(folder=tmp_path, **ARGUMENTS)
+    epochs, params = restore_params(tmp_path, jnp.zeros(()))
+    assert (epochs, float(params)) == (11, float(ended.trained.params))
+    with pytest.raises(ValueError, match=r"like: got float32\[2\] at \., wanted float32\[\]"):
+        restore_params(tmp_path, jnp.zeros(2))
+    save(tmp_path / "other", 0, jnp.zeros(2))
+    with pytest.raises(ValueError, match="was not made by `train_resumable`"):
+        restore_params(tmp_path / "other", jnp.zeros(2))
+    assert restore_params(tmp_path / "none", jnp.zeros(2)) is None
+
+
+def test_functions_among_the_parameters_are_kept(tmp_path):
+    loss = lambda params, y: jnp.mean((params["activation"](params["w"]) - y) ** 2)
+    arguments = ARGUMENTS | {
+        "learner": gradient(loss, optax.sgd(0.1)),
+        "params": {"activation": jnp.tanh, "w": jnp.array(0.0)},
+    }
+    first, again = (train_resumable(folder=tmp_path, **arguments).trained.params for _ in range(2))
+    assert first["activation"] is again["activation"] is jnp.tanh
+    assert first["w"] == again["w"] != 0
+
+
+def test_what_cannot_be_saved_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"state\['f'\]: got a .*, wanted an array"):
+        save(tmp_path, 0, {"f": jnp.tanh})
+    with pytest.raises(ValueError, match=r"step: got 1\.0, wanted a whole number"):
+        save.__wrapped__(tmp_path, 1.0, {})
+    with pytest.raises(ValueError, match="folder: got None"):
+        save.__wrapped__(None, 1, {})

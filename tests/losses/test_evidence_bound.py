@@ -304,3 +304,17 @@ def test_bad_numbers_of_samples_are_refused():
     for kept in (0, 6, -1):
         with pytest.raises(ValueError, match=r"kept: got .* wanted 1 to 5"):
             doubly_reparameterized_bound(energy, vae.encode, 5, kept)
+
+
+def test_bytes_of_a_picture_are_refused_or_not_a_number():
+    """A picture of 0 … 255 has no Bernoulli likelihood: refused by name if static, else NaN with its slopes."""
+    params = vae.init(jax.random.key(0), 6, (5,), 2)
+    loss = evidence_bound(lambda params, y, z: vae.misfit(params, vae.bernoulli(), y, z), vae.encode)
+    pictures = np.arange(18, dtype=np.uint8).reshape(3, 6)
+    with pytest.raises(ValueError, match="y: got values from"):
+        loss(jax.random.key(0), params, pictures)
+    value, slopes = jax.jit(jax.value_and_grad(loss, 1))(jax.random.key(0), params, jnp.asarray(pictures))
+    assert jnp.isnan(value)
+    assert all(jnp.isnan(leaf).any() for leaf in jax.tree.leaves(slopes))
+    binary = (pictures > 7).astype(np.uint8)
+    assert loss(jax.random.key(0), params, binary) == loss(jax.random.key(0), params, binary.astype(np.float32))

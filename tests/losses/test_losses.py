@@ -83,3 +83,26 @@ def test_bad_beta_is_named():
     for loss in (negative_log_likelihood, conditional_negative_log_likelihood):
         with pytest.raises(ValueError, match="beta: got -1"):
             loss(squared, interval(0.0, 1.0, 3), -1.0)
+
+
+def test_bytes_are_numbers():
+    pixels = np.array([[0, 3], [255, 1]], np.uint8)
+    energy = lambda weight, y: weight * jnp.sum(y * y) - jnp.sum(-y)
+    for batch in (pixels, jnp.asarray(pixels), pixels.astype(np.float16), pixels.astype(">f8")):
+        assert energy_loss(energy)(1.0, batch) == energy_loss(energy)(1.0, pixels.astype(np.float32))
+    # integers of 32 bits may be labels, and index
+    table = jnp.array([1.0, 5.0])
+    assert float(energy_loss(lambda table, label: table[label])(table, np.array([1, 1, 0], np.int32))) == pytest.approx(
+        11 / 3
+    )
+
+
+def test_what_is_no_batch_is_named():
+    with pytest.raises(ValueError, match="batch: got arrays of shapes"):
+        energy_loss(squared)(0.0, ("pictures", "labels"))
+    with pytest.raises(ValueError, match="wanted one leading axis"):
+        energy_loss(squared)(0.0, (jnp.ones(3), jnp.ones(2)))
+    with pytest.raises(ValueError, match="sample_loss: got a value of shape"):
+        energy_loss(lambda centre, y: jnp.stack([y, y]))(0.0, jnp.ones(3))
+    with pytest.raises(ValueError, match="wanted a pair"):
+        margin.log_loss(squared)(0.0, jnp.ones(3))

@@ -1,5 +1,7 @@
 """Free energies against closed forms: Bessel functions, independent spins, a Gaussian, an RBM summed by hand."""
 
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -139,3 +141,61 @@ def test_marginal_refuses_what_it_cannot_compare():
         marginal(lambda z: z, circle(3), 1.0)
     with pytest.raises(ValueError, match="tolerance: got -1"):
         marginal(lambda z: z, circle(8), 1.0, tolerance=-1.0)
+
+
+@pytest.mark.parametrize("points", [100, 101])
+def test_symmetry_does_not_hide_a_narrow_peak(points):
+    """The even and the odd points of 100 are mirror images, and their free energies are equal and wrong."""
+    energy = lambda z: 5000 * z**2
+    truth = -np.log(np.sqrt(2 * np.pi / 1e4) / 10)
+    answer = marginal(energy, interval(-5.0, 5.0, points), 1.0)
+    assert int(answer.result) == TOO_COARSE
+    assert abs(answer.free_energy - truth) <= 1.001 * answer.error
+    both = marginal(lambda z: 450 * jnp.cos(z) ** 2, circle(points // 2), 100.0)
+    assert int(both.result) == TOO_COARSE
+    assert int(marginal(energy, interval(-5.0, 5.0, 20_001), 1.0).result) == CONVERGED
+
+
+@pytest.mark.parametrize("unit", [1e-21, 1.0, 1e9])
+def test_what_is_exactly_zero_is_converged(unit):
+    for energy in (lambda z: unit * z**2, lambda z: unit * (1 - jnp.cos(z)), lambda z: 0 * z):
+        answer = marginal(energy, interval(-2.0, 2.0, 41), float("inf"))
+        assert answer.free_energy == 0
+        assert int(answer.result) == CONVERGED
+    assert int(marginal(lambda z: unit * (z - 0.03) ** 2, interval(-2.0, 2.0, 41), float("inf")).result) == TOO_COARSE
+
+
+def test_forbidden_states_have_no_volume_when_it_is_hot():
+    half = lambda units: jnp.where(units[0] > 0, jnp.inf, 1.0)
+    for beta in (0.0, 0.5):
+        np.testing.assert_allclose(log_partition(half, binary_cube(3), beta), np.log(4) - beta, rtol=1e-6)
+    assert log_partition(lambda units: jnp.inf + units[0], binary_cube(2), 0.0) == -jnp.inf
+
+
+WRONG_ORDER = """
+import jax.numpy as jnp
+import ebmjax
+from ebmjax import circle, marginal
+for function in (ebmjax.free_energy, ebmjax.posterior, ebmjax.log_partition, marginal):
+    for arguments in ((circle(8), jnp.cos, 1.0), (jnp.cos, 1.0, circle(8)), (jnp.cos, circle(8), jnp.cos)):
+        try:
+            function(*arguments)
+        except ebmjax.checks.ArgumentError as error:
+            print(str(error).split(",")[0])
+for space in (circle, ebmjax.interval, ebmjax.gauss_hermite, ebmjax.binary_cube, ebmjax.spin_cube):
+    try:
+        space(0.0, 1.0, 8.0) if space is ebmjax.interval else space(8.0)
+    except ebmjax.checks.ArgumentError as error:
+        print(str(error).split(",")[0])
+"""
+
+
+def test_arguments_in_the_wrong_order_are_named():
+    """In a process of its own, without the tests' type checks, as a user has it."""
+    ran = subprocess.run([sys.executable, "-c", WRONG_ORDER], capture_output=True, text=True, check=True)
+    energy, space, beta = "energy: got a Space", "space: got a float", "beta: got a PjitFunction"
+    assert ran.stdout.splitlines() == [energy, space, beta] * 4 + ["n: got 8.0"] * 5
+
+
+def test_integer_energies_are_numbers():
+    np.testing.assert_allclose(free_energy(lambda units: 3, binary_cube(2), 1.0), 3, rtol=1e-6)

@@ -216,3 +216,26 @@ def test_densities_are_scipys(x64):
 def test_bad_arguments_are_refused(beta, samples, chunk, complaint):
     with pytest.raises(ValueError, match=f"{complaint}: got"):
         estimate_log_partition(jax.random.key(0), bowl, wide(1.0), beta, samples, chunk)
+
+
+def test_memory_is_that_of_a_chunk_under_vmap():
+    """A hundred y need the memory of one, except for what is theirs."""
+
+    def temporary(count):
+        decoder = jnp.ones((200, 30))
+        one = lambda key, y: estimate_log_partition(
+            key, lambda z: jnp.sum((decoder @ jnp.tanh(z - y)) ** 2), Gaussian(*jnp.zeros((2, 30))), 1.0, 5000, 500
+        )
+        keys, y = jax.random.split(jax.random.key(0), count), jnp.zeros((count, 30))
+        return jax.jit(jax.vmap(one)).lower(keys, y).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(100) < temporary(1) + 200_000
+
+
+def test_a_gradient_through_the_estimate():
+    energy = lambda width, z: jnp.sum(z**2) * width / 2
+    log_z = lambda width: (
+        estimate_log_partition(jax.random.key(0), lambda z: energy(width, z), wide(1.0), 1.0, 4000, 500).log_partition
+    )
+    slopes = jax.vmap(jax.grad(log_z))(jnp.array([0.9, 1.1]))
+    np.testing.assert_allclose(slopes, [-1 / 0.9, -1 / 1.1], rtol=0.1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax import circle, free_energy, interval, refine
+from ebmjax import circle, free_energy, gauss_hermite, interval, refine
 from ebmjax.energies import ellipse
 
 CASES = {
@@ -97,3 +97,18 @@ def test_bad_arguments_are_named(space, peaks, message):
         refine(jnp.cos, space, 1.0, peaks)
     with pytest.raises(ValueError, match="beta: got -2"):
         refine(jnp.cos, circle(8), -2.0)
+
+
+@pytest.mark.parametrize("length", [1e-9, 0.3, 0.7, 1.0, 3.0])
+def test_the_minimum_counts_on_intervals_of_any_length(length):
+    space = interval(0.0, length, 40)
+    for energy in (lambda z: 7 * z + z**2, lambda z: (z - 0.31 * length) ** 2):
+        refined = refine(energy, space, jnp.inf)
+        assert jnp.isfinite(refined.log_weights[-4])
+        np.testing.assert_allclose(free_energy(energy, refined, jnp.inf), 0, atol=1e-12 * length)
+
+
+def test_other_spaces_are_refused():
+    for space in (gauss_hermite(8), interval(0.0, 1.0, 8)._replace(points=jnp.arange(8.0)[::-1])):
+        with pytest.raises(ValueError, match="space: got points"):
+            refine(jnp.cos, space, 1.0)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from ebmjax.diagnostics import z_scores
+from ebmjax.loops import trajectory
+from ebmjax.sample import metropolis
 from tests.continuous import CONTINUOUS, draws
 
 CHAINS, DRAWS, BURN_IN = 64, 600, 60
@@ -113,8 +115,42 @@ def test_a_slope_needs_a_finite_temperature(name):
         CONTINUOUS[name].make(gaussian, jnp.inf)
 
 
-@pytest.mark.parametrize("name", ["unadjusted", "mala", "underdamped", "hamiltonian", "random_walk"])
-@pytest.mark.parametrize("kind", [jnp.int32, jnp.bool_])
-def test_positions_are_floats(name, kind):
-    with pytest.raises(TypeError, match="position: got dtype"):
-        CONTINUOUS[name].make(lambda x: jnp.sum(x), 1.0).init(jnp.ones((2, 3), kind))
+@pytest.mark.parametrize("name", ["unadjusted", "mala", "underdamped", "hamiltonian", "random_walk", "metropolis"])
+@pytest.mark.parametrize("kind", [jnp.int32, jnp.uint8, jnp.bool_, jnp.float16, jnp.bfloat16])
+def test_positions_become_floats(name, kind):
+    kernel = CONTINUOUS[name].make(lambda x: jnp.sum(x), 1.0)
+    walked = [kernel.step(jax.random.key(0), kernel.init(jnp.ones((2, 3), dtype)))[0] for dtype in (kind, jnp.float32)]
+    assert walked[0].position.dtype == jnp.float32
+    jax.tree.map(np.testing.assert_array_equal, *walked)
+
+
+@pytest.mark.parametrize("name", ["unadjusted", "mala", "underdamped", "hamiltonian", "random_walk", "metropolis"])
+@pytest.mark.parametrize("height", [jnp.inf, jnp.nan])
+def test_a_chain_does_not_start_where_it_cannot_be(name, height):
+    """Refused by name; where the start is traced, the info says it at every step until the chain has left."""
+    energy = lambda x: jnp.where(jnp.all(jnp.abs(x) < 5), jnp.sum(x**2) / 2, height)
+    kernel = CONTINUOUS[name].make(energy, 1.0)
+    with pytest.raises(ValueError, match="position: got an energy of"):
+        kernel.init(jnp.full((2, 1), 100.0))
+    infos = jax.jit(lambda x: trajectory(jax.random.key(0), kernel, x, 50).infos)(jnp.full((2, 1), 100.0))
+    assert (infos.diverged if name in ("unadjusted", "underdamped") else infos.forbidden).all()
+    near = jax.jit(lambda x: trajectory(jax.random.key(0), kernel, x, 50).infos)(jnp.full((2, 1), 0.1))
+    if name in ("mala", "hamiltonian", "random_walk", "metropolis"):
+        assert not near.forbidden.any()
+
+
+def test_metropolis_of_integers_that_are_indices():
+    table = jnp.array([0.0, 1.0, 0.5, 2.0])
+    kernel = metropolis.metropolis(lambda i: table[i], 1.3, lambda key, i: (i + jax.random.randint(key, (), 1, 4)) % 4)
+    run = lambda key: trajectory(key, kernel, jnp.int8(2), 400).positions[50:]
+    draws = np.asarray(jax.vmap(run)(jax.random.split(jax.random.key(0), 64)))
+    law = np.exp(-1.3 * np.asarray(table)) / np.exp(-1.3 * np.asarray(table)).sum()
+    scores = z_scores(draws[..., None] == np.arange(4), law)
+    assert np.abs(scores).max() < 4.5
+
+
+def test_rare_moves_are_accepted_as_often_as_they_should_be():
+    """exp(-17) of 2^27 draws is 5.6; of uniform numbers with 23 bits none would be accepted."""
+    count = jax.jit(lambda key: metropolis.accepts(key, jnp.full(2**22, 17.0)).sum())
+    accepted = sum(int(count(jax.random.key(i))) for i in range(32))
+    assert 0 < accepted < 20

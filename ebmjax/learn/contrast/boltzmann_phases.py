@@ -23,7 +23,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import check_beta, check_count, check_shape
+from ebmjax.checks import as_beta, as_float, as_floats, check_count, check_record
 from ebmjax.energies import hopfield
 from ebmjax.energies.boltzmann import Units, check_partition, energy, join
 from ebmjax.learn.contrast import phases
@@ -34,13 +34,13 @@ from ebmjax.sample.special.single_site import sweep
 from ebmjax.types import Beta, Kernel, ModelEnergy
 
 
-def whole_state(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, " hidden"]) -> Float[Array, " units"]:
+def whole_state(units: Units, seen: Any, hidden: Any) -> Float[Array, " units"]:
     """The machine's state, from the observed spins and the hidden units.
 
     Args:
         units: which spins are visible, hidden and label units.
-        seen: the visible units, then the label units.
-        hidden: the hidden units.
+        seen: the visible units, then the label units, one array.
+        hidden: the hidden units, one array.
 
     Raises:
         ValueError: a number of seen or hidden units other than that of `units`.
@@ -49,9 +49,10 @@ def whole_state(units: Units, seen: Float[Array, " seen"], hidden: Float[Array, 
     >>> whole_state(units, jnp.array([1.0, 2.0, 3.0]), jnp.array([9.0])).tolist()
     [1.0, 9.0, 3.0, 2.0]
     """
+    check_record("units", units, Units)
     visible = len(units.visible)
-    check_shape("seen", seen, (visible + len(units.label),))
-    check_shape("hidden", hidden, (len(units.hidden),))
+    seen = as_float("seen", seen, (visible + len(units.label),))
+    hidden = as_float("hidden", hidden, (len(units.hidden),)).astype(seen.dtype)
     return join(units, seen[:visible], hidden, seen[visible:])
 
 
@@ -74,10 +75,12 @@ def observed_free_energy(units: Units, beta: Beta) -> ModelEnergy:
     >>> [float(observed_free_energy(units, beta)(pair, jnp.array([1.0]))) for beta in (0.0, jnp.inf)]
     [0.0, -2.0]
     """
-    check_beta(beta)
+    check_record("units", units, Units)
+    beta = as_beta(beta)
 
-    def free(params: hopfield.Params, seen: Float[Array, " seen"]) -> Any:
+    def free(params: hopfield.Params, seen: Any) -> Any:
         check_partition(params, units)
+        seen = as_float("seen", seen, (len(units.visible) + len(units.label),))
         if len(units.hidden) == 0:
             return energy(params, whole_state(units, seen, jnp.zeros(0, seen.dtype)))
         return free_energy(
@@ -108,9 +111,11 @@ def clamped(units: Units, beta: Beta, sweeps: int) -> Phase:
     phase = _from_seen(units, beta, sweeps, units.hidden)
     if len(units.hidden):
         return phase
-    nothing = jnp.zeros(0)
-    rows = jax.vmap(lambda seen: whole_state(units, seen, nothing.astype(seen.dtype)))
-    return Phase(phase.init, lambda key, params, memory, batch: (rows(batch), memory))
+
+    def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
+        return jax.vmap(lambda seen: whole_state(units, seen, jnp.zeros(0)))(as_floats("batch", batch)), memory
+
+    return phase._replace(sample=sample)
 
 
 def free_running(units: Units, beta: Beta, chains: int, sweeps: int) -> Phase:
@@ -126,10 +131,11 @@ def free_running(units: Units, beta: Beta, chains: int, sweeps: int) -> Phase:
         ValueError: a bad beta, chains or sweeps below 1; when it samples, units that are not those of the machine.
 
     >>> phase = free_running(Units(np.arange(2), np.array([2]), np.array([], int)), 1.0, chains=5, sweeps=1)
-    >>> phase.init(jax.random.key(0), None).shape
+    >>> phase.init(jax.random.key(0), hopfield.Params(jnp.zeros((3, 3)), jnp.zeros(3))).position.shape
     (5, 3)
     """
-    check_beta(beta)
+    check_record("units", units, Units)
+    beta = as_beta(beta)
     check_count("sweeps", sweeps)
     count = sum(len(part) for part in units)
     return persistent(_kernel(units, beta, np.arange(count)), lambda key: _spins(key, count), chains, sweeps)
@@ -174,11 +180,12 @@ def symmetric_updates(optimizer: optax.GradientTransformation) -> optax.Gradient
 
 def _from_seen(units: Units, beta: Beta, sweeps: int, sites: np.ndarray) -> Phase:
     """Runs from every sample that draw the units at `sites` alone."""
-    check_beta(beta)
+    check_record("units", units, Units)
+    beta = as_beta(beta)
     check_count("sweeps", sweeps)
 
-    def start(key: Key[Array, ""], seen: Float[Array, " seen"]) -> Float[Array, " units"]:
-        return whole_state(units, seen, _spins(key, len(units.hidden)).astype(seen.dtype))
+    def start(key: Key[Array, ""], seen: Any) -> Float[Array, " units"]:
+        return whole_state(units, seen, _spins(key, len(units.hidden)))
 
     return phases.contrastive_divergence(_kernel(units, beta, sites), start, sweeps)
 

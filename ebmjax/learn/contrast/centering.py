@@ -12,15 +12,16 @@ Montavon and Müller (2012), "Deep Boltzmann machines and the centering trick"; 
 to center deep Boltzmann machines".
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import check_share
+from ebmjax.checks import as_float, check_record, check_shape, check_share
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import Preconditioner
+from ebmjax.types import Scalar
 
 
 class Means(NamedTuple):
@@ -32,17 +33,18 @@ class Means(NamedTuple):
     """λ"""
 
 
-def centering(visible_mean: Float[Array, " visible"], decay: float = 0.99) -> Preconditioner:
+def centering(visible_mean: Any, decay: Scalar = 0.99) -> Preconditioner:
     """Centering for `restricted_boltzmann.Params`, for positives that are visible states.
 
     λ follows the hidden means at beta = 1; any λ gives a direction of descent.
 
     Args:
-        visible_mean: mean of the data, where μ starts; λ starts at ½.
+        visible_mean: mean of the data, (visible,), where μ starts; λ starts at ½.
         decay: weight of the old means at each update, in [0, 1].
 
     Raises:
-        ValueError: a decay outside [0, 1].
+        ValueError: a decay outside [0, 1], a mean that is not one array of numbers; at `init`, one of another size than
+            the visible bias.
 
     >>> apply = centering(jnp.array([0.5])).apply
     >>> params = rbm.Params(jnp.zeros((1, 1)), jnp.zeros(1), jnp.zeros(1))
@@ -51,16 +53,22 @@ def centering(visible_mean: Float[Array, " visible"], decay: float = 0.99) -> Pr
     True
     """
     check_share("decay", decay)
+    visible_mean, decay = as_float("visible_mean", visible_mean, (None,)), as_float("decay", decay, ())
 
     def init(params: rbm.Params) -> Means:
-        return Means(jnp.asarray(visible_mean), jnp.full_like(params.hidden_bias, 0.5))
+        check_record("params", params, rbm.Params)
+        check_shape("visible_mean", visible_mean, jnp.shape(params.visible_bias))
+        return Means(visible_mean, jnp.full(jnp.shape(params.hidden_bias), 0.5, visible_mean.dtype))
 
-    def apply(
-        params: rbm.Params, means: Means, slope: rbm.Params, positives: Float[Array, "batch visible"]
-    ) -> tuple[rbm.Params, Means]:
+    def mixed(old: Array, new: Array) -> Array:
+        share = decay.astype(old.dtype)
+        return share * old + (1 - share) * new.astype(old.dtype)
+
+    def apply(params: rbm.Params, means: Means, slope: rbm.Params, positives: Any) -> tuple[rbm.Params, Means]:
+        positives = as_float("positives", positives, (None, len(means.visible)))
         hidden = jax.nn.sigmoid(jax.vmap(lambda visible: rbm.hidden_field(params, visible))(positives))
-        visible_mean = decay * means.visible + (1 - decay) * positives.mean(axis=0)
-        hidden_mean = decay * means.hidden + (1 - decay) * hidden.mean(axis=0)
+        visible_mean = mixed(means.visible, positives.mean(axis=0))
+        hidden_mean = mixed(means.hidden, hidden.mean(axis=0))
         # d<(v - μ)(h - λ)ᵀ>: the products of means cancel between the phases
         weights = (
             slope.weights - jnp.outer(visible_mean, slope.hidden_bias) - jnp.outer(slope.visible_bias, hidden_mean)

@@ -16,6 +16,8 @@ import jax
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
+from ebmjax.checks import as_floats, check_callable, check_key, check_record
+from ebmjax.compiled import compiled
 from ebmjax.learn.contrast.phases import Phase
 from ebmjax.losses.contrast import contrast
 from ebmjax.losses.functional import Loss
@@ -107,7 +109,12 @@ def contrastive(
             `partial(penalized_contrast, weight=0.1)`.
 
     Returns:
-        A learner whose state is `State` and whose metrics are `Metrics`.
+        A learner whose state is `State` and whose metrics are `Metrics`. Its batches may be of integers, bytes or truth
+        values, such as pictures in black and white, which become floats.
+
+    Raises:
+        ValueError: phases that are no `Phase`, an energy or a loss that is no function; when it learns, a batch that is
+            not numbers.
 
     >>> import jax.numpy as jnp
     >>> from ebmjax.sample.gibbs import systematic
@@ -120,12 +127,16 @@ def contrastive(
     >>> bool(state.params > 0)
     True
     """
-    contrasted = loss(energy)
-    preconditioner = preconditioner or Preconditioner(
-        lambda params: None, lambda params, memory, slope, positives: (slope, memory)
-    )
+    check_callable("energy", energy)
+    check_record("positive", positive, Phase)
+    check_record("negative", negative, Phase)
+    check_record("optimizer", optimizer, optax.GradientTransformation)
+    check_callable("loss", loss)
+    preconditioner = Preconditioner(_no_memory, _unchanged) if preconditioner is None else preconditioner
+    check_record("preconditioner", preconditioner, Preconditioner)
 
     def init(key: Key[Array, ""], params: Any) -> State:
+        check_key("key", key)
         positive_key, negative_key = jax.random.split(key)
         return State(
             params,
@@ -136,14 +147,29 @@ def contrastive(
         )
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
-        positive_key, negative_key = jax.random.split(key)
-        positives, of_positive = positive.sample(positive_key, state.params, state.positive, batch)
-        negatives, of_negative = negative.sample(negative_key, state.params, state.negative, batch)
-        value, slope = jax.value_and_grad(contrasted)(state.params, (positives, negatives))
-        slope, of_preconditioner = preconditioner.apply(state.params, state.preconditioner, slope, positives)
-        updates, moments = optimizer.update(slope, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        new = State(params, moments, of_positive, of_negative, of_preconditioner)
-        return new, Metrics(value, optax.tree.norm(slope), negative.report(of_negative))
+        check_key("key", key)
+        batch = as_floats("batch", batch)
+        return _update(key, state, batch, energy, positive, negative, optimizer, preconditioner, loss)
 
     return Learner(init, update)
+
+
+def _no_memory(params: Any) -> None:
+    """Of the preconditioner that changes nothing."""
+
+
+def _unchanged(params: Any, memory: Any, gradient: Any, positives: Any) -> tuple[Any, Any]:
+    return gradient, memory
+
+
+@compiled
+def _update(key, state, batch, energy, positive, negative, optimizer, preconditioner, loss):
+    positive_key, negative_key = jax.random.split(key)
+    positives, of_positive = positive.sample(positive_key, state.params, state.positive, batch)
+    negatives, of_negative = negative.sample(negative_key, state.params, state.negative, batch)
+    value, slope = jax.value_and_grad(loss(energy))(state.params, (positives, negatives))
+    slope, of_preconditioner = preconditioner.apply(state.params, state.preconditioner, slope, positives)
+    updates, moments = optimizer.update(slope, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new = State(params, moments, of_positive, of_negative, of_preconditioner)
+    return new, Metrics(value, optax.tree.norm(slope), negative.report(of_negative))

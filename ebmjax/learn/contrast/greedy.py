@@ -19,14 +19,22 @@ Salakhutdinov and Hinton (2009), "Deep Boltzmann machines", section 3.1.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_beta, check_count
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    check_callable,
+    check_count,
+    check_key,
+    check_record,
+)
 from ebmjax.energies import deep_boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
@@ -58,7 +66,7 @@ def pretrain(
     learner_of_layer: LearnerOfLayer,
     sizes: Sequence[int],
     beta: Beta,
-    data: Float[Array, "samples visible"],
+    data: Any,
     batch_size: int,
     epochs: int,
 ) -> deep_boltzmann.Params:
@@ -72,7 +80,7 @@ def pretrain(
             units that are repeated `copies.visible` times, such as `partial(copied_machine, beta=1.0, optimizer=...)`.
         sizes: of the hidden layers, from the bottom up.
         beta: inverse temperature in [0, inf], that of the learners.
-        data: visible units, in [0, 1].
+        data: visible units, (samples, visible), in [0, 1].
         batch_size: samples an update.
         epochs: passes over the data, for each layer.
 
@@ -85,7 +93,11 @@ def pretrain(
     >>> [weights.shape for weights in params.weights]
     [(3, 4), (4, 2)]
     """
-    check_beta(beta)
+    check_key("key", key)
+    check_callable("learner_of_layer", learner_of_layer)
+    data, beta = as_float("data", data), as_beta(beta)
+    if data.ndim != 2 or data.shape[0] == 0:
+        raise ArgumentError(f"data: got shape {data.shape}, wanted (samples, visible)")
     if not sizes or min(sizes) < 1:
         raise ArgumentError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
     machines = []
@@ -119,7 +131,8 @@ def copied_machine(copies: Copies, beta: Beta, optimizer: optax.GradientTransfor
     >>> bool((state.params.visible_bias > 0).all())
     True
     """
-    check_beta(beta)
+    check_record("copies", copies, Copies)
+    beta = as_beta(beta)
     check_count("sweeps", sweeps)
     free_energy = lambda params, visible: rbm.free_energy(tied(params, copies), visible, beta)
 
@@ -171,15 +184,14 @@ def tied(params: rbm.Params, copies: Copies) -> rbm.Params:
     )
 
 
-def hidden_means(
-    params: rbm.Params, visible: Float[Array, "samples visible"], beta: Beta, copies: Copies
-) -> Float[Array, "samples hidden"]:
+def hidden_means(params: rbm.Params, visible: Any, beta: Beta, copies: Copies) -> Float[Array, "samples hidden"]:
     """P(h = 1 | v) of each hidden unit, where all copies of v are equal: what the next machine is trained on.
 
     >>> params = rbm.Params(jnp.zeros((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> hidden_means(params, jnp.ones((1, 3)), 1.0, Copies(2, 1)).tolist()
     [[0.5, 0.5]]
     """
+    visible, beta = as_float("visible", visible, (None, len(params.visible_bias))), as_beta(beta)
     summed = params._replace(weights=copies.visible * params.weights)
     return jax.nn.sigmoid(reduced(jax.vmap(lambda v: rbm.hidden_field(summed, v))(visible), beta))
 

@@ -3,7 +3,9 @@
     ∇ mean -log p(v) / beta = <∇E>_data - <∇E>_model
 
 A phase draws positions by `sample(key, params, memory, batch) -> (positions, memory)`, stacked along a leading axis. It
-may remember chains from one update to the next. `ebmjax.learn.contrast.contrastive` takes one phase for each average:
+may remember chains from one update to the next: the whole states of their kernels, of which only what was computed from
+the parameters is computed anew (`ebmjax.states.continued`). The learner `ebmjax.learn.contrast.contrastive` takes one
+phase for each average:
 
 `observed`                 positive: the data themselves
 `contrastive_divergence`   negative: short runs from the data (CD-k); positive: hidden units sampled, the data clamped
@@ -18,12 +20,23 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
-from ebmjax.checks import check_beta, check_count, leading_axis
+from ebmjax.checks import (
+    as_beta,
+    as_float,
+    as_floats,
+    check_betas,
+    check_callable,
+    check_count,
+    check_key,
+    leading_axis,
+)
+from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample import tempering
+from ebmjax.states import begun, continued
 from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, ModelEnergy, Scalar
 
 
@@ -122,7 +135,11 @@ def observed() -> Phase:
     >>> phase.sample(jax.random.key(0), None, phase.init(jax.random.key(0), None), "batch")
     ('batch', None)
     """
-    return Phase(_no_memory, lambda key, params, memory, batch: (batch, memory))
+    return Phase(_no_memory, _batch_itself)
+
+
+def _batch_itself(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
+    return batch, memory
 
 
 def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) -> Phase:
@@ -130,7 +147,7 @@ def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) ->
 
     With a kernel of the model it is the negative phase of CD-k for k = `steps`. The gradient is biased, since the
     chains are still close to the data. With a kernel that leaves the observed units clamped it is the positive phase of
-    a model with hidden units.
+    a model with hidden units. Every run begins at a sample, and so with a new state of the kernel.
 
     Args:
         make_kernel: `params -> Kernel`.
@@ -147,18 +164,27 @@ def contrastive_divergence(make_kernel: MakeKernel, start: Start, steps: int) ->
     >>> phase.sample(jax.random.key(0), 0.5, None, jax.numpy.ones((8, 2)))[0].shape
     (8, 2)
     """
+    check_callable("make_kernel", make_kernel)
+    check_callable("start", start)
     check_count("steps", steps)
 
     def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
-        kernel = make_kernel(params)
-
-        def run(key, sample):
-            start_key, steps_key = jax.random.split(key)
-            return repeat(steps_key, kernel, kernel.init(start(start_key, sample)), steps).positions
-
-        return jax.vmap(run)(jax.random.split(key, leading_axis("batch", batch)), batch), memory
+        check_key("key", key)
+        leading_axis("batch", batch)
+        return _runs_from(key, params, as_floats("batch", batch), make_kernel, start, steps), memory
 
     return Phase(_no_memory, sample)
+
+
+@compiled
+def _runs_from(key, params, batch, make_kernel, start, steps):
+    kernel = make_kernel(params)
+
+    def run(key, sample):
+        start_key, steps_key = jax.random.split(key)
+        return repeat(steps_key, kernel, begun(start_key, kernel, start(start_key, sample)), steps).positions
+
+    return jax.vmap(run)(jax.random.split(key, leading_axis("batch", batch)), batch)
 
 
 def persistent(make_kernel: MakeKernel, start: StartChain, chains: int, steps: int) -> Phase:
@@ -172,6 +198,9 @@ def persistent(make_kernel: MakeKernel, start: StartChain, chains: int, steps: i
         chains: how many, at least 1.
         steps: steps an update, at least 1.
 
+    Returns:
+        A phase whose memory is the state of the kernel, stacked along a leading axis of chains.
+
     Raises:
         ValueError: chains or steps below 1.
 
@@ -180,28 +209,62 @@ def persistent(make_kernel: MakeKernel, start: StartChain, chains: int, steps: i
     >>> from ebmjax.sample.gibbs import systematic
     >>> make_kernel = lambda w: systematic(lambda s: -w * s.sum(), 1.0)
     >>> phase = persistent(make_kernel, lambda key: jax.random.rademacher(key, (2,), float), chains=5, steps=1)
-    >>> phase.init(jax.random.key(0), 0.5).shape
+    >>> phase.init(jax.random.key(0), 0.5).position.shape
     (5, 2)
     """
+    check_callable("make_kernel", make_kernel)
+    check_callable("start", start)
     check_count("steps", steps)
     check_count("chains", chains)
 
     def init(key: Key[Array, ""], params: Any) -> Any:
-        return jax.vmap(start)(jax.random.split(key, chains))
+        check_key("key", key)
+        return first_states(key, params, make_kernel, start, chains)
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
-        kernel = make_kernel(params)
-        run = lambda key, position: repeat(key, kernel, kernel.init(position), steps).positions
-        positions = jax.vmap(run)(jax.random.split(key, chains), memory)
-        return positions, positions
+        check_key("key", key)
+        return _next_states(key, params, memory, make_kernel, steps)
 
     return Phase(init, sample)
+
+
+@compiled
+def first_states(key: Key[Array, ""], params: Any, make_kernel: MakeKernel, start: StartChain, chains: int) -> Any:
+    """The states of new chains, each from a start of its own, stacked along a leading axis.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> make_kernel = lambda w: systematic(lambda s: -w * s.sum(), 1.0)
+    >>> start = lambda key: jax.random.rademacher(key, (2,), float)
+    >>> first_states(jax.random.key(0), 0.5, make_kernel, start, 5).position.shape
+    (5, 2)
+    """
+    kernel = make_kernel(params)
+
+    def first(key):
+        start_key, begin_key = jax.random.split(key)
+        return begun(begin_key, kernel, start(start_key))
+
+    # without weak types, so that the first update is compiled for the states of all later ones
+    strong = lambda leaf: jax.lax.convert_element_type(leaf, leaf.dtype)
+    return jax.tree.map(strong, jax.vmap(first)(jax.random.split(key, chains)))
+
+
+@compiled
+def _next_states(key, params, states, make_kernel, steps):
+    kernel = make_kernel(params)
+
+    def run(key, state):
+        begin_key, steps_key = jax.random.split(key)
+        return repeat(steps_key, kernel, continued(begin_key, make_kernel, params, state), steps).state
+
+    states = jax.vmap(run)(jax.random.split(key, leading_axis("memory", states)), states)
+    return states.position, states
 
 
 def persistent_tempering(
     energy: ModelEnergy,
     make_kernel: MakeKernelAtBeta,
-    betas: Float[Array, " rungs"],
+    betas: Any,
     start: StartChain,
     chains: int,
     steps: int,
@@ -211,13 +274,13 @@ def persistent_tempering(
     Args:
         energy: `energy(params, position) -> scalar`.
         make_kernel: `(params, beta) -> Kernel`.
-        betas: inverse temperatures of the rungs, in [0, inf]; the last one is that of learning.
+        betas: inverse temperatures of the rungs, (rungs,), in [0, inf]; the last one is that of learning.
         start: `start(key) -> position` of one rung.
         chains: how many ladders, at least 1.
         steps: steps of the whole ladder an update, at least 1.
 
     Raises:
-        ValueError: chains or steps below 1; when it samples, fewer than 2 rungs or a bad beta.
+        ValueError: chains or steps below 1, a bad beta; when it begins, fewer than 2 rungs.
 
     Desjardins et al. (2010), "Tempered Markov chain Monte Carlo for training of restricted Boltzmann machines".
 
@@ -226,23 +289,26 @@ def persistent_tempering(
     >>> make_kernel = lambda w, beta: systematic(partial(energy, w), beta)
     >>> start = lambda key: jax.random.rademacher(key, (2,), float)
     >>> phase = persistent_tempering(energy, make_kernel, jax.numpy.array([0.0, 1.0]), start, chains=5, steps=1)
-    >>> phase.init(jax.random.key(0), 0.5).shape
+    >>> phase.init(jax.random.key(0), 0.5).position.shape
     (5, 2, 2)
     """
-    check_count("steps", steps)
-    check_count("chains", chains)
+    check_callable("energy", energy)
+    check_callable("make_kernel", make_kernel)
+    check_callable("start", start)
+    check_betas(betas)
+    betas = as_float("betas", betas)
     rungs = len(betas)
 
-    def init(key: Key[Array, ""], params: Any) -> Any:
-        return jax.vmap(jax.vmap(start))(jax.random.split(key, (chains, rungs)))
+    def ladder(params: Any) -> AnyKernel:
+        return tempering.tempering(partial(energy, params), partial(make_kernel, params), betas)
+
+    whole = persistent(ladder, lambda key: jax.vmap(start)(jax.random.split(key, rungs)), chains, steps)
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
-        ladder = tempering.tempering(partial(energy, params), partial(make_kernel, params), betas)
-        run = lambda key, position: repeat(key, ladder, ladder.init(position), steps).positions
-        positions = jax.vmap(run)(jax.random.split(key, chains), memory)
-        return jax.tree.map(lambda leaf: leaf[:, -1], positions), positions
+        positions, memory = whole.sample(key, params, memory, batch)
+        return jax.tree.map(lambda leaf: leaf[:, -1], positions), memory
 
-    return Phase(init, sample)
+    return Phase(whole.init, sample)
 
 
 def variational(
@@ -282,17 +348,27 @@ def variational(
     >>> [layer.shape for layer in positions], round(float(positions[1][0, 0]), 3)
     ([(5, 2), (5, 2)], 0.731)
     """
-    check_beta(beta)
+    check_callable("energy", energy)
+    check_callable("start", start)
+    beta = as_beta(beta)
     check_count("max_sweeps", max_sweeps)
+    blocks = tuple(tuple(int(layer) for layer in members) for members in blocks)
+
+    def means(params: Any, key: Key[Array, ""], sample: Any) -> Any:
+        known = partial(energy, params)
+        return mean_field(known, start(key, sample), beta, blocks, alphabet, max_sweeps, tolerance).value
 
     def sample(key: Key[Array, ""], params: Any, memory: None, batch: Any) -> tuple[Any, None]:
-        def means(key, sample):
-            known = partial(energy, params)
-            return mean_field(known, start(key, sample), beta, blocks, alphabet, max_sweeps, tolerance).value
-
-        return jax.vmap(means)(jax.random.split(key, leading_axis("batch", batch)), batch), memory
+        check_key("key", key)
+        leading_axis("batch", batch)
+        return _of_each(key, partial(means, params), as_floats("batch", batch)), memory
 
     return Phase(_no_memory, sample)
+
+
+@compiled
+def _of_each(key, function, batch):
+    return jax.vmap(function)(jax.random.split(key, leading_axis("batch", batch)), batch)
 
 
 def viewed(phase: Phase, view: View) -> Phase:
@@ -312,6 +388,11 @@ def viewed(phase: Phase, view: View) -> Phase:
 
     def sample(key: Key[Array, ""], params: Any, memory: Any, batch: Any) -> tuple[Any, Any]:
         positions, memory = phase.sample(key, params, memory, batch)
-        return jax.vmap(lambda position: view(params, position))(positions), memory
+        return _viewed(view, params, positions), memory
 
     return phase._replace(sample=sample)
+
+
+@compiled
+def _viewed(view, params, positions):
+    return jax.vmap(lambda position: view(params, position))(positions)

@@ -9,9 +9,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Key, PyTree
 
-from ebmjax.checks import ArgumentError, check_above_zero, check_count, check_share
-from ebmjax.learn.contrast.phases import MakeKernel, Phase, StartChain
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_floats,
+    check_above_zero,
+    check_callable,
+    check_count,
+    check_key,
+    check_share,
+    leading_axis,
+)
+from ebmjax.compiled import compiled
+from ebmjax.learn.contrast.phases import MakeKernel, Phase, StartChain, first_states
 from ebmjax.loops import repeat
+from ebmjax.states import begun, continued
 from ebmjax.types import Scalar
 
 
@@ -27,10 +39,15 @@ class Report(NamedTuple):
 class Memory(NamedTuple):
     """What the phase remembers from one update to the next."""
 
-    positions: PyTree[Array]
-    """The positions of the chains, stacked along a leading axis."""
+    states: Any
+    """The states of the chains' kernels, stacked along a leading axis."""
     report: Report
     """What happened at the last update."""
+
+    @property
+    def positions(self) -> PyTree[Array]:
+        """The positions of the chains, stacked along a leading axis."""
+        return self.states.position
 
 
 def replay(
@@ -72,29 +89,48 @@ def replay(
     >>> positions.shape, int(phase.report(memory).diverged)
     ((5, 2), 0)
     """
+    check_callable("make_kernel", make_kernel)
+    check_callable("start", start)
     check_count("steps", steps)
     check_count("chains", chains)
     check_share("restart", restart)
     check_above_zero("bound", bound)
-    starts = lambda key: jax.vmap(start)(jax.random.split(key, chains))
+    restart, bound = as_float("restart", restart, ()), as_float("bound", bound, ())
 
     def init(key: Key[Array, ""], params: Any) -> Memory:
-        return Memory(starts(key), Report(jnp.int32(0), jnp.int32(0)))
+        check_key("key", key)
+        return Memory(first_states(key, params, make_kernel, start, chains), Report(jnp.int32(0), jnp.int32(0)))
 
     def sample(key: Key[Array, ""], params: Any, memory: Memory, batch: Any) -> tuple[Any, Memory]:
-        restart_key, start_key, steps_key, heal_key = jax.random.split(key, 4)
-        kernel = make_kernel(params)
-        run = lambda key, position: repeat(key, kernel, kernel.init(position), steps).positions
-        _check_positions(start, run, key, batch)
-        fresh, restarted = starts(start_key), jax.random.uniform(restart_key, (chains,)) < restart
-        before = _choose(restarted, fresh, memory.positions)
-        after = jax.vmap(run)(jax.random.split(steps_key, chains), before)
-        healthy = _within(after, bound)
-        positions = _choose(healthy, after, _choose(healthy.any(), _drawn(heal_key, after, healthy), fresh))
-        count = lambda flags: jnp.sum(flags, dtype=jnp.int32)
-        return positions, Memory(positions, Report(count(restarted), count(~healthy)))
+        check_key("key", key)
+        memory = _sample(key, params, memory, as_floats("batch", batch), make_kernel, start, steps, restart, bound)
+        return memory.positions, memory
 
-    return Phase(init, sample, lambda memory: memory.report)
+    return Phase(init, sample, _report)
+
+
+def _report(memory: Memory) -> Report:
+    return memory.report
+
+
+@compiled
+def _sample(key, params, memory, batch, make_kernel, start, steps, restart, bound):
+    restart_key, start_key, steps_key, heal_key = jax.random.split(key, 4)
+    kernel, chains = make_kernel(params), leading_axis("memory", memory.states)
+
+    def run(key, state):
+        begin_key, walk_key = jax.random.split(key)
+        return repeat(walk_key, kernel, continued(begin_key, make_kernel, params, state), steps).state
+
+    _check_positions(kernel, start, key, batch)
+    fresh = first_states(start_key, params, make_kernel, start, chains)
+    restarted = jax.random.uniform(restart_key, (chains,)) < restart
+    before = _choose(restarted, fresh, memory.states)
+    after = jax.vmap(run)(jax.random.split(steps_key, chains), before)
+    healthy = _within(after.position, bound)
+    states = _choose(healthy, after, _choose(healthy.any(), _drawn(heal_key, after, healthy), fresh))
+    count = lambda flags: jnp.sum(flags, dtype=jnp.int32)
+    return Memory(states, Report(count(restarted), count(~healthy)))
 
 
 def _choose(flags: Bool[Array, "*chains"], chosen: Any, other: Any) -> Any:
@@ -118,14 +154,14 @@ def _drawn(key: Key[Array, ""], positions: Any, healthy: Bool[Array, " chains"])
     return jax.tree.map(lambda leaf: leaf[rows], positions)
 
 
-def _check_positions(start, run, key, batch):
-    """Raise ValueError where samples, starts and stepped positions are not of one form."""
+def _check_positions(kernel, start, key, batch):
+    """Raise ArgumentError where samples, starts and stepped positions are not of one form."""
     form = lambda tree: (jax.tree.structure(tree), [leaf.shape for leaf in jax.tree.leaves(tree)])
     show = lambda tree: str(jax.tree.map(lambda leaf: leaf.shape, tree))
     sample = jax.eval_shape(lambda batch: jax.tree.map(lambda leaf: leaf[0], batch), batch)
-    begun = jax.eval_shape(start, key)
-    if form(begun) != form(sample):
-        raise ArgumentError(f"start: got positions of shape {show(begun)}, wanted that of a sample, {show(sample)}")
-    stepped = jax.eval_shape(run, key, begun)
-    if form(stepped) != form(begun):
-        raise ArgumentError(f"make_kernel: got steps to the shape {show(stepped)}, wanted that of start, {show(begun)}")
+    first = jax.eval_shape(start, key)
+    if form(first) != form(sample):
+        raise ArgumentError(f"start: got positions of shape {show(first)}, wanted that of a sample, {show(sample)}")
+    stepped = jax.eval_shape(lambda key: kernel.step(key, begun(key, kernel, start(key)))[0].position, key)
+    if form(stepped) != form(first):
+        raise ArgumentError(f"make_kernel: got steps to the shape {show(stepped)}, wanted that of start, {show(first)}")

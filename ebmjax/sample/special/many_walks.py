@@ -10,7 +10,7 @@ Metropolis et al. (1953); Gelman, Roberts and Gilks (1996), "Efficient Metropoli
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, check_beta, check_not_negative
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_scalar,
+    check_callable,
+    check_key,
+    check_not_negative,
+)
+from ebmjax.compiled import compiled
+from ebmjax.sample.metropolis import check_allowed, is_forbidden
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
 
@@ -40,6 +50,8 @@ class Info(NamedTuple):
     """Whether the chain moved to the proposal."""
     energy_change: Float[Array, " chains"]
     """E(x') - E(x) of the proposal, accepted or not."""
+    forbidden: Bool[Array, " chains"]
+    """Whether the energy where a chain now is is +inf or NaN. There it cannot be, and it can be stuck there."""
 
 
 def random_walk(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
@@ -53,11 +65,11 @@ def random_walk(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
             In d dimensions 2.4/√d standard deviations of the law is best (Gelman, Roberts and Gilks 1996).
 
     Returns:
-        Kernel whose info has `accepted` and `energy_change`, for each chain.
+        Kernel whose info has `accepted`, `energy_change` and `forbidden`, for each chain.
 
     Raises:
-        ValueError: a bad beta, a static step size that is negative; at `init`, a position without an axis of chains.
-        TypeError: at `init`, a position that is not of floats.
+        ValueError: a bad beta, a static step size that is negative; at `init`, a position without an axis of chains, or
+            a static one of which a chain has an energy of +inf or NaN.
 
     Metropolis et al. (1953).
 
@@ -66,29 +78,44 @@ def random_walk(energy: Energy, beta: Beta, step_size: Scalar) -> Kernel:
     >>> state.position.shape, info.accepted.shape
     ((2, 5), (5,))
     """
-    check_beta(beta)
+    beta = as_beta(beta)
+    check_callable("energy", energy)
     check_not_negative("step_size", step_size)
-    energies = jax.vmap(energy, in_axes=-1, out_axes=-1)
+    step_size = as_float("step_size", step_size, ())
 
-    def init(position: Array, rng_key: Key[Array, ""] | None = None) -> State:
-        if not jnp.issubdtype(position.dtype, jnp.floating):
-            raise TypeError(f"position: got dtype {position.dtype}, wanted floats")
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:
+        position = as_float("position", position)
         if position.ndim == 0:
             raise ArgumentError("position: got shape (), wanted (*shape, chains)")
-        return State(position, energies(position))
+        heights = _heights(energy, position)
+        check_allowed("position", heights)
+        return State(position, heights)
 
     def step(rng_key: Key[Array, ""], state: State) -> tuple[State, Info]:
-        noise, bound = _draw(rng_key, state.position.shape)
-        dtype = state.position.dtype
-        proposed = state.position + jnp.asarray(step_size).astype(dtype) * noise.astype(dtype)
-        new = energies(proposed)
-        change = new - state.energy
-        # the decision of `metropolis.accepts`, with the exponential numbers of all chains from `_draw`
-        accepted = bound.astype(change.dtype) >= reduced(change, beta)
-        position = jnp.where(accepted, proposed, state.position)
-        return State(position, jnp.where(accepted, new, state.energy)), Info(accepted, change)
+        check_key("rng_key", rng_key)
+        return _step(rng_key, state, energy, beta, step_size)
 
     return Kernel(init, step)
+
+
+@compiled
+def _heights(energy, position):
+    return jax.vmap(lambda x: as_scalar("energy", energy(x)), in_axes=-1, out_axes=-1)(position)
+
+
+@compiled
+def _step(rng_key, state, energy, beta, step_size):
+    noise, bound = _draw(rng_key, state.position.shape)
+    dtype = state.position.dtype
+    proposed = state.position + step_size.astype(dtype) * noise.astype(dtype)
+    new = _heights(energy, proposed)
+    change = new - state.energy
+    # the decision of `metropolis.accepts`, with the exponential numbers of all chains from `_draw`
+    left = is_forbidden(state.energy) & ~is_forbidden(new)
+    accepted = left | (bound.astype(change.dtype) >= reduced(change, beta))
+    position = jnp.where(accepted, proposed, state.position)
+    height = jnp.where(accepted, new, state.energy)
+    return State(position, height), Info(accepted, change, is_forbidden(height))
 
 
 def _draw(key, shape):
@@ -116,7 +143,7 @@ def _normal_pairs(words, pairs):
 def _direction(word):
     """A unit vector of uniform direction: an angle in ±π/4 by Taylor's series, about one of four half axes.
 
-    The angle is of the high 24 bits of the word, the half axis of its low bits.
+    The angle is of the high 23 bits of the word, the half axis of its low bits.
     """
     angle = (random_bits.midpoints(word) - 0.5) * np.float32(np.pi / 2)
     square = angle * angle
@@ -129,7 +156,12 @@ def _direction(word):
 
 def _exponential_pairs(words, pairs):
     high, low = _two_words(words, 1, pairs)
-    return jax.lax.complex(-jnp.log(random_bits.midpoints(high)), -jnp.log(random_bits.midpoints(low)))
+    return jax.lax.complex(_exponential(high), _exponential(low))
+
+
+def _exponential(word):
+    """Of 31 bits, which float32 holds where they are few: up to 22.2, with a probability of 2⁻³²."""
+    return -jnp.log(2 * jnp.abs(random_bits.around_zero(word)))
 
 
 def _two_words(words, stream, counters):

@@ -18,13 +18,16 @@ chains, so that the law of each chain is exact; with `lattice` they are sites of
 Creutz, Jacobs, Rebbi (1979); Block, Virnau, Preis (2010), "Multi-GPU accelerated multi-spin Monte Carlo simulations".
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, check_beta, check_units
+from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_count, check_key, check_units
+from ebmjax.compiled import compiled
 from ebmjax.energies import ising
 from ebmjax.sample import gibbs
 from ebmjax.temperature import reduced
@@ -62,7 +65,7 @@ def chains(
     >>> bool(jnp.all(unpack_chains(kernel.step(jax.random.key(0), state)[0].position) == 1))
     True
     """
-    return _kernel(coupling, beta, bits, precision, lambda row: row, lambda row: row)
+    return _kernel(coupling, beta, bits, precision, _same, _same)
 
 
 def lattice(
@@ -79,14 +82,11 @@ def lattice(
     >>> bool(jnp.all(unpack_lattice(kernel.step(jax.random.key(0), state)[0].position) == 1))
     True
     """
-    # The row above the first row of strip b is the last row of strip b - 1, and periodic: strip 31 for b = 0.
-    before = lambda row: (row << np.uint32(1)) | (row >> np.uint32(31))
-    after = lambda row: (row >> np.uint32(1)) | (row << np.uint32(31))
-    return _kernel(coupling, beta, bits, precision, before, after)
+    return _kernel(coupling, beta, bits, precision, _of_strip_before, _of_strip_after)
 
 
-def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
-    """Pack spins ±1 into words: chain 32 w + b becomes bit b of word w.
+def pack_chains(spins: Any) -> Words:
+    """Pack spins ±1, (chains, rows, columns), into words: chain 32 w + b becomes bit b of word w.
 
     Raises:
         ValueError: a number of chains that is not a multiple of 32, an odd side, static spins that are not ±1.
@@ -94,6 +94,7 @@ def pack_chains(spins: Float[Array, "chains rows columns"]) -> Words:
     >>> [part.shape for part in pack_chains(jnp.ones((64, 4, 6)))]
     [(2, 3, 2), (2, 3, 2), (2, 3, 2), (2, 3, 2)]
     """
+    spins = as_float("spins", spins, (None, None, None))
     if spins.shape[0] == 0 or spins.shape[0] % LANES:
         raise ArgumentError(f"spins: got {spins.shape[0]} chains, wanted a multiple of {LANES}, a bit of a word each")
     return ising.split(jnp.moveaxis(_pack(spins), 0, -1))
@@ -109,8 +110,8 @@ def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
     return _unpack(jnp.moveaxis(ising.join(position), -1, 0))
 
 
-def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
-    """Pack spins ±1 into words: the strip of rows b · rows / 32 to (b + 1) · rows / 32 - 1 becomes bit b.
+def pack_lattice(spins: Any) -> Words:
+    """Pack spins ±1, (rows, columns), into words: rows b · rows / 32 to (b + 1) · rows / 32 - 1 become bit b.
 
     Raises:
         ValueError: rows that are not a multiple of 64, an odd number of columns, static spins that are not ±1.
@@ -118,6 +119,7 @@ def pack_lattice(spins: Float[Array, "rows columns"]) -> Words:
     >>> pack_lattice(jnp.ones((128, 6)))[0].shape
     (2, 3, 1)
     """
+    spins = as_float("spins", spins, (None, None))
     rows, columns = spins.shape
     if rows == 0 or rows % (2 * LANES):
         raise ArgumentError(f"spins: got {rows} rows, wanted a multiple of {2 * LANES}: 32 strips with even sides")
@@ -148,15 +150,49 @@ def _unpack(words):
     return (2 * up.astype(jnp.float32) - 1).reshape(-1, *words.shape[1:])
 
 
+def _same(row):
+    return row
+
+
+# The row above the first row of strip b is the last row of strip b - 1, and periodic: strip 31 for b = 0.
+def _of_strip_before(row):
+    return (row << np.uint32(1)) | (row >> np.uint32(31))
+
+
+def _of_strip_after(row):
+    return (row >> np.uint32(1)) | (row << np.uint32(31))
+
+
 def _kernel(coupling, beta, bits, precision, before, after):
-    check_beta(beta)
-    if not 1 <= precision <= 24:
+    beta = as_beta(beta)
+    coupling = as_float("coupling", coupling, ())
+    check_callable("bits", bits)
+    check_count("precision", precision)
+    if precision > 24:
         raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
-    coupling = jnp.asarray(coupling, jnp.float32)
-    strength = reduced(jnp.abs(coupling), beta)
-    # with a negative coupling a probability p becomes 1 - p, whose binary digits are the opposite ones
+
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
+        if not isinstance(position, tuple | list) or len(position) != 4:
+            raise ArgumentError(f"position: got a {type(position).__name__}, wanted the four arrays of packed spins")
+        for part in position:
+            if getattr(part, "dtype", None) != np.uint32 or np.ndim(part) != 3:
+                got = f"{getattr(part, 'dtype', type(part).__name__)} of shape {np.shape(part)}"
+                raise ArgumentError(f"position: got parts of {got}, wanted words of packed spins, uint32")
+        return gibbs.State(tuple(jnp.asarray(part) for part in position))
+
+    def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, None]:
+        check_key("rng_key", rng_key)
+        return _step(rng_key, state, coupling, beta, bits, int(precision), before, after), None
+
+    return Kernel(init, step)
+
+
+@compiled
+def _step(rng_key, state, coupling, beta, bits, precision, before, after):
+    strength = reduced(jnp.abs(coupling), beta).astype(jnp.float32)
+    # with a negative coupling a probability p becomes 1 - p
     inverted = jnp.where(coupling < 0, ~np.uint32(0), np.uint32(0))
-    odds = [_digits(jax.nn.sigmoid(-factor * strength), precision, inverted) for factor in (4.0, 8.0)]
+    odds = [_digits(jax.nn.sigmoid(-factor * strength), precision) for factor in (4.0, 8.0)]
 
     def drawn(key, vertical, horizontal, vertical_moved, horizontal_moved):
         neighbours = (vertical, vertical_moved, horizontal, horizontal_moved)
@@ -164,38 +200,34 @@ def _kernel(coupling, beta, bits, precision, before, after):
         rare = [jnp.where(random[-1] < rest, ~np.uint32(0), np.uint32(0)) for _, rest in odds]
         for digit in range(precision):
             rare = [_majority(random[digit], r, digits[digit]) for r, (digits, _) in zip(rare, odds, strict=True)]
-        return _heat_bath(neighbours, rare, random[precision - 1])
+        return _heat_bath(neighbours, [word ^ inverted for word in rare], random[precision - 1])
 
-    def step(rng_key: Key[Array, ""], state: gibbs.State) -> tuple[gibbs.State, None]:
-        rows, columns, words = state.position[0].shape
-        sublattices = [part.reshape(rows, columns * words) for part in state.position]
-        up_of = lambda x: jnp.concatenate([before(x[-1:]), x[:-1]])
-        down_of = lambda x: jnp.concatenate([x[1:], after(x[:1])])
-        left_of = lambda x: jnp.concatenate([x[:, -words:], x[:, :-words]], axis=1)
-        right_of = lambda x: jnp.concatenate([x[:, words:], x[:, :words]], axis=1)
-        for index, part in zip((0, 3, 1, 2), jax.random.split(rng_key, 4), strict=True):
-            row, column = divmod(index, 2)
-            vertical, horizontal = sublattices[index ^ 2], sublattices[index ^ 1]
-            sublattices[index] = drawn(
-                part,
-                vertical,
-                horizontal,
-                down_of(vertical) if row else up_of(vertical),
-                right_of(horizontal) if column else left_of(horizontal),
-            )
-        return gibbs.State(tuple(part.reshape(rows, columns, words) for part in sublattices)), None
-
-    return Kernel(lambda position, rng_key=None: gibbs.State(position), step)
+    rows, columns, words = state.position[0].shape
+    sublattices = [part.reshape(rows, columns * words) for part in state.position]
+    up_of = lambda x: jnp.concatenate([before(x[-1:]), x[:-1]])
+    down_of = lambda x: jnp.concatenate([x[1:], after(x[:1])])
+    left_of = lambda x: jnp.concatenate([x[:, -words:], x[:, :-words]], axis=1)
+    right_of = lambda x: jnp.concatenate([x[:, words:], x[:, :words]], axis=1)
+    for index, part in zip((0, 3, 1, 2), jax.random.split(rng_key, 4), strict=True):
+        row, column = divmod(index, 2)
+        vertical, horizontal = sublattices[index ^ 2], sublattices[index ^ 1]
+        sublattices[index] = drawn(
+            part,
+            vertical,
+            horizontal,
+            down_of(vertical) if row else up_of(vertical),
+            right_of(horizontal) if column else left_of(horizontal),
+        )
+    return gibbs.State(tuple(part.reshape(rows, columns, words) for part in sublattices))
 
 
-def _digits(probability, precision, inverted):
+def _digits(probability, precision):
     """The first `precision` binary digits of a probability as masks, lowest first, and the rest times 2³²."""
     scaled = probability * np.float32(2.0**precision)
     whole = jnp.floor(scaled)
     rest = ((scaled - whole) * np.float32(2.0**32)).astype(jnp.uint32)
     whole = whole.astype(jnp.uint32)
-    masks = [(np.uint32(0) - ((whole >> np.uint32(digit)) & np.uint32(1))) ^ inverted for digit in range(precision)]
-    return masks, rest ^ inverted
+    return [np.uint32(0) - ((whole >> np.uint32(digit)) & np.uint32(1)) for digit in range(precision)], rest
 
 
 def _majority(a, b, c):

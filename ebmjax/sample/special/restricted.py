@@ -17,18 +17,32 @@ Hinton (2002), "Training products of experts by minimizing contrastive divergenc
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, check_beta, check_shape, check_units, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_floats,
+    check_beta,
+    check_callable,
+    check_key,
+    check_record,
+    check_units,
+    is_static,
+)
+from ebmjax.compiled import compiled
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_gaussian as gaussian_rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.sample import gibbs
 from ebmjax.sample.gibbs import Draw
+from ebmjax.sample.units import may_be_coldest
 from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Beta, Kernel
 
@@ -84,16 +98,28 @@ def gaussian(params: gaussian_rbm.Params, beta: Beta) -> Kernel:
     check_beta(beta)
     if is_static(beta) and float(beta) == 0:
         raise ArgumentError("beta: got 0.0, wanted an inverse temperature above 0: at 0 Gaussian units have no law")
+    beta = as_beta(beta)
+    check_record("params", params, gaussian_rbm.Params)
 
     def hidden(key: Key[Array, ""], position: Position) -> Position:
-        visible, _ = position
-        return visible, gibbs.draw(key, gaussian_rbm.hidden_field(params, visible), beta, BITS)
+        return _gaussian_hidden(key, params, beta, position)
 
     def visible(key: Key[Array, ""], position: Position) -> Position:
-        mean, deviation = gaussian_rbm.visible_law(params, position[1], beta)
-        return mean + deviation * jax.random.normal(key, mean.shape, mean.dtype), position[1]
+        return _gaussian_visible(key, params, beta, position)
 
     return _kernel(params, [hidden, visible], reals=True)
+
+
+@compiled
+def _gaussian_hidden(key, params, beta, position):
+    visible = position[0]
+    return visible, gibbs.draw(key, gaussian_rbm.hidden_field(params, visible), beta, BITS)
+
+
+@compiled
+def _gaussian_visible(key, params, beta, position):
+    mean, deviation = gaussian_rbm.visible_law(params, position[1], beta)
+    return mean + deviation * jax.random.normal(key, mean.shape, mean.dtype), position[1]
 
 
 def labelled(params: rbm.Params, beta: Beta, classes: int) -> Kernel:
@@ -145,11 +171,29 @@ def draw_hidden(params: rbm.Params, beta: Beta) -> Draw:
     >>> draw_hidden(params, jnp.inf)(jax.random.key(0), (jnp.ones(3), jnp.zeros(2)))[1].tolist()
     [1.0, 1.0]
     """
-    check_beta(beta)
-    return lambda key, position: (
-        position[0],
-        gibbs.draw(key, rbm.hidden_field(params, position[0]), beta, BITS),
-    )
+    beta = as_beta(beta)
+    check_record("params", params, rbm.Params)
+    params = as_floats("params", params)
+    ties = may_be_coldest(beta)
+
+    def draw(key: Key[Array, ""], position: Any) -> Position:
+        visible, _ = _layers(position)
+        scale = _sizes(params.weights, params.hidden_bias, 0) if ties else None
+        return visible, gibbs.draw(key, rbm.hidden_field(params, visible), beta, BITS, scale)
+
+    return draw
+
+
+def _layers(position):
+    visible, hidden = position
+    return as_float("visible", visible), as_float("hidden", hidden)
+
+
+def _sizes(weights, bias, axis):
+    """Σ|w| + |b|, the size of the terms of every field, for ties at beta = inf."""
+    # a barrier: weights that somebody's program holds as constants would be summed for seconds by XLA
+    weights, bias = jax.lax.optimization_barrier((weights, bias))
+    return jnp.abs(weights).sum(axis=axis) + jnp.abs(bias)
 
 
 def draw_visible(params: rbm.Params, beta: Beta) -> Draw:
@@ -159,11 +203,17 @@ def draw_visible(params: rbm.Params, beta: Beta) -> Draw:
     >>> draw_visible(params, jnp.inf)(jax.random.key(0), (jnp.zeros(3), jnp.ones(2)))[0].tolist()
     [1.0, 1.0, 1.0]
     """
-    check_beta(beta)
-    return lambda key, position: (
-        gibbs.draw(key, rbm.visible_field(params, position[1]), beta, BITS),
-        position[1],
-    )
+    beta = as_beta(beta)
+    check_record("params", params, rbm.Params)
+    params = as_floats("params", params)
+    ties = may_be_coldest(beta)
+
+    def draw(key: Key[Array, ""], position: Any) -> Position:
+        _, hidden = _layers(position)
+        scale = _sizes(params.weights, params.visible_bias, 1) if ties else None
+        return gibbs.draw(key, rbm.visible_field(params, hidden), beta, BITS, scale), hidden
+
+    return draw
 
 
 def draw_labelled(params: rbm.Params, beta: Beta, classes: int) -> Draw:
@@ -175,23 +225,26 @@ def draw_labelled(params: rbm.Params, beta: Beta, classes: int) -> Draw:
     >>> draw_labelled(params, jnp.inf, 2)(jax.random.key(0), (jnp.zeros(4), jnp.ones(2)))[0].tolist()
     [1.0, 1.0, 0.0, 1.0]
     """
-    check_beta(beta)
+    beta = as_beta(beta)
+    check_record("params", params, rbm.Params)
+    params = as_floats("params", params)
     labels_rbm.check_classes(params, classes)
 
-    def draw(key: Key[Array, ""], position: Position) -> Position:
-        _, hidden = position
+    def draw(key: Key[Array, ""], position: Any) -> Position:
+        check_key("key", key)
+        _, hidden = _layers(position)
         pixels_key, label_key = jax.random.split(key)
-        field = rbm.visible_field(params, hidden)
-        pixels = gibbs.draw(pixels_key, field[:-classes], beta, BITS)
+        field, sizes = rbm.visible_field(params, hidden), _sizes(params.weights, params.visible_bias, 1)
+        pixels = gibbs.draw(pixels_key, field[:-classes], beta, BITS, sizes[:-classes])
         # differences from the largest field, so that at beta = inf the tied classes are equally likely
-        logits = reduced(field[-classes:] - field[-classes:].max(), beta)
+        logits = reduced(gibbs.settled(field[-classes:] - field[-classes:].max(), sizes[-classes:], beta), beta)
         label = jax.nn.one_hot(jax.random.categorical(label_key, logits), classes, dtype=field.dtype)
         return jnp.concatenate([pixels, label]), hidden
 
     return draw
 
 
-def clamped(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
+def clamped(draw: Draw, mask: Any) -> Draw:
     """A draw that leaves the visible units under the mask as they are: the law is conditional on them.
 
     This is right for units that are independent given the hidden ones. All visible units of these machines are, except
@@ -199,7 +252,10 @@ def clamped(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
 
     Args:
         draw: of the visible units, such as `draw_visible(params, beta)`.
-        mask: True for the units that are clamped.
+        mask: truth values, (visible,), True for the units that are clamped.
+
+    Raises:
+        ValueError: a draw that is no function; when it draws, a mask of another shape than the visible units.
 
     >>> params = rbm.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
     >>> first_clamped = clamped(draw_visible(params, jnp.inf), np.array([True, False, False]))
@@ -207,9 +263,15 @@ def clamped(draw: Draw, mask: Bool[Array | np.ndarray, " visible"]) -> Draw:
     [0.0, 1.0, 1.0]
     """
 
-    def draw_the_others(key: Key[Array, ""], position: Position) -> Position:
+    check_callable("draw", draw)
+    mask = np.asarray(mask, bool) if is_static(mask) else mask
+
+    def draw_the_others(key: Key[Array, ""], position: Any) -> Position:
+        old, _ = _layers(position)
+        if mask.shape != old.shape:
+            raise ArgumentError(f"mask: got shape {mask.shape}, wanted that of the visible units, {old.shape}")
         visible, hidden = draw(key, position)
-        return jnp.where(mask, position[0], visible), hidden
+        return jnp.where(mask, old, visible), hidden
 
     return draw_the_others
 
@@ -220,10 +282,11 @@ def _kernel(
     """`gibbs.alternate` with a checked first position, whose visible units are binary unless `reals`."""
     kernel = gibbs.alternate(draws)
 
-    def init(position: Position, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
-        visible, hidden = position
-        check_shape("visible", visible, params.visible_bias.shape)
-        check_shape("hidden", hidden, params.hidden_bias.shape)
+    def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
+        if not isinstance(position, tuple | list) or len(position) != 2:
+            raise ArgumentError(f"position: got a {type(position).__name__}, wanted the pair (visible, hidden)")
+        visible = as_float("visible", position[0], jnp.shape(params.visible_bias))
+        hidden = as_float("hidden", position[1], jnp.shape(params.hidden_bias))
         check_units("hidden", hidden, BITS)
         if not reals:
             check_units("visible", visible, BITS)

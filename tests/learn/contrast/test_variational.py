@@ -117,7 +117,7 @@ def test_the_learner_steps_along_the_slope_of_the_bound(beta):
     learner = contrastive(dbm.energy, phase, negative, optax.sgd(1.0))
     key = jax.random.key(4)
     state, metrics = jax.jit(lambda key: learner.update(key, learner.init(key, params), jnp.asarray(DATA, float)))(key)
-    states = state.negative
+    states = state.negative.position
     of_state = jax.vmap(lambda s: jax.grad(dbm.energy)(params, s))(states)
     exact = jax.grad(bound_loss)(params, beta)
     for old, new, noise, expected in zip(*map(jax.tree.leaves, (params, state.params, of_state, exact)), strict=True):

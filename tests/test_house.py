@@ -57,6 +57,7 @@ RAW_LOOPS = {
     "learn/train.py": "epochs and batches are scanned with their keys and rows, and their metrics are stacked",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",
     "minimize/codes/coordinate.py": "nested loops over active sets that become one compiled kernel, tuned",
+    "minimize/codes/rounds.py": "loops that become one compiled kernel, tuned",
     "minimize/evolution.py": "visits to units in an order that is data, with the energy after each",
     "minimize/unrolled/support.py": "bits of a threshold, each by its place",
     "minimize/unrolled/unroll.py": "layers are scanned with their own weights, and their codes are stacked",

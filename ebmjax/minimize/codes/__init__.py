@@ -7,6 +7,7 @@
 `predictive`     codes that have to stay near the prediction of an encoder
 `implicit`       derivatives of a code with respect to anything, without differentiating the loop
 `find_code`      the signature `find(params, regularizer, y, start)` that learners take, and how each solver gets it
+`rounds`         the rounds of `coordinate`, and what rounding does to them
 `certificate`    the bound of energy - least energy that `proximal` and `admm` report as `Solution.gap`
 """
 
@@ -19,6 +20,7 @@ from ebmjax.minimize.codes import (
     implicit,
     predictive,
     proximal,
+    rounds,
 )
 
 __all__ = [
@@ -30,4 +32,5 @@ __all__ = [
     "implicit",
     "predictive",
     "proximal",
+    "rounds",
 ]

@@ -98,8 +98,9 @@ def admm(
     y = as_float("y", y, dictionary.shape[:1])
     start = jnp.zeros(dictionary.shape[1:], dictionary.dtype) if start is None else start
     start = as_float("start", start, dictionary.shape[1:])
-    numbers = [as_float("", number, ()).astype(dictionary.dtype) for number in (penalty, tolerance)]
-    return _solve(params, regularizer, y, start, *numbers, max_steps)
+    penalty = as_float("penalty", penalty, ()).astype(dictionary.dtype)
+    tolerance = as_float("tolerance", tolerance, ()).astype(dictionary.dtype)
+    return _solve(params, regularizer, y, start, penalty, tolerance, max_steps)
 
 
 @compiled

@@ -245,7 +245,7 @@ def _in_units(regularizer, unit, length, code):
     """R for an observation in this unit and atoms of this length, and so for codes in unit / length."""
     single = jnp.zeros((), code.dtype)
     plain = regularizer_without_outer_gradients(in_units(regularizer, unit / length, unit * length), single, code)
-    return plain._replace(value=lambda code: total(jax.vmap(plain.value)(code)))  # separable
+    return plain._replace(value=lambda code: total(jnp.asarray(jax.vmap(plain.value)(code))))  # separable
 
 
 def _solution(found, unit, length, tolerance):

@@ -218,7 +218,7 @@ def _checked(smooth, regularizer, start, lipschitz, step_size, max_steps, tolera
     if lipschitz is not None:
         check_positive("lipschitz", lipschitz)
         lipschitz = number("lipschitz", lipschitz)
-    if step_size is not None:
+    if lipschitz is not None and step_size is not None:
         check_above_zero("step_size", step_size)
         step_size = number("step_size", step_size)
         if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):

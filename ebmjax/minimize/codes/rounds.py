@@ -130,7 +130,7 @@ def with_energy(problem: Problem, found: Found) -> Found:
     """
     some = found.finite & (found.off > RIGHT * found.energy)
     residual = _residual(problem, found.code, some)
-    value = problem.regularizer.value(found.code)
+    value = jnp.asarray(problem.regularizer.value(found.code))
     energy = jnp.sum(jnp.square(residual)) / 2 + value
     off = _rounding(problem, found.code, residual) + jnp.finfo(value.dtype).eps * value
     return found._replace(energy=jnp.where(some, energy, found.energy), off=jnp.where(some, off, found.off))

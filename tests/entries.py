@@ -53,18 +53,52 @@ FOREIGN: dict[str, Callable[[np.ndarray], Any]] = {
     "strings": lambda x: x.astype(str),
     "text": lambda x: "text",
     "None": lambda x: None,
-    "sparse": lambda x: scipy.sparse.csr_matrix(x.reshape(len(np.atleast_1d(x)), -1)),
+    "sparse": lambda x: scipy.sparse.csr_matrix(np.ravel(x)[None]),
     "key": lambda x: jax.random.key(0),
 }
 """What is no array of real numbers: refused."""
 
 
-TAKES_ANYTHING = {"is_static", "is_coldest", "record", "brief"}
-"""Functions whose argument may be anything at all."""
+INNER = {
+    "ebmjax.learn.dictionaries.dead_atoms": "called by the dictionary learners",
+    "ebmjax.learn.fingerprint": "called by checkpoint",
+    "ebmjax.learn.leaves": "the conversion itself",
+    "ebmjax.learn.stored": "called by checkpoint",
+    "ebmjax.minimize.codes.certificate": "called by the solvers, in their loops",
+    "ebmjax.minimize.codes.rounds": "called by coordinate descent",
+    "ebmjax.minimize.outer_gradients": "takes any function",
+    "ebmjax.numerics": "products of arrays that are converted already",
+    "ebmjax.records": "shows anything",
+    "ebmjax.sample.gradient_state": "called by the kernels, in their steps",
+    "ebmjax.sample.trees": "called by the kernels, in their steps",
+    "ebmjax.sample.units": "called by the kernels, in their steps",
+    "ebmjax.states": "called by phases and loops, with any kernel",
+}
+"""Modules whose functions get what others have converted, and why."""
 
+INNER_FUNCTIONS = {
+    "advance",  # goes on from what `begin` returned
+    "block_coordinate_sweep",  # inside the dictionary learners
+    "ess_of_chains",  # these three inside the diagnostics
+    "mean",
+    "standardized",
+    "is_coldest",  # these two take anything
+    "is_static",
+    "is_forbidden",  # these two inside the kernels
+    "leapfrog",
+    "position_of",
+    "restore",  # these two compare with any pytree
+    "restore_params",
+}
 
-TAKES_ANY_STATE = {("repeat", "state")}
-"""States of a stranger's kernel may be dicts."""
+SAID_AS = {
+    "ebmjax.learn.": ("params", "loss", "folder"),  # what a learner or a folder says of parameters and data
+    "ebmjax.checks.as_scalar": ("energy",),  # the name that the example gives
+}
+"""Other names under which an argument is refused."""
+
+TREES = {"per_layer": "weights", "repeat": "state"}
+"""Arguments that may be any pytree, lists and dicts among them."""
 
 
 class Cell(collections.namedtuple("Cell", "function argument kind verdict detail")):
@@ -84,7 +118,8 @@ def calls(name: str) -> Iterator[tuple[Callable[..., Any], dict[str, Any]]]:
         if (
             not isinstance(function, types.FunctionType)
             or function.__module__ != name
-            or function.__name__ in TAKES_ANYTHING
+            or name in INNER
+            or function.__name__ in INNER_FUNCTIONS
         ):
             continue
         seen: list[dict[str, Any]] = []
@@ -151,7 +186,8 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
 
     def judge(argument: str, kind: str, value: Any, twin: Any = None, must_refuse: bool = False) -> Cell:
         result, error = outcome(function, {**arguments, argument: value})
-        if is_refusal(error, argument, str(arguments.get("name", argument))):
+        others = [other for start, names in SAID_AS.items() if name.startswith(start) for other in names]
+        if is_refusal(error, argument, *others):
             return Cell(name, argument, kind, "refused", "")
         if error is not None:
             if twin is not None and outcome(function, {**arguments, argument: twin})[1] is not None:
@@ -171,11 +207,13 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
         elif is_numbers(value) and jnp.issubdtype(value.dtype, jnp.floating):
             plain = np.asarray(value, np.float32)
             for kind, make in NUMBERS.items():
+                if kind == "list" and TREES.get(function.__name__) == argument:
+                    continue
                 given = make(plain)
                 yield judge(argument, kind, given, jnp.asarray(np.asarray(given, np.float32)))
             for kind, make in {**FOREIGN, "complex": lambda x: x + 1j}.items():
-                if kind == "complex" and name.startswith("ebmjax.loops."):
-                    continue  # loops take any arrays
+                if kind == "complex" and name.startswith(("ebmjax.loops.", "ebmjax.learn.")):
+                    continue  # loops take any arrays, and losses say what they take
                 if not (kind == "None" and optional):
                     yield judge(argument, kind, make(plain), must_refuse=True)
         elif isinstance(value, bool):
@@ -205,7 +243,7 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
                         given,
                     )
                     yield judge(argument, f"record of {kind}", given, twin)
-            if (function.__name__, argument) not in TAKES_ANY_STATE:
+            if TREES.get(function.__name__) != argument:
                 yield judge(argument, "dict", value._asdict(), must_refuse=True)
         elif callable(value) and not isinstance(value, type):
             yield judge(argument, "number", 1.0, must_refuse=True)

@@ -93,6 +93,8 @@ INNER_FUNCTIONS = {
 
 SAID_AS = {
     "ebmjax.learn.": ("params", "loss", "folder"),  # what a learner or a folder says of parameters and data
+    "ebmjax.energies.composition.": ("energies",),
+    "ebmjax.energies.convolutional_encoder.": ("params",),
     "ebmjax.checks.as_scalar": ("energy",),  # the name that the example gives
 }
 """Other names under which an argument is refused."""

@@ -15,7 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_example,
+    as_float,
+    as_params,
+    check_count,
+    check_key,
+    check_record,
+    is_static,
+)
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.numerics import matmul
@@ -39,6 +48,7 @@ def init(key: Key[Array, ""], units: int, scale: float = 0.1) -> Params:
     >>> bool(jnp.all(params.weights == params.weights.T)), params.bias.tolist()
     (True, [0.0, 0.0, 0.0])
     """
+    check_key("key", key)
     check_count("units", units)
     upper = jnp.triu(jax.random.normal(key, (units, units)), 1) * (scale / np.sqrt(units))
     return Params(upper + upper.T, jnp.zeros(units))
@@ -98,6 +108,7 @@ def join(
     >>> join(units, jnp.array([1.0, -1.0]), jnp.array([3.0]), jnp.zeros(0)).tolist()
     [-1.0, 3.0, 1.0]
     """
+    check_record("units", units, Units)
     order = np.argsort(np.concatenate(units))
     names = ("visible", "hidden", "label")
     parts = [
@@ -110,11 +121,12 @@ def join(
 def one_hot_spins(labels: Annotated[Numbers, "*batch"], classes: int) -> Float[Array, "*batch classes"]:
     """The one-hot code of a class in spins: +1 for the label unit of the class, -1 for the others.
 
-    Raises ValueError for a static label outside 0 … classes - 1.
+    Raises ValueError for a static label outside 0 … classes - 1, and for classes below 1.
 
     >>> one_hot_spins(jnp.array(1), 3).tolist()
     [-1.0, 1.0, -1.0]
     """
+    check_count("classes", classes)
     if is_static(labels):
         outside = np.asarray(labels)[(np.asarray(labels) < 0) | (np.asarray(labels) >= classes)]
         if outside.size:

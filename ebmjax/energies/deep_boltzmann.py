@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, as_example, as_float, as_params
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_key
 from ebmjax.numerics import matmul
 from ebmjax.types import Numbers
 
@@ -52,6 +52,7 @@ def init(
     >>> [bias.shape for bias in init(jax.random.key(0), jnp.full(3, 0.5), (4, 2)).biases]
     [(3,), (4,), (2,)]
     """
+    check_key("key", key)
     if not sizes or min(sizes) < 1:
         raise ArgumentError(f"sizes: got {tuple(sizes)}, wanted at least one hidden layer, each of at least one unit")
     mean = jnp.clip(as_float("visible_mean", visible_mean, (None,)), 0.01, 0.99)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import as_example, as_float, as_params
+from ebmjax.checks import as_example, as_float, as_params, check_key
 from ebmjax.types import Numbers, Scalar
 
 Point = Annotated[Numbers, "2"]
@@ -28,9 +28,12 @@ class Params(NamedTuple):
 def init(key: Key[Array, ""]) -> Params:
     """Random radii in [0.4, 1.6).
 
+    Raises ValueError for a raw key.
+
     >>> init(jax.random.key(0)).radii.shape
     (2,)
     """
+    check_key("key", key)
     return Params(jax.random.uniform(key, (2,), minval=0.4, maxval=1.6))
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import as_float, check_record
+from ebmjax.checks import as_float, check_key, check_record
 from ebmjax.types import Numbers, Scalar
 
 Point = Annotated[Numbers, "2"]
@@ -28,10 +28,13 @@ class Params(NamedTuple):
 def init(key: Key[Array, ""]) -> Params:
     """An untrained horn: all radii are near one, and every unit of the network is active somewhere on [0, 1].
 
+    Raises ValueError for a raw key.
+
     >>> import jax
     >>> init(jax.random.key(0)).predictor(jnp.array(0.5)).shape
     (2,)
     """
+    check_key("key", key)
     return Params(networks.RadiiPredictor(key))
 
 

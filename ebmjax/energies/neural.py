@@ -19,7 +19,7 @@ import jax
 from jaxtyping import Array, Key
 
 from ebmjax import networks
-from ebmjax.checks import as_float, check_callable
+from ebmjax.checks import as_float, check_callable, check_key
 from ebmjax.types import Numbers, Scalar
 
 Params = networks.MLP
@@ -47,6 +47,7 @@ def init(
     >>> energy(init(jax.random.key(0), (3, 8)), jax.numpy.ones(3)).shape
     ()
     """
+    check_key("key", key)
     return networks.MLP(key, (*sizes, 1), activation)
 
 
@@ -82,6 +83,7 @@ def init_convolutional(
     >>> convolutional_energy(params, jax.numpy.ones((8, 8))).shape
     ()
     """
+    check_key("key", key)
     return networks.ScalarConvolution(key, shape, channels, activation)
 
 

@@ -22,6 +22,7 @@ from ebmjax.checks import (
     as_params,
     check_above_zero,
     check_count,
+    check_key,
     check_units,
 )
 from ebmjax.numerics import matmul
@@ -57,6 +58,7 @@ def init(key: Key[Array, ""], visible_mean: Annotated[Numbers, "visible"], hidde
     >>> init(jax.random.key(0), jnp.array([0.5, 0.5]), hidden=3).visible_bias.tolist()
     [0.0, 0.0]
     """
+    check_key("key", key)
     check_count("hidden", hidden)
     mean = jnp.clip(as_float("visible_mean", visible_mean, (None,)), 0.01, 0.99)
     weights = scale * jax.random.normal(key, (len(mean), hidden), mean.dtype)

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import as_beta, as_example, as_float, as_params, check_above_zero, check_count
+from ebmjax.checks import as_beta, as_example, as_float, as_params, check_above_zero, check_count, check_key
 from ebmjax.energies.restricted_boltzmann import summed_units
 from ebmjax.numerics import matmul
 from ebmjax.temperature import softmin
@@ -61,6 +61,7 @@ def init(
     >>> params.visible_bias.tolist(), params.log_scale.tolist()
     ([3.0, 4.0], [0.0, 0.0])
     """
+    check_key("key", key)
     check_count("hidden", hidden)
     mean = as_float("visible_mean", visible_mean, (None,))
     deviation = as_float("visible_deviation", visible_deviation, mean.shape).astype(mean.dtype)

@@ -20,7 +20,16 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import ArgumentError, as_example, as_float, as_number, check_positive, check_record, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_example,
+    as_float,
+    as_number,
+    check_key,
+    check_positive,
+    check_record,
+    is_static,
+)
 from ebmjax.gaussian import Gaussian
 from ebmjax.types import Numbers, Scalar
 
@@ -137,6 +146,7 @@ def init(
     >>> decode(params, encode(params, jnp.ones(6)).mean).shape
     (6,)
     """
+    check_key("key", key)
     encoder_key, decoder_key = jax.random.split(key)
     return Params(
         networks.MLP(encoder_key, (observed, *hidden, 2 * latent), activation),
@@ -155,6 +165,7 @@ def init_convolutional(
     >>> decode(params, encode(params, jnp.ones((8, 8))).mean).shape
     (8, 8)
     """
+    check_key("key", key)
     encoder_key, decoder_key = jax.random.split(key)
     return Params(
         networks.ConvolutionalEncoder(encoder_key, shape, 2 * latent, channels),

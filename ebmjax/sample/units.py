@@ -95,8 +95,9 @@ def heat_bath(uniform: Any, gap: Any, beta: Beta, alphabet: Alphabet) -> Float[A
     [1.0, -1.0, -1.0]
     """
     uniform, gap = as_float("uniform", uniform), as_float("gap", gap)
+    uniform = uniform.astype(np.promote_types(uniform.dtype, gap.dtype))  # never to fewer digits, which could be 1
     side = jnp.where(uniform < 0, -1, 1).astype(uniform.dtype)
-    high = uniform * (1 + jnp.exp(-side * reduced(gap, beta))) < side
+    high = uniform * (1 + jnp.exp(-side * reduced(gap.astype(uniform.dtype), beta))) < side
     return jnp.where(high, alphabet.high, alphabet.low).astype(gap.dtype)
 
 
@@ -152,13 +153,13 @@ def check_independent(
     ebmjax.checks.ArgumentError: colors: two meet, wanted only units that do not interact in the energy
     """
     random = np.random.default_rng(0)
-    dtype = jnp.result_type(float)
+    eps = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(like))
     with jax.ensure_compile_time_eval():
         rest = jax.tree.map(lambda leaf: random.choice(np.asarray(alphabet), leaf.shape), like)
         values = []
         for _ in range(8):
             refill = lambda old, mask: np.where(mask, random.choice(np.asarray(alphabet), old.shape), old)
-            filled = jax.tree.map(lambda old, mask: jnp.asarray(refill(old, mask), dtype), rest, masks)
+            filled = jax.tree.map(lambda old, mask, leaf: jnp.asarray(refill(old, mask), leaf.dtype), rest, masks, like)
             values.append(gaps(energy, filled, alphabet))
             if not all(is_static(leaf) for leaf in jax.tree.leaves(values[-1])):
                 return
@@ -166,6 +167,6 @@ def check_independent(
     for leaves, mask in zip(zip(*map(jax.tree.leaves, values), strict=True), jax.tree.leaves(masks), strict=True):
         stacked = np.stack([np.asarray(leaf)[np.broadcast_to(mask, leaf.shape)] for leaf in leaves])
         # rounding is relative: to the gap itself, and to the largest of them, whose terms it may share
-        rounding = 1e-5 * np.abs(stacked).max(axis=0, initial=0) + 32 * jnp.finfo(dtype).eps * largest
+        rounding = 1e-5 * np.abs(stacked).max(axis=0, initial=0) + 32 * eps * largest
         if (np.ptp(stacked, axis=0) > rounding).any():
             raise ArgumentError(f"{got}, wanted only units that do not interact in the energy")

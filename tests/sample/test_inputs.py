@@ -170,3 +170,14 @@ def test_old_keys_and_wrong_records_are_named():
         gibbs.systematic(1.0, lambda s: s)
     with pytest.raises(Exception, match="params"):
         single_site.sweep({"weights": PAIR.weights, "bias": PAIR.bias}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "make", [dense.dense, single_site.sweep, lambda p, beta: gibbs.systematic(partial(hopfield.energy, p), beta)]
+)
+def test_double_precision_stays_double(x64, make):
+    params = hopfield.Params(*(jnp.asarray(np.asarray(leaf), float) for leaf in PAIR))
+    for beta in (np.float32(0.7), 0.7, jnp.inf):
+        kernel = make(params, beta)
+        start = jnp.ones((2, 3) if make is dense.dense else 2)
+        assert kernel.step(jax.random.key(0), kernel.init(start))[0].position.dtype == jnp.float64

@@ -11,6 +11,7 @@ and the training corrects for rounding.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Inexact
 
 
@@ -38,3 +39,13 @@ def unit_of(array: Float[Array, "..."]) -> Float[Array, ""]:
     bits = jax.lax.bitcast_convert_type(largest, exponent.dtype) & exponent
     unit = jax.lax.bitcast_convert_type(bits, largest.dtype)
     return jnp.where((unit > 0) & jnp.isfinite(largest), unit, 1)
+
+
+def widened(array: Array | np.ndarray) -> Array:
+    """An array of JAX, with half precision as float32, in which it is computed.
+
+    >>> widened(np.ones(2, np.float16)).dtype.name, widened(np.ones(2, np.int32)).dtype.name
+    ('float32', 'int32')
+    """
+    half = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
+    return jnp.asarray(array, jnp.float32) if half else jnp.asarray(array)

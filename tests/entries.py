@@ -77,6 +77,10 @@ INNER = {
 """Modules whose functions get what others have converted, and why."""
 
 INNER_FUNCTIONS = {
+    "as_example",  # its `like` is a parameter of the library
+    "compiled",  # decorates functions of the library
+    "unchanged",  # these two take any unknown
+    "unregularized",
     "advance",  # goes on from what `begin` returned
     "block_coordinate_sweep",  # inside the dictionary learners
     "ess_of_chains",  # these three inside the diagnostics
@@ -95,7 +99,7 @@ SAID_AS = {
     "ebmjax.learn.": ("params", "loss", "folder"),  # what a learner or a folder says of parameters and data
     "ebmjax.energies.composition.": ("energies",),
     "ebmjax.energies.convolutional_encoder.": ("params",),
-    "ebmjax.checks.as_scalar": ("energy",),  # the name that the example gives
+    "ebmjax.checks.": ("energy", "weight"),  # the name that the example gives
 }
 """Other names under which an argument is refused."""
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_key
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, check_key
 from ebmjax.numerics import matmul
 from ebmjax.types import Numbers
 
@@ -111,6 +111,7 @@ def odd_even(layers: int) -> Blocks:
     >>> odd_even(4)
     ((1, 3), (0, 2))
     """
+    check_count("layers", layers)
     if layers < 2:
         raise ArgumentError(f"layers: got {layers}, wanted at least 2: the visible one and a hidden one")
     return tuple(range(1, layers, 2)), tuple(range(0, layers, 2))
@@ -124,6 +125,7 @@ def odd_even_hidden(layers: int) -> Blocks:
     >>> odd_even_hidden(4), odd_even_hidden(2)
     (((1, 3), (2,)), ((1,),))
     """
+    check_count("layers", layers)
     odd, even = odd_even(layers)
     return (odd, even[1:]) if len(even) > 1 else (odd,)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import ArgumentError, as_float, check_key, check_record
+from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record
 from ebmjax.energies.horn import Point
 from ebmjax.types import Scalar
 
@@ -36,6 +36,7 @@ def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[
     >>> init(jax.random.key(0), latent=2).decoder(jnp.ones(10)).shape
     (2,)
     """
+    check_count("latent", latent)
     check_key("key", key)
     predictor_key, decoder_key = jax.random.split(key)
     return Params(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
+from ebmjax.checks import ArgumentError, as_float, check_arrays, check_count, check_not_negative, check_record
 from ebmjax.numerics import unit_of
 from ebmjax.types import Scalar
 
@@ -49,9 +49,13 @@ def in_units(regularizer: Regularizer, code: Scalar, slope: Scalar) -> Regulariz
         code: the unit of the code, above 0.
         slope: the unit of energy / code, above 0.
 
+    Raises ValueError for an argument of another kind.
+
     >>> float(in_units(l1(1e-30), 1e-30, 1e-30).value(jnp.array([2.0, 1.0])))
     3.0
     """
+    check_regularizer(regularizer)
+    check_arrays("code", code)
     if regularizer.rescaled is not None:
         return regularizer.rescaled(code, slope)
     return Regularizer(
@@ -74,9 +78,12 @@ def check_regularizer(regularizer: Any) -> None:
 def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
     """The soft threshold sign(z) [|z| - threshold]⁺, of the shape of z.
 
+    Raises ValueError for an argument of another kind.
+
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
     [2.0, 0.0, -1.0]
     """
+    check_arrays("threshold", threshold)
     z = as_float("z", z)
     return z - jnp.clip(z, -threshold, threshold)
 

@@ -169,9 +169,12 @@ def summed_free_energy(params: Params, visible: Annotated[Numbers, "visible"], b
 def summed_units(units: int, beta: Beta, dtype: DTypeLike) -> Float[Array, ""]:
     """units · log 2 / beta: by how much a mean over states of {0, 1} is above their sum, as a free energy.
 
+    Raises ValueError for an argument of another kind.
+
     >>> round(float(summed_units(2, 0.5, jnp.float32)), 4)
     2.7726
     """
+    check_count("units", units)
     beta = jnp.asarray(as_beta(beta)).astype(dtype)
     return units * math.log(2) / beta
 

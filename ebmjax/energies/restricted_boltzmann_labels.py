@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import ArgumentError, as_example, as_float, as_params, is_static
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, is_static
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params
 from ebmjax.numerics import matmul
@@ -36,6 +36,7 @@ def with_label(image: Annotated[Numbers, "pixels"], label: Label, classes: int) 
     >>> with_label(jnp.array([0.0, 1.0]), jnp.array(2), classes=3).tolist()
     [0.0, 1.0, 0.0, 0.0, 1.0]
     """
+    check_count("classes", classes)
     if is_static(label) and not 0 <= int(label) < classes:
         raise ArgumentError(f"label: got {int(label)}, wanted 0 to {classes - 1}")
     image = as_float("image", image, (None,))
@@ -129,6 +130,7 @@ def check_classes(params: Params, classes: int) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: classes: got 4, wanted 2 to 3, as the machine has 4 visible units
     """
+    check_count("classes", classes)
     units = params.visible_bias.shape[0]
     if not 2 <= classes < units:
         raise ArgumentError(

@@ -25,6 +25,7 @@ from ebmjax.checks import (
     as_example,
     as_float,
     as_number,
+    check_count,
     check_key,
     check_positive,
     check_record,
@@ -146,6 +147,8 @@ def init(
     >>> decode(params, encode(params, jnp.ones(6)).mean).shape
     (6,)
     """
+    check_count("observed", observed)
+    check_count("latent", latent)
     check_key("key", key)
     encoder_key, decoder_key = jax.random.split(key)
     return Params(
@@ -165,6 +168,7 @@ def init_convolutional(
     >>> decode(params, encode(params, jnp.ones((8, 8))).mean).shape
     (8, 8)
     """
+    check_count("latent", latent)
     check_key("key", key)
     encoder_key, decoder_key = jax.random.split(key)
     return Params(

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, check_callable, check_record
+from ebmjax.numerics import widened
 from ebmjax.types import Energy, Space
 
 
@@ -24,16 +25,10 @@ def energies_of_points(energy: Energy, space: Space) -> Float[Array, " points"]:
     size = np.size(space.log_weights)
     if size == 0:
         raise ArgumentError("space: got no points, wanted at least one")
-    points = jax.tree.map(_widened, space.points)
+    points = jax.tree.map(widened, space.points)
     values = jax.vmap(energy)(points)
     if getattr(values, "shape", None) != (size,):
         raise ArgumentError(
             f"energy: got {jax.tree.map(jnp.shape, values)} for {size} points, wanted one scalar a point"
         )
     return as_float("energy", values)
-
-
-def _widened(leaf):
-    """An array of JAX, with half precision as float32."""
-    half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
-    return jnp.asarray(leaf, jnp.float32) if half else jnp.asarray(leaf)

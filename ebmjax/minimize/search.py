@@ -7,6 +7,7 @@ from jaxtyping import Array, PyTree
 from ebmjax.checks import ArgumentError, as_floats, as_scalar, check_callable, check_count, check_record, leading_axis
 from ebmjax.compiled import compiled
 from ebmjax.minimize.descent import Minimizer, newton
+from ebmjax.numerics import widened
 from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
 
 
@@ -165,7 +166,7 @@ def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
     size = space.log_weights.shape[0]
     if not 1 <= count <= size:
         raise ArgumentError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")
-    return _lowest(energy, space.points, count)
+    return _lowest(energy, jax.tree.map(widened, space.points), count)
 
 
 @compiled

@@ -28,7 +28,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Key
 
-from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, check_shape, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    check_callable,
+    check_count,
+    check_key,
+    check_record,
+    check_shape,
+    is_static,
+)
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import unit_of
@@ -207,6 +216,7 @@ def zeros(params: Params, y: Picture, reconstruction: Reconstruction = periodic)
     """
     params, y = as_params(params), as_float("y", y)
     _check_fit(params, y)
+    check_callable("reconstruction", reconstruction)
     filters, (rows, columns) = len(params.kernels), y.shape[:2]
     same = jax.ShapeDtypeStruct((filters, rows, columns), y.dtype)
     less_rows, less_columns = jax.eval_shape(reconstruction, params, same).shape[:2]

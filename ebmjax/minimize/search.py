@@ -4,7 +4,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ebmjax.checks import ArgumentError, as_floats, as_scalar, check_callable, check_count, check_record, leading_axis
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_record,
+    leading_axis,
+)
 from ebmjax.compiled import compiled
 from ebmjax.minimize.descent import Minimizer, newton
 from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
@@ -161,10 +170,13 @@ def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
     """
     check_callable("energy", energy)
     check_record("space", space, Space)
+    check_count("count", count)
     size = space.log_weights.shape[0]
     if not 1 <= count <= size:
         raise ArgumentError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")
-    return _lowest(energy, space.points, count)
+    # states may be whole numbers, such as indices
+    halves = lambda leaf: as_float("space", leaf) if jnp.issubdtype(leaf.dtype, jnp.floating) else jnp.asarray(leaf)
+    return _lowest(energy, jax.tree.map(halves, space.points), count)
 
 
 @compiled

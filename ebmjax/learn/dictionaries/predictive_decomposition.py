@@ -98,7 +98,9 @@ def decomposition(
 @compiled
 def _learn(find, regularizer, weight, optimizer, key, state, batch):
     weight = weight.astype(batch.dtype)
-    code = lambda y: find(predictive.Params(*state.params, weight), regularizer, y, None)
+    code = lambda y: find(
+        predictive.Params(state.params.dictionary, state.params.encoder, weight), regularizer, y, None
+    )
     solutions: Solution = jax.lax.stop_gradient(jax.vmap(code)(batch))
 
     def loss(key: Any, params: Params, batch: Any) -> Float[Array, ""]:

@@ -84,7 +84,7 @@ def implicit(smooth: ModelEnergy, regularizer: RegularizerOf, solve: CodeOf, tol
     check_not_negative("tolerance", tolerance)
     for name, function in (("smooth", smooth), ("regularizer", regularizer), ("solve", solve)):
         check_callable(name, function)
-    tolerance = as_float("tolerance", tolerance, ())
+    limit = as_float("tolerance", tolerance, ())
 
     @jax.custom_jvp
     def code(theta):
@@ -94,7 +94,7 @@ def implicit(smooth: ModelEnergy, regularizer: RegularizerOf, solve: CodeOf, tol
     def derivative(primals, tangents):
         (theta,), (change,) = primals, tangents
         z = code(theta)
-        return z, _change_of_code(smooth, regularizer, theta, z, change, tolerance)
+        return z, _change_of_code(smooth, regularizer, theta, z, change, limit)
 
     return code
 

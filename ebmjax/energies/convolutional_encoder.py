@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax import networks
-from ebmjax.checks import as_float, as_params, check_above_zero
+from ebmjax.checks import as_float, as_params, check_above_zero, check_record
 from ebmjax.energies.convolutional_sparse_coding import (
     Kernels,
     Maps,
@@ -63,6 +63,7 @@ def encode(
     >>> encode(encoder, jnp.array([[0.0, 9.0]])).round(3).tolist()
     [[[0.0, 2.0]]]
     """
+    check_record("encoder", encoder, Encoder)
     encoder = as_params(encoder, Encoder)
     response = nonlinearity(analysis(Params(encoder.kernels), y, reconstruction))
     return encoder.gain[:, None, None] * response

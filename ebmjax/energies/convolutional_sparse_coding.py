@@ -217,6 +217,7 @@ def zeros(params: Params, y: Picture, reconstruction: Reconstruction = periodic)
     check_callable("reconstruction", reconstruction)
     params, y = as_params(params), as_float("y", y)
     _check_fit(params, y)
+    check_callable("reconstruction", reconstruction)
     filters, (rows, columns) = len(params.kernels), y.shape[:2]
     same = jax.ShapeDtypeStruct((filters, rows, columns), y.dtype)
     less_rows, less_columns = jax.eval_shape(reconstruction, params, same).shape[:2]

@@ -6,14 +6,14 @@ so that `jax.vmap` over them computes a regularization path.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, check_arrays, check_count, check_not_negative, check_record
+from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
 from ebmjax.numerics import unit_of
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Regularizer(NamedTuple):
@@ -55,7 +55,7 @@ def in_units(regularizer: Regularizer, code: Scalar, slope: Scalar) -> Regulariz
     3.0
     """
     check_regularizer(regularizer)
-    check_arrays("code", code)
+    code, slope = as_float("code", code, ()), as_float("slope", slope, ())
     if regularizer.rescaled is not None:
         return regularizer.rescaled(code, slope)
     return Regularizer(
@@ -75,7 +75,7 @@ def check_regularizer(regularizer: Any) -> None:
     check_record("regularizer", regularizer, Regularizer)
 
 
-def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
+def shrink(z: Annotated[Numbers, "*latent"], threshold: Scalar | Float[Array, "*latent"]) -> Float[Array, "*latent"]:
     """The soft threshold sign(z) [|z| - threshold]⁺, of the shape of z.
 
     Raises ValueError for an argument of another kind.
@@ -83,8 +83,7 @@ def shrink(z: Float[Array, "*latent"], threshold: Scalar | Float[Array, "*latent
     >>> shrink(jnp.array([3.0, -0.5, -2.0]), 1.0).tolist()
     [2.0, 0.0, -1.0]
     """
-    check_arrays("threshold", threshold)
-    z = as_float("z", z)
+    z, threshold = as_float("z", z), as_float("threshold", threshold)
     return z - jnp.clip(z, -threshold, threshold)
 
 

@@ -7,7 +7,7 @@ term has the Lipschitz constant L = λ_max(WᵀW), so that the threshold of ISTA
 Olshausen & Field (1996), "Emergence of simple-cell receptive field properties by learning a sparse code".
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Key
 from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, is_static
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import matmul, unit_of
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Params(NamedTuple):
@@ -39,7 +39,7 @@ def init(key: Key[Array, ""], observed: int, atoms: int) -> Params:
     return normalized(Params(jax.random.normal(key, (observed, atoms))))
 
 
-def from_data(key: Key[Array, ""], data: Float[Array, "samples observed"], atoms: int) -> Params:
+def from_data(key: Key[Array, ""], data: Annotated[Numbers, "samples observed"], atoms: int) -> Params:
     """Atoms that are samples, drawn without replacement and normalized.
 
     A sample of zeros becomes an atom of zeros, which `check_params` refuses. Raises ValueError for atoms below 1, or
@@ -93,7 +93,7 @@ def check_params(params: Params) -> None:
                 raise ArgumentError(f"dictionary: got a column of zeros ({index}), wanted atoms of unit length")
 
 
-def check_data(params: Params, data: Float[Array, "samples observed"]) -> None:
+def check_data(params: Params, data: Annotated[Numbers, "samples observed"]) -> None:
     """Raise ValueError for samples of another length, fewer samples than atoms, or static ones that are not finite.
 
     >>> check_data(Params(jnp.eye(2)), jnp.ones((5, 3)))
@@ -122,7 +122,7 @@ def normalized(params: Params) -> Params:
     return Params(scaled / jnp.where(lengths > 0, lengths, 1))
 
 
-def reconstruction(params: Params, z: Float[Array, " atoms"]) -> Float[Array, " observed"]:
+def reconstruction(params: Params, z: Annotated[Numbers, "atoms"]) -> Float[Array, " observed"]:
     """Wz, the reconstruction of y from one code.
 
     >>> reconstruction(Params(jnp.array([[1.0, 0.0], [0.0, 1.0]])), jnp.array([1.0, 0.5])).tolist()
@@ -132,7 +132,7 @@ def reconstruction(params: Params, z: Float[Array, " atoms"]) -> Float[Array, " 
     return matmul(dictionary, as_float("z", z, dictionary.shape[1:]))
 
 
-def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+def misfit(params: Params, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]) -> Scalar:
     """½‖y - Wz‖²: the smooth term of the energy, in squared units of y. Raises ValueError for a y of another length.
 
     >>> float(misfit(Params(jnp.eye(2)), jnp.array([1.0, 2.0]), jnp.zeros(2)))
@@ -142,7 +142,9 @@ def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms
     return jnp.sum(jnp.square(y - reconstruction(params, z))) / 2
 
 
-def energy(params: Params, regularizer: Regularizer, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Scalar:
+def energy(
+    params: Params, regularizer: Regularizer, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]
+) -> Scalar:
     """E(y, z) = ½‖y - Wz‖² + R(z) of one code, a scalar. Raises ValueError for a y of another length.
 
     >>> from ebmjax.energies.regularizers import l1
@@ -153,7 +155,7 @@ def energy(params: Params, regularizer: Regularizer, y: Float[Array, " observed"
     return misfit(params, y, z) + regularizer.value(as_float("z", z))
 
 
-def largest_weight(params: Params, y: Float[Array, " observed"]) -> Scalar:
+def largest_weight(params: Params, y: Annotated[Numbers, "observed"]) -> Scalar:
     """λ_max = ‖Wᵀy‖_∞: with an L1 norm of this weight or more, the best code is zero.
 
     >>> float(largest_weight(Params(jnp.eye(2)), jnp.array([1.0, -2.0])))

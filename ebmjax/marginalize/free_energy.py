@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ebmjax.checks import ArgumentError, as_beta, as_float, as_scalar, check_callable, check_not_negative
+from ebmjax.checks import ArgumentError, as_beta, as_float, as_scalar, check_arrays, check_callable, check_not_negative
 from ebmjax.marginalize.points import energies_of_points
 from ebmjax.marginalize.refine import refine
 from ebmjax.temperature import reduced, softargmin, softmin
@@ -145,7 +145,7 @@ def log_ratio(energy: Energy, x: PyTree, other: PyTree, beta: Beta) -> Float[Arr
         beta: inverse temperature in [0, inf]; at inf the ratio is inf, -inf, or 0 for a tie.
 
     Raises:
-        ValueError: an energy that is no function, a bad beta.
+        ValueError: an energy that is no function, a state that is no array, a bad beta.
 
     LeCun et al. (2006), "A tutorial on energy-based learning", eq. 2.
 
@@ -153,4 +153,6 @@ def log_ratio(energy: Energy, x: PyTree, other: PyTree, beta: Beta) -> Float[Arr
     4.0
     """
     check_callable("energy", energy)
+    check_arrays("x", x)
+    check_arrays("other", other)
     return reduced(as_scalar("energy", energy(other)) - as_scalar("energy", energy(x)), beta)

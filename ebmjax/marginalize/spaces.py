@@ -198,7 +198,9 @@ def weighted(points: PyTree[Array], log_weights: Annotated[Numbers, "points"]) -
     2.0
     """
     log_weights = as_float("log_weights", log_weights)
-    points = jax.tree.map(jnp.asarray, points)
+    if not jax.tree.leaves(points):
+        raise ArgumentError("points: got none, wanted at least one array")
+    points = jax.tree.map(_of_points, points)
     if log_weights.ndim != 1 or log_weights.size == 0:
         raise ArgumentError(f"log_weights: got shape {log_weights.shape}, wanted (N,) with N at least 1")
     for leaf in jax.tree.leaves(points):
@@ -212,6 +214,13 @@ def weighted(points: PyTree[Array], log_weights: Annotated[Numbers, "points"]) -
             f"log_weights: got a total weight of exp({float(log_volume)}), wanted a finite, positive one"
         )
     return Space(points, log_weights - log_volume, log_volume)
+
+
+def _of_points(leaf):
+    """States that are whole numbers, such as indices, stay so."""
+    array = as_float("points", leaf)
+    whole = jnp.issubdtype(getattr(leaf, "dtype", array.dtype), jnp.integer)
+    return jnp.asarray(leaf, jnp.result_type(int)) if whole else array
 
 
 def _uniform(points, volume):

@@ -6,7 +6,7 @@ with respect to whatever the energy closes over: `value` counts as a constant, a
 dF/dparams = ∂E/∂params at the minimum (Danskin's theorem). The loop itself is not differentiated.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
-from ebmjax.types import Energy, Scalar, Solution, result_of
+from ebmjax.types import Energy, Numbers, Scalar, Solution, result_of
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class _Descent(NamedTuple):
 
 def gradient_descent(
     energy: Energy,
-    start: PyTree[Array],
+    start: PyTree,
     optimizer: optax.GradientTransformation,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-6,
@@ -156,7 +156,9 @@ class _Newton(NamedTuple):
     settled: Array
 
 
-def newton(energy: Energy, start: Array, max_steps: int = 20, tolerance: Scalar = 1e-7) -> Solution:
+def newton(
+    energy: Energy, start: Annotated[Numbers, "*dim"], max_steps: int = 20, tolerance: Scalar = 1e-7
+) -> Solution:
     """Take safeguarded Newton steps of a scalar or a short vector, from near a minimum to full precision.
 
         z ← z - V (|Λ| + μ)⁻¹ Vᵀ ∇E,    ∇²E = V Λ Vᵀ

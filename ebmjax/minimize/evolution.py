@@ -9,12 +9,12 @@ row of W. Solutions may be differentiated: the spins count as constants, and `en
 Hopfield (1982); for the cycles of two states Goles-Chacc, Fogelman-Soulie & Pellegrin (1985).
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import (
     ArgumentError,
@@ -30,7 +30,7 @@ from ebmjax.compiled import compiled
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.loops import iterate, iterate_until
-from ebmjax.types import CONVERGED, DIVERGED, SPINS, STEP_LIMIT, TWO_CYCLE, Solution
+from ebmjax.types import CONVERGED, DIVERGED, SPINS, STEP_LIMIT, TWO_CYCLE, Numbers, Solution
 
 
 class Trace(NamedTuple):
@@ -43,7 +43,7 @@ class Trace(NamedTuple):
 
 
 def asynchronous(
-    params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], max_sweeps: int = 100
+    params: Params, spins: Annotated[Numbers, "units"], order: Annotated[Numbers, "units"], max_sweeps: int = 100
 ) -> Solution:
     """Update the units in one fixed order, sweep after sweep, until every spin has the sign of its field.
 
@@ -76,7 +76,7 @@ def asynchronous(
 
 
 def asynchronous_random(
-    key: Key[Array, ""], params: Params, spins: Float[Array, " units"], max_sweeps: int = 100
+    key: Key[Array, ""], params: Params, spins: Annotated[Numbers, "units"], max_sweeps: int = 100
 ) -> Solution:
     """Update the units as `asynchronous` does, in a new random order in each sweep.
 
@@ -102,7 +102,7 @@ def asynchronous_random(
     return _settle(params, spins, lambda key: jax.random.permutation(key, units), key, max_sweeps)
 
 
-def synchronous(params: Params, spins: Float[Array, " units"], max_sweeps: int = 100) -> Solution:
+def synchronous(params: Params, spins: Annotated[Numbers, "units"], max_sweeps: int = 100) -> Solution:
     """Update all spins at once, until a fixed point or a cycle of two states is reached.
 
     The energy may rise from one sweep to the next. For a symmetric W the limit is a fixed point or a cycle of two
@@ -148,7 +148,7 @@ def _together(params, spins, max_sweeps):
     return _solution(params, value, steps, jnp.where(settled, CONVERGED, jnp.where(cycles, TWO_CYCLE, STEP_LIMIT)))
 
 
-def evolve(params: Params, spins: Float[Array, " units"], sweeps: int) -> Float[Array, " units"]:
+def evolve(params: Params, spins: Annotated[Numbers, "units"], sweeps: int) -> Float[Array, " units"]:
     """The spins after a fixed number of asynchronous sweeps in the order 0 … N-1: contrasting states for a loss.
 
     Args:
@@ -174,7 +174,9 @@ def _evolve(params, spins, sweeps):
     return iterate(lambda spins: sweep(spins, order)[0], spins, sweeps)
 
 
-def energy_trace(params: Params, spins: Float[Array, " units"], order: Int[Array, " units"], sweeps: int) -> Trace:
+def energy_trace(
+    params: Params, spins: Annotated[Numbers, "units"], order: Annotated[Numbers, "units"], sweeps: int
+) -> Trace:
     """Run asynchronous sweeps; record the spins after each sweep and the energy after each update, which never rises.
 
     Args:

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.checks import as_float, check_callable
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
 
 
 def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Callable[..., Any]:
@@ -25,6 +26,7 @@ def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Cal
     >>> float(slope(3.0))
     0.0
     """
+    check_callable("function", function)
     pure, constants = jax.closure_convert(function, *jax.tree.map(jnp.asarray, examples))
     constants = jax.lax.stop_gradient(constants)
     return lambda *arguments: pure(*arguments, *constants)
@@ -43,6 +45,8 @@ def regularizer_without_outer_gradients(regularizer: Regularizer, code: Array, s
     >>> float(jax.grad(lambda weight: regularizer_without_outer_gradients(l1(weight), z, z).value(z))(3.0))
     0.0
     """
+    check_regularizer(regularizer)
+    code, slope = as_float("code", code), as_float("slope", slope)
     number = jnp.zeros((), code.dtype)
     return Regularizer(
         without_outer_gradients(regularizer.value, code),

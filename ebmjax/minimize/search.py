@@ -4,7 +4,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ebmjax.checks import ArgumentError, as_floats, as_scalar, check_callable, check_count, check_record, leading_axis
+from ebmjax.checks import (
+    ArgumentError,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_record,
+    leading_axis,
+)
 from ebmjax.compiled import compiled
 from ebmjax.minimize.descent import Minimizer, newton
 from ebmjax.numerics import widened
@@ -160,9 +168,9 @@ def lowest_points(energy: Energy, space: Space, count: int) -> PyTree[Array]:
     >>> lowest_points(lambda z: jnp.cos(2 * z), space, 2).tolist()
     [2.0, 4.0]
     """
-    check_count("count", count)
     check_callable("energy", energy)
     check_record("space", space, Space)
+    check_count("count", count)
     size = space.log_weights.shape[0]
     if not 1 <= count <= size:
         raise ArgumentError(f"count: got {count}, wanted 1 to {size}, the number of points of the space")

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebmjax.checks import as_float, check_key
+from ebmjax.checks import as_float, check_key, check_record
+from ebmjax.compiled import compiled
 from ebmjax.numerics import unit_of
 from ebmjax.types import Solution
 
@@ -29,7 +30,8 @@ def where_dead(
     >>> where_dead(jnp.array([True, False]), jnp.ones((2, 2)), jnp.zeros((2, 2))).tolist()
     [[1.0, 1.0], [0.0, 0.0]]
     """
-    return jnp.where(dead.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+    new, old = as_float("new", new), as_float("old", old)
+    return jnp.where(jnp.asarray(dead).reshape(-1, *(1,) * (old.ndim - 1)), new, old)
 
 
 def with_worst_samples(
@@ -56,8 +58,12 @@ def with_worst_samples(
     >>> atoms.tolist(), replaced.tolist()
     ([[0.0, 1.0], [0.0, 1.0]], [True, False])
     """
-    atoms, batch = as_float("atoms", atoms), as_float("batch", batch)
+    check_record("solution", solution, Solution)
+    return _with_worst(as_float("atoms", atoms), jnp.asarray(dead), as_float("batch", batch), solution)
 
+
+@compiled
+def _with_worst(atoms, dead, batch, solution):
     def replace():
         order = jnp.argsort(-solution.energy)
         rank = jnp.cumsum(dead) - 1

@@ -20,7 +20,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_not_negative
+from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_not_negative, check_record
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.energies.sparse_coding import Params, as_params, normalized
@@ -231,6 +231,8 @@ def block_coordinate_sweep(
     >>> block_coordinate_sweep(jnp.array([[1.0, 0.0]]), statistics).tolist()
     [[0.0, 1.0]]
     """
+    check_record("statistics", statistics, Statistics)
+    statistics = Statistics(*(as_float("statistics", array) for array in statistics))
     return _sweep(as_float("atoms", atoms, (None, None)), statistics)
 
 

@@ -11,11 +11,11 @@ size 1/L make little progress: it takes few steps, and each costs one product wi
 where a dictionary has many thousand atoms, and slower than `coordinate` where codes are very sparse.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ebmjax.checks import as_float, check_count, check_not_negative, check_positive
 from ebmjax.compiled import compiled
@@ -25,7 +25,7 @@ from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import certificate, certified
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
-from ebmjax.types import Scalar, Solution, result_of
+from ebmjax.types import Numbers, Scalar, Solution, result_of
 
 TRIES = 8
 """How often a certificate that the normal equations give is tested against the residual itself."""
@@ -51,8 +51,8 @@ class _Tried(NamedTuple):
 def admm(
     params: sparse_coding.Params,
     regularizer: Regularizer,
-    y: Float[Array, " observed"],
-    start: Float[Array, " atoms"] | None = None,
+    y: Annotated[Numbers, "observed"],
+    start: Annotated[Numbers, "atoms"] | None = None,
     penalty: Scalar = 1.0,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ebmjax.energies.regularizers import Regularizer
+from ebmjax.checks import as_float
+from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import matmul
 from ebmjax.types import Scalar
 
@@ -53,6 +54,10 @@ def certificate(
     >>> round(float(gap), 4)
     1.0
     """
+    check_regularizer(regularizer)
+    value = as_float("value", value)
+    slope, point = as_float("slope", slope, value.shape), as_float("point", point, value.shape)
+    height, lipschitz = as_float("height", height, ()), as_float("lipschitz", lipschitz, ()).astype(value.dtype)
     eps = jnp.finfo(value.dtype).eps
     change = value - point
     curved = lipschitz * jnp.sum(change * change) / 2
@@ -91,6 +96,7 @@ def least_energy(slope: Float[Array, "..."], value: Float[Array, "..."]) -> Floa
     >>> float(least_energy(jnp.zeros(2), jnp.zeros(2)))
     0.0
     """
+    slope, value = as_float("slope", slope), as_float("value", value)
     some = jnp.any(slope != 0) | jnp.any(value != 0)
     return jnp.where(some, value.size * jnp.finfo(value.dtype).tiny, 0).astype(value.dtype)
 
@@ -107,6 +113,9 @@ def rounding_of_energy(
     >>> float(rounding_of_energy(jnp.zeros(2), jnp.zeros(2), jnp.zeros(2), 0.0))
     0.0
     """
+    y = as_float("y", y, (None,))
+    image, residual = as_float("image", image, y.shape), as_float("residual", residual, y.shape)
+    count = as_float("count", count, ()).astype(y.dtype)
     eps = jnp.finfo(y.dtype).eps
     length = jnp.linalg.norm(y) + jnp.sqrt(count) * jnp.linalg.norm(image)
     rest = jnp.linalg.norm(residual)
@@ -120,6 +129,8 @@ def rounding_of_slope(longest: Scalar, residual: Float[Array, " observed"]) -> F
     >>> float(rounding_of_slope(1.0, jnp.zeros(2)))
     0.0
     """
+    residual = as_float("residual", residual, (None,))
+    longest = as_float("longest", longest, ()).astype(residual.dtype)
     return _rounding_of_sums(len(residual), residual.dtype) * longest * jnp.linalg.norm(residual)
 
 
@@ -158,6 +169,13 @@ def certified(
     >>> round(float(found.energy), 5), float(found.gap) < 1e-5, bool(found.trusted)
     (0.90625, True, True)
     """
+    check_regularizer(regularizer)
+    dictionary = as_float("dictionary", dictionary, (None, None))
+    y = as_float("y", y, dictionary.shape[:1])
+    value = as_float("value", value, dictionary.shape[1:])
+    if point is not None:
+        point = as_float("point", point, value.shape)
+    lipschitz = as_float("lipschitz", lipschitz, ())
     dtype = dictionary.dtype
     eps = jnp.finfo(dtype).eps
     image = matmul(dictionary, value)
@@ -167,7 +185,7 @@ def certified(
     off = 2 * eps * energy + rounding_of_energy(y, image, residual, jnp.sum((value != 0).astype(dtype)))
     near = residual if point is None else y - matmul(dictionary, point)
     change = jnp.zeros((), dtype) if point is None else jnp.sum(jnp.square(value - point))
-    curved = jnp.asarray(lipschitz, dtype) * change / 2
+    curved = lipschitz.astype(dtype) * change / 2
     slope = -matmul(near, dictionary)
     longest = jnp.sqrt(jnp.max(jnp.sum(jnp.square(dictionary), axis=0)))
     error = rounding_of_slope(longest, near)

@@ -10,12 +10,11 @@ round. In this way large moves come first. A duality gap after each round bounds
 Friedman, Hastie & Tibshirani (2010) for the active set; Wu & Lange (2008).
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_not_negative
 from ebmjax.compiled import compiled
@@ -26,7 +25,7 @@ from ebmjax.minimize.codes import rounds
 from ebmjax.minimize.codes.rounds import PASSES, Problem, total
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
-from ebmjax.types import Scalar, Solution, result_of
+from ebmjax.types import Numbers, Scalar, Solution, result_of
 
 
 @runtime_checkable
@@ -41,8 +40,8 @@ class WeightedRegularizer(Protocol):
 def coordinate_descent(
     params: Params,
     regularizer: Regularizer,
-    y: Float[Array, " observed"],
-    start: Float[Array, " atoms"] | None = None,
+    y: Annotated[Numbers, "observed"],
+    start: Annotated[Numbers, "atoms"] | None = None,
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
 ) -> Solution:
@@ -87,8 +86,8 @@ def coordinate_descent(
 def solve_batch(
     params: Params,
     regularizer: Regularizer,
-    data: Float[Array, "samples observed"],
-    start: Float[Array, "samples atoms"] | None = None,
+    data: Annotated[Numbers, "samples observed"],
+    start: Annotated[Numbers, "samples atoms"] | None = None,
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
     chunk: int = 1024,
@@ -170,8 +169,8 @@ def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk
 def path(
     params: Params,
     regularizer: WeightedRegularizer,
-    y: Float[Array, " observed"],
-    weights: Float[Array, " weights"],
+    y: Annotated[Numbers, "observed"],
+    weights: Annotated[Numbers, "weights"],
     max_steps: int = 100,
     tolerance: Scalar = 1e-3,
 ) -> Solution:

@@ -8,11 +8,11 @@ whole batch at once the signature is the same: `coordinate.solve_batch` has it, 
 """
 
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ebmjax.checks import as_float, as_floats, check_callable
 from ebmjax.compiled import compiled
@@ -20,7 +20,7 @@ from ebmjax.energies import convolutional_sparse_coding, sparse_coding
 from ebmjax.energies.convolutional_sparse_coding import Picture, Reconstruction, periodic
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.minimize.codes.proximal import ProximalSolver
-from ebmjax.types import Energy, Scalar, Solution
+from ebmjax.types import Energy, Numbers, Scalar, Solution
 
 
 @runtime_checkable
@@ -80,7 +80,7 @@ class MakeSmoothTerm(Protocol):
         ...
 
 
-def dense_term(params: sparse_coding.Params, y: Float[Array, " observed"]) -> SmoothTerm:
+def dense_term(params: sparse_coding.Params, y: Annotated[Numbers, "observed"]) -> SmoothTerm:
     """½‖y - Wz‖², with the bound L ≥ λ_max(WᵀW) of its curvature; a search begins at zeros.
 
     Args:

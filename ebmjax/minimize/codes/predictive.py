@@ -9,7 +9,7 @@ Kavukcuoglu, Ranzato, LeCun (2008), "Fast inference in sparse coding algorithms 
 recognition".
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from ebmjax.checks import as_float, check_key, check_not_negative, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.codes.find_code import SmoothTerm
 from ebmjax.numerics import matmul
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Encoder(NamedTuple):
@@ -63,7 +63,7 @@ def init(key: Key[Array, ""], params: sparse_coding.Params, scale: float = 0.1) 
     return Encoder(filters + noise, jnp.zeros(atoms, filters.dtype), jnp.ones(atoms, filters.dtype))
 
 
-def encode(encoder: Encoder, y: Float[Array, " observed"]) -> Float[Array, " atoms"]:
+def encode(encoder: Encoder, y: Annotated[Numbers, "observed"]) -> Float[Array, " atoms"]:
     """Enc(y) = g ∘ tanh(Ky + b), the predicted code. Raises ValueError for a y of another length.
 
     >>> encode(Encoder(jnp.eye(2), jnp.zeros(2), 2 * jnp.ones(2)), jnp.array([0.0, 9.0])).round(3).tolist()
@@ -75,7 +75,7 @@ def encode(encoder: Encoder, y: Float[Array, " observed"]) -> Float[Array, " ato
     return gain * jnp.tanh(matmul(weights, y) + bias)
 
 
-def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms"]) -> Float[Array, ""]:
+def misfit(params: Params, y: Annotated[Numbers, "observed"], z: Annotated[Numbers, "atoms"]) -> Float[Array, ""]:
     """½‖y - Wz‖² + ½α‖z - Enc(y)‖²: the smooth part of the energy of one code.
 
     Raises ValueError for a static negative weight and a y of another length.
@@ -90,7 +90,7 @@ def misfit(params: Params, y: Float[Array, " observed"], z: Float[Array, " atoms
     return jnp.asarray(_near(params, y, encode(params.encoder, y))(z))
 
 
-def smooth_term(params: Params, y: Float[Array, " observed"]) -> SmoothTerm:
+def smooth_term(params: Params, y: Annotated[Numbers, "observed"]) -> SmoothTerm:
     """½‖y - Wz‖² + ½α‖z - Enc(y)‖² as a function of z: convex, not negative, of curvature L + α. It starts at Enc(y).
 
     Args:

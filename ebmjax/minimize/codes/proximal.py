@@ -13,11 +13,11 @@ of the code itself.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ebmjax.checks import (
     ArgumentError,
@@ -36,7 +36,7 @@ from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, certificate
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients, without_outer_gradients
 from ebmjax.numerics import unit_of
-from ebmjax.types import Energy, Scalar, Solution, result_of
+from ebmjax.types import Energy, Numbers, Scalar, Solution, result_of
 
 
 @runtime_checkable
@@ -71,7 +71,7 @@ class _State(NamedTuple):
 def ista(
     smooth: Energy,
     regularizer: Regularizer,
-    start: Float[Array, "..."],
+    start: Annotated[Numbers, "..."],
     lipschitz: Scalar,
     step_size: Scalar | None = None,
     max_steps: int = 1000,
@@ -115,7 +115,7 @@ def ista(
 def fista(
     smooth: Energy,
     regularizer: Regularizer,
-    start: Float[Array, "..."],
+    start: Annotated[Numbers, "..."],
     lipschitz: Scalar,
     step_size: Scalar | None = None,
     max_steps: int = 1000,
@@ -142,7 +142,7 @@ def fista(
 def fista_restarted(
     smooth: Energy,
     regularizer: Regularizer,
-    start: Float[Array, "..."],
+    start: Annotated[Numbers, "..."],
     lipschitz: Scalar,
     step_size: Scalar | None = None,
     max_steps: int = 1000,
@@ -166,7 +166,7 @@ def fista_restarted(
 def backtracking(
     smooth: Energy,
     regularizer: Regularizer,
-    start: Float[Array, "..."],
+    start: Annotated[Numbers, "..."],
     lipschitz: Scalar | None = None,
     max_steps: int = 1000,
     tolerance: Scalar = 1e-4,
@@ -218,15 +218,18 @@ def _checked(smooth, regularizer, start, lipschitz, step_size, max_steps, tolera
     if lipschitz is not None:
         check_positive("lipschitz", lipschitz)
         lipschitz = number("lipschitz", lipschitz)
-    if lipschitz is not None and step_size is not None:
-        check_above_zero("step_size", step_size)
-        step_size = number("step_size", step_size)
-        if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):
-            raise ArgumentError(
-                f"step_size: got {float(step_size):g}, wanted at most {2 / float(lipschitz):g}, 2 / lipschitz"
-            )
-        scale = step_size * lipschitz
+        if step_size is not None:
+            scale = _checked_size(number("step_size", step_size), lipschitz) * lipschitz
     return smooth, regularizer, start, lipschitz, scale, number("tolerance", tolerance)
+
+
+def _checked_size(step_size, lipschitz):
+    check_above_zero("step_size", step_size)
+    if is_static(step_size) and is_static(lipschitz) and float(step_size) > 2 / float(lipschitz) * (1 + 1e-6):
+        raise ArgumentError(
+            f"step_size: got {float(step_size):g}, wanted at most {2 / float(lipschitz):g}, 2 / lipschitz"
+        )
+    return step_size
 
 
 def _always(energy, height, value, parabola):

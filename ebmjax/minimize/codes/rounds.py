@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from ebmjax.checks import as_float, check_record
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, rounding_of_energy, rounding_of_slope
@@ -91,9 +92,12 @@ def first(problem: Problem, start: Float[Array, " atoms"] | None, max_steps: int
 
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])
-    >>> first(Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5)), None, 10, 1e-3).code.tolist()
+    >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
+    >>> jax.jit(lambda: first(problem, None, 10, 1e-3).code)().tolist()
     [1.5, 0.0]
     """
+    check_record("problem", problem, Problem)
+    tolerance = as_float("tolerance", tolerance, ())
     target = problem.target
     eps = jnp.finfo(target.dtype).eps
     # each update of a correlation rounds it by a part of the largest
@@ -112,6 +116,8 @@ def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
     >>> certain(Found(None, energy, off, gap, None, None), 1e-3).tolist()
     [True, False]
     """
+    check_record("found", found, Found)
+    tolerance = as_float("tolerance", tolerance, ()).astype(found.energy.dtype)
     return (found.gap + found.off <= tolerance * found.energy) & (found.off <= RIGHT * found.energy)
 
 
@@ -125,9 +131,12 @@ def with_energy(problem: Problem, found: Found) -> Found:
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y, zero = jnp.eye(2), jnp.array([2.0, 0.25]), jnp.array(0.0)
     >>> found = Found(y, zero, jnp.array(1.0), zero, jnp.int32(1), jnp.bool_(True))
-    >>> float(with_energy(Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5)), found).energy)
+    >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
+    >>> float(jax.jit(lambda found: with_energy(problem, found).energy)(found))
     1.125
     """
+    check_record("problem", problem, Problem)
+    check_record("found", found, Found)
     some = found.finite & (found.off > RIGHT * found.energy)
     residual = _residual(problem, found.code, some)
     value = jnp.asarray(problem.regularizer.value(found.code))
@@ -164,9 +173,12 @@ def again(problem: Problem, found: Found, max_steps: int, tolerance: Scalar) -> 
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])
     >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
-    >>> again(problem, first(problem, None, 1, 0.0), 10, 1e-3).code.tolist()
+    >>> jax.jit(lambda: again(problem, first(problem, None, 1, 0.0), 10, 1e-3).code)().tolist()
     [1.5, 0.0]
     """
+    check_record("problem", problem, Problem)
+    check_record("found", found, Found)
+    tolerance = as_float("tolerance", tolerance, ())
     residual = _residual(problem, found.code, jnp.bool_(True))
     target = jnp.sum(problem.atoms * residual[None], axis=1)
     longest = jnp.sqrt(jnp.max(jnp.diagonal(problem.gram)))
@@ -307,4 +319,5 @@ def total(terms: Float[Array, " n"]) -> Float[Array, ""]:
     >>> float(total(jnp.ones(48)))
     48.0
     """
+    terms = as_float("terms", terms, (None,))
     return jnp.sum(jnp.sum(terms.reshape(-1, 16) if terms.size % 16 == 0 else terms[None], axis=0))

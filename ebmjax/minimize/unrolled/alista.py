@@ -7,16 +7,17 @@ as possible in the least-squares sense, so that an atom in y changes its own coe
 `hyperlista` replaces the learned numbers by formulas.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ebmjax.checks import as_float, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.support import shrink_in_layer
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
+from ebmjax.types import Numbers
 
 
 class Alista(NamedTuple):
@@ -70,7 +71,7 @@ def symmetric_weights(params: sparse_coding.Params) -> Float[Array, "observed at
     return matmul(inverse.T, scales[:, None] * projection)
 
 
-def coherence(params: sparse_coding.Params, weights: Float[Array, "observed atoms"]) -> Float[Array, ""]:
+def coherence(params: sparse_coding.Params, weights: Annotated[Numbers, "observed atoms"]) -> Float[Array, ""]:
     """The mutual coherence μ = max over i ≠ j of |w̃_iᵀw_j|.
 
     Args:
@@ -87,11 +88,11 @@ def coherence(params: sparse_coding.Params, weights: Float[Array, "observed atom
 
 def alista(
     params: sparse_coding.Params,
-    analytic: Float[Array, "observed atoms"],
+    analytic: Annotated[Numbers, "observed atoms"],
     weights: Alista,
-    y: Float[Array, " observed"],
+    y: Annotated[Numbers, "observed"],
     layers: int | None = None,
-    support: Int[Array, " layers"] | None = None,
+    support: Annotated[Numbers, "layers"] | None = None,
 ) -> Codes:
     """K layers z ← shrink_θ(z + γ W̃ᵀ(y - Wz)) from z = 0, with or without support selection.
 

@@ -9,7 +9,7 @@ largest entries, p rounded down. Nothing is trained: the three numbers are found
 Chen, Liu, Wang, Yin (2021), "Hyperparameter tuning is all you need for LISTA", with the step γ = 1.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -20,6 +20,7 @@ from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
 from ebmjax.minimize.unrolled.support import shrink_but_largest
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, unroll
 from ebmjax.numerics import matmul
+from ebmjax.types import Numbers
 
 
 class HyperLista(NamedTuple):
@@ -53,7 +54,7 @@ def prepare(params: sparse_coding.Params) -> Prepared:
 
 
 def hyperlista(
-    prepared: Prepared, weights: HyperLista, y: Float[Array, " observed"], layers: int | None = None
+    prepared: Prepared, weights: HyperLista, y: Annotated[Numbers, "observed"], layers: int | None = None
 ) -> Codes:
     """K layers of HyperLISTA from z = 0.
 

@@ -8,10 +8,10 @@ With these initial weights both are ISTA, step for step. Both start at z = 0 and
 `energy_loss(unsupervised(infer, energy))` with data y; `ebmjax.learn.layerwise` trains one layer after the other.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ebmjax.checks import as_float, check_above_zero, check_not_negative, check_record
 from ebmjax.energies import sparse_coding
@@ -19,7 +19,7 @@ from ebmjax.energies.regularizers import shrink
 from ebmjax.minimize.unrolled.support import shrink_in_layer
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
 class Lista(NamedTuple):
@@ -80,7 +80,7 @@ def init_coupled(params: sparse_coding.Params, weight: Scalar, lipschitz: Scalar
     return Coupled(dictionary / bound, as_float("weight", weight, ()).astype(dictionary.dtype) / bound)
 
 
-def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = None) -> Codes:
+def lista(weights: Lista, y: Annotated[Numbers, "observed"], layers: int | None = None) -> Codes:
     """K layers z ← shrink_θ(W_e y + S z) from z = 0.
 
     Args:
@@ -118,9 +118,9 @@ def lista(weights: Lista, y: Float[Array, " observed"], layers: int | None = Non
 def coupled(
     params: sparse_coding.Params,
     weights: Coupled,
-    y: Float[Array, " observed"],
+    y: Annotated[Numbers, "observed"],
     layers: int | None = None,
-    support: Int[Array, " layers"] | None = None,
+    support: Annotated[Numbers, "layers"] | None = None,
 ) -> Codes:
     """K layers z ← shrink_θ(z + Gᵀ(y - Wz)) from z = 0, with or without support selection.
 

@@ -1,5 +1,7 @@
 """Support selection: the largest entries of a code are not shrunk, since entries that large are signal, not error."""
 
+from typing import Annotated
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -7,10 +9,10 @@ from jaxtyping import Array, Float, Int
 from ebmjax.checks import as_float, check_arrays, check_count, check_share
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import shrink
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
 
-def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Float[Array, ""]:
+def nth_largest(values: Annotated[Numbers, "n"], count: Annotated[Numbers, ""] | int) -> Float[Array, ""]:
     """The `count`-th largest of n numbers that are not negative; inf for a count of 0 or less, 0 for a count above n.
 
     It is found bit by bit, from the highest: floats that are not negative have the order of their bits, read as
@@ -22,8 +24,11 @@ def nth_largest(values: Float[Array, " n"], count: Int[Array, ""] | int) -> Floa
     >>> [float(nth_largest(values, count)) for count in (0, 1, 2, 3, 4)]
     [inf, 3.0, 1.0, 0.5, 0.0]
     """
-    check_arrays("count", count)
-    return _nth_largest(as_float("values", values, (None,)), jnp.asarray(count))
+    return _nth_largest(as_float("values", values, (None,)), _whole(count))
+
+
+def _whole(count):
+    return as_float("count", count, ()).astype(jnp.int32)
 
 
 @compiled
@@ -45,7 +50,7 @@ def _nth_largest(values, count):
 
 
 def shrink_but_largest(
-    z: Float[Array, " atoms"], threshold: Scalar | Float[Array, "*latent"], count: Int[Array, ""] | int
+    z: Annotated[Numbers, "atoms"], threshold: Scalar | Float[Array, "*latent"], count: Annotated[Numbers, ""] | int
 ) -> Float[Array, " atoms"]:
     """Soft threshold of all entries, but the `count` largest are unchanged, as far as they exceed the threshold.
 
@@ -63,16 +68,15 @@ def shrink_but_largest(
     >>> shrink_but_largest(jnp.array([3.0, -2.0, 1.5, 0.5]), 1.0, 2).tolist()
     [3.0, -2.0, 0.5, 0.0]
     """
-    check_arrays("threshold", threshold)
-    check_arrays("count", count)
-    z = as_float("z", z)
+    z, threshold = as_float("z", z), as_float("threshold", threshold)
+    threshold = threshold.astype(z.dtype)
     magnitude = jax.lax.stop_gradient(jnp.abs(z))
     passes = (magnitude >= nth_largest(magnitude, count)) & (magnitude > threshold)
     return z - jnp.where(passes, 0, jnp.clip(z, -threshold, threshold))
 
 
 def shrink_in_layer(
-    z: Float[Array, " atoms"],
+    z: Annotated[Numbers, "atoms"],
     threshold: Scalar | Float[Array, "*latent"],
     support: Int[Array, " layers"] | None,
     index: Int[Array, ""] | int,

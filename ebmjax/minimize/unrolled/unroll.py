@@ -66,11 +66,9 @@ def unroll(
         ValueError: weights of another rank, leading axes that differ from each other or from `layers`, K below 1, no K
             at all.
 
-    >>> class Weights(NamedTuple):
-    ...     slope: Any
-    ...     shift: Any
-    >>> layer = lambda weights, index, z: (weights.slope * z + weights.shift,) * 2
-    >>> unroll(layer, Weights(jnp.array(2.0), jnp.arange(3.0)), (0, 0), jnp.array(1.0))[1].tolist()
+    >>> from ebmjax.minimize.unrolled.alista import Alista
+    >>> layer = lambda weights, index, z: (weights.step_size * z + weights.threshold,) * 2
+    >>> unroll(layer, Alista(jnp.array(2.0), jnp.arange(3.0)), (0, 0), jnp.array(1.0))[1].tolist()
     [2.0, 5.0, 12.0]
     """
     check_callable("layer", layer)
@@ -118,7 +116,7 @@ def per_layer(weights: PyTree[Array], layers: int) -> PyTree[Array]:
     (3, 2)
     """
     check_count("layers", layers)
-    weights = as_floats("weights", weights)
+    weights = as_float("weights", weights) if isinstance(weights, list) else as_floats("weights", weights)
     return jax.tree.map(lambda array: jnp.repeat(array[None], layers, axis=0), weights)
 
 

@@ -53,6 +53,8 @@ def with_worst_samples(
     Returns:
         `(atoms, replaced)`: the atoms, and which of them were replaced.
 
+    Raises ValueError for an argument of another kind.
+
     >>> solution = Solution(jnp.zeros((1, 2)), jnp.array([5.0]), jnp.int32(1), jnp.int32(0))
     >>> atoms, replaced = with_worst_samples(jnp.eye(2), jnp.ones(2, bool), jnp.array([[0.0, 2.0]]), solution)
     >>> atoms.tolist(), replaced.tolist()

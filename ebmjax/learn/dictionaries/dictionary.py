@@ -227,6 +227,8 @@ def block_coordinate_sweep(
 
     The order and the result are those of moving one atom after the other. An atom that no code uses stays.
 
+    Raises ValueError for an argument of another kind.
+
     >>> statistics = Statistics(jnp.array([[2.0]]), jnp.array([[0.0, 6.0]]))
     >>> block_coordinate_sweep(jnp.array([[1.0, 0.0]]), statistics).tolist()
     [[0.0, 1.0]]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ebmjax.checks import as_float, check_arrays, check_count, check_share
+from ebmjax.checks import ArgumentError, as_float, check_arrays, check_count, check_share, is_static
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import shrink
 from ebmjax.types import Numbers, Scalar
@@ -28,7 +28,10 @@ def nth_largest(values: Annotated[Numbers, "n"], count: Annotated[Numbers, ""] |
 
 
 def _whole(count):
-    return as_float("count", count, ()).astype(jnp.int32)
+    number = as_float("count", count, ())
+    if is_static(count) and jnp.issubdtype(jnp.result_type(count), jnp.floating):
+        raise ArgumentError(f"count: got {count}, wanted a whole number")
+    return number.astype(jnp.int32)
 
 
 @compiled

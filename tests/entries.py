@@ -103,7 +103,7 @@ SAID_AS = {
 }
 """Other names under which an argument is refused."""
 
-TREES = {"per_layer": "weights", "repeat": "state"}
+TREES = {"per_layer": "weights", "repeat": "state", "next_states": "states"}
 """Arguments that may be any pytree, lists and dicts among them."""
 
 

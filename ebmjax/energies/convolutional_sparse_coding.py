@@ -21,7 +21,7 @@ Zeiler et al. (2010), "Deconvolutional networks"; Wohlberg (2016), "Efficient al
 representations".
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -41,11 +41,11 @@ from ebmjax.checks import (
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import unit_of
-from ebmjax.types import Scalar
+from ebmjax.types import Numbers, Scalar
 
-Kernels = Float[Array, "filters rows columns"] | Float[Array, "filters rows columns channels"]
-Maps = Float[Array, "filters map_rows map_columns"]
-Picture = Float[Array, "rows columns"] | Float[Array, "rows columns channels"]
+Kernels = Annotated[Numbers, "filters rows columns [channels]"]
+Maps = Annotated[Numbers, "filters map_rows map_columns"]
+Picture = Annotated[Numbers, "rows columns [channels]"]
 
 
 class Params(NamedTuple):

@@ -130,7 +130,7 @@ def _step(rng_key, state, energy, make_kernel, betas):
     # log of the acceptance ratio of a swap; at equal energies it is 0, also where both are inf, or where the difference
     # of betas is inf
     level = energies[:-1] == energies[1:]
-    log_ratio = reduced(jnp.where(level, 0, energies[:-1] - energies[1:]), betas[:-1] - betas[1:])
+    log_ratio = jax.vmap(reduced)(jnp.where(level, 0, energies[:-1] - energies[1:]), betas[:-1] - betas[1:])
     numbers = np.arange(len(betas), dtype=np.int32)
     swap = accepts(swaps_key, -log_ratio) & (numbers[:-1] % 2 == state.turn)
     edge = jnp.zeros(1, bool)

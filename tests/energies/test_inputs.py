@@ -146,8 +146,6 @@ def test_clamped_values_may_be_integers():
         horn.init(KEY),
         vae.bernoulli(),
         vae.gaussian(0.5),
-        regularizers.elastic_net(0.1, 0.2),
-        regularizers.group(0.1, 2),
     ],
 )
 def test_models_can_be_pickled(thing):

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments.application import cli

@@ -130,9 +130,8 @@ def check_classes(params: Params, classes: int) -> None:
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: classes: got 4, wanted 2 to 3, as the machine has 4 visible units
     """
-    check_count("classes", classes)
     units = params.visible_bias.shape[0]
-    if not 2 <= classes < units:
+    if not isinstance(classes, int | np.integer) or not 2 <= classes < units:
         raise ArgumentError(
             f"classes: got {classes}, wanted 2 to {units - 1}, as the machine has {units} visible units"
         )

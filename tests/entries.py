@@ -159,10 +159,8 @@ def is_record(value: Any) -> bool:
 
 def outcome(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Any, Exception | None]:
     try:
-        parameters = inspect.signature(function).parameters
-        args = [v for n, v in arguments.items() if parameters[n].kind is not inspect.Parameter.KEYWORD_ONLY]
-        named = {n: v for n, v in arguments.items() if parameters[n].kind is inspect.Parameter.KEYWORD_ONLY}
-        return function(*args, **named), None
+        bound = inspect.BoundArguments(inspect.signature(function), collections.OrderedDict(arguments))
+        return function(*bound.args, **bound.kwargs), None
     except Exception as error:
         return None, error
 

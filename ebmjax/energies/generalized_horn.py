@@ -36,8 +36,9 @@ def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[
     >>> init(jax.random.key(0), latent=2).decoder(jnp.ones(10)).shape
     (2,)
     """
-    check_count("latent", latent)
     check_key("key", key)
+    check_count("features", features)
+    check_count("latent", latent)
     predictor_key, decoder_key = jax.random.split(key)
     return Params(
         networks.MLP(predictor_key, (1, 8, 8, features)),

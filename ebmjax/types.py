@@ -235,10 +235,12 @@ def result_of(finite: Bool[Array, "..."] | bool, finished: Bool[Array, "..."] | 
 def describe(result: Int[Array, ""] | int) -> str:
     """What a result code means, and what to do about it.
 
-    Raises IndexError for a number that is no result code.
+    Raises IndexError for a number that is no result code, ValueError for what is no number.
 
     >>> describe(STEP_LIMIT)
     'step limit reached: allow more steps, start nearer, or ask for a larger tolerance'
     """
+    if isinstance(result, str):
+        raise ValueError(f"result: got {result!r}, wanted a result code")
     meaning, advice = RESULTS[int(result)], _ADVICE[int(result)]
     return f"{meaning}: {advice}" if advice else meaning

@@ -83,6 +83,8 @@ INNER_FUNCTIONS = {
     "unregularized",
     "advance",  # goes on from what `begin` returned
     "block_coordinate_sweep",  # inside the dictionary learners
+    "first_states",  # these two take the parameters of any model
+    "next_states",
     "ess_of_chains",  # these three inside the diagnostics
     "mean",
     "standardized",
@@ -103,7 +105,7 @@ SAID_AS = {
 }
 """Other names under which an argument is refused."""
 
-TREES = {"per_layer": "weights", "repeat": "state", "next_states": "states"}
+TREES = {"per_layer": "weights", "repeat": "state", "from_layer_before": "weights"}
 """Arguments that may be any pytree, lists and dicts among them."""
 
 

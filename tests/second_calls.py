@@ -18,7 +18,7 @@ import ebmjax
 
 compiled = [0]
 
-OWN = ("jax.jit(", "class ", "@jax.jit")
+OWN = ("jax.jit(", "class ", "@jax.jit", "@compiled")
 
 
 def count(event: str, duration: float, **_: object) -> None:

@@ -138,6 +138,7 @@ def from_layer_before(weights: Any, layer: int) -> Any:
     >>> from_layer_before(jnp.array([1.0, 2.0, 3.0]), 1).tolist()
     [1.0, 1.0, 3.0]
     """
+    leading_axis("weights", weights)
     weights = as_params(weights)
     if not isinstance(layer, int):
         raise ArgumentError(f"layer: got {layer!r}, wanted a whole number")

@@ -9,8 +9,12 @@ import pytest
 
 from tests.entries import modules
 
-PACKAGES = sorted({".".join(name.split(".")[:2]) for name in modules()})
-"""`ebmjax.energies`, `ebmjax.train`, …: one process each."""
+LONG = {f"ebmjax.{name}" for name in ("energies", "learn", "losses", "minimize", "sample")}
+PACKAGES = [
+    pytest.param(package, marks=[pytest.mark.slow] * (package in LONG))
+    for package in sorted({".".join(name.split(".")[:2]) for name in modules()})
+]
+"""`ebmjax.energies`, `ebmjax.temperature`, …: one process each."""
 
 
 def ended(script: str, package: str) -> subprocess.CompletedProcess[str]:

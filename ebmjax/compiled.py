@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import jax
 import numpy as np
 
+from ebmjax.records import record
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -36,6 +38,7 @@ class _OpaqueError(Exception):
     """Something was captured that can change without notice."""
 
 
+@record
 class _Known(NamedTuple):
     """An object that is known by its identity, and kept alive by its form, so that no other takes its place."""
 
@@ -48,6 +51,7 @@ class _Known(NamedTuple):
         return isinstance(other, _Known) and self.thing is other.thing
 
 
+@record
 class _Form(NamedTuple):
     """Everything of an object but its arrays: hashable, and equal for objects that make the same program."""
 

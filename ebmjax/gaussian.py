@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.checks import as_float, as_floats, check_record
+from ebmjax.records import record
 from ebmjax.types import Numbers
 
 
+@record
 class Gaussian(NamedTuple):
     """A normal law of one vector with a diagonal covariance."""
 

@@ -28,9 +28,11 @@ from ebmjax.checks import (
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Units(NamedTuple):
     """The role of each spin: three arrays of indices that together contain every spin exactly once."""
 

@@ -24,9 +24,11 @@ from ebmjax.energies.convolutional_sparse_coding import (
     periodic,
 )
 from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
+from ebmjax.records import record
 from ebmjax.types import Scalar
 
 
+@record
 class Encoder(NamedTuple):
     """The parameters of the encoder."""
 

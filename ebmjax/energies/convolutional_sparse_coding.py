@@ -41,6 +41,7 @@ from ebmjax.checks import (
 from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import unit_of
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 Kernels = Annotated[Numbers, "filters rows columns [channels]"]
@@ -48,6 +49,7 @@ Maps = Annotated[Numbers, "filters map_rows map_columns"]
 Picture = Annotated[Numbers, "rows columns [channels]"]
 
 
+@record
 class Params(NamedTuple):
     """Kernels of unit norm, in units of y / z: grey, or with a last axis of channels."""
 

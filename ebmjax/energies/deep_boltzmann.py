@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count, check_key
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers
 
 Layers = tuple[Float[Array, " _"], ...]
@@ -26,6 +27,7 @@ Blocks = tuple[tuple[int, ...], ...]
 """Tuples of layers that are updated together."""
 
 
+@record
 class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 

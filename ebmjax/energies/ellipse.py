@@ -13,12 +13,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import as_example, as_float, as_params, check_key
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 Point = Annotated[Numbers, "2"]
 """An observed y, shape (2,)."""
 
 
+@record
 class Params(NamedTuple):
     """The two radii w, in the units of y."""
 

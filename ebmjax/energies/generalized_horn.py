@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, Key
 from ebmjax import networks
 from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record
 from ebmjax.energies.horn import Point
+from ebmjax.records import record
 from ebmjax.types import Scalar
 
 Latent = Float[Array, " latent"] | Scalar
 """A code: a vector, or a scalar where dim(z) = 1."""
 
 
+@record
 class Params(NamedTuple):
     """The predictor f of features and the decoder g of features and latent."""
 

@@ -16,11 +16,13 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_units, is_static
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import SPINS, Numbers, Scalar
 
 Patterns = Annotated[Numbers, "patterns units"]
 
 
+@record
 class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 

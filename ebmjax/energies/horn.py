@@ -13,12 +13,14 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
 from ebmjax.checks import as_float, check_key, check_record
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 Point = Annotated[Numbers, "2"]
 """An observed y, shape (2,)."""
 
 
+@record
 class Params(NamedTuple):
     """The predictor f of the two radii, x ↦ f(x), in the units of y."""
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from ebmjax.checks import ArgumentError, as_example, as_params
 from ebmjax.energies import hopfield
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 Sublattices = tuple[Shaped[Array, "half_rows half_columns *rest"], ...]
@@ -26,6 +27,7 @@ CRITICAL_BETA = math.log1p(math.sqrt(2)) / 2
 """β_c J of the square lattice: 0.440687."""
 
 
+@record
 class Params(NamedTuple):
     """Couplings and the external field, in units of energy."""
 

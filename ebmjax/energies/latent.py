@@ -27,9 +27,11 @@ from jaxtyping import Array, Float, PyTree
 
 from ebmjax.checks import as_float, as_number, as_scalar, check_callable, check_not_negative, check_record
 from ebmjax.energies.penalties import Penalty
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Params(NamedTuple):
     """The parameters of the predictor and of the decoder, None for a part that has none."""
 

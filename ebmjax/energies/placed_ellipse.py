@@ -13,9 +13,11 @@ from jaxtyping import Array, Float
 from ebmjax.checks import ArgumentError, as_example, as_float, as_params
 from ebmjax.energies import ellipse
 from ebmjax.energies.ellipse import Point
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Params(NamedTuple):
     """Radii and centre in the units of y; the angle of the first axis in radians."""
 

@@ -13,9 +13,11 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
 from ebmjax.numerics import unit_of
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Regularizer(NamedTuple):
     """A convex R ≥ 0 with R(0) = 0, as three functions of arrays of any shape, and the same in other units."""
 

@@ -26,10 +26,12 @@ from ebmjax.checks import (
     check_units,
 )
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.temperature import reduced, softmin
 from ebmjax.types import BITS, Beta, Numbers, Scalar
 
 
+@record
 class Params(NamedTuple):
     """Couplings and biases, in units of energy."""
 

@@ -21,10 +21,12 @@ from jaxtyping import Array, Float, Key
 from ebmjax.checks import as_beta, as_example, as_float, as_params, check_above_zero, check_count, check_key
 from ebmjax.energies.restricted_boltzmann import summed_units
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Numbers, Scalar
 
 
+@record
 class Params(NamedTuple):
     """Couplings and hidden biases in units of energy, visible biases and scales in those of the data."""
 

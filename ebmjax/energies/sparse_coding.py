@@ -17,9 +17,11 @@ from jaxtyping import Array, Float, Key
 from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, is_static
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import matmul, unit_of
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Params(NamedTuple):
     """The dictionary, in units of y / z."""
 

@@ -32,11 +32,13 @@ from ebmjax.checks import (
     is_static,
 )
 from ebmjax.gaussian import Gaussian
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 Code = Annotated[Numbers, "latent"]
 
 
+@record
 class Params(NamedTuple):
     """Two networks, each a pytree that is called with one array."""
 
@@ -46,6 +48,7 @@ class Params(NamedTuple):
     """From z to the parameters of p(y|z), an array of the shape of y: logits or means, as the observation defines."""
 
 
+@record
 class Observation(NamedTuple):
     """The law p(y|z) as a function of the decoded array, which has the shape of y: `bernoulli` or `gaussian`."""
 

@@ -27,10 +27,12 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
+from ebmjax.records import record
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy
 
 
+@record
 class Estimate(NamedTuple):
     """An estimate of a partition function, and of how good it is."""
 
@@ -40,6 +42,7 @@ class Estimate(NamedTuple):
     """(Σw)² / Σw²: about how many draws from exp(-beta E)/Z itself would be as good as the K draws from q."""
 
 
+@record
 class _Sums(NamedTuple):
     """Sums over the weights so far, each divided by the largest of them."""
 

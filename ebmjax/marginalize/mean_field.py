@@ -36,10 +36,12 @@ from ebmjax.checks import (
 from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.marginalize.layers import Layers, with_layers
+from ebmjax.records import record
 from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Alphabet, Beta, Energy, Numbers, Scalar, Solution, result_of
 
 
+@record
 class _Sweep(NamedTuple):
     means: Layers
     change: Array

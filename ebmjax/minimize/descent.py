@@ -26,6 +26,7 @@ from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
+from ebmjax.records import record
 from ebmjax.types import Energy, Numbers, Scalar, Solution, result_of
 
 
@@ -46,6 +47,7 @@ class Minimizer(Protocol):
         ...
 
 
+@record
 class _Descent(NamedTuple):
     value: PyTree[Array]
     energy: Array
@@ -148,6 +150,7 @@ def _descend(energy, start, optimizer, max_steps, tolerance):
     return _solution(energy, state.best, steps, result_of(finite(state), short(state.slope, state)))
 
 
+@record
 class _Newton(NamedTuple):
     value: Array
     energy: Array

@@ -30,9 +30,11 @@ from ebmjax.compiled import compiled
 from ebmjax.energies import hopfield
 from ebmjax.energies.hopfield import Params
 from ebmjax.loops import iterate, iterate_until
+from ebmjax.records import record
 from ebmjax.types import CONVERGED, DIVERGED, SPINS, STEP_LIMIT, TWO_CYCLE, Numbers, Solution
 
 
+@record
 class Trace(NamedTuple):
     """A record of the sweeps of an asynchronous evolution."""
 
@@ -214,6 +216,7 @@ def _trace(params, spins, order, sweeps):
     return jax.lax.scan(step, (spins, hopfield.energy(params, spins)), None, length=sweeps)[1]
 
 
+@record
 class _Walk(NamedTuple):
     spins: Array
     key: Array

@@ -5,7 +5,10 @@ from typing import Any, NamedTuple
 
 from flax import nnx
 
+from ebmjax.records import record
 
+
+@record
 class _Named(NamedTuple):
     """A function by its name, since jax's own activations are compiled objects, which `pickle` refuses."""
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.checks import as_float, check_count, check_key
+from ebmjax.records import record
 
 ALPHA, BETA = 1.5, 2.0
 """The semi-axes of the horn at x = 0 are (BETA, ALPHA); BETA is a length here, not an inverse temperature."""
@@ -21,6 +22,7 @@ NOISE_FLOOR = NOISE**2
 """The mean of F_inf for the true manifold: the variance of the noise along the normal of the ellipse."""
 
 
+@record
 class HornData(NamedTuple):
     """Pairs (x, y), with the samples along the leading axis."""
 

@@ -42,6 +42,7 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.marginalize.layers import with_layers
+from ebmjax.records import record
 from ebmjax.sample.metropolis import check_allowed, is_forbidden
 from ebmjax.sample.units import check_independent, draw, gaps, heat_bath, settled
 from ebmjax.sample.units import positive_uniform as positive_uniform
@@ -49,6 +50,7 @@ from ebmjax.temperature import reduced
 from ebmjax.types import SPINS, Alphabet, Beta, Energy, Kernel
 
 
+@record
 class State(NamedTuple):
     """What the next sweep of a sampler of units needs."""
 
@@ -56,6 +58,7 @@ class State(NamedTuple):
     """The units: an array, or a tuple of arrays for layers and sublattices."""
 
 
+@record
 class Info(NamedTuple):
     """What happened in a sweep."""
 

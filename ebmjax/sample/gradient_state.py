@@ -16,10 +16,12 @@ from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from ebmjax.checks import ArgumentError, as_floats, as_scalar, is_static
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.sample.metropolis import accepts, check_allowed, is_forbidden
 from ebmjax.types import Energy
 
 
+@record
 class State(NamedTuple):
     """A position, its energy and the gradient there: a step evaluates them at its end, and the next one uses them."""
 
@@ -29,6 +31,7 @@ class State(NamedTuple):
     """∂E/∂position, without beta, of the structure of the position."""
 
 
+@record
 class Info(NamedTuple):
     """What happened to the proposal of a step."""
 

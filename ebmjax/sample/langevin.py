@@ -32,12 +32,14 @@ from ebmjax.checks import (
     check_positive,
 )
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.sample.gradient_state import Info, State, accept_or_stay, evaluate, is_finite, start
 from ebmjax.sample.trees import add_scaled, inner_product, normal_like, scaled
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
 
 
+@record
 class UnderdampedState(NamedTuple):
     """State of `underdamped`: the fields of `gradient_state.State`, and a momentum."""
 
@@ -51,6 +53,7 @@ class UnderdampedState(NamedTuple):
     """Whether there is a momentum: False before the first step, which draws it."""
 
 
+@record
 class UnadjustedInfo(NamedTuple):
     """What happened in a step that is always accepted."""
 

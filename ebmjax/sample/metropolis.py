@@ -30,10 +30,12 @@ from ebmjax.checks import (
     is_static,
 )
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Proposal, Scalar
 
 
+@record
 class State(NamedTuple):
     """A position and its energy, which is evaluated once a step."""
 
@@ -41,6 +43,7 @@ class State(NamedTuple):
     energy: Float[Array, ""]
 
 
+@record
 class Info(NamedTuple):
     """What happened to the proposal of a step."""
 

@@ -21,12 +21,14 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from ebmjax.checks import ArgumentError, as_float, as_floats, check_betas, check_callable, check_key
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.sample.metropolis import accepts, check_allowed, is_forbidden
 from ebmjax.states import begun, continued
 from ebmjax.temperature import reduced
 from ebmjax.types import Energy, Kernel, KernelAtBeta
 
 
+@record
 class State(NamedTuple):
     """The states of the kernels of all rungs, which replica each has, and which pairs are next."""
 
@@ -43,6 +45,7 @@ class State(NamedTuple):
         return self.rungs.position
 
 
+@record
 class Info(NamedTuple):
     """What happened in a step."""
 

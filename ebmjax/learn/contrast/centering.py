@@ -21,9 +21,11 @@ from jaxtyping import Array, Float
 from ebmjax.checks import as_float, check_record, check_shape, check_share
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import Preconditioner
+from ebmjax.records import record
 from ebmjax.types import Scalar
 
 
+@record
 class Means(NamedTuple):
     """Running means under the data."""
 

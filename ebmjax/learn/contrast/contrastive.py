@@ -21,6 +21,7 @@ from ebmjax.compiled import compiled
 from ebmjax.learn.contrast.phases import Phase
 from ebmjax.losses.contrast import contrast
 from ebmjax.losses.functional import Loss
+from ebmjax.records import record
 from ebmjax.types import Learner, ModelEnergy
 
 
@@ -58,6 +59,7 @@ class MakeLoss(Protocol):
         ...
 
 
+@record
 class Preconditioner(NamedTuple):
     """A linear map of the gradient, applied before the optimizer, with a memory."""
 
@@ -65,6 +67,7 @@ class Preconditioner(NamedTuple):
     apply: ApplyPreconditioner
 
 
+@record
 class State(NamedTuple):
     """What contrastive learning remembers."""
 
@@ -78,6 +81,7 @@ class State(NamedTuple):
     """The memory of the preconditioner, such as running means."""
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, before the update."""
 

@@ -32,11 +32,13 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.phases import contrastive_divergence, observed
 from ebmjax.learn.train import train
+from ebmjax.records import record
 from ebmjax.sample.gibbs import alternate, draw
 from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Beta, Kernel, Learner
 
 
+@record
 class Copies(NamedTuple):
     """How many copies of each side a restricted machine has in training."""
 

@@ -37,6 +37,7 @@ from ebmjax.compiled import compiled
 from ebmjax.learn.contrast.chains import MakeKernel, StartChain, first_states, next_states
 from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
+from ebmjax.records import record
 from ebmjax.sample import tempering
 from ebmjax.states import begun
 from ebmjax.types import BITS, Alphabet, AnyKernel, Beta, ModelEnergy, Scalar
@@ -104,6 +105,7 @@ def _no_report(memory: Any) -> None:
     """For phases that report nothing."""
 
 
+@record
 class Phase(NamedTuple):
     """Where positions come from: `sample` draws them, `init` and `report` are for what it remembers."""
 

@@ -24,10 +24,12 @@ from ebmjax.compiled import compiled
 from ebmjax.learn.contrast.chains import MakeKernel, StartChain, first_states
 from ebmjax.learn.contrast.phases import Phase
 from ebmjax.loops import repeat
+from ebmjax.records import record
 from ebmjax.states import begun, continued
 from ebmjax.types import Scalar
 
 
+@record
 class Report(NamedTuple):
     """How many chains did not go on from their last position, at one update."""
 
@@ -37,6 +39,7 @@ class Report(NamedTuple):
     """Chains that diverged in the steps and were replaced."""
 
 
+@record
 class Memory(NamedTuple):
     """What the phase remembers from one update to the next."""
 

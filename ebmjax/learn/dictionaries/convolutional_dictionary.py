@@ -30,9 +30,11 @@ from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
 from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.networks import Activation
+from ebmjax.records import record
 from ebmjax.types import Learner, Scalar
 
 
+@record
 class State(NamedTuple):
     """What the learning of kernels remembers."""
 
@@ -43,6 +45,7 @@ class State(NamedTuple):
     """For how many updates in a row no code has used each kernel."""
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, with the parameters before the update."""
 
@@ -56,6 +59,7 @@ class Metrics(NamedTuple):
     """Mean of ½α‖z - Enc(y)‖²; 0 without an encoder."""
 
 
+@record
 class Coder(NamedTuple):
     """A decoder and the encoder that learns to predict its codes."""
 

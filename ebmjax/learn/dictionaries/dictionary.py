@@ -27,12 +27,14 @@ from ebmjax.energies.sparse_coding import Params, as_params, normalized
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
 from ebmjax.loops import iterate
 from ebmjax.minimize.codes.find_code import FindCodes
+from ebmjax.records import record
 from ebmjax.types import CONVERGED, Learner, Scalar
 
 BLOCK = 16
 """Atoms of a block. One product of matrices serves a block; within it, the atoms are moved one after the other."""
 
 
+@record
 class Statistics(NamedTuple):
     """Sums over all codes so far, in which older samples have less weight."""
 
@@ -42,6 +44,7 @@ class Statistics(NamedTuple):
     """Σ z yᵀ"""
 
 
+@record
 class BlockState(NamedTuple):
     """What `online` and `alternate` remember."""
 
@@ -53,6 +56,7 @@ class BlockState(NamedTuple):
     """For how many updates in a row no code has used each atom."""
 
 
+@record
 class DescentState(NamedTuple):
     """What `descent` remembers."""
 
@@ -62,6 +66,7 @@ class DescentState(NamedTuple):
     """For how many updates in a row no code has used each atom."""
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, with the dictionary before the update."""
 

@@ -23,9 +23,11 @@ from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn import gradient
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.find_code import FindCode
+from ebmjax.records import record
 from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
 
+@record
 class Params(NamedTuple):
     """A dictionary and an encoder, which are learned together."""
 
@@ -33,6 +35,7 @@ class Params(NamedTuple):
     encoder: predictive.Encoder
 
 
+@record
 class Metrics(NamedTuple):
     """Of the batch, before the update."""
 

@@ -25,12 +25,14 @@ from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import certificate, certified
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar, Solution, result_of
 
 TRIES = 8
 """How often a certificate that the normal equations give is tested against the residual itself."""
 
 
+@record
 class _State(NamedTuple):
     value: Array
     point: Array
@@ -40,6 +42,7 @@ class _State(NamedTuple):
     steps: Array
 
 
+@record
 class _Tried(NamedTuple):
     state: _State
     wait: Array  # the next test comes after so many steps

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 from ebmjax.checks import as_float
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Scalar
 
 RIGHT = 1e-6
@@ -136,6 +137,7 @@ def rounding_of_slope(longest: Scalar, residual: Float[Array, " observed"]) -> F
     return _rounding_of_sums(len(residual), residual.dtype) * longest * jnp.linalg.norm(residual)
 
 
+@record
 class Certified(NamedTuple):
     """What is known of a code of a dense dictionary."""
 

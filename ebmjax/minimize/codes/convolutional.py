@@ -38,6 +38,7 @@ from ebmjax.loops import iterate, iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, least_energy
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import unit_of
+from ebmjax.records import record
 from ebmjax.types import Scalar, Solution, result_of
 
 _RELAXATION = 1.8
@@ -47,6 +48,7 @@ _BALANCE = 2.0  # of relative residuals, primal over dual: 1 was 1.5 times slowe
 _Spectrum = Complex[Array, "channels rows frequencies"]
 
 
+@record
 class _State(NamedTuple):
     code: Array  # Z, sparse
     dual: Array  # U, the sum of X - Z over all steps

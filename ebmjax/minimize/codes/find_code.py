@@ -20,6 +20,7 @@ from ebmjax.energies import convolutional_sparse_coding, sparse_coding
 from ebmjax.energies.convolutional_sparse_coding import Picture, Reconstruction, periodic
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.minimize.codes.proximal import ProximalSolver
+from ebmjax.records import record
 from ebmjax.types import Energy, Numbers, Scalar, Solution
 
 
@@ -60,6 +61,7 @@ class FindCodes(Protocol):
         ...
 
 
+@record
 class SmoothTerm(NamedTuple):
     """The smooth part of the energy of one observation, as a function of the code: what a proximal solver needs."""
 

@@ -19,9 +19,11 @@ from ebmjax.checks import as_float, check_key, check_not_negative, check_record
 from ebmjax.energies import sparse_coding
 from ebmjax.minimize.codes.find_code import SmoothTerm
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Encoder(NamedTuple):
     """Enc(y) = g ∘ tanh(Ky + b)."""
 
@@ -30,6 +32,7 @@ class Encoder(NamedTuple):
     gain: Float[Array, " atoms"]  # g
 
 
+@record
 class Params(NamedTuple):
     """The parameters of E(y, z)."""
 

@@ -36,6 +36,7 @@ from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, certificate
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients, without_outer_gradients
 from ebmjax.numerics import unit_of
+from ebmjax.records import record
 from ebmjax.types import Energy, Numbers, Scalar, Solution, result_of
 
 
@@ -58,6 +59,7 @@ class ProximalSolver(Protocol):
         ...
 
 
+@record
 class _State(NamedTuple):
     value: Array
     point: Array

@@ -19,6 +19,7 @@ from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, rounding_of_energy, rounding_of_slope
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Scalar
 
 FIRST, FALL = 0.3, 0.3
@@ -29,6 +30,7 @@ MOST_SWEEPS = 1000
 """The limit of the sweeps of one round, since rounding may make two coefficients move in turns for ever."""
 
 
+@record
 class Problem(NamedTuple):
     """One observation and its dictionary, in units in which the largest entries of both are near 1."""
 
@@ -45,6 +47,7 @@ class Problem(NamedTuple):
     """A sum over coefficients: `prox` and `conjugate` of arrays, `value` of the whole code."""
 
 
+@record
 class Found(NamedTuple):
     """A code, and what is known of it."""
 
@@ -59,6 +62,7 @@ class Found(NamedTuple):
     finite: Bool[Array, ""]
 
 
+@record
 class _Around(NamedTuple):
     """The products of a residual r = y - Wc of a center c, around which the energy is computed."""
 
@@ -69,6 +73,7 @@ class _Around(NamedTuple):
     energy_off: Array  # how far rounding may have put ½‖r‖² off
 
 
+@record
 class _Round(NamedTuple):
     code: Array
     correlation: Array

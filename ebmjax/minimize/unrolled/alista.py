@@ -17,9 +17,11 @@ from ebmjax.energies import sparse_coding
 from ebmjax.minimize.unrolled.support import shrink_in_layer
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers
 
 
+@record
 class Alista(NamedTuple):
     """The learned numbers of ALISTA, each shared by all layers or with a leading axis of layers."""
 

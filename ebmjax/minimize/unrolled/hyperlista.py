@@ -20,9 +20,11 @@ from ebmjax.minimize.unrolled.alista import coherence, symmetric_weights
 from ebmjax.minimize.unrolled.support import shrink_but_largest
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, unroll
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers
 
 
+@record
 class HyperLista(NamedTuple):
     """The three numbers of HyperLISTA, each shared by all layers or with a leading axis of layers."""
 
@@ -31,6 +33,7 @@ class HyperLista(NamedTuple):
     support: Float[Array, "*layers"]  # c₃
 
 
+@record
 class Prepared(NamedTuple):
     """What HyperLISTA computes once from a dictionary W; from `prepare`."""
 

@@ -19,9 +19,11 @@ from ebmjax.energies.regularizers import shrink
 from ebmjax.minimize.unrolled.support import shrink_in_layer
 from ebmjax.minimize.unrolled.unroll import Codes, as_weights, check_support, unroll
 from ebmjax.numerics import matmul
+from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
 
+@record
 class Lista(NamedTuple):
     """Weights of LISTA, each shared by all layers or with a leading axis of layers (`unrolled.per_layer`)."""
 
@@ -30,6 +32,7 @@ class Lista(NamedTuple):
     threshold: Float[Array, "*layers atoms"]  # θ
 
 
+@record
 class Coupled(NamedTuple):
     """Weights of coupled LISTA, each shared by all layers or with a leading axis of layers."""
 
@@ -37,6 +40,7 @@ class Coupled(NamedTuple):
     threshold: Float[Array, "*layers"]  # θ
 
 
+@record
 class _Driven(NamedTuple):
     drive: Array
     lateral: Array

@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from ebmjax.checks import ArgumentError, as_float, as_floats, check_callable, check_count, check_shape
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 
 
+@record
 class Codes(NamedTuple):
     """The codes of one observation that a network of K layers computes."""
 

@@ -28,6 +28,7 @@ from ebmjax.checks import (
     check_not_negative,
 )
 from ebmjax.compiled import compiled
+from ebmjax.records import record
 from ebmjax.sample.metropolis import check_allowed, is_forbidden
 from ebmjax.temperature import reduced
 from ebmjax.types import Beta, Energy, Kernel, Scalar
@@ -36,6 +37,7 @@ Chains = Float[Array, "*shape chains"]
 """Many chains in one position: the last axis counts them."""
 
 
+@record
 class State(NamedTuple):
     """The positions of all chains and their energies, which are evaluated once a step."""
 
@@ -43,6 +45,7 @@ class State(NamedTuple):
     energy: Float[Array, " chains"]
 
 
+@record
 class Info(NamedTuple):
     """What happened to the proposals of a step."""
 

@@ -51,7 +51,7 @@ def in_units(regularizer: Regularizer, code: Scalar, slope: Scalar) -> Regulariz
         code: the unit of the code, above 0.
         slope: the unit of energy / code, above 0.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for anything but a `Regularizer` and two numbers.
 
     >>> float(in_units(l1(1e-30), 1e-30, 1e-30).value(jnp.array([2.0, 1.0])))
     3.0

@@ -22,7 +22,7 @@ def without_outer_gradients(function: Callable[..., Any], *examples: Any) -> Cal
         function: any function of arrays.
         examples: arguments of the shapes and dtypes with which it will be called.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for what is no function.
 
     >>> slope = jax.grad(lambda scale: without_outer_gradients(lambda z: scale * z, 1.0)(2.0))
     >>> float(slope(3.0))
@@ -42,7 +42,7 @@ def regularizer_without_outer_gradients(regularizer: Regularizer, code: Array, s
         code: an array of the shape and dtype of the argument of `value` and `prox`.
         slope: the same for `conjugate`.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for anything but a `Regularizer` and two arrays of numbers.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> z = jnp.ones(2)

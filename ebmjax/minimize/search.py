@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ebmjax.checks import (
@@ -19,7 +20,7 @@ from ebmjax.numerics import widened
 from ebmjax.types import CONVERGED, DIVERGED, Energy, Solution, Space
 
 
-def multi_start(energy: Energy, starts: PyTree[Array], minimizer: Minimizer = newton) -> Solution:
+def multi_start(energy: Energy, starts: PyTree, minimizer: Minimizer = newton) -> Solution:
     """The best of many runs: `minimizer(energy, start)` for every start, in one vmap.
 
     Args:
@@ -118,15 +119,16 @@ def refined_search(
 
 @compiled
 def _bounded_search(energy, points, ends, minimizer):
-    low, high = ends
-    inside = lambda u: jax.tree.map(_within, u, low, high)
-    unbounded = jax.vmap(lambda z: jax.tree.map(_angle, z, low, high))(points)
-    found = multi_start(lambda u: energy(inside(u)), unbounded, minimizer)
     first = jax.tree.map(lambda leaf: leaf[0], points)
+    flat, form = ravel_pytree(first)
+    low, high = (ravel_pytree(end)[0] for end in ends)
+    inside = lambda u: form(_within(ravel_pytree(u)[0], low, high))
+    angles = lambda z: form(_angle(ravel_pytree(z)[0], low, high))
+    found = multi_start(lambda u: energy(inside(u)), jax.vmap(angles)(points), minimizer)
     # the descent starts a little away from an end, so that the lowest point of the grid may be lower
     least = jax.lax.stop_gradient(as_scalar("energy", energy(first)))
-    value = jax.tree.map(lambda ours, grid: jnp.where(found.energy <= least, ours, grid), inside(found.value), first)
-    value = jax.lax.stop_gradient(value)
+    value = jnp.where(found.energy <= least, ravel_pytree(inside(found.value))[0], flat)
+    value = form(jax.lax.stop_gradient(value))
     return found._replace(value=value, energy=as_scalar("energy", energy(value)))
 
 

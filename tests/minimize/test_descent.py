@@ -10,6 +10,7 @@ import pytest
 
 from ebmjax import circle, interval, product
 from ebmjax.energies import ellipse
+from ebmjax.marginalize.spaces import box
 from ebmjax.minimize.descent import gradient_descent, newton
 from ebmjax.minimize.search import grid_search, lowest_points, multi_start, refined_search
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
@@ -109,6 +110,80 @@ def test_refined_search_over_a_product():
     minimizer = lambda energy, start: multi_start(lambda v: energy((v[0], v[1])), jnp.stack(start)[None])
     solution = refined_search(energy, product(circle(16), interval(-1.0, 1.0, 9)), minimizer)
     np.testing.assert_allclose(solution.energy, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-21, 1e-12, 1.0, 1e9])
+def test_steps_and_tolerances_have_no_unit_of_energy(unit):
+    """The same steps, whatever the unit of energy; the optimizer's rate is in units of z² over energy."""
+    unit = np.float32(unit)
+    bowl = lambda z: unit * jnp.sum(jnp.cosh(z - jnp.array([1.0, 3.0])))
+    plain = newton(lambda z: jnp.sum(jnp.cosh(z - jnp.array([1.0, 3.0]))), jnp.zeros(2))
+    ours = newton(bowl, jnp.zeros(2))
+    np.testing.assert_allclose(ours.value, plain.value, rtol=1e-5)
+    assert (int(ours.steps), int(ours.result)) == (int(plain.steps), CONVERGED)
+    slopes = gradient_descent(lambda z: unit * jnp.sum((z - 1) ** 2), jnp.array([3.0, -2.0]), optax.sgd(0.1 / unit))
+    assert (int(slopes.steps), int(slopes.result)) == (62, CONVERGED)
+    np.testing.assert_allclose(slopes.value, 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e9])
+def test_steps_have_no_unit_of_the_unknown(unit):
+    unit = np.float32(unit)
+    ours = newton(lambda z: jnp.sum(jnp.cosh(z / unit - 3)), jnp.array([0.5, 1.0]) * unit)
+    assert int(ours.result) == CONVERGED
+    np.testing.assert_allclose(ours.value / unit, 3, rtol=1e-3)
+    flat = newton(lambda z: 3 * z, jnp.array(1.0) * unit, max_steps=1)  # no curvature: a step as long as the unknown
+    np.testing.assert_allclose(flat.value / unit, 0, atol=1e-6)
+
+
+def test_the_gradient_is_short_at_the_very_point_that_is_returned():
+    energy = lambda z: 1e4 + jnp.sum((z - 1) ** 2)  # whose float32 values are level long before the minimum
+    for rate in (0.1, 0.4):
+        solution = gradient_descent(energy, jnp.array([3.0, -2.0]), optax.sgd(rate))
+        assert int(solution.result) == CONVERGED
+        assert float(jnp.linalg.norm(jax.grad(energy)(solution.value))) <= 1e-5
+        assert float(solution.energy) <= float(energy(jnp.array([3.0, -2.0])))
+
+
+@pytest.mark.parametrize(
+    ("energy", "minimum"),
+    [
+        (lambda z: (z + 1.5) ** 2, -1.0),
+        (lambda z: 3 * z, -1.0),
+        (lambda z: -3 * z, 1.0),
+        (lambda z: (z - 0.987) ** 2, 0.987),
+        (lambda z: -jnp.log(1 - z * z + 1e-6) - 0.1 * z, 0.05),
+    ],
+)
+def test_refined_search_stays_in_its_interval(energy, minimum):
+    solution = refined_search(energy, interval(-1.0, 1.0, 20))
+    assert int(solution.result) == CONVERGED
+    assert -1 <= float(solution.value) <= 1
+    np.testing.assert_allclose(solution.value, minimum, atol=1e-3)
+    assert float(solution.energy) <= float(jax.vmap(energy)(jnp.linspace(-1, 1, 20)).min())
+    low, high = (energy(jnp.array(minimum)), energy(solution.value))
+    np.testing.assert_allclose(high, low, atol=1e-5)
+
+
+def test_refined_search_stays_in_boxes_and_products():
+    target = jnp.array([2.0, 0.3])
+    solution = refined_search(lambda z: jnp.sum((z - target) ** 2), box(-1.0, 1.0, 8, 2))
+    np.testing.assert_allclose(solution.value, [1.0, 0.3], atol=1e-3)
+    slope = partial(gradient_descent, optimizer=optax.sgd(0.1))
+    energy = lambda z: (jnp.cos(z[0]) + 0.2) ** 2 + (z[1] - 3) ** 2
+    angle, height = refined_search(energy, product(circle(16), interval(-1.0, 1.0, 9)), slope).value
+    np.testing.assert_allclose(jnp.cos(angle), -0.2, atol=1e-3)
+    np.testing.assert_allclose(height, 1)
+    derivative = jax.grad(lambda t: refined_search(lambda z: t * z + z * z, interval(-1.0, 1.0, 9)).energy)(5.0)
+    np.testing.assert_allclose(derivative, -1)  # Danskin's theorem on the border
+
+
+def test_whole_numbers_are_numbers():
+    np.testing.assert_allclose(newton(lambda z: (z - 3.0) ** 2, 0).value, 3)
+    np.testing.assert_allclose(newton(lambda z: jnp.sum((z - 3) ** 2), np.zeros(2, np.uint8)).value, 3)
+    solution = gradient_descent(lambda z: jnp.sum((z - 3) ** 2), jnp.zeros(2, int), optax.sgd(0.4))
+    np.testing.assert_allclose(solution.value, 3, atol=1e-5)
+    np.testing.assert_allclose(multi_start(lambda z: (z - 3.5) ** 2, np.arange(3)).value, 3.5)
 
 
 def test_bad_arguments_are_named():

@@ -53,7 +53,8 @@ def with_worst_samples(
     Returns:
         `(atoms, replaced)`: the atoms, and which of them were replaced.
 
-    Raises ValueError for an argument of another kind.
+    Raises:
+        ValueError: atoms or samples that are not numbers, a solution that is no `Solution`.
 
     >>> solution = Solution(jnp.zeros((1, 2)), jnp.array([5.0]), jnp.int32(1), jnp.int32(0))
     >>> atoms, replaced = with_worst_samples(jnp.eye(2), jnp.ones(2, bool), jnp.array([[0.0, 2.0]]), solution)
@@ -91,7 +92,8 @@ def residual_pieces(
         residual: pictures minus their reconstructions.
         shape: that of the kernels, (filters, rows, columns, *channels).
 
-    Raises ValueError for an argument of another kind.
+    Raises:
+        ValueError: a raw key, a residual that is not numbers.
 
     >>> residual_pieces(jax.random.key(0), jnp.ones((2, 5, 5)), (3, 2, 2)).shape
     (3, 2, 2)

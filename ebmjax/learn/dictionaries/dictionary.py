@@ -12,7 +12,7 @@ All take the regularizer of the codes, and `find`, which finds the codes of a wh
 `ebmjax.minimize.codes.find_code.FindCodes`.
 """
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
 from ebmjax.loops import iterate
 from ebmjax.minimize.codes.find_code import FindCodes
 from ebmjax.records import record
-from ebmjax.types import CONVERGED, Learner, Scalar
+from ebmjax.types import CONVERGED, Learner, Numbers, Scalar
 
 BLOCK = 16
 """Atoms of a block. One product of matrices serves a block; within it, the atoms are moved one after the other."""
@@ -169,7 +169,7 @@ def descent(
         return DescentState(params, optimizer.init(params), _never_idle(params))
 
     def update(
-        key: Key[Array, ""], state: DescentState, batch: Float[Array, "batch observed"]
+        key: Key[Array, ""], state: DescentState, batch: Annotated[Numbers, "batch observed"]
     ) -> tuple[DescentState, Metrics]:
         state = state._replace(params=as_params(state.params))
         return _descend(find, regularizer, optimizer, patience, state, _checked_batch(state.params, batch))
@@ -201,7 +201,7 @@ def _block_coordinate(find, regularizer, keep, sweeps, patience):
         return BlockState(params, statistics, jnp.int32(0), _never_idle(params))
 
     def update(
-        key: Key[Array, ""], state: BlockState, batch: Float[Array, "batch observed"]
+        key: Key[Array, ""], state: BlockState, batch: Annotated[Numbers, "batch observed"]
     ) -> tuple[BlockState, Metrics]:
         state = state._replace(params=as_params(state.params))
         return _move(find, regularizer, keep, sweeps, patience, state, _checked_batch(state.params, batch))
@@ -231,8 +231,7 @@ def block_coordinate_sweep(
     """One sweep of block-coordinate descent over the atoms, which are rows here, for the statistics of codes.
 
     The order and the result are those of moving one atom after the other. An atom that no code uses stays.
-
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for atoms that are not numbers, and for statistics that are no `Statistics`.
 
     >>> statistics = Statistics(jnp.array([[2.0]]), jnp.array([[0.0, 6.0]]))
     >>> block_coordinate_sweep(jnp.array([[1.0, 0.0]]), statistics).tolist()

@@ -1,6 +1,7 @@
 """Sparse codes: minimize a smooth misfit plus a regularizer, with a certificate of how near the minimum is.
 
 `coordinate`     coordinate descent with an active set: one dictionary, one or many observations, a path of weights
+`rounds`         what `coordinate` does for one observation, and how far rounding puts it off
 `proximal`       ISTA, FISTA, restarted FISTA, backtracking: any smooth term, any regularizer
 `admm`           one matrix factorization for many observations
 `convolutional`  ADMM in the Fourier domain: sparse maps of a picture

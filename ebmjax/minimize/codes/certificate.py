@@ -50,7 +50,8 @@ def certificate(
         `(bound, gap)` in units of energy, with gap ≤ bound because E ≥ 0. Both include what rounding may add: about
         2e-6 of the energy in float32.
 
-    Raises ValueError for an argument of another kind.
+    Raises:
+        ValueError: a regularizer that is no `Regularizer`, arrays of different shapes, or that are not numbers.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> bound, gap = certificate(l1(1.0), 2.0, jnp.array([-2.0]), jnp.array([0.0]), jnp.array([1.0]), 1.0)  # ½(z - 2)²

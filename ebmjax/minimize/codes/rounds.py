@@ -95,7 +95,7 @@ def first(problem: Problem, start: Float[Array, " atoms"] | None, max_steps: int
         max_steps: limit of the rounds of all passes.
         tolerance: of the gap.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for a problem that is no `Problem`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])
@@ -119,7 +119,7 @@ def first(problem: Problem, start: Float[Array, " atoms"] | None, max_steps: int
 def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
     """Whether the gap is small enough, rounding included, and the energy right to a relative 1e-6.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for anything but a `Found`.
 
     >>> energy, off, gap = jnp.array([[1.0, 1e-8, 1e-4], [1.0, 1e-5, 1e-4]]).T
     >>> certain(Found(None, energy, off, gap, None, None), 1e-3).tolist()
@@ -137,7 +137,7 @@ def with_energy(problem: Problem, found: Found) -> Found:
         problem: the observation and its dictionary.
         found: of the first pass.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for anything but a `Problem` and a `Found`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y, zero = jnp.eye(2), jnp.array([2.0, 0.25]), jnp.array(0.0)
@@ -181,7 +181,7 @@ def again(problem: Problem, found: Found, max_steps: int, tolerance: Scalar) -> 
         found: of the pass before; where it is `certain`, it is returned.
         max_steps, tolerance: as in `first`.
 
-    Raises ValueError for an argument of another kind.
+    Raises ValueError for anything but a `Problem` and a `Found`.
 
     >>> from ebmjax.energies.regularizers import l1
     >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])

@@ -148,3 +148,34 @@ def test_bad_arguments_are_named():
     params = sparse_coding.init(jax.random.key(0), 4, 3)
     with pytest.raises(ValueError, match="data: got batches of shape"):
         train(jax.random.key(0), dictionary.online(*FIND), params, jnp.ones((8, 5)), 4, 1)
+
+
+@pytest.mark.parametrize("name", ["online", "descent", "alternate"])
+def test_the_atoms_that_changed_are_those_that_are_reported(name):
+    """Eight dead atoms, and two samples of which one is zero, or none: as many are replaced as there are samples."""
+    make = {
+        "online": dictionary.online,
+        "descent": lambda *args, **kw: dictionary.descent(*args, optax.sgd(0.1), **kw),
+        "alternate": dictionary.alternate,
+    }[name]
+    params = sparse_coding.init(jax.random.key(0), 6, 8)
+    data = jax.random.normal(jax.random.key(1), (2, 6))
+    learner = make(coordinate.solve_batch, l1(50.0), patience=1)
+    for batch, expected in ((data, 2), (data.at[0].set(0), 1), (0 * data, 0), (1e-25 * data, 2)):
+        state, metrics = learner.update(jax.random.key(2), learner.init(jax.random.key(3), params), batch)
+        changed = (jnp.abs(state.params.dictionary - params.dictionary) > 1e-6).any(axis=0)
+        assert int(metrics.replaced) == int(changed.sum()) == expected
+        np.testing.assert_array_equal(state.idle == 0, changed)
+        np.testing.assert_allclose(jnp.linalg.norm(state.params.dictionary, axis=0), 1, rtol=1e-6)
+
+
+def test_bytes_teach_what_floats_teach():
+    data = np.random.default_rng(0).integers(0, 256, (12, 6))
+    params = sparse_coding.init(jax.random.key(0), 6, 4)
+    for make in (dictionary.online, dictionary.alternate):
+        learner = make(coordinate.solve_batch, l1(20))
+        update = lambda batch, learner=learner: learner.update(
+            jax.random.key(2), learner.init(jax.random.key(3), params), batch
+        )
+        ours, truth = update(jnp.asarray(data, jnp.uint8)), update(jnp.asarray(data, jnp.float32))
+        jax.tree.map(np.testing.assert_array_equal, ours, truth)

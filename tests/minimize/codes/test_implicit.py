@@ -147,3 +147,18 @@ def test_a_dictionary_may_be_learned_through_inference(x64):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="tolerance: got -1"):
         implicit(smooth, REGULARIZERS["l1"], solver(REGULARIZERS["l1"]), tolerance=-1.0)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05])
+def test_entries_that_a_constraint_holds_do_not_move(x64, weight):
+    """Without a weight, the entries at the border of z ≥ 0 are known by their gradients alone."""
+    matrix = jnp.array([[1.0, 0.5, 0.2], [0.0, 1.0, 0.3], [0.4, 0.1, 1.0]])
+    f = lambda y, z: jnp.sum((y - matrix @ z) ** 2) / 2
+    solve = lambda y: (
+        fista_restarted(partial(f, y), non_negative(weight), jnp.zeros(3), 4.0, tolerance=0.0, max_steps=2000).value
+    )
+    for y in ([1.0, -2.0, 0.5], [1.0, 2.0, 3.0], [-1.0, 2.0, -0.3]):
+        y = jnp.array(y)
+        slopes = jax.jacrev(implicit(f, lambda y: non_negative(weight), solve))(y)
+        difference = [(solve(y.at[i].add(1e-5)) - solve(y.at[i].add(-1e-5))) / 2e-5 for i in range(3)]
+        np.testing.assert_allclose(slopes, jnp.stack(difference, axis=1), atol=1e-5)

@@ -207,7 +207,7 @@ def test_a_bad_scale_is_refused(scale):
 
 @pytest.mark.parametrize("sizes", [(0, (5,), 2), (6, (0,), 2), (6, (5,), 0)])
 def test_bad_sizes_are_refused(sizes):
-    with pytest.raises(ValueError, match=r"(observed|sizes|latent): got 0"):
+    with pytest.raises(ValueError, match=r"(observed|sizes|latent): got"):
         vae.init(jax.random.key(0), *sizes)
 
 

@@ -54,13 +54,15 @@ def reduced(values: Numbers, beta: Beta) -> Float[Array, "..."]:
     """beta · values, the reduced energy, where a value of 0 stays 0 at beta = inf, and an infinite one at beta = 0.
 
     A forbidden state is so forbidden at every temperature. The dtype is that of the values; integers become floats, and
-    half precision float32. Raises ValueError for a beta that is negative, NaN or not a scalar.
+    half precision float32. An array of betas has the shape of the values, or broadcasts with it. Raises ValueError for a
+    beta that is negative or NaN.
 
     >>> reduced(jnp.array([-1.0, 0.0, 2.0]), jnp.inf).tolist(), reduced(jnp.array([2.0, jnp.inf]), 0.0).tolist()
     ([-inf, 0.0, inf], [0.0, inf])
     """
     values = as_float("values", values)
-    beta = jnp.asarray(as_beta(beta), values.dtype)
+    # samplers of many lattices have a beta for each
+    beta = jnp.asarray(as_beta(beta) if jnp.shape(beta) == () else as_float("beta", beta), values.dtype)
     # only where the product would be NaN: the derivative with respect to a value of 0 is beta as well
     unlimited = jnp.where((beta == 0) & jnp.isinf(values), 1, beta)
     return jnp.where(jnp.isinf(beta) & (values == 0), 0, unlimited) * values

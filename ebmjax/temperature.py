@@ -54,8 +54,9 @@ def reduced(values: Numbers, beta: Beta) -> Float[Array, "..."]:
     """beta · values, the reduced energy, where a value of 0 stays 0 at beta = inf, and an infinite one at beta = 0.
 
     A forbidden state is so forbidden at every temperature. The dtype is that of the values; integers become floats, and
-    half precision float32. An array of betas has the shape of the values, or broadcasts with it. Raises ValueError for a
-    beta that is negative or NaN.
+    half precision float32. An array of betas has the shape of the values, or broadcasts with it.
+
+    Raises ValueError for a beta that is negative or NaN.
 
     >>> reduced(jnp.array([-1.0, 0.0, 2.0]), jnp.inf).tolist(), reduced(jnp.array([2.0, jnp.inf]), 0.0).tolist()
     ([-inf, 0.0, inf], [0.0, inf])

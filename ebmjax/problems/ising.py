@@ -5,7 +5,7 @@ import math
 import numpy as np
 import scipy.special
 
-from ebmjax.checks import ArgumentError, check_count, check_not_negative, check_positive
+from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_positive
 
 
 def onsager_energy(beta: float) -> float:
@@ -67,7 +67,7 @@ def transfer_matrix(rows: int, columns: int, beta: float, field: float = 0.0) ->
     """
     check_count("columns", columns)
     check_count("rows", rows)
-    check_not_negative("beta", beta)
+    as_float("beta", beta, ())  # a negative one too: it is that of the opposite coupling
     if not 3 <= columns <= 10:
         raise ArgumentError(f"columns: got {columns}, wanted 3 to 10")
     if rows < 3:

@@ -14,6 +14,7 @@ Salmon, Moraes, Dror, Shaw (2011), "Parallel random numbers: as easy as 1, 2, 3"
 """
 
 import math
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -181,6 +182,7 @@ def _counters(shape):
     return jnp.zeros_like(low), low
 
 
+@partial(jax.jit, static_argnums=(1, 2))
 def _random_bits(words, bit_width, shape):
     high, low = threefry(words, *_counters(shape))
     if bit_width == 64:
@@ -188,14 +190,28 @@ def _random_bits(words, bit_width, shape):
     return (high ^ low).astype(f"uint{bit_width}")
 
 
-# Keys are split by the loop of JAX's implementation. XLA would fuse unrolled rounds into every consumer of a key, and
-# again for every split of a split, so that three splits in a row would take minutes to compile.
+@partial(jax.jit, static_argnums=1)
+def _split(words, shape):
+    """Keys of a key: both outputs of each counter, which is the definition of JAX's `split`."""
+    return _computed_once(jnp.stack(threefry(words, *_counters(shape)), axis=-1))
+
+
+def _computed_once(words):
+    """The same words, which XLA computes once however many kernels read them.
+
+    XLA would fuse the rounds into every consumer of a key, and again for every split of a split, so that three splits
+    in a row would take minutes to compile. It does not repeat a reduction: here the exclusive or with zeros.
+    """
+    with_zeros = jnp.stack([words, jnp.zeros_like(words)])
+    return jax.lax.reduce(with_zeros, np.uint32(0), jax.lax.bitwise_xor, (0,))
+
+
 _DEFAULT = jax.extend.random.threefry_prng_impl
 
 THREEFRY = jax.extend.random.define_prng_impl(
     key_shape=(2,),
     seed=_DEFAULT.seed,
-    split=_DEFAULT.split,
+    split=_split,
     random_bits=_random_bits,
     fold_in=_DEFAULT.fold_in,
     name="ebmjax_threefry",

@@ -26,7 +26,6 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.checks import ArgumentError
 from ebmjax.energies.regularizers import l1
 from ebmjax.loops import map_chunks
-from ebmjax.random_bits import unrolled
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
@@ -104,7 +103,7 @@ class Errors(NamedTuple):
 def run(config: Config, report: Report) -> None:
     """Learn features, draw labels, train classifiers and compare."""
     data = _data(config)
-    unsupervised_key, draws_key, scratch_key = jax.random.split(unrolled(report.key()), 3)
+    unsupervised_key, draws_key, scratch_key = jax.random.split(report.key(), 3)
     kinds = _features(config, report, unsupervised_key, data)
     draws = _draws(config, draws_key, data)
     with report.stage("turning all pictures into features"):
@@ -281,8 +280,8 @@ def _scratch(
     draws: list[Draws],
 ) -> list[Errors]:
     @jax.jit
-    def errors(keys, rows, count, updates, data):
-        def one(key, chosen, decay):
+    def errors(key, chosen, count, updates, data):
+        def one(decay):
             params = classifiers.train_from_scratch(
                 key, init, scores, data.train, data.train_labels, chosen, count, BATCH, updates, decay
             )
@@ -292,18 +291,18 @@ def _scratch(
 
             return error(data.validation, data.validation_labels), error(data.test, data.test_labels)
 
-        every = lambda pair: jax.lax.map(lambda decay: one(pair[0], pair[1], decay), jnp.array(DECAYS))
-        return jax.lax.map(every, (keys, rows))
+        return jax.lax.map(one, jnp.array(DECAYS))
 
     found = []
     most = len(draws[-1].rows[0])
     for rows, count in draws:
         keys = jax.random.split(jax.random.fold_in(key, count), len(rows))
         updates = config.scratch_updates * (5 if count == most else 1)
-        # one length for all: fewer compilations
+        # one draw at a time, and one length for all: one compilation
         padded = jnp.pad(rows, ((0, 0), (0, most - rows.shape[1])))
-        choice, error = errors(keys, padded, jnp.array(count), jnp.array(updates), data)
-        found.append(_chosen(np.asarray(choice), np.asarray(error), DECAYS))
+        draw = lambda key, chosen: errors(key, chosen, jnp.array(count), jnp.array(updates), data)
+        choice, error = zip(*map(draw, keys, padded), strict=True)
+        found.append(_chosen(np.stack(choice), np.stack(error), DECAYS))
     return found
 
 

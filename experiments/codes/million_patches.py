@@ -25,7 +25,6 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax.energies.regularizers import l1
 from ebmjax.energies.sparse_coding import Params
 from ebmjax.minimize.codes import coordinate
-from ebmjax.random_bits import unrolled
 from ebmjax.types import CONVERGED, Solution
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
@@ -122,7 +121,7 @@ class Mark(NamedTuple):
 
 def run(config: Config, report: Report) -> None:
     """Learn a dictionary, code the patches in chunks, and draw what was counted."""
-    learn_key, data_key, code_key = jax.random.split(unrolled(report.key()), 3)
+    learn_key, data_key, code_key = jax.random.split(report.key(), 3)
     with report.stage("reading and whitening the pictures"):
         whitened = [natural.whiten(picture) for picture in natural.load(config.pictures)]
     with report.stage(f"learning {config.atoms} atoms from {config.samples:,} patches"):

@@ -25,7 +25,6 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
-from ebmjax.random_bits import unrolled
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
@@ -111,7 +110,7 @@ def run(config: Config, report: Report) -> None:
     _draw_whitening(report, config, raw, whitened)
     results = []
     for size, atoms, key in zip(
-        config.sizes, config.atoms, jax.random.split(unrolled(report.key()), len(config.sizes)), strict=True
+        config.sizes, config.atoms, jax.random.split(report.key(), len(config.sizes)), strict=True
     ):
         results.append(_learn(config, report, key, whitened, size, atoms))
     _tell(report, config, results)

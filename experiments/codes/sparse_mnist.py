@@ -28,7 +28,6 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer, l1, non_negative
 from ebmjax.minimize.codes.coordinate import solve_batch
-from ebmjax.random_bits import unrolled
 from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Count, Positive
@@ -135,7 +134,7 @@ def run(config: Config, report: Report) -> None:
     held_out = jnp.asarray(flat(split.test)[order])
     epochs = math.ceil(config.updates / max(1, len(data) // config.batch_size))
     results = []
-    keys = jax.random.split(unrolled(report.key()), len(KINDS))
+    keys = jax.random.split(report.key(), len(KINDS))
     for kind, key in zip(KINDS, keys, strict=True):
         start_key, key = jax.random.split(key)
         start, regularizer = _noise(start_key, data, atoms, signed=kind.regularizer is l1), kind.regularizer(weight)

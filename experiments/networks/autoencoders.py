@@ -16,7 +16,6 @@ from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import doubly_reparameterized_bound, evidence_bound, importance_weighted_bound
 from ebmjax.losses.functional import StochasticLoss
 from ebmjax.marginalize import importance_sampling
-from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
 from experiments.application.report import Report
 from experiments.application.watched import Watched, train_watched
@@ -73,7 +72,7 @@ def randomly_binarized(loss: StochasticLoss) -> StochasticLoss:
 
     def drawn(key: Key[Array, ""], params: Any, batch: Float[Array, "batch pixels"]) -> Array:
         pixels_key, loss_key = jax.random.split(key)
-        return loss(loss_key, params, sample_binary(unrolled(pixels_key), batch))
+        return loss(loss_key, params, sample_binary(pixels_key, batch))
 
     return drawn
 
@@ -84,8 +83,7 @@ def objective(plan: Plan) -> StochasticLoss:
         loss = evidence_bound(misfit, vae.encode)
     else:
         loss = doubly_reparameterized_bound(energy, vae.encode, plan.samples, plan.kept)
-    fast = lambda key, params, batch: loss(unrolled(key), params, batch)
-    return randomly_binarized(fast) if plan.binarize else fast
+    return randomly_binarized(loss) if plan.binarize else loss
 
 
 def train(
@@ -171,7 +169,7 @@ def log_likelihoods(
             key, y = pair
             proposal = vae.encode(params, y)
             return importance_sampling.estimate_log_partition(
-                unrolled(key), partial(energy, params, y), proposal, 1.0, samples, min(samples, 500)
+                key, partial(energy, params, y), proposal, 1.0, samples, min(samples, 500)
             ).log_partition
 
         return map_chunks(one, (keys, pictures), 1)

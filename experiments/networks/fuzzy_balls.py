@@ -29,7 +29,6 @@ from ebmjax.gaussian import Gaussian, reparameterize
 from ebmjax.learn.gradient import stochastic_gradient
 from ebmjax.learn.train import advance, begin
 from ebmjax.losses.evidence_bound import evidence_bound
-from ebmjax.random_bits import unrolled
 from ebmjax.types import Scalar
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, NotNegative, Positive
@@ -136,7 +135,7 @@ def watch(
     bound = evidence_bound(misfit, vae.encode, pull, size)
     updates = config.epochs * (len(data) // config.batch_size)
     learner = stochastic_gradient(
-        lambda key, params, batch: bound(unrolled(key), params, batch),
+        bound,
         optax.adam(optax.cosine_decay_schedule(config.rate, updates)),
     )
     params = vae.init(init_key, data.shape[1], config.hidden, 2)

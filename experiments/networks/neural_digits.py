@@ -26,7 +26,6 @@ from ebmjax.energies import neural
 from ebmjax.learn.averaging import averaged
 from ebmjax.learn.checkpoint import all_finite, train_resumable
 from ebmjax.loops import map_chunks
-from ebmjax.random_bits import unrolled
 from ebmjax.types import DIVERGED, Energy
 from experiments.application import options
 from experiments.application.options import Count, NotNegative, Positive, Share
@@ -114,7 +113,7 @@ class Model(NamedTuple):
 def run(config: Config, report: Report) -> None:
     """Learn the energy, draw digits from it, complete digits, and score other pictures."""
     split = load(config.images)
-    train_key, film_key, completion_key, sets_key = jax.random.split(unrolled(report.key()), 4)
+    train_key, film_key, completion_key, sets_key = jax.random.split(report.key(), 4)
     model = _learn(config, report, train_key, split)
     _draw_samples(config, report, film_key, model, split)
     _draw_completions(config, report, completion_key, model, split)

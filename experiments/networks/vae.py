@@ -26,7 +26,6 @@ from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.gaussian import reparameterize
 from ebmjax.loops import map_chunks
 from ebmjax.losses.evidence_bound import evidence_bound, importance_weighted_bound
-from ebmjax.random_bits import unrolled
 from experiments.application import options
 from experiments.application.options import Count, Positive
 from experiments.application.report import Report
@@ -274,11 +273,10 @@ def _tell_bounds(report: Report, key: Key[Array, ""], params: vae.Params, test: 
 
     exact = -np.asarray(free(params))
     sampled = log_likelihoods(report, key, params, some, samples)
-    fast = unrolled(key)
     estimates = {
-        "evidence bound": bounds(evidence_bound(misfit, vae.encode), fast, params, some),
+        "evidence bound": bounds(evidence_bound(misfit, vae.encode), key, params, some),
         f"importance-weighted bound, {WATCHED_SAMPLES} samples": bounds(
-            importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES), fast, params, some
+            importance_weighted_bound(energy, vae.encode, WATCHED_SAMPLES), key, params, some
         ),
         f"importance sampling, {samples} samples": sampled,
     }

@@ -25,7 +25,6 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ebmjax.energies import hopfield, ising
 from ebmjax.loops import map_chunks, trajectory
-from ebmjax.random_bits import unrolled
 from ebmjax.sample.annealing import annealing, geometric_schedule
 from ebmjax.sample.gibbs import chromatic
 from ebmjax.sample.special.single_site import sweep
@@ -120,7 +119,7 @@ class Cooling(NamedTuple):
 
 def run(config: Config, report: Report) -> None:
     """Run all methods on both glasses, and draw the energies that they find."""
-    glass_key, lattice_key, *run_keys = jax.random.split(unrolled(report.key()), 4)
+    glass_key, lattice_key, *run_keys = jax.random.split(report.key(), 4)
     glasses = (_connected(config, report, glass_key), _lattice(config, lattice_key))
     results, coolings = {}, {}
     for glass, key in zip(glasses, run_keys, strict=True):

@@ -38,7 +38,6 @@ from ebmjax.learn.contrast.phases import persistent, variational
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.marginalize.spaces import binary_cube
-from ebmjax.random_bits import unrolled
 from ebmjax.sample.gibbs import block
 from ebmjax.types import BITS, Kernel, Learner, Solution
 from experiments.application import options
@@ -121,7 +120,7 @@ def run(config: Config, report: Report) -> None:
     split = load(config.images)
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
-    large_key, small_key, chains_key = jax.random.split(unrolled(report.key()), 3)
+    large_key, small_key, chains_key = jax.random.split(report.key(), 3)
     large = _train(config, report, "large", large_key, config.hidden, data, test)
     small = large
     if config.small_hidden != config.hidden:

@@ -28,7 +28,6 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import restricted_boltzmann_labels as labels_rbm
 from ebmjax.learn.contrast.phases import persistent
 from ebmjax.loops import map_chunks, repeat
-from ebmjax.random_bits import unrolled
 from ebmjax.sample import gibbs
 from ebmjax.sample.special import restricted as sweeps
 from experiments.application import options
@@ -98,7 +97,7 @@ def run(config: Config, report: Report) -> None:
     names: list[str] = (
         list(CLOTHES) if config.images is Images.FASHION_MNIST else [str(label) for label in range(CLASSES)]
     )
-    train_key, draw_key, complete_key = jax.random.split(unrolled(report.key()), 3)
+    train_key, draw_key, complete_key = jax.random.split(report.key(), 3)
     with report.stage("training on pictures and labels"):
         machine = _train(config, report, train_key, train, test)
     with report.stage("fitting logistic regression"):

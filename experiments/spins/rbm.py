@@ -29,7 +29,6 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persistent
 from ebmjax.loops import map_chunks, repeat
-from ebmjax.random_bits import unrolled
 from ebmjax.sample.special import restricted as sweeps
 from experiments.application import options
 from experiments.application.options import Between, Count, Positive
@@ -101,7 +100,7 @@ def run(config: Config, report: Report) -> None:
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
     methods = _methods(config, data)
-    keys = jax.random.split(unrolled(report.key()), len(methods) + 1)
+    keys = jax.random.split(report.key(), len(methods) + 1)
     machines = {
         method.name: _train(config, report, method, key, data, test) for method, key in zip(methods, keys, strict=False)
     }

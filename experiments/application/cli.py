@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Generic, TypeVar
 
+import jax
 import tyro
 
 from ebmjax.checks import ArgumentError
@@ -34,6 +35,11 @@ C = TypeVar("C")
 # With this flag jax 0.10 compiles a nest of small loops to one kernel, as jax 0.12 does by default. XLA reads its flags
 # once, before the first compilation of the process.
 ONE_KERNEL = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000"
+
+# A quick run compiles for longer than it computes. On a CPU jax 0.10 has two generators of the code of fused loops. The
+# older one, which this flag chooses, compiles in two thirds of the time; in long runs its code may be slower. Other
+# versions of jax do not know the flag, and would stop.
+QUICKLY_COMPILED = "--xla_cpu_use_fusion_emitters=false"
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: raised by tyro, with status 0 after --help and 2 after a wrong option.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if "--quick" in arguments and jax.__version_info__[:2] == (0, 10):
+        _ask_compiler(QUICKLY_COMPILED)
     try:
         _dispatch(arguments)
     except KeyboardInterrupt:
@@ -124,15 +132,21 @@ def _dispatch(arguments: list[str]) -> None:
 
 def _run_one(name: str, arguments: list[str]) -> None:
     experiment = EXPERIMENTS[name]
-    flags = os.environ.get("XLA_FLAGS", "")
-    if experiment.small_loops and "xla_backend_extra_options" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {ONE_KERNEL}".strip()
+    if experiment.small_loops:
+        _ask_compiler(ONE_KERNEL)
     module = importlib.import_module(experiment.module_name)
     # The defaults must be known before the options are parsed, and they depend on --quick.
     default = module.QUICK if "--quick" in arguments else tyro.MISSING_NONPROP
     defaults = _Options(default, Common(_default_folder(name)))
     chosen = _parse(name, arguments, experiment.title, _Options[module.Config], defaults)
     _run([_Job(name, module, chosen.experiment, chosen.common.out)], chosen.common)
+
+
+def _ask_compiler(flag: str) -> None:
+    """Add a flag to those of the environment, unless the user has given it another value there."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if flag.partition("=")[0] not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
 
 
 def _run_all(arguments: list[str]) -> None:

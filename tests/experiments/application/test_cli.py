@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments.application import cli
@@ -70,6 +71,16 @@ def test_coders_of_patches_ask_for_loops_in_one_kernel(fake, monkeypatch):
     for folder in ("b", "c"):
         assert cli.main(["fake", "--out", folder]) == 0
         assert os.environ["XLA_FLAGS"] == f"--xla_dump_to= {cli.ONE_KERNEL}"
+
+
+def test_quick_runs_ask_for_quick_compiling(fake, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    assert cli.main(["fake", "--quick", "--out", "a"]) == 0
+    asked = cli.QUICKLY_COMPILED if jax.__version_info__[:2] == (0, 10) else ""
+    assert os.environ["XLA_FLAGS"] == asked
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=true")
+    assert cli.main(["fake", "--quick", "--out", "b"]) == 0
+    assert os.environ["XLA_FLAGS"] == "--xla_cpu_use_fusion_emitters=true"
 
 
 def test_quick_changes_defaults_and_explicit_options_win(fake, capsys):

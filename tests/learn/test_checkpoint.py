@@ -207,6 +207,7 @@ def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), at_once, whole.trained)
 
 
+@pytest.mark.slow
 def test_all_full_segments_share_one_compilation(tmp_path):
     traces = []
 

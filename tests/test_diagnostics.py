@@ -53,6 +53,7 @@ def test_r_hat_is_that_of_blackjax_on_the_halves_of_each_chain(draws, shift):
     assert (r_hat(samples) > 1.5) == (shift > 0)
 
 
+@pytest.mark.slow
 def test_chains_that_disagree_have_few_effective_samples():
     samples = jax.random.normal(jax.random.key(0), (4, 1000)) + 10 * jnp.arange(4.0)[:, None]
     assert effective_sample_size(samples) < 10
@@ -74,6 +75,7 @@ def test_z_scores_are_standard_normal_for_right_chains_and_large_for_wrong_ones(
     assert np.abs(jax.jit(z_scores)(samples, jnp.full(200, 0.2))).min() > 2
 
 
+@pytest.mark.slow
 def test_z_scores_of_constants():
     samples = jnp.stack([jnp.ones((2, 8)), jnp.ones((2, 8))], axis=-1)
     assert z_scores(samples, jnp.array([1.0, 0.5])).tolist() == [0, jnp.inf]

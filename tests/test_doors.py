@@ -38,6 +38,7 @@ def modules():
     return [module.name for module in pkgutil.walk_packages(ebmjax.__path__, "ebmjax.")]
 
 
+@pytest.mark.slow
 def test_every_module_opens_by_its_dotted_name_without_the_optional_orbax():
     environment_free = [sys.executable, "-c", OPEN_ALL, *modules()]
     ended = subprocess.run(environment_free, capture_output=True, text=True, cwd=Path(__file__).parents[1])

@@ -53,6 +53,7 @@ def test_what_is_within_the_bound_is_left_alone():
         np.testing.assert_array_equal(ours, old)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(5, 3), (3, 5), (4, 4), (6, 1), (1, 6)])
 def test_the_slope_is_that_of_the_exact_singular_value(x64, shape):
     """Through W/σ(W), with σ from numpy: central differences."""
@@ -65,6 +66,7 @@ def test_the_slope_is_that_of_the_exact_singular_value(x64, shape):
     np.testing.assert_allclose(np.ravel(slope), truth, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "matrix",
     [np.zeros((3, 2)), 7 * np.eye(4), np.ones((40, 30)), np.array([[1.0, -1.0], [-1.0, 1.0]]), np.full((2, 2), 1e-20)],

@@ -32,6 +32,7 @@ def test_the_key_implementation_gives_the_default_numbers(draw, seed):
     np.testing.assert_array_equal(jax.jit(DRAWS[draw])(random_bits.unrolled(jax.random.key(seed))), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.uint8, jnp.uint16, jnp.uint32])
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3, 5), (0,), (1000,)])
 def test_bits(shape, dtype):

@@ -66,6 +66,7 @@ def test_float32_agrees_with_mpmath_over_sixty_decades(size, seed):
         np.testing.assert_allclose(got[3], np.array(share, np.float64), atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", np.geomspace(1e-30, 1e30, 61))
 def test_positive_energies_are_right_to_3e_6(beta):
     values = energies(1, 96)

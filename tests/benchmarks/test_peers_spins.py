@@ -147,6 +147,7 @@ def test_plain_dense():
     assert_law(np.asarray(end).reshape(-1, 4, 4), beta, coupling)
 
 
+@pytest.mark.slow
 def test_python_tempering():
     """Blocks of ten sweeps are taken as independent; the end of a 4 × 4 ladder from 0.2 to 0.5."""
     betas = np.array([0.2, 0.35, 0.5])

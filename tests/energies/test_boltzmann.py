@@ -34,6 +34,7 @@ def test_units_in_any_partition_join_into_one_state():
     assert [part.tolist() for part in parts] == [[0, 1, 2], [3, 4], [5]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_a_clamped_machine_has_the_conditional_law(beta, x64):
     """The clamped energy, the clamped machine, and Bayes' rule on the whole cube agree."""

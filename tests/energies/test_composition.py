@@ -166,6 +166,7 @@ def test_the_ends_of_an_interpolation_are_exact_where_the_other_is_infinite():
     assert [float(composition.tempered(wall, beta)(2.0)) for beta in (0.0, 0.5)] == [0, np.inf]
 
 
+@pytest.mark.slow
 def test_derivatives_by_position_and_by_every_number(x64):
     """Also by a weight that is zero, which a careless guard against 0 · ∞ would take away."""
     z = jnp.array([0.4, -1.1])

@@ -76,6 +76,7 @@ def test_the_curvature_is_bounded(x64, reconstruction, channels):
         assert bound <= largest * (1 + 1e-12) * (3 ** (1 / 16) if channels else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("picture", "kernel"), [((8, 8), (3, 3)), ((5, 9), (5, 1)), ((7, 4), (1, 1)), ((9, 9), (9, 9))]
 )

@@ -75,6 +75,7 @@ def test_blocks_name_every_layer_once():
             blocks(1)
 
 
+@pytest.mark.slow
 def test_init_has_the_mean_of_the_data_and_its_own_weights():
     mean = jnp.array([0.0, 0.25, 1.0])
     params = init(jax.random.key(0), mean, (400, 300), scale=0.1)

@@ -121,6 +121,7 @@ def test_the_cold_free_energy_of_a_circle_is_the_squared_distance(x64):
     np.testing.assert_allclose(squared_distance(params, y), distance**2, rtol=1e-8, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_critical_beta_is_where_the_loss_turns_over(x64):
     """∂²L/∂w_k² = 1 - 2 beta E[y_k²] at w = 0, which vanishes at the critical beta of either axis."""
     data = jax.random.normal(jax.random.key(2), (30, 2)) * jnp.array([[1.0, 2.5]])

@@ -25,6 +25,7 @@ def test_energy_of_a_ring_by_hand():
     assert float(ising.energy(params, jnp.array([1.0, 1.0, -1.0]))) == -(1 - 2 - 4) - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2,), (5,), (2, 2), (4, 3), (2, 4)])
 def test_the_dense_network_has_the_same_energies_and_fields(shape):
     params = random_params(shape)

@@ -98,6 +98,7 @@ def test_sparse_coding(x64):
         agree(unconditional(energy), special, params, unknowns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "gaussian"])
 def test_the_decoder_of_a_variational_autoencoder(name, x64):
     """C = -log p(y|decoded) and R = ½‖z‖²: up to the constant of the prior, which has no slope."""

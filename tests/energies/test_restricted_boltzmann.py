@@ -125,6 +125,7 @@ def test_gaussian_visible_law_by_quadrature(beta, x64):
         np.testing.assert_allclose(deviation[0] ** 2, law @ (line.points - mean[0]) ** 2, rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_gaussian_marginal_is_a_mixture(beta, x64):
     """exp(-beta F(v)) / ∫ = Σ_h P(h) Normal(v; mean, deviation), with P(h) from completing the square by hand."""
@@ -160,6 +161,7 @@ def test_gaussian_units_begin_as_the_data_are():
     np.testing.assert_allclose(deviation, [0.25, 5e-4], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_label_free_energies_and_law_by_enumeration(beta, x64):
     """Each F(v, c) from the hidden states, and P(c | v) from all joint states (c, h) at once."""

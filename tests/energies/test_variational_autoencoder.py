@@ -67,6 +67,7 @@ def test_binary_pictures_have_probabilities_that_add_up(x64):
     np.testing.assert_allclose(jnp.exp(-free).sum(), 1.0, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("latent", "nodes", "points"), [(1, 180, 801), (2, 90, 181)])
 def test_a_linear_decoder_makes_a_normal_law(x64, latent, nodes, points):
     """p(y) = N(b, W Wᵀ + s² I), and the posterior's mean is that of a regression."""
@@ -130,6 +131,7 @@ def test_bernoulli_slope_is_the_mean_less_the_picture(x64, shape):
     np.testing.assert_allclose(slope, np.sum(truth * np.asarray(direction)), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_bernoulli_curvature_is_the_variance(x64):
     logits = jnp.array([-3.0, 0.0, 0.4, 7.0])
     curvature = jax.hessian(vae.bernoulli().cost)(logits, jnp.ones(4))
@@ -137,6 +139,7 @@ def test_bernoulli_curvature_is_the_variance(x64):
     np.testing.assert_allclose(curvature, np.diag(p * (1 - p)), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("logit", [80.0, -80.0, 1e4, -1e4, 1e30, -1e30])
 def test_bernoulli_at_extreme_logits(logit):
     """A picture that the decoder is sure of costs nothing; one that it excludes costs the logit a pixel; no NaN."""
@@ -160,6 +163,7 @@ def test_gaussian_cost_is_scipys(x64):
     np.testing.assert_array_equal(vae.gaussian(0.6).mean(jnp.asarray(decoded)), decoded)
 
 
+@pytest.mark.slow
 def test_dense_networks_have_the_shapes_they_were_asked_for():
     params = vae.init(jax.random.key(0), 7, (6, 5), 3)
     widths = lambda network: [layer.kernel.shape for layer in network.layers]

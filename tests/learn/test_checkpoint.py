@@ -216,6 +216,7 @@ def counted_update(key, state, batch):
     return LEARNER.update(key, state, batch)
 
 
+@pytest.mark.slow
 def test_all_full_segments_share_one_compilation(tmp_path):
     TRACES.clear()
     arguments = ARGUMENTS | {"learner": Learner(LEARNER.init, counted_update), "every": 3}

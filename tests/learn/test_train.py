@@ -32,6 +32,7 @@ def test_the_scan_is_the_python_loop():
     np.testing.assert_allclose(trained.metrics.learner.loss.ravel(), jnp.stack(losses), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 2, 3, 400, 4096, 5000])
 def test_shuffles_are_permutations(samples):
     orders = np.asarray(jax.vmap(lambda key: _shuffled(key, samples))(jax.random.split(jax.random.key(0), 3)))
@@ -79,6 +80,7 @@ class Counter(tuple):
 jax.tree_util.register_pytree_node(Counter, lambda c: (tuple(c), None), lambda _, leaves: Counter(*leaves))
 
 
+@pytest.mark.slow
 def test_a_member_that_blows_up_stops_alone_and_says_so():
     data = jnp.full(8, 2.0)
     run = lambda rate: train(

@@ -175,6 +175,7 @@ def slopes():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [2, 6])
 def test_the_other_gradient_has_the_same_mean(slopes, kept):
     (_, plain), (_, ours) = slopes[0], slopes[1][kept]

@@ -26,6 +26,7 @@ def negatives(params, patterns):
     return jax.vmap(lambda y: evolve(params, y, 3))(patterns)
 
 
+@pytest.mark.slow
 def test_its_slope_is_the_difference_of_outer_products(patterns):
     params = hopfield.hebbian(patterns)
     evolved = negatives(params, patterns)
@@ -48,6 +49,7 @@ def test_it_vanishes_where_the_patterns_are_fixed_points(patterns):
     assert not any(leaf.any() for leaf in slope)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("optimizer", [optax.sgd(0.1), optax.adam(0.03)], ids=["sgd", "adam"])
 def test_training_stores_what_hebb_cannot_and_keeps_the_form(patterns, optimizer):

@@ -41,6 +41,7 @@ def test_hinge_stops_at_the_margin():
         margin.hinge_loss(squared, -1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.4, 1.0, 3.0])
 def test_gaussian_likelihood(x64, beta):
     """E = (y - μ)²/2 at beta: -log p = beta(y - μ)²/2 + log(2π/beta)/2."""

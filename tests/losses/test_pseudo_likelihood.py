@@ -38,6 +38,7 @@ def from_the_law(energy, space, beta, sample):
     return total
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.7])
 def test_it_is_the_product_of_the_enumerated_conditionals(x64, loss, beta):
@@ -76,6 +77,7 @@ def test_one_gradient_does_for_energies_that_are_linear_in_each_unit(x64, alphab
     np.testing.assert_allclose(flips[1].weights[off], slopes[1].weights[off], rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.slow
 @BOTH
 def test_units_may_lie_on_a_lattice(x64, loss):
     params = ising.Params(jnp.array(0.3), jnp.array(0.1))
@@ -107,6 +109,7 @@ def test_independent_units_have_their_likelihood(x64, loss):
     np.testing.assert_allclose(loss(lambda bias, s: -bias @ s, beta)(bias, batch), truth, rtol=1e-12)
 
 
+@pytest.mark.slow
 @BOTH
 def test_hot_units_are_fair_coins_and_large_gaps_do_not_overflow(loss):
     batch = jnp.array([[1.0, -1.0, 1.0]])

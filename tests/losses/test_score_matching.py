@@ -62,6 +62,7 @@ def z_scores(estimates, truth):
     return (estimates.mean(axis=0) - truth) / (estimates.std(axis=0, ddof=1) / np.sqrt(len(estimates)))
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_formula(x64):
     """½ beta² mean ‖Ky - b‖² - beta tr K."""
     params = elsewhere()
@@ -101,6 +102,7 @@ def test_slices_have_the_exact_gradient_in_expectation(x64, projections):
     np.testing.assert_allclose(estimates.std(axis=0)[1], BETA / np.sqrt(40 * projections), rtol=0.06)
 
 
+@pytest.mark.slow
 def test_denoising_fits_the_blurred_gaussian(x64):
     """Covariance plus σ² I, exactly; the data's own covariance is not where its gradient vanishes."""
     loss = denoising_score_matching(energy, BETA, SCALE)
@@ -108,6 +110,7 @@ def test_denoising_fits_the_blurred_gaussian(x64):
     assert np.abs(z_scores(replicas(loss, fitted()), 0.0)).max() > 10 * LIMIT
 
 
+@pytest.mark.slow
 def test_denoising_of_a_flat_energy_is_half_a_component(x64):
     flat = Params(jnp.zeros((2, 2)), jnp.zeros(2))
     loss = denoising_score_matching(energy, BETA, SCALE)
@@ -125,6 +128,7 @@ def test_samples_may_be_pictures():
     assert denoising_score_matching(energy, 2.0, 0.1)(jax.random.key(0), 1.5, pictures).shape == ()
 
 
+@pytest.mark.slow
 def test_scale_and_beta_may_be_traced():
     loss = lambda beta, scale: denoising_score_matching(energy, beta, scale)(jax.random.key(0), elsewhere(), data())
     together = jax.jit(jax.vmap(loss))(jnp.array([0.5, 2.0]), jnp.array([0.1, 0.3]))

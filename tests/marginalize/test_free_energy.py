@@ -39,6 +39,7 @@ def test_circle(x64, beta):
     np.testing.assert_allclose(got, truth, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_spins(x64, beta):
     """Independent spins in a field: log Z = Σ log 2cosh(beta b), <s> = tanh(beta b)."""
@@ -59,6 +60,7 @@ def test_spins(x64, beta):
         assert log_partition(energy, space, beta) == jnp.inf
 
 
+@pytest.mark.slow
 def test_gaussian_latent(x64):
     """E = (y - z)²/2 over z ~ N(0, 1) at beta: F = y²/(2(1 + beta)) + log(1 + beta)/(2 beta)."""
     beta, y = 1.7, 0.8
@@ -73,6 +75,7 @@ def test_integral_over_a_plane(x64):
     np.testing.assert_allclose(got, np.log(2 * np.pi / 0.7), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_hidden_units_summed_by_hand(x64):
     """RBM: F(v) = -aᵀv - 1/beta Σ softplus(beta(b + vᵀW)) + log|H|/beta, the last from mean instead of sum."""
     beta = 0.6
@@ -84,6 +87,7 @@ def test_hidden_units_summed_by_hand(x64):
     np.testing.assert_allclose(free_energy(energy, binary_cube(5), beta), truth, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_beta_is_applied_once():
     """Twice the energy at beta is the energy at twice beta, times two."""
     energy = lambda z: (1.5 - jnp.cos(z)) ** 2

@@ -105,6 +105,7 @@ def test_effective_samples_say_how_far_the_proposal_is_off(x64):
     assert 0.2 < float(estimate.effective_samples) / samples < 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("samples", "chunk"), [(1, 1), (12, 5), (12, 4), (3, 100)])
 def test_nothing_is_left_to_chance_where_the_proposal_is_the_law(x64, samples, chunk):
     beta = 2.5

@@ -36,6 +36,7 @@ def given(visible, hidden):
     return (visible, *split(hidden, SIZES[1:]))
 
 
+@pytest.mark.slow
 def test_it_bounds_the_free_energy_of_all_units(x64):
     def both(params, beta):
         energy = partial(dbm.energy, params)
@@ -65,6 +66,7 @@ def test_it_bounds_the_free_energy_of_what_is_free_given_the_rest(x64):
     assert (solution.energy < exact + 0.5).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_it_is_exact_without_couplings(beta, x64):
     """With a static beta, for which 0 and inf have code of their own."""

@@ -95,6 +95,7 @@ def test_refined_search_finds_f_inf(x64, radii):
         np.testing.assert_allclose(solution.energy, squared(near).min(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_grid_alone_is_far_off_at_the_mouth():
     """At radius 15 the grid is 20 times as high as the refined search, which is at the noise of the data, 0.0025."""
     params = ellipse.Params(jnp.array([11.08, 14.78]))
@@ -105,6 +106,7 @@ def test_the_grid_alone_is_far_off_at_the_mouth():
     np.testing.assert_allclose(search(refined_search).mean(), 0.0025, rtol=0.25)
 
 
+@pytest.mark.slow
 def test_refined_search_over_a_product():
     energy = lambda z: (jnp.cos(z[0]) + 0.2) ** 2 + (z[1] - 0.123) ** 2
     minimizer = lambda energy, start: multi_start(lambda v: energy((v[0], v[1])), jnp.stack(start)[None])

@@ -46,6 +46,7 @@ def is_fixed(params, spins):
     return jnp.all(hopfield.field(params, spins) * spins >= -1e-5)
 
 
+@pytest.mark.slow
 def test_trace_is_the_plain_loop():
     params, order = glass(0, 40), jax.random.permutation(jax.random.key(1), 40)
     starts = random_spins(2, 5, 40)
@@ -59,6 +60,7 @@ def test_trace_is_the_plain_loop():
     assert (flat[:, 0] > flat[:, -1] + 1).all()
 
 
+@pytest.mark.slow
 def test_evolve_is_the_trace_in_the_natural_order():
     params, start = glass(3), random_spins(4, UNITS)
     trace = energy_trace(params, start, jnp.arange(UNITS), 3)
@@ -66,6 +68,7 @@ def test_evolve_is_the_trace_in_the_natural_order():
         np.testing.assert_array_equal(evolve(params, start, sweeps), trace.spins[sweeps - 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINIMIZERS)
 def test_every_state_falls_into_a_fixed_point(name):
     """All 512 states of a glass: only fixed points stay as they are, and the energy falls for all others."""
@@ -112,6 +115,7 @@ def test_a_random_order_is_fresh_in_each_sweep_and_each_key():
     assert (two != one(keys, one(keys, starts))).any(), "the second sweep goes in the order of the first"
 
 
+@pytest.mark.slow
 def test_ties_keep_the_spin():
     params = Params(jnp.zeros((3, 3)), jnp.zeros(3))
     for solve in (*MINIMIZERS.values(), synchronous):
@@ -120,6 +124,7 @@ def test_ties_keep_the_spin():
         assert (int(solution.steps), int(solution.result)) == (0, CONVERGED)
 
 
+@pytest.mark.slow
 def test_ties_up_to_rounding_keep_the_spin_too():
     """Hebb's fields are multiples of 1/N, which is no float: with four patterns ties are frequent, up to rounding."""
     patterns = random_spins(11, 4, 49)
@@ -173,6 +178,7 @@ def test_limits_and_infinities_are_result_codes():
         assert int(jax.jit(solve)(nothing, jnp.ones(3)).result) == DIVERGED
 
 
+@pytest.mark.slow
 def test_solutions_differentiate_by_the_envelope_theorem():
     params, start = glass(14), random_spins(15, UNITS)
     for solve in (*MINIMIZERS.values(), synchronous):
@@ -184,6 +190,7 @@ def test_solutions_differentiate_by_the_envelope_theorem():
     assert not any(leaf.any() for leaf in slope)
 
 
+@pytest.mark.slow
 def test_a_stored_pattern_is_recalled():
     """10 patterns in 200 units, 15% of the spins turned: a load of 0.05, far below 0.138."""
     patterns = random_spins(16, 10, 200)

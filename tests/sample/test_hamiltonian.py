@@ -34,6 +34,7 @@ def test_it_is_reversible(x64):
     np.testing.assert_allclose(-turned, momentum, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_it_preserves_volume(x64):
     def flow(both):
         end, final = _run(both[:2], both[2:], 0.15, 7)

@@ -42,6 +42,7 @@ def test_the_acceptance_of_mala_is_the_hastings_ratio(x64):
     assert bool(big.step(key, big.init(old))[1].accepted)
 
 
+@pytest.mark.slow
 def test_mala_is_one_step_of_hamiltonian_dynamics(x64):
     start = jnp.array([0.3, -0.8])
     one = langevin.mala(well, BETA, 0.08)
@@ -131,6 +132,7 @@ def test_the_unadjusted_walk_has_its_own_exact_law():
     assert boltzmann.max() > 8
 
 
+@pytest.mark.slow
 def test_the_underdamped_walk_has_its_own_exact_law():
     kernel = langevin.underdamped(well, BETA, 0.6, friction=1e4)
     own, boltzmann = _scores(kernel, _moments_of_underdamped(0.6), _boltzmann_moments())

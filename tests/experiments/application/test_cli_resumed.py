@@ -28,6 +28,7 @@ def test_a_run_that_was_broken_off_ends_as_one_that_was_not(training, capsys, mo
     assert set(result("whole")[0]) == {"config.json", "metrics.jsonl", "first.png", "second.png"}
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_refused_overwritten_or_resumed(training, capsys, monkeypatch):
     out = ["training", "--out", "run"]
     break_off(training, monkeypatch, 5, out, killed=True)
@@ -43,6 +44,7 @@ def test_an_unfinished_run_is_refused_overwritten_or_resumed(training, capsys, m
     assert result("run") == result("new")
 
 
+@pytest.mark.slow
 def test_checkpoints_stay_where_the_configuration_says_so(training, capsys, monkeypatch):
     assert cli.main(["training", "--out", "run", "--keep-checkpoints"]) == 0
     assert {path.name for path in Path("run/checkpoints").iterdir()} == {"README.txt", "first", "second"}

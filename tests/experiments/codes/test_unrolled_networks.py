@@ -38,6 +38,7 @@ def test_the_error_is_in_decibels():
     np.testing.assert_allclose(training.nmse_db(found[:, 1], truth), -20.0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ista", "fista"])
 def test_the_iterations_are_the_librarys(name):
     steps = getattr(training, name)(PARAMS, 0.1, BOUND, 6)(Y)
@@ -57,6 +58,7 @@ def test_sweeps_over_coordinates_end_at_the_least_energy():
     np.testing.assert_allclose(steps[-1], training.exact(PARAMS, 0.1, Y[None])[0], atol=5e-3)
 
 
+@pytest.mark.slow
 def test_the_best_weight_is_none_of_the_others():
     make = lambda weight: training.ista(PARAMS, weight, BOUND, 10)
     best = training.best_weight(make, DATA)

@@ -44,6 +44,7 @@ def test_densities_differ():
             assert not np.allclose(np.exp(one), np.exp(other), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_divergence_of_gaussians_is_the_closed_form(x64):
     """Model exp(-beta E)/Z of width 1/√(beta k): KL = log(s/σ) + (σ² + m²)/2s² - ½ for each component."""
     where = grid(half_width=8.0, cells=160)

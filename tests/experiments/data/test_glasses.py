@@ -32,6 +32,7 @@ def test_every_tile_is_frustrated_and_no_bond_is_left_out():
     assert (np.sum(np.abs(tiles), axis=0)[black] == 6).all()
 
 
+@pytest.mark.slow
 def test_half_of_the_states_are_enough_without_a_field():
     params = glasses.sherrington_kirkpatrick(jax.random.key(0), 7)
     truth = free_energy(partial(hopfield.energy, params), spin_cube(7), jnp.inf)

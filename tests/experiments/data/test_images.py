@@ -186,6 +186,7 @@ def test_what_cannot_be_downloaded_is_one_line(mirror):
     assert one_line(error)
 
 
+@pytest.mark.slow
 def test_downloads_are_checked_and_kept(mirror, monkeypatch):
     """Sets of our own, of the full size, in place of the published ones."""
     content = {name: gzip.compress(idx(np.full(shape, 51)), 1) for name, shape in images._FILES.items()}

@@ -18,6 +18,7 @@ def test_sums_over_the_plane_are_integrals(x64):
     np.testing.assert_allclose(normal, np.log(2 * np.pi / 4), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_compositions_have_the_laws_that_they_are_named_after(x64):
     config, cells = Config(beta=2.0, not_weight=0.7, path=(0.25,)), 8
     space = plane(cells)
@@ -49,6 +50,7 @@ def test_distances_and_their_floor():
     assert highest == 0.5
 
 
+@pytest.mark.slow
 def test_histograms_and_laws_have_the_same_axes():
     """A draw on the right, at the bottom, and the cell that it lies in."""
     draw = jnp.array([[3.9, -3.9]])

@@ -45,6 +45,7 @@ def test_the_nearest_picture_and_its_distance():
     np.testing.assert_allclose(far, distances.min(axis=1), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_completions_keep_what_is_known_and_draw_the_rest_from_its_law():
     """E couples each lower pixel to the one above it: given y, the lower one is normal, of mean y and variance 1/2.
 

@@ -39,6 +39,7 @@ def test_the_free_energy_sums_over_the_hidden_units(x64, beta):
     )
 
 
+@pytest.mark.slow
 def test_clamped_units_stay_and_hidden_ones_do_not():
     batch = jnp.tile(SEEN, (50, 1))
     states, _ = clamped(UNITS, 0.1, 2).sample(jax.random.key(0), machine(), None, batch)

@@ -66,12 +66,14 @@ def test_a_share_of_the_chains_begins_anew(restart):
     assert report.diverged == 0
 
 
+@pytest.mark.slow
 def test_chains_go_on_from_where_they_were():
     first, (second, third), _ = sampled(replay(moving(lambda x: x + 1), normal, 5, 3, 0.0), updates=2)
     np.testing.assert_allclose(second, first + 3, rtol=1e-6)
     np.testing.assert_allclose(third, second + 3, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [jnp.nan, jnp.inf, -1e7])
 def test_a_chain_that_diverges_is_replaced_by_a_healthy_one(lost):
     """Every chain with x₁ > 0 is lost: what is handed out are the others, drawn with equal chances."""
@@ -87,6 +89,7 @@ def test_a_chain_that_diverges_is_replaced_by_a_healthy_one(lost):
     assert (replaced == second[healthy][-1]).all(axis=1).sum() < 10
 
 
+@pytest.mark.slow
 def test_where_all_diverge_all_begin_anew():
     first, (second,), (report,) = sampled(replay(moving(lambda x: x * jnp.nan), normal, 50, 1, 0.0))
     assert report.diverged == 50

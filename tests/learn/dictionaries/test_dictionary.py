@@ -93,6 +93,7 @@ def test_the_first_online_update_is_alternation_on_the_batch():
     np.testing.assert_array_equal(first.dictionary, update(dictionary.alternate(*FIND, sweeps=2)).dictionary)
 
 
+@pytest.mark.slow
 def test_forgetting_weighs_the_past():
     _, data = planted(jax.random.key(0), 64)
     params = sparse_coding.init(jax.random.key(1), 16, 24)

@@ -64,6 +64,7 @@ def test_what_is_not_finite_diverges():
     assert float(solution.gap) == float("inf")
 
 
+@pytest.mark.slow
 def test_one_factor_serves_a_whole_batch(x64):
     params, y = problem(12, 20)
     ys = jnp.stack([y, 2 * y, y[::-1]])

@@ -38,6 +38,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_the_energy_is_scikit_learns(problem, name):
     params, data = problem
@@ -101,6 +102,7 @@ def test_a_large_weight_gives_zeros(problem):
     assert (coordinate.solve_batch(params, regularizers.l1(0.99 * weight), data).value != 0).any()
 
 
+@pytest.mark.slow
 def test_a_start_is_used_and_does_not_change_the_end(problem):
     params, data = problem
     regularizer = regularizers.l1(0.3)

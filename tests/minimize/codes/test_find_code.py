@@ -46,6 +46,7 @@ def test_every_solver_finds_the_code_of_the_batch(x64, name):
     assert (again.steps != together.steps).any(), "the start was not used"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reconstruction", [coding.periodic, coding.valid])
 def test_maps_by_a_proximal_solver(x64, reconstruction):
     params = coding.init(jax.random.key(0), 2, (3, 3))

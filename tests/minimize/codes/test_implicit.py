@@ -100,6 +100,7 @@ def test_an_entry_of_an_active_group_may_be_zero_and_still_move(x64):
     np.testing.assert_allclose(slopes, np.diag([1.0, 0.75, 0.0, 0.0]), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_under_jit_and_vmap(x64):
     theta, target = problem()
     code = implicit(smooth, REGULARIZERS["l1"], solver(REGULARIZERS["l1"]), tolerance=1e-12)

@@ -54,6 +54,7 @@ def test_with_a_weight_of_zero_it_is_sparse_coding():
     np.testing.assert_allclose(smooth.lipschitz, sparse_coding.lipschitz(DICTIONARY), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_curvature_is_bounded():
     curvature = jax.hessian(predictive.smooth_term(_params(), Y).energy)(jnp.zeros(12))
     largest = float(jnp.linalg.eigvalsh(curvature)[-1])

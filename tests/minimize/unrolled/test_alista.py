@@ -70,6 +70,7 @@ def test_no_feasible_change_lowers_the_coherence_program(x64):
     np.testing.assert_allclose(np.sum(np.asarray(product) * np.asarray(W.T @ D @ W)), 0.0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_alista_is_its_python_loop():
     weights = Alista(jnp.array([1.0, 0.9, 0.8]), jnp.array([0.5, 0.3, 0.2]))
     support = jnp.array([0, 3, 6])
@@ -88,6 +89,7 @@ def test_alista_is_its_python_loop():
     assert not np.allclose(plain.last, found.last, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_untrained_alista_recovers_codes_and_selection_helps():
     y, codes = _sparse(64, 0.04)
     analytic = analytic_weights(PARAMS)

@@ -149,6 +149,7 @@ def test_training_on_the_energy_comes_nearer_to_the_least():
     assert 0 < after < before / 2
 
 
+@pytest.mark.slow
 def test_the_nth_largest_is_that_of_a_sort(x64):
     random = np.random.default_rng(0)
     for dtype in (np.float32, np.float64):

@@ -30,6 +30,7 @@ def one_by_one(params, beta, alphabet, units, uniforms):
     return units
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alphabet", [SPINS, BITS], ids=["spins", "bits"])
 @pytest.mark.parametrize("block", [1, 4, 13, 50])
 def test_blocks_change_nothing(block, alphabet):
@@ -42,6 +43,7 @@ def test_blocks_change_nothing(block, alphabet):
     np.testing.assert_allclose(info.changed, (expected != np.asarray(start)).mean(), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_temperatures_may_be_swept():
     kernel = lambda beta: dense(machine(), beta)
     start = -jnp.ones((UNITS, CHAINS))

@@ -88,6 +88,7 @@ def test_multispin_chains_have_the_enumerated_law(coupling, bits):
         assert np.abs(worst).max() < 5, (beta, np.abs(worst).max())
 
 
+@pytest.mark.slow
 def test_multispin_lattice_is_one_lattice():
     """The strips of a 64 by 4 lattice: the energy of the transfer matrix, which edges between strips decide."""
     beta = 0.4

@@ -57,6 +57,7 @@ def test_the_noise_of_a_step_and_of_its_chains_is_independent():
         assert abs(np.corrcoef(one, other)[0, 1]) < 5 / np.sqrt(len(one))
 
 
+@pytest.mark.slow
 def test_moves_are_accepted_by_the_rule_of_metropolis():
     """The share of accepted moves of cost c is exp(-c): a bin of 8 is 5 errors off by chance once in 200,000 runs."""
     start = jnp.tile(jnp.array([[0.3], [-0.8]]), (1, 200_000))
@@ -82,6 +83,7 @@ def test_it_goes_downhill_at_zero_temperature():
     assert (levels[-1] < levels[0]).any()
 
 
+@pytest.mark.slow
 def test_a_position_that_is_forbidden_is_never_entered():
     wall = lambda x: jnp.where(x[0] > 0.5, jnp.inf, jnp.sum(x**2))
     _, path, info = trajectory(jax.random.key(0), random_walk(wall, BETA, 1.0), jnp.zeros((2, 64)), 100)
@@ -95,6 +97,7 @@ def test_every_implementation_of_a_threefry_key_walks_the_same_way():
     np.testing.assert_array_equal(run(jax.random.key(3)), run(random_bits.key(3)))
 
 
+@pytest.mark.slow
 def test_positions_may_be_matrices_of_any_precision(x64):
     kernel = random_walk(lambda x: jnp.sum(x**2), BETA, 0.5)
     state, _ = kernel.step(jax.random.key(0), kernel.init(jnp.zeros((2, 3, 5))))

@@ -85,6 +85,7 @@ def test_hidden_units_come_first():
         np.testing.assert_array_equal(layer, [1.0, 0.0, 1.0])
 
 
+@pytest.mark.slow
 def test_gaussian_sweeps_have_the_moments_of_the_mixture():
     """Hidden states by completing the square, means and second moments of v from the normal of each."""
     params = gaussian_machine(7, 3, 3)
@@ -138,6 +139,7 @@ def test_clamped_pixels_condition_the_rest():
     assert (worst(lambda beta: gibbs.alternate(draws(beta)), params, start, allowed) < 5).all()
 
 
+@pytest.mark.slow
 def test_the_coldest_label_is_drawn_evenly_among_the_best():
     """Two of three classes tie; each comes up 2,000 times of 4,000 within 5 σ = 158 (false alarm 6e-7)."""
     params = rbm.Params(jnp.zeros((5, 2)), jnp.array([0.0, 0.0, 1.0, 0.0, 1.0]), jnp.zeros(2))

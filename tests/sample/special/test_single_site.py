@@ -22,6 +22,7 @@ def machine(units=6, seed=0):
     return hopfield.Params(jnp.asarray(upper + upper.T, jnp.float32), jnp.asarray(random.normal(size=units) / 3, float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("beta", "sites"), [(0.7, None), (1.6, np.array([4, 1, 2]))])
 def test_free_spins_have_the_law_given_the_clamped_ones(beta, sites):
     """One state of each of 4,000 chains: 21 moments, of which one is 4.5 errors off once in 7,000 runs."""
@@ -42,6 +43,7 @@ def test_free_spins_have_the_law_given_the_clamped_ones(beta, sites):
     assert np.abs((moments(drawn).mean(axis=0) - exact) / error).max() < 4.5
 
 
+@pytest.mark.slow
 def test_at_zero_temperature_the_energy_never_rises_and_ties_go_either_way():
     params = machine()
     kernel = sweep(params, jnp.inf)

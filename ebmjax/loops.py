@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Int, Key
 from ebmjax.checks import ArgumentError, check_arrays, check_callable, check_count, check_key, is_static, leading_axis
 from ebmjax.compiled import compiled
 from ebmjax.records import record
+from ebmjax.states import begun
 from ebmjax.types import AnyKernel, Kernel
 
 S = TypeVar("S")
@@ -82,7 +83,7 @@ def trajectory(
     """Run a kernel from a position and keep the position, or what `observe` returns, after each step.
 
     Args:
-        key: typed random key, split into one for each step.
+        key: typed random key, split into one for each step; an `init` that takes a key has another one.
         kernel: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
         position: where to start.
         steps: how many steps, static, at least 1.
@@ -108,7 +109,9 @@ def trajectory(
     check_count("steps", steps)
     check_callable("observe", observe)
     check_arrays("position", position)
-    return _trajectory(key, kernel.step, kernel.init(position), steps, observe)
+    # the steps have the keys 0 to steps - 1 of a split
+    state = begun(jax.random.fold_in(key, steps), kernel, position)
+    return _trajectory(key, kernel.step, state, steps, observe)
 
 
 @compiled

@@ -23,10 +23,11 @@ ORDER = [
     "compiled",
     "numerics",
     "temperature",
-    "loops",
     "states",
+    "loops",
     "random_bits",
     "gaussian",
+    "optimizers",
     "networks",
     "energies",
     "minimize",
@@ -42,7 +43,7 @@ STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typ
 ALSO_ALLOWED = {
     "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
-    "learn/gradient.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "optimizers.py": {"inspect"},  # which keyword arguments an optimizer takes
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
     "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
     "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used

@@ -6,8 +6,6 @@
 Robbins and Monro (1951), "A stochastic approximation method".
 """
 
-import inspect
-from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +18,7 @@ from ebmjax.compiled import compiled
 from ebmjax.learn.leaves import are_learned, as_data, as_params, is_array, replaced
 from ebmjax.losses.functional import Loss, StochasticLoss
 from ebmjax.networks.modules import CannotChangeError
+from ebmjax.optimizers import as_optimizer, updates_of
 from ebmjax.records import record
 from ebmjax.types import Learner
 
@@ -134,17 +133,7 @@ def _update(key, state, batch, loss, optimizer):
             " wanted one that is called on the whole batch, or that changes nothing: network.eval()"
         ) from error
     slope = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(value), jnp.nan, leaf), slope)
-    # a line search hands all that it does not know to this function, and refuses what is left over
-    loss_of = lambda part, obj_fn=None, grad_fn=None: value_of(part)[0]
-    extra = {
-        "value": value,
-        "grad": slope,
-        "value_fn": loss_of,
-        "obj_fn": loss_of,
-        "grad_fn": lambda part, _: jax.grad(loss_of)(part),
-    }
-    taken = {name: extra[name] for name in _taken(optimizer.update, extra)}
-    updates, memory = optimizer.update(slope, state.optimizer, before, **taken)
+    updates, memory = updates_of(optimizer, lambda part: value_of(part)[0], before, value, slope, state.optimizer)
     params = whole(optax.apply_updates(before, updates))
     others = [is_array(leaf) and not of for leaf, of in zip(jax.tree.leaves(params), learned, strict=True)]
     new = State(replaced(params, others, carried), memory)
@@ -154,28 +143,6 @@ def _update(key, state, batch, loss, optimizer):
             f" {jax.tree.structure(state.optimizer)}, as of `init`"
         )
     return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], Metrics(value, optax.tree.norm(slope))
-
-
-def as_optimizer(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """An optax optimizer that may be given the value of the loss and more, whether it needs them or not.
-
-    Raises ArgumentError for what has no functions `init` and `update`, or is a learner.
-
-    >>> as_optimizer(lambda params: params)
-    Traceback (most recent call last):
-    ebmjax.checks.ArgumentError: optimizer: got a function, wanted an optimizer of optax
-    """
-    is_pair = callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))
-    if not is_pair or isinstance(optimizer, Learner):
-        raise ArgumentError(f"optimizer: got a {type(optimizer).__name__}, wanted an optimizer of optax")
-    return optax.with_extra_args_support(optimizer)
-
-
-def _taken(function: Callable[..., Any], names: Collection[str]) -> list[str]:
-    """Which keyword arguments a function takes; a few of optax's that take some do not take all."""
-    parameters = inspect.signature(function).parameters
-    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    return [name for name in names if takes_all or name in parameters]
 
 
 def _learned_of(params: Any) -> Any:

@@ -26,6 +26,7 @@ from ebmjax.compiled import compiled
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.outer_gradients import without_outer_gradients
 from ebmjax.numerics import matmul, unit_of
+from ebmjax.optimizers import as_optimizer, updates_of
 from ebmjax.records import record
 from ebmjax.types import Energy, Numbers, Scalar, Solution, result_of
 
@@ -74,7 +75,7 @@ def gradient_descent(
     Args:
         energy: `energy(z) -> scalar`, differentiable.
         start: where to begin, any pytree.
-        optimizer: any optax gradient transformation.
+        optimizer: any optax gradient transformation, also one that wants the energy, such as `optax.lbfgs()`.
         max_steps: limit of the steps, at least 1.
         tolerance: converged when ‖∇E‖ ≤ tolerance · scale, not negative and without a unit. The scale is the length of
             the longest gradient on the way, or, where that is longer, ‖z‖ times the largest change of the gradient
@@ -87,7 +88,7 @@ def gradient_descent(
 
     Raises:
         ValueError: max_steps below 1, a negative tolerance, an energy that is no function of one number, a start that
-            is not numbers.
+            is not numbers, an optimizer that is none.
 
     >>> solution = gradient_descent(lambda z: (z - 3.0) ** 2, jnp.array(0.0), optax.sgd(0.4))
     >>> round(float(solution.value), 3), int(solution.result)
@@ -96,6 +97,7 @@ def gradient_descent(
     check_callable("energy", energy)
     check_count("max_steps", max_steps)
     check_not_negative("tolerance", tolerance)
+    optimizer = as_optimizer(optimizer)
     return _descend(energy, as_floats("start", start), optimizer, max_steps, as_float("tolerance", tolerance, ()))
 
 
@@ -117,7 +119,7 @@ def _descend(energy, start, optimizer, max_steps, tolerance):
         return short(length(state.gradient), state) | ~finite(state)
 
     def step(state):
-        updates, memory = optimizer.update(state.gradient, state.optimizer, state.value)
+        updates, memory = updates_of(optimizer, frozen, state.value, state.energy, state.gradient, state.optimizer)
         value = optax.apply_updates(state.value, updates)
         height, gradient = evaluate(value)
         slope = length(gradient).astype(height.dtype)

@@ -101,7 +101,7 @@ def test_bytes_are_numbers():
 def test_what_is_no_batch_is_named():
     with pytest.raises(ValueError, match="batch: got arrays of shapes"):
         energy_loss(squared)(0.0, ("pictures", "labels"))
-    with pytest.raises(ValueError, match="wanted one leading axis"):
+    with pytest.raises(ValueError, match="wanted leading axes that agree"):
         energy_loss(squared)(0.0, (jnp.ones(3), jnp.ones(2)))
     with pytest.raises(ValueError, match="sample_loss: got a value of shape"):
         energy_loss(lambda centre, y: jnp.stack([y, y]))(0.0, jnp.ones(3))

@@ -144,7 +144,7 @@ def test_both_loops_make_the_same_chain():
     key, start = jax.random.key(5), jnp.array([0.3, -0.8])
     theirs = run_in_blackjax(OURS["hamiltonian"](BETA), key, start, 30)
     ours = trajectory(jax.random.split(key)[0], OURS["hamiltonian"](BETA), start, 30).positions
-    np.testing.assert_allclose(theirs, ours, rtol=1e-6)
+    np.testing.assert_allclose(theirs, ours, rtol=1e-6, atol=1e-6)  # positions are of order 1, some of them near 0
 
 
 @pytest.mark.slow

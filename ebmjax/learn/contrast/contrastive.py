@@ -19,8 +19,10 @@ from jaxtyping import Array, Float, Key, PyTree
 from ebmjax.checks import as_floats, check_callable, check_key, check_record
 from ebmjax.compiled import compiled
 from ebmjax.learn.contrast.phases import Phase
+from ebmjax.learn.leaves import as_params
 from ebmjax.losses.contrast import contrast
 from ebmjax.losses.functional import Loss
+from ebmjax.optimizers import as_optimizer, updates_of
 from ebmjax.records import record
 from ebmjax.types import Learner, ModelEnergy
 
@@ -134,13 +136,14 @@ def contrastive(
     check_callable("energy", energy)
     check_record("positive", positive, Phase)
     check_record("negative", negative, Phase)
-    check_record("optimizer", optimizer, optax.GradientTransformation)
+    optimizer = as_optimizer(optimizer)
     check_callable("loss", loss)
     preconditioner = Preconditioner(_no_memory, _unchanged) if preconditioner is None else preconditioner
     check_record("preconditioner", preconditioner, Preconditioner)
 
     def init(key: Key[Array, ""], params: Any) -> State:
         check_key("key", key)
+        params = as_params(params)
         positive_key, negative_key = jax.random.split(key)
         return State(
             params,
@@ -171,9 +174,10 @@ def _update(key, state, batch, energy, positive, negative, optimizer, preconditi
     positive_key, negative_key = jax.random.split(key)
     positives, of_positive = positive.sample(positive_key, state.params, state.positive, batch)
     negatives, of_negative = negative.sample(negative_key, state.params, state.negative, batch)
-    value, slope = jax.value_and_grad(loss(energy))(state.params, (positives, negatives))
+    contrast_of = lambda params: loss(energy)(params, (positives, negatives))
+    value, slope = jax.value_and_grad(contrast_of)(state.params)
     slope, of_preconditioner = preconditioner.apply(state.params, state.preconditioner, slope, positives)
-    updates, moments = optimizer.update(slope, state.optimizer, state.params)
+    updates, moments = updates_of(optimizer, contrast_of, state.params, value, slope, state.optimizer)
     params = optax.apply_updates(state.params, updates)
     new = State(params, moments, of_positive, of_negative, of_preconditioner)
     return new, Metrics(value, optax.tree.norm(slope), negative.report(of_negative))

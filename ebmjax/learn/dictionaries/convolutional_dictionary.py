@@ -30,6 +30,7 @@ from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, residual_pieces, where_dead
 from ebmjax.minimize.codes.find_code import FindCode
 from ebmjax.networks import Activation
+from ebmjax.optimizers import as_optimizer, updates_of
 from ebmjax.records import record
 from ebmjax.types import Learner, Scalar
 
@@ -188,6 +189,7 @@ def predictive(
 def _learner(code, loss, optimizer, reconstruction, patience, decoder, replace):
     """The learner of both; they differ in `decoder(params)` and `replace(params, decoder, dead) -> params`."""
     check_count("patience", patience)
+    optimizer = as_optimizer(optimizer)
 
     def init(key: Key[Array, ""], params: Any) -> State:
         params = as_floats("params", params)
@@ -212,8 +214,9 @@ def _learn(code, loss, optimizer, reconstruction, patience, decoder, replace, ke
         misfits, predictions = jax.vmap(loss, in_axes=(None, 0, 0))(params, batch, codes.value)
         return jnp.mean(misfits + predictions), jnp.mean(predictions)
 
-    slope, prediction = jax.grad(mean_loss, has_aux=True)(state.params)
-    updates, memory = optimizer.update(slope, state.optimizer, state.params)
+    (value, prediction), slope = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    function = lambda params: mean_loss(params)[0]
+    updates, memory = updates_of(optimizer, function, state.params, value, slope, state.optimizer)
     params = optax.apply_updates(state.params, updates)
     used = jnp.any(codes.value != 0, axis=(0, 2, 3))
     idle = count_idle(state.idle, used)

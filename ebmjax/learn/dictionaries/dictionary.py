@@ -27,6 +27,7 @@ from ebmjax.energies.sparse_coding import Params, as_params, normalized
 from ebmjax.learn.dictionaries.dead_atoms import count_idle, with_worst_samples
 from ebmjax.loops import iterate
 from ebmjax.minimize.codes.find_code import FindCodes
+from ebmjax.optimizers import as_optimizer, updates_of
 from ebmjax.records import record
 from ebmjax.types import CONVERGED, Learner, Numbers, Scalar
 
@@ -163,6 +164,7 @@ def descent(
     [1.0, 1.0, 1.0]
     """
     _check(find, regularizer, patience)
+    optimizer = as_optimizer(optimizer)
 
     def start(key: Key[Array, ""], params: Params) -> DescentState:
         params = as_params(params)
@@ -182,7 +184,9 @@ def _descend(find, regularizer, optimizer, patience, state, batch):
     solution = lax.stop_gradient(find(state.params, regularizer, batch, None))
     residual = batch - solution.value @ state.params.dictionary.T
     slope = Params(-(residual.T @ solution.value) / len(batch))
-    updates, memory = optimizer.update(slope, state.optimizer, state.params)
+    misfit = lambda params: jnp.sum(jnp.square(batch - solution.value @ params.dictionary.T)) / (2 * len(batch))
+    value = jnp.sum(jnp.square(residual)) / (2 * len(batch))
+    updates, memory = updates_of(optimizer, misfit, state.params, value, slope, state.optimizer)
     params = normalized(jax.tree.map(jnp.add, state.params, updates))
     idle = _idle(state.idle, solution)
     atoms, replaced = with_worst_samples(params.dictionary.T, idle >= patience, batch, solution)

@@ -23,6 +23,7 @@ from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.learn import gradient
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.find_code import FindCode
+from ebmjax.optimizers import as_optimizer
 from ebmjax.records import record
 from ebmjax.types import CONVERGED, Learner, Scalar, Solution
 
@@ -84,6 +85,7 @@ def decomposition(
     check_regularizer(regularizer)
     check_not_negative("weight", weight)
     weight = as_float("weight", weight, ())
+    optimizer = as_optimizer(optimizer)
 
     def init(key: Key[Array, ""], params: Params) -> gradient.State:
         check_record("params", params, Params)

@@ -228,8 +228,13 @@ def test_learning_reaches_the_best_likelihood_under_jit_and_vmap():
     after = np.array([nll(jax.tree.map(lambda leaf: leaf[i], trained.params), data) for i in range(3)])
     assert nll(boltzmann.init(keys[0], 6), data) > entropy + 0.5
     assert (after < entropy + 0.2).all()
-    alone = jax.jit(run)(keys[1])
-    np.testing.assert_allclose(alone.params.weights, weights[1], rtol=1e-3, atol=1e-3)
+    # another rounding may turn a spin whose random number lies within it: one in about ten members
+    alone = jax.jit(run)
+    differences = sorted(
+        float(jnp.abs(alone(key).params.weights - many).max()) for key, many in zip(keys, weights, strict=True)
+    )
+    assert differences[1] < 1e-4
+    assert differences[2] < 0.05
 
 
 @pytest.mark.optax

@@ -50,7 +50,8 @@ def updates_of(
 
     >>> square = lambda z: z**2
     >>> optimizer = optax.polyak_sgd()
-    >>> updates, memory = updates_of(optimizer, square, 1.0, square(1.0), 2.0, optimizer.init(1.0))
+    >>> z = jax.numpy.array(1.0)
+    >>> updates, memory = updates_of(optimizer, square, z, square(z), 2 * z, optimizer.init(z))
     >>> float(updates)
     -0.5
     """

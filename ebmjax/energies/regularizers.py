@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, check_count, check_not_negative, check_record
-from ebmjax.numerics import unit_of
+from ebmjax.numerics import largest_magnitude, unit_of
 from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
@@ -101,7 +101,7 @@ def l1(weight: Scalar) -> Regularizer:
     return _of_floats(
         lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)),
         lambda z, step: shrink(z, step * _like(weight, z)),
-        lambda slope, bound: _beyond(jnp.max(jnp.abs(slope)), _like(weight, slope), bound),
+        lambda slope, bound: _beyond(largest_magnitude(slope), _like(weight, slope), bound),
         lambda code, slope: l1(_over(weight, slope)),
     )
 
@@ -124,7 +124,7 @@ def elastic_net(weight: Scalar, ridge: Scalar) -> Regularizer:
         unit = unit_of(excess)
         square = jnp.sum(jnp.square(excess / unit)) / 2
         unbounded = jnp.where(square > 0, _ratio(unit, second) * jnp.where(square > 0, square, 1) * unit, 0)
-        return jnp.minimum(unbounded, _beyond(jnp.max(jnp.abs(slope)), first, bound))
+        return jnp.minimum(unbounded, _beyond(largest_magnitude(slope), first, bound))
 
     return _of_floats(
         lambda z: _like(weight, z) * jnp.sum(jnp.abs(z)) + _like(ridge, z) * jnp.sum(jnp.square(z)) / 2,

@@ -22,9 +22,9 @@ from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_unit
 from ebmjax.energies.sparse_coding import Params, as_params, check_params
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes import rounds
-from ebmjax.minimize.codes.rounds import PASSES, Problem, total
+from ebmjax.minimize.codes.rounds import PASSES, Problem, atoms_of, observed
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
-from ebmjax.numerics import matmul, unit_of
+from ebmjax.numerics import unit_of
 from ebmjax.types import Numbers, Scalar, Solution, result_of
 
 
@@ -131,26 +131,27 @@ def solve_batch(
 @compiled
 def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk):
     length = unit_of(dictionary)
-    dictionary = lax.stop_gradient(dictionary) / length
-    atoms = dictionary.T
-    gram = matmul(atoms, dictionary)
+    atoms = atoms_of(lax.stop_gradient(dictionary) / length)
 
     def problem(one):
-        y, target, square, unit = one
-        return Problem(atoms, gram, y, target, square, _in_units(regularizer, unit, length, target))
+        products, unit = one
+        return Problem(atoms, products, _in_units(regularizer, unit, length, products.target))
 
     def solve_chunk(rows):
         samples, begin = lax.stop_gradient(rows)
         units = jax.vmap(unit_of)(samples)
-        samples = samples / units[:, None]
         begin = None if begin is None else begin / (units / length)[:, None]
-        many = (samples, matmul(samples, dictionary), jnp.sum(jnp.square(samples), axis=1), units)
-        # each pass is a loop of its own, since XLA would copy the Gram matrix from one into the other
-        found = _each(lambda one: rounds.first(problem(one[0]), one[1], max_steps, tolerance), (many, begin))
-        found = _each(lambda one: rounds.with_energy(problem(one[0]), one[1]), (many, found))
-        again = lambda one: rounds.again(problem(one[0]), one[1], max_steps, tolerance)
-        done = lambda found: jnp.all(~found.finite | rounds.certain(found, tolerance))
-        found, _, _ = iterate_until(lambda found: _each(again, (many, found)), found, done, PASSES)
+        many = jax.vmap(lambda y: observed(atoms, y))(samples / units[:, None]), units
+        found = jax.vmap(lambda one, begin: rounds.begun(problem(one), begin))(many, begin)
+
+        # each pass is a loop over the samples, since XLA would copy the Gram matrix from one into the other
+        def again(found_and_first):
+            found, first = found_and_first
+            one = lambda one: rounds.improved(problem(one[0]), one[1], first, begin is not None, max_steps, tolerance)
+            return _each(one, (many, found)), jnp.bool_(False)
+
+        done = lambda state: ~state[1] & jnp.all(~state[0].finite | rounds.certain(state[0], tolerance))
+        (found, _), _, _ = iterate_until(again, (found, jnp.bool_(True)), done, PASSES + 1)
         return jax.vmap(lambda found, unit: _solution(found, unit, length, tolerance))(found, units)
 
     samples = len(data)
@@ -222,16 +223,19 @@ def _solve_one(dictionary, regularizer, y, start, max_steps, tolerance):
 def _searcher(dictionary, y, max_steps, tolerance):
     """`solve(regularizer, start) -> Solution` for one observation; the products with it are computed once."""
     unit, length = unit_of(y), unit_of(dictionary)
-    dictionary, y = lax.stop_gradient((dictionary / length, y / unit))
-    gram, target, square = matmul(dictionary.T, dictionary), matmul(y, dictionary), jnp.sum(jnp.square(y))
+    atoms = atoms_of(lax.stop_gradient(dictionary) / length)
+    products = observed(atoms, lax.stop_gradient(y) / unit)
 
     def solve(regularizer, start):
-        problem = Problem(dictionary.T, gram, y, target, square, _in_units(regularizer, unit, length, target))
+        problem = Problem(atoms, products, _in_units(regularizer, unit, length, products.target))
         begin = None if start is None else lax.stop_gradient(start) / (unit / length)
-        found = rounds.with_energy(problem, rounds.first(problem, begin, max_steps, tolerance))
-        again = lambda found: rounds.again(problem, found, max_steps, tolerance)
-        done = lambda found: ~found.finite | rounds.certain(found, tolerance)
-        return _solution(iterate_until(again, found, done, PASSES)[0], unit, length, tolerance)
+        again = lambda state: (
+            rounds.improved(problem, *state, start is not None, max_steps, tolerance),
+            jnp.bool_(False),
+        )
+        done = lambda state: ~state[1] & (~state[0].finite | rounds.certain(state[0], tolerance))
+        (found, _), _, _ = iterate_until(again, (rounds.begun(problem, begin), jnp.bool_(True)), done, PASSES + 1)
+        return _solution(found, unit, length, tolerance)
 
     return solve
 
@@ -244,7 +248,7 @@ def _in_units(regularizer, unit, length, code):
     """R for an observation in this unit and atoms of this length, and so for codes in unit / length."""
     single = jnp.zeros((), code.dtype)
     plain = regularizer_without_outer_gradients(in_units(regularizer, unit / length, unit * length), single, code)
-    return plain._replace(value=lambda code: total(jnp.asarray(jax.vmap(plain.value)(code))))  # separable
+    return plain._replace(value=jax.vmap(plain.value))  # separable
 
 
 def _solution(found, unit, length, tolerance):

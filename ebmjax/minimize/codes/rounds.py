@@ -1,8 +1,9 @@
 """The rounds of coordinate descent for one observation, and how far rounding may have put their results off.
 
-A search starts from the products Wᵀy and ‖y‖². They are right to a rounding of ‖y‖², which is too coarse where the
-energy is a small part of it. There the energy is computed from the residual itself, and the search begins anew from the
-products of the residual, whose rounding is that of a smaller number.
+A pass is a search by rounds. The first one starts from the products Wᵀy and ‖y‖². They are right to a rounding of ‖y‖²,
+which is too coarse where the energy is a small part of it. There the next pass computes the energy from the residual
+itself, and searches on from the products of the residual, whose rounding is that of a smaller number. All passes are
+one program, since a program is compiled anew at each place where it stands.
 
 Every loop here is small enough to become one compiled kernel, which takes no product of matrices.
 """
@@ -18,7 +19,7 @@ from ebmjax.checks import as_float, check_record
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, rounding_of_energy, rounding_of_slope
-from ebmjax.numerics import matmul
+from ebmjax.numerics import largest_magnitude, matmul
 from ebmjax.records import record
 from ebmjax.types import Scalar
 
@@ -31,20 +32,42 @@ MOST_SWEEPS = 1000
 
 
 @record
-class Problem(NamedTuple):
-    """One observation and its dictionary, in units in which the largest entries of both are near 1."""
+class Atoms(NamedTuple):
+    """A dictionary in a unit in which its largest entries are near 1, and its products."""
 
-    atoms: Float[Array, "atoms observed"]
-    """Wᵀ: the atoms as rows."""
+    dictionary: Float[Array, "observed atoms"]
+    """W."""
+    rows: Float[Array, "atoms observed"]
+    """Wᵀ."""
     gram: Float[Array, "atoms atoms"]
     """WᵀW."""
+    inverse: Float[Array, " atoms"]
+    """1 over the diagonal of WᵀW, 0 where that is 0."""
+
+
+@record
+class Observed(NamedTuple):
+    """One observation in a unit in which its largest entries are near 1, and its products."""
+
     y: Float[Array, " observed"]
     target: Float[Array, " atoms"]
     """Wᵀy."""
     square: Float[Array, ""]
     """‖y‖²."""
+    slope_off: Float[Array, ""]
+    """How far rounding may put a correlation off."""
+    least: Float[Array, ""]
+    """Moves below this are rounding."""
+
+
+@record
+class Problem(NamedTuple):
+    """What is minimized: ½‖y - Wz‖² + R(z)."""
+
+    atoms: Atoms
+    observed: Observed
     regularizer: Regularizer
-    """A sum over coefficients: `prox` and `conjugate` of arrays, `value` of the whole code."""
+    """A sum over coefficients: `prox` and `conjugate` of arrays, `value` of each coefficient."""
 
 
 @record
@@ -58,62 +81,8 @@ class Found(NamedTuple):
     gap: Float[Array, ""]
     """Energy - least energy ≤ gap + off."""
     steps: Int[Array, ""]
-    """The rounds."""
+    """The rounds in which a coefficient moved."""
     finite: Bool[Array, ""]
-
-
-@record
-class _Around(NamedTuple):
-    """The products of a residual r = y - Wc of a center c, around which the energy is computed."""
-
-    center: Array | None  # None for zeros
-    target: Array  # Wᵀr
-    square: Array  # ‖r‖²
-    slope_off: Array  # how far rounding may have put an entry of the target off
-    energy_off: Array  # how far rounding may have put ½‖r‖² off
-
-
-@record
-class _Round(NamedTuple):
-    code: Array
-    correlation: Array
-    threshold: Array
-    energy: Array
-    off: Array
-    gap: Array
-    raw: Array  # the gap if the correlations were exact
-    stuck: Array  # nothing moves any more
-    steps: Array
-
-
-def first(problem: Problem, start: Float[Array, " atoms"] | None, max_steps: int, tolerance: Scalar) -> Found:
-    """The first pass: rounds until gap + off ≤ tolerance · energy, or until the products of y allow no more.
-
-    Args:
-        problem: the observation and its dictionary.
-        start: where to begin, None for zeros; it is projected to where the regularizer is finite.
-        max_steps: limit of the rounds of all passes.
-        tolerance: of the gap.
-
-    Raises ValueError for a problem that is no `Problem`.
-
-    >>> from ebmjax.energies.regularizers import l1
-    >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])
-    >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
-    >>> jax.jit(lambda: first(problem, None, 10, 1e-3).code)().tolist()
-    [1.5, 0.0]
-    """
-    check_record("problem", problem, Problem)
-    tolerance = as_float("tolerance", tolerance, ())
-    target = problem.target
-    eps = jnp.finfo(target.dtype).eps
-    # each update of a correlation rounds it by a part of the largest
-    around = _Around(None, target, problem.square, 4 * eps * jnp.max(jnp.abs(target)), eps * problem.square)
-    if start is None:
-        return _search(problem, around, jnp.zeros_like(target), target, jnp.int32(0), max_steps, tolerance)
-    start = jax.vmap(lambda z: problem.regularizer.prox(z, jnp.zeros((), z.dtype)))(start)
-    correlation = target - matmul(problem.gram, start)
-    return _search(problem, around, start, correlation, jnp.int32(0), max_steps, tolerance)
 
 
 def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
@@ -130,122 +99,198 @@ def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
     return (found.gap + found.off <= tolerance * found.energy) & (found.off <= RIGHT * found.energy)
 
 
-def with_energy(problem: Problem, found: Found) -> Found:
-    """The energy from the residual itself, where the Gram matrix gives it as a difference of large numbers.
+@record
+class _Around(NamedTuple):
+    """The products of a residual r = y - Wc of a center c, around which the energy is computed."""
+
+    center: Array
+    target: Array  # Wᵀr
+    square: Array  # ‖r‖²
+    slope_off: Array  # how far rounding may have put an entry of the target off
+    energy_off: Array  # how far rounding may have put ½‖r‖² off
+    least: Array  # moves below this are rounding
+
+
+@record
+class _Round(NamedTuple):
+    code: Array
+    correlation: Array
+    threshold: Array
+    energy: Array
+    off: Array
+    gap: Array
+    rounding: Array  # about the part of the gap that rounding makes
+    stuck: Array  # nothing moves any more
+    steps: Array
+    sweeps: Array  # of this pass
+
+
+def atoms_of(dictionary: Float[Array, "observed atoms"]) -> Atoms:
+    """A dictionary with its products.
+
+    >>> atoms_of(jnp.array([[2.0, 0.0]])).inverse.tolist()
+    [0.25, 0.0]
+    """
+    dictionary = as_float("dictionary", dictionary, (None, None))
+    gram = matmul(dictionary.T, dictionary)
+    curvature = jnp.diagonal(gram)
+    inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
+    return Atoms(dictionary, dictionary.T, gram, inverse)
+
+
+def observed(atoms: Atoms, y: Float[Array, " observed"]) -> Observed:
+    """An observation with its products. Raises ValueError for anything but `Atoms`, and for a y of another length.
+
+    >>> observed(atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])).square.item()
+    4.0625
+    """
+    check_record("atoms", atoms, Atoms)
+    y = as_float("y", y, atoms.dictionary.shape[:1])
+    target = matmul(y, atoms.dictionary)
+    return Observed(y, target, jnp.sum(jnp.square(y)), *_limits(atoms.inverse, target))
+
+
+def begun(problem: Problem, start: Float[Array, " atoms"] | None) -> Found:
+    """What is known before the first pass: nothing but the code.
 
     Args:
         problem: the observation and its dictionary.
-        found: of the first pass.
+        start: the code, None for zeros; it is projected to where the regularizer is finite.
 
-    Raises ValueError for anything but a `Problem` and a `Found`.
+    Raises ValueError for a problem that is no `Problem`.
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> eye, y, zero = jnp.eye(2), jnp.array([2.0, 0.25]), jnp.array(0.0)
-    >>> found = Found(y, zero, jnp.array(1.0), zero, jnp.int32(1), jnp.bool_(True))
-    >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
-    >>> float(jax.jit(lambda found: with_energy(problem, found).energy)(found))
-    1.125
+    >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
+    >>> found = begun(Problem(atoms, observed(atoms, y), l1(0.5)), None)
+    >>> found.code.tolist(), float(found.gap)
+    ([0.0, 0.0], inf)
     """
     check_record("problem", problem, Problem)
-    check_record("found", found, Found)
-    some = found.finite & (found.off > RIGHT * found.energy)
-    residual = _residual(problem, found.code, some)
-    value = jnp.asarray(problem.regularizer.value(found.code))
-    energy = jnp.sum(jnp.square(residual)) / 2 + value
-    off = _rounding(problem, found.code, residual) + jnp.finfo(value.dtype).eps * value
-    return found._replace(energy=jnp.where(some, energy, found.energy), off=jnp.where(some, off, found.off))
+    inf = jnp.full((), jnp.inf, problem.observed.target.dtype)
+    code = jnp.zeros_like(problem.observed.target)
+    if start is not None:
+        code = jax.vmap(lambda z: problem.regularizer.prox(z, jnp.zeros((), z.dtype)))(start)
+    return Found(code, inf, inf, inf, jnp.int32(0), jnp.bool_(True))
 
 
-def _rounding(problem, code, residual):
-    count = jnp.sum((code != 0).astype(code.dtype))
-    return rounding_of_energy(problem.y, problem.y - residual, residual, count)
-
-
-def _residual(problem, code, some):
-    """y - Wz; y itself, at no cost, where it is not wanted."""
-    order, count = _listed((code != 0) & some)
-
-    def step(state):
-        residual, place = state
-        atom = _at(order, place)
-        return residual - _at(code, atom) * _at(problem.atoms, atom), place + 1
-
-    return lax.while_loop(lambda state: state[1] < count, step, (problem.y, jnp.int32(0)))[0]
-
-
-def again(problem: Problem, found: Found, max_steps: int, tolerance: Scalar) -> Found:
-    """Another pass, from the products of the residual of the code, where the gap is not yet small enough.
+def improved(
+    problem: Problem, found: Found, first: Bool[Array, ""], starts: bool, max_steps: int, tolerance: Scalar
+) -> Found:
+    """A pass: the energy from the residual where it is in doubt, then rounds until gap + off ≤ tolerance · energy.
 
     Args:
         problem: the observation and its dictionary.
-        found: of the pass before; where it is `certain`, it is returned.
-        max_steps, tolerance: as in `first`.
+        found: of `begun`, or of the pass before; where it is `certain`, it is returned.
+        first: whether it is of `begun`; then the pass starts from the products of y.
+        starts: whether the code of `begun` may be another one than zeros.
+        max_steps: limit of the rounds of all passes.
+        tolerance: of the gap.
 
     Raises ValueError for anything but a `Problem` and a `Found`.
 
     >>> from ebmjax.energies.regularizers import l1
-    >>> eye, y = jnp.eye(2), jnp.array([2.0, 0.25])
-    >>> problem = Problem(eye, eye, y, y, jnp.sum(y * y), l1(0.5))
-    >>> jax.jit(lambda: again(problem, first(problem, None, 1, 0.0), 10, 1e-3).code)().tolist()
-    [1.5, 0.0]
+    >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
+    >>> problem = Problem(atoms, observed(atoms, y), l1(0.5)._replace(value=lambda code: 0.5 * jnp.abs(code)))
+    >>> one = jax.jit(lambda found, first: improved(problem, found, first, False, 10, 1e-3))
+    >>> once = one(begun(problem, None), True)
+    >>> once.code.tolist(), int(one(once, False).steps - once.steps)
+    ([1.5, 0.0], 0)
     """
     check_record("problem", problem, Problem)
     check_record("found", found, Found)
     tolerance = as_float("tolerance", tolerance, ())
-    residual = _residual(problem, found.code, jnp.bool_(True))
-    target = jnp.sum(problem.atoms * residual[None], axis=1)
-    longest = jnp.sqrt(jnp.max(jnp.diagonal(problem.gram)))
-    slope_off = rounding_of_slope(longest, residual) + 4 * jnp.finfo(target.dtype).eps * jnp.max(jnp.abs(target))
-    energy_off = _rounding(problem, found.code, residual)
-    around = _Around(found.code, target, jnp.sum(jnp.square(residual)), slope_off, energy_off)
-    new = _search(problem, around, found.code, target, found.steps, max_steps, tolerance)
-    keep = certain(found, tolerance) | ~found.finite
-    return jax.tree.map(lambda new, old: jnp.where(keep, old, new), new, found)
+    wanted = first | found.finite & ~certain(found, tolerance)
+    return _if(wanted, lambda: _pass(problem, found, first, starts, max_steps, tolerance), found)
 
 
-def _search(problem, around, code, correlation, steps, max_steps, tolerance):
-    regularizer, target = problem.regularizer, around.target
+def _pass(problem, found, first, starts, max_steps, tolerance):
+    target, eps = problem.observed.target, jnp.finfo(problem.observed.target.dtype).eps
+
+    def of_y():
+        correlation = target - matmul(problem.atoms.gram, found.code) if starts else target
+        off = (problem.observed.slope_off, eps * problem.observed.square, problem.observed.least)
+        return _Around(jnp.zeros_like(target), target, problem.observed.square, *off), correlation
+
+    def of_residual():
+        ours = matmul(problem.atoms.rows, residual)
+        longest = jnp.sqrt(largest_magnitude(jnp.diagonal(problem.atoms.gram)))
+        slope_off, least = _limits(problem.atoms.inverse, ours)
+        slope_off = slope_off + rounding_of_slope(longest, residual)
+        return _Around(found.code, ours, square, slope_off, off, least), ours
+
+    def direct(found):
+        residual = problem.observed.y - matmul(problem.atoms.dictionary, found.code)
+        square, count = total(jnp.square(residual)), total((found.code != 0).astype(target.dtype))
+        off = rounding_of_energy(problem.observed.y, problem.observed.y - residual, residual, count)
+        return (residual, square, off), _with_energy(problem, found, square, off)
+
+    zero = jnp.zeros((), target.dtype)
+    (residual, square, off), found = _if(~first, lambda: direct(found), ((problem.observed.y, zero, zero), found))
+    rest = certain(found, tolerance) & ~first
+    around, correlation = _if(~first & ~rest, of_residual, of_y())
+    new = _search(problem, around, found, correlation, rest, starts, max_steps, tolerance)
+    _, new = _if(~first & ~rest, lambda: direct(new), ((problem.observed.y, zero, zero), new))
+    return jax.tree.map(lambda new, old: jnp.where(rest, old, new), new, found)
+
+
+def _with_energy(problem, found, square, off):
+    """The energy from the residual itself, where the Gram matrix gives it as a difference of large numbers."""
+    some = off < found.off
+    value = jnp.sum(problem.regularizer.value(found.code))
+    energy, off = square / 2 + value, off + jnp.finfo(value.dtype).eps * value
+    return found._replace(energy=jnp.where(some, energy, found.energy), off=jnp.where(some, off, found.off))
+
+
+def _search(problem, around, found, correlation, rest, starts, max_steps, tolerance):
+    regularizer, target, inverse, least = problem.regularizer, around.target, problem.atoms.inverse, around.least
     eps = jnp.finfo(target.dtype).eps
-    curvature = jnp.diagonal(problem.gram)
-    inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
 
-    def measured(code, correlation, threshold, stuck, steps):
-        linear = total(code * correlation)
-        change = code if around.center is None else code - around.center
-        along = total(change * target)
-        within = linear if around.center is None else total(change * correlation)
-        value = regularizer.value(code)
+    def measured(code, correlation, threshold, stuck, steps, sweeps):
+        change = code - around.center
+        # one reduction for all sums: each is a kernel of its own
+        terms = [code * correlation, change * target, change * correlation, jnp.abs(code), regularizer.value(code)]
+        linear, along, within, size, value = _sums(jnp.stack(terms))
         # a difference of rounded numbers
         energy = jnp.maximum((around.square - along - within) / 2, 0) + value
-        off = around.energy_off + eps * (jnp.abs(along) + jnp.abs(within) + value)
+        drift = jnp.maximum(1, sweeps.astype(value.dtype) / 32)  # many sweeps add to the rounding of correlations
+        off = around.energy_off + eps * drift * (jnp.abs(along) + jnp.abs(within)) + eps * value
         bound = energy + off
-        raw = value - linear + regularizer.conjugate(correlation, bound)
-        raised = [jnp.where(correlation < 0, -around.slope_off, around.slope_off), around.slope_off]
-        above = jnp.maximum(*[regularizer.conjugate(correlation + change, bound) for change in raised])
-        gap = value - linear + above + around.slope_off * total(jnp.abs(code)) + 2 * eps * (value + jnp.abs(linear))
-        gap = jnp.maximum(gap, 4 * eps * bound)
-        return _Round(code, correlation, threshold, energy, off, gap, raw, stuck, steps)
+        # an entry that may be positive is taken as such, since a regularizer may forbid negative codes
+        error = drift * around.slope_off
+        raised = jnp.where(correlation < -error, -error, error)
+        rounding = error * size
+        gap = value - linear + regularizer.conjugate(correlation + raised, bound)
+        gap = jnp.maximum(gap + rounding + 2 * eps * (value + jnp.abs(linear)), 4 * eps * bound)
+        # the part of it that is rounding, for a regularizer that grows in proportion to the code
+        rounding = rounding * (1 + bound / jnp.where(value > 0, value, 1))
+        return _Round(code, correlation, threshold, energy, off, gap, rounding, stuck, steps, sweeps)
 
     def moves(code, correlation):
         return jax.vmap(regularizer.prox)(code + correlation * inverse, inverse) - code
 
     def done(state):
-        # a comparison with a NaN is false, so that a NaN ends the loop; rounding alone is left of half a gap
-        goal = tolerance * state.energy
-        return ~(state.gap + state.off > goal) | ~(state.raw > goal / 2) | state.stuck | (state.steps >= max_steps)
+        # a comparison with a NaN is false, so that a NaN ends the loop; the next pass has less rounding
+        goal = jnp.maximum(tolerance * state.energy, 2 * state.rounding)
+        return ~(state.gap + state.off > goal) | state.stuck | (state.steps >= max_steps)
 
     def step(state):
         active = (state.code != 0) | (jnp.abs(moves(state.code, state.correlation)) > state.threshold)
-        code, correlation = _settle(
-            problem.gram, regularizer, inverse, active, state.code, state.correlation, state.threshold
+        code, correlation, sweeps = _settle(
+            problem.atoms.gram, regularizer, inverse, active, state.code, state.correlation, state.threshold
         )
-        stuck = (state.threshold <= least) & jnp.all(code == state.code)
-        return measured(code, correlation, jnp.maximum(FALL * state.threshold, least), stuck, state.steps + 1)
+        moved = sweeps > 1  # the last sweep moves nothing
+        stuck = (state.threshold <= least) & ~moved
+        threshold = jnp.maximum(FALL * state.threshold, least)
+        steps = state.steps + moved.astype(jnp.int32)
+        return measured(code, correlation, threshold, stuck, steps, state.sweeps + sweeps)
 
-    largest = jnp.max(jnp.abs(moves(code, correlation)))
-    # moves below this are rounding
-    least = 2 * eps * jnp.max(jnp.abs(target) * inverse)
-    state = measured(code, correlation, jnp.maximum(FIRST * largest, least), jnp.bool_(False), steps)
+    inf, zero = jnp.full((), jnp.inf, target.dtype), jnp.zeros((), target.dtype)
+    largest = largest_magnitude(moves(found.code, correlation))
+    threshold = jnp.maximum(FIRST * largest, least)
+    none = jnp.int32(0)
+    state = _Round(found.code, correlation, threshold, zero, inf, inf, zero, rest, found.steps, none)
+    if starts:  # a start may be good enough
+        state = measured(found.code, correlation, threshold, rest, found.steps, none)
     state, _, _ = iterate_until(step, state, done, max_steps)
     finite = jnp.isfinite(state.energy) & jnp.isfinite(largest)
     return Found(state.code, state.energy, state.off, state.gap, state.steps, finite)
@@ -291,7 +336,7 @@ def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
         return code, correlation, sweeps + 1, moved
 
     state = (code, correlation, jnp.int32(0), jnp.bool_(True))
-    return lax.while_loop(lambda state: state[3] & (state[2] < MOST_SWEEPS), sweep, state)[:2]
+    return lax.while_loop(lambda state: state[3] & (state[2] < MOST_SWEEPS), sweep, state)[:3]
 
 
 def _listed(mask):
@@ -324,6 +369,23 @@ def _at(array, index):
 
 def _put(array, value, index):
     return lax.dynamic_update_slice(array, value[None], (index,), allow_negative_indices=False)
+
+
+def _if(wanted, compute, otherwise):
+    """`lax.cond` as a loop of one turn: a conditional would not become a part of the compiled kernel."""
+    return lax.while_loop(lambda state: state[0], lambda _: (jnp.bool_(False), compute()), (wanted, otherwise))[1]
+
+
+def _limits(inverse, target):
+    """How far rounding may put a correlation off, and the size of moves that are rounding."""
+    eps = jnp.finfo(target.dtype).eps
+    # each update of a correlation rounds it by a part of the largest
+    return 4 * eps * largest_magnitude(target), 2 * eps * largest_magnitude(target * inverse)
+
+
+def _sums(terms):
+    """The sum of each row, in 16 lanes."""
+    return jax.vmap(total)(terms)
 
 
 def total(terms: Float[Array, " n"]) -> Float[Array, ""]:

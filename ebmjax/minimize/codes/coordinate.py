@@ -229,10 +229,12 @@ def _searcher(dictionary, y, max_steps, tolerance):
     def solve(regularizer, start):
         problem = Problem(atoms, products, _in_units(regularizer, unit, length, products.target))
         begin = None if start is None else lax.stop_gradient(start) / (unit / length)
-        again = lambda state: (
-            rounds.improved(problem, *state, start is not None, max_steps, tolerance),
-            jnp.bool_(False),
-        )
+
+        def again(found_and_first):
+            found, first = found_and_first
+            found = rounds.improved(problem, found, first, start is not None, max_steps, tolerance)
+            return found, jnp.bool_(False)
+
         done = lambda state: ~state[1] & (~state[0].finite | rounds.certain(state[0], tolerance))
         (found, _), _, _ = iterate_until(again, (rounds.begun(problem, begin), jnp.bool_(True)), done, PASSES + 1)
         return _solution(found, unit, length, tolerance)

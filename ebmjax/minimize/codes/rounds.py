@@ -5,7 +5,7 @@ which is too coarse where the energy is a small part of it. There the next pass 
 itself, and searches on from the products of the residual, whose rounding is that of a smaller number. All passes are
 one program, since a program is compiled anew at each place where it stands.
 
-Every loop here is small enough to become one compiled kernel, which takes no product of matrices.
+The loops over coefficients are small enough to become one compiled kernel each, which takes no product of matrices.
 """
 
 from typing import NamedTuple

@@ -38,6 +38,21 @@ class _OpaqueError(Exception):
     """Something was captured that can change without notice."""
 
 
+class OnHost:
+    """A function that a compiled program calls on the host, to print or to write: it is known by its identity.
+
+    >>> OnHost(len)("abc")
+    3
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        return self.function(*args)
+
+
 @record
 class _Known(NamedTuple):
     """An object that is known by its identity, and kept alive by its form, so that no other takes its place."""
@@ -131,7 +146,7 @@ def _split_leaf(leaf: Any, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
         return _Form("value", (type(leaf), repr(leaf), _Known(leaf) if leaf != leaf else leaf))
     if isinstance(leaf, bool | int | str | bytes | enum.Enum | np.dtype | slice | type(...)):
         return _Form("value", (type(leaf), repr(leaf) if isinstance(leaf, slice) else leaf, leaf))
-    if isinstance(leaf, types.ModuleType | type | types.BuiltinFunctionType):
+    if isinstance(leaf, types.ModuleType | type | types.BuiltinFunctionType | OnHost):
         return _Form("known", _Known(leaf))
     if type(leaf).__module__.partition(".")[0] in _FROM_THE_FIELD:
         return _Form("known", _Known(leaf))

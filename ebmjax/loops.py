@@ -5,6 +5,7 @@
     thinned         makes a kernel whose one step is several steps of another
     iterate         applies a function a number of times; the function takes no random numbers
     iterate_until   applies a function until a condition holds
+    run_if          applies a function where it is due, such as at every hundredth step
     map_chunks      is `vmap` in bounded memory
 
 The first two return one record, `Run`. All work under `jit` and `vmap`. Reverse-mode gradients need a static number of
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.checks import ArgumentError, check_arrays, check_callable, check_count, check_key, is_static, leading_axis
@@ -254,6 +256,53 @@ def _iterate_until(step, state, done, max_steps):
 
     state, steps = jax.lax.while_loop(unfinished, lambda carry: (step(carry[0]), carry[1] + 1), (state, jnp.int32(0)))
     return state, steps, done(state)
+
+
+def run_if(due: Bool[Array, ""], function: Callable[[], Y], otherwise: Y) -> Y:
+    """`function()` where it is due, else `otherwise`: `lax.cond` that stays a conditional under `jax.vmap`.
+
+    Under `jax.vmap` a `lax.cond` computes both branches for every member at every step. This one computes the function
+    only if it is due for at least one member, such as for a measurement of all members at every hundredth update.
+
+    Args:
+        due: whether to compute.
+        function: takes nothing, and returns a pytree of arrays. It may close over traced arrays.
+        otherwise: a pytree of the same structure, shapes and dtypes.
+
+    Raises ValueError for a function that is none, or that returns something else than `otherwise` has.
+
+    >>> [float(run_if(jnp.array(due), lambda: jnp.array(2.0), jnp.array(0.0))) for due in (True, False)]
+    [2.0, 0.0]
+    """
+    check_callable("function", function)
+    program, shapes = jax.make_jaxpr(function, return_shape=True)()
+    form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes)
+    wanted = jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), otherwise)
+    if form != wanted:
+        raise ArgumentError(f"otherwise: got {wanted}, wanted {form}, the shapes and dtypes of the function")
+    outputs, structure = jax.tree.flatten(otherwise)
+    compute = lambda constants: jaxpr_as_fun(ClosedJaxpr(program.jaxpr, constants))()
+    return jax.tree.unflatten(structure, _conditional(compute)(due, program.consts, outputs))
+
+
+def _conditional(compute):
+    @jax.custom_batching.custom_vmap
+    def choose(due, constants, otherwise):
+        return jax.lax.cond(due, compute, lambda constants: otherwise, constants)
+
+    @choose.def_vmap
+    def choose_of_many(size, batched, due, constants, otherwise):
+        axes = [0 if of_many else None for of_many in batched[1]]
+        many = jax.vmap(compute, in_axes=(axes,), axis_size=size)
+        spread = lambda leaf, of_many: leaf if of_many else jnp.broadcast_to(leaf, (size, *jnp.shape(leaf)))
+        otherwise = [spread(*pair) for pair in zip(otherwise, batched[2], strict=True)]
+        new = _conditional(many)(jnp.any(due) if batched[0] else due, constants, otherwise)
+        if batched[0]:
+            of = lambda new, old: jnp.where(due.reshape(-1, *(1,) * (old.ndim - 1)), new, old)
+            new = [of(*pair) for pair in zip(new, otherwise, strict=True)]
+        return new, [True] * len(new)
+
+    return choose
 
 
 def map_chunks(function: Callable[[X], Y], examples: X, chunk: int) -> Y:

@@ -94,7 +94,7 @@ INNER_FUNCTIONS = {
     "leapfrog",
     "position_of",
     "restore",  # these two compare with any pytree
-    "restore_params",
+    "load_params",
 }
 
 SAID_AS = {

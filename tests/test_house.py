@@ -45,8 +45,11 @@ ALSO_ALLOWED = {
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
     "optimizers.py": {"inspect"},  # which keyword arguments an optimizer takes
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
-    "learn/fingerprint.py": {"hashlib", "types"},  # looks into Python's functions
-    "learn/checkpoint.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
+    "learn/fingerprint.py": {"hashlib", "re"},  # reads programs of JAX
+    "learn/reporting.py": {"contextlib", "rich"},  # rich is an extra, imported when first used
+    "learn/stored.py": {"importlib"},  # finds a record by its name
+    "learn/checkpoint.py": {"pathlib"},
+    "learn/on_disk.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
     "networks/pickled.py": {"importlib"},  # finds a function by its name
     "states.py": {"inspect"},  # whether the `init` of somebody's kernel takes a key
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already

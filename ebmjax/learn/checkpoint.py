@@ -4,14 +4,12 @@ Needs the extra `checkpoint` (orbax-checkpoint). A checkpoint is a numbered fold
 its name by one rename when it is complete, so that a process killed while saving leaves the checkpoint before it
 intact.
 
-`train_resumable` is `train` with checkpoints; `restore_params` reads what it has learned so far. `save` and `restore`
-are for a pytree of any kind. In every path a leading `~` is the home folder.
+`train_resumable` is `train` with checkpoints; `load_params` reads what it has learned so far. `save` and `restore` are
+for a pytree of any kind. In every path a leading `~` is the home folder.
 """
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +17,15 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.checks import ArgumentError, check_callable, check_count, check_key, check_record
-from ebmjax.learn.fingerprint import fingerprint
-from ebmjax.learn.leaves import as_arrays, is_array, replaced
-from ebmjax.learn.stored import check_arrays, check_like, described, from_disk, is_key, to_disk
+from ebmjax.learn.fingerprint import fingerprint, program_fingerprint
+from ebmjax.learn.leaves import as_arrays, is_array, replaced, widened
+from ebmjax.learn.on_disk import Found, in_the_form_of, path_of, read, write
+from ebmjax.learn.stored import check_arrays, form_of, is_key, of_form, of_text
 from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check_data
 from ebmjax.records import record
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
 
-if TYPE_CHECKING:
-    from orbax.checkpoint import CheckpointManager
-
-_FORMAT = "ebmjax checkpoint 1"
-_PARAMS = ".progress.state.params"
+_PARAMS, _KEY = ".progress.state.params", ".key"
 
 
 @record
@@ -59,13 +54,27 @@ class Healthy(Protocol):
 
 
 @record
+class Loaded(NamedTuple):
+    """What a training has learned so far."""
+
+    params: Any
+    """After the last epoch that was saved."""
+    epochs: int
+    """How many were done."""
+    key: Key[Array, ""]
+    """The key that the training was given."""
+
+
+@record
 class _Saved(NamedTuple):
-    """The content of a training run's checkpoint; metrics of epochs to come are zeros."""
+    """The content of a training run's checkpoint."""
 
     arguments: dict[str, np.ndarray]
-    """Fingerprints of what determines the run, and its whole numbers."""
+    """Fingerprints of what determines the run."""
+    key: Key[Array, ""]
     progress: Progress
     metrics: Metrics
+    """Of the epochs that are done."""
 
 
 def save(folder: Path | str, step: int, state: Any) -> None:
@@ -87,23 +96,11 @@ def save(folder: Path | str, step: int, state: Any) -> None:
     >>> step, state["w"].tolist(), bool(state["key"] == jax.random.key(0))
     (3, [0.0, 1.0], True)
     """
-    folder = _path(folder)
+    folder = path_of(folder)
     if not isinstance(step, int | np.integer):
         raise ArgumentError(f"step: got {step!r}, wanted a whole number")
     check_arrays("state", state)
-    ocp = _orbax()
-    about = described(state)
-    stored = {str(index): to_disk(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
-    # Orbax saves neither arrays of no elements nor a tree of no arrays.
-    arrays = ocp.args.StandardSave(stored or {"none": np.zeros(1)})
-    _remove_unfinished(folder)
-    with _manager(folder) as manager:
-        latest = manager.latest_step()
-        least = 0 if latest is None else latest + 1
-        if step < least:
-            raise ArgumentError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
-        about = ocp.args.JsonSave({"format": _FORMAT, "leaves": about})
-        manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
+    write(folder, step, state, None)
 
 
 def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
@@ -122,38 +119,54 @@ def restore(folder: Path | str, like: Any) -> tuple[int, Any] | None:
     >>> restore("no such folder", jnp.zeros(2)) is None
     True
     """
-    folder = _path(folder)
-    found = _read(folder)
+    folder = path_of(folder)
+    found = read(folder)
     if found is None:
         return None
-    return found.step, _in_the_form_of(like, found, range(len(found.described)), "", folder)
+    return found.step, in_the_form_of(like, found, range(len(found.described)), "", folder)
 
 
-def restore_params(folder: Path | str, like: Any) -> tuple[int, Any] | None:
+def load_params(folder: Path | str, like: Any = None) -> Loaded:
     """The parameters of the latest checkpoint of `train_resumable`, without the learner and the data that made it.
 
     Args:
         folder: as for `train_resumable`.
-        like: as for `restore`, of the parameters alone.
-
-    Returns:
-        `(epochs, params)`: how many epochs were done, and the parameters then. None where there is no checkpoint.
+        like: as for `restore`, of the parameters alone. Without it, records (such as `horn.Params`), dicts, tuples and
+            lists of arrays come back as they were saved, in another program too. Other parameters, such as a network,
+            need it: `load_params(folder, like=init(key))`.
 
     Raises:
-        ValueError: parameters that are not like `like`, a checkpoint that `train_resumable` did not make. Other errors
-            are those of `restore`.
+        ValueError: a folder without a checkpoint, parameters that are not like `like`, or that need it, a checkpoint
+            that `train_resumable` did not make. Other errors are those of `restore`.
 
-    >>> restore_params("no such folder", jnp.zeros(2)) is None
-    True
+    >>> import optax, tempfile
+    >>> from ebmjax.learn.gradient import gradient
+    >>> learner = gradient(lambda w, y: jnp.mean((w["a"] - y) ** 2), optax.sgd(0.1))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     train_resumable(jax.random.key(7), learner, {"a": 0.0}, jnp.full(8, 3.0), 4, 20, folder, 8).result
+    ...     loaded = load_params(folder)
+    1
+    >>> round(float(loaded.params["a"]), 2), loaded.epochs, bool(loaded.key == jax.random.key(7))
+    (3.0, 20, True)
     """
-    folder = _path(folder)
-    found = _read(folder)
+    folder = path_of(folder)
+    found = read(folder)
     if found is None:
-        return None
-    places = [place for place, (path, _) in enumerate(found.described) if path.startswith(_PARAMS)]
-    if not places:
+        raise ArgumentError(f"folder: got {folder}, which holds no checkpoint")
+    if found.form is None:
         raise ArgumentError(f"folder: got {folder}, whose checkpoint {found.step} was not made by `train_resumable`")
-    return found.step, _in_the_form_of(like, found, places, _PARAMS, folder)
+    (key,) = _places(found, _KEY)
+    places = _places(found, _PARAMS)
+    if like is None:
+        arrays = [of_text(found.arrays.get(str(place)), found.described[place][1]) for place in places]
+        params = of_form(found.form, arrays, f"checkpoint {found.step} of {folder}")
+    else:
+        params = in_the_form_of(like, found, places, _PARAMS, folder)
+    return Loaded(params, found.step, of_text(found.arrays[str(key)], found.described[key][1]))
+
+
+def _places(found: Found, prefix: str) -> list[int]:
+    return [place for place, (path, _) in enumerate(found.described) if path.startswith(prefix)]
 
 
 def all_finite(params: Any, metrics: Any) -> bool:
@@ -185,7 +198,7 @@ def train_resumable(
 
     A run that was interrupted, even killed, ends with the same bits as one that was not. They differ from those of
     `train` only by the rounding of another compilation. The segments share one compilation; a shorter last segment has
-    its own.
+    its own. A run that has ended goes on where more `epochs` are asked.
 
     A segment in which an update is not finite, or which `healthy` refuses, is the last one. It is not saved, so that
     the last good parameters stay on disk.
@@ -206,9 +219,10 @@ def train_resumable(
         `Checkpointed(trained, result)`, with the metrics of every epoch, also of those before an interruption.
 
     Raises:
-        ValueError: arguments that `train` refuses, every below 1, a folder that holds another run: the message says
-            which of the key, the learner (its functions and the numbers in them), the initial parameters, the data,
-            batch_size, epochs and every was another.
+        ValueError: arguments that `train` refuses, every below 1, a folder that holds more epochs, or another run: the
+            message says which of the key, the initial parameters, the data, batch_size and the learner was another. A
+            learner is what its update computes, as JAX traces it, with the numbers in it: a loss, a rate, beta. Another
+            version of JAX or of optax may compute it in another way.
         ModuleNotFoundError: the extra `checkpoint` is not installed.
 
     >>> import optax, tempfile
@@ -220,7 +234,7 @@ def train_resumable(
     >>> round(float(first.trained.params), 2), bool(again.trained.params == first.trained.params)
     (3.0, True)
     """
-    folder = _path(folder)
+    folder = path_of(folder)
     check_key("key", key)
     check_record("learner", learner, Learner)
     check_callable("healthy", healthy)
@@ -228,28 +242,34 @@ def train_resumable(
     check_data(data, batch_size, epochs)
     check_count("every", every)
     progress, keys = begin(key, learner, params, epochs)
-    arrays, numbers = (key, learner, params, data), (batch_size, epochs, every)
-    arguments = {name: fingerprint(of) for name, of in zip(("key", "learner", "params", "data"), arrays, strict=True)}
-    arguments |= dict(zip(("batch_size", "epochs", "every"), map(np.array, numbers), strict=True))
+    arguments = _arguments(key, learner, params, progress, data, batch_size)
+    found = read(folder)
+    if found is not None:
+        _check_same_run(folder, found, arguments, epochs)
 
     # No file keeps weak types. With them, the first segment would need a compilation of its own.
     whole = progress
     on_disk = [is_array(leaf) for leaf in jax.tree.leaves(whole)]
-    progress = replaced(whole, [not of for of in on_disk], [None] * on_disk.count(False))
-    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), progress)
+    arrays_of = lambda progress: replaced(progress, [not of for of in on_disk], [None] * on_disk.count(False))
     completed = lambda progress: replaced(whole, on_disk, jax.tree.leaves(progress))
+    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), arrays_of(progress))
     segment = lambda keys, progress: advance(keys, learner, progress, data, batch_size)
+    form = form_of(whole.state.params)
 
     shapes = jax.eval_shape(lambda keys, progress: segment(keys, completed(progress))[1], keys[:every], progress)
     metrics = jax.tree.map(lambda leaf: np.zeros((epochs, *leaf.shape[1:]), leaf.dtype), shapes)
-    start = _Saved(arguments, progress, metrics)
-    _check_same_run(folder, arguments)
-    found = restore(folder, start)
-    if found is None and start.progress.alive:
-        save(folder, 0, start)
-    done, saved = found or (0, start)
+    until = lambda done: jax.tree.map(lambda leaf: leaf[:done], metrics)
+    done = 0 if found is None else found.step
+    start = _Saved(arguments, key, progress, until(done))
+    if found is None and progress.alive:
+        write(folder, 0, start, form)
+    if found is not None:
+        saved = in_the_form_of(start, found, range(len(found.described)), "", folder)
+        progress = saved.progress
+        for part_of, part in zip(jax.tree.leaves(metrics), jax.tree.leaves(saved.metrics), strict=True):
+            part_of[:done] = part
 
-    progress, metrics = completed(saved.progress), jax.tree.map(np.array, saved.metrics)
+    progress = completed(progress)
     while done < epochs:
         upto = min(done + every, epochs)
         after, reported = segment(keys[done:upto], progress)
@@ -257,10 +277,30 @@ def train_resumable(
             part_of[done:upto] = part
         if not (after.alive and healthy(after.state.params, reported.learner)):
             return _ended(progress, metrics, upto, DIVERGED)
-        arrays = replaced(after, [not of for of in on_disk], [None] * on_disk.count(False))
-        save(folder, upto, _Saved(arguments, arrays, metrics))
+        write(folder, upto, _Saved(arguments, key, arrays_of(after), until(upto)), form)
         progress, done = after, upto
     return _ended(progress, metrics, epochs, STEP_LIMIT)
+
+
+def _arguments(key, learner, params, progress, data, batch_size):
+    """What determines a run, in the order in which a difference is named: the program depends on all before it."""
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), data)
+    state = progress.state
+    computed = [is_array(leaf) for leaf in jax.tree.leaves(state)]
+    arrays = [leaf for leaf in jax.tree.leaves(state) if is_array(leaf)]
+
+    def update(key, arrays, batch):
+        new, metrics = learner.update(key, replaced(state, computed, arrays), jax.tree.map(widened, batch))
+        return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], metrics
+
+    numbers = [leaf for leaf in jax.tree.leaves(params) if is_array(leaf)]
+    return {
+        "key": fingerprint(key),
+        "params": fingerprint(numbers),
+        "data": fingerprint(data),
+        "batch_size": np.array(batch_size),
+        "learner": program_fingerprint(update, key, arrays, batch),
+    }
 
 
 def _ended(progress: Progress, metrics: Metrics, epochs: int, result: int) -> Checkpointed:
@@ -268,11 +308,8 @@ def _ended(progress: Progress, metrics: Metrics, epochs: int, result: int) -> Ch
     return Checkpointed(Trained(progress.state.params, progress.state, metrics), result)
 
 
-def _check_same_run(folder: Path, arguments: dict[str, np.ndarray]) -> None:
+def _check_same_run(folder: Path, found: Found, arguments: dict[str, np.ndarray], epochs: int) -> None:
     """Raise ArgumentError, naming the argument, where the run in a folder had another."""
-    found = _read(folder)
-    if found is None:
-        return
     places = {path: str(place) for place, (path, _) in enumerate(found.described)}
     for name, ours in arguments.items():
         theirs = found.arrays.get(places.get(f".arguments['{name}']", ""))
@@ -281,81 +318,5 @@ def _check_same_run(folder: Path, arguments: dict[str, np.ndarray]) -> None:
             raise ArgumentError(
                 f"folder: got {folder}, which holds a run with {which}, wanted the same run or a folder of its own"
             )
-
-
-def _orbax() -> Any:
-    """The optional package, imported where it is first used: `import ebmjax` does not need it."""
-    try:
-        import orbax.checkpoint
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError('checkpoints need the extra: python -m pip install "ebmjax[checkpoint]"') from error
-    return orbax.checkpoint
-
-
-@record
-class _Found(NamedTuple):
-    """The latest checkpoint of a folder, as it is on disk."""
-
-    step: int
-    described: list[list[str]]
-    arrays: dict[str, np.ndarray]
-
-
-def _read(folder: Path) -> _Found | None:
-    if not folder.exists():
-        return None
-    ocp = _orbax()
-    with _manager(folder) as manager:
-        step = manager.latest_step()
-        if step is None:
-            return None
-        # A damaged file makes orbax and its storage raise all kinds of errors, which mean the same.
-        try:
-            found = manager.restore(
-                step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
-            )
-            ours, leaves = found.about["format"] == _FORMAT, found.about["leaves"]
-        except Exception as error:
-            raise ArgumentError(
-                f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
-                f" ({type(error).__name__})"
-            ) from error
-    if not ours:
-        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
-    return _Found(step, leaves, found.arrays)
-
-
-def _path(folder: Any) -> Path:
-    """A folder that a user names, with the home folder for `~`."""
-    try:
-        return Path(folder).expanduser()
-    except (TypeError, RuntimeError) as error:
-        raise ArgumentError(f"folder: got {folder!r} ({error}), wanted the path of a folder") from None
-
-
-def _manager(folder: Path) -> "CheckpointManager":
-    if folder.exists() and not folder.is_dir():
-        raise ArgumentError(f"folder: got {folder}, which is a file, wanted a folder")
-    ocp = _orbax()
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Remove checkpoints that a killed process left half written.
-
-    Orbax can do so by itself, but in a thread that may outlive the manager which started it, and which then removes
-    what the next manager is writing.
-    """
-    for unfinished in folder.glob("*.orbax-checkpoint-tmp"):
-        shutil.rmtree(unfinished)
-
-
-def _in_the_form_of(like: Any, found: _Found, places: Sequence[int], prefix: str, folder: Path) -> Any:
-    """The arrays at some places of a checkpoint, as a pytree like `like`."""
-    check_arrays("like", like)
-    saved = [[path.removeprefix(prefix), kind] for path, kind in (found.described[place] for place in places)]
-    check_like(like, saved, f"as in checkpoint {found.step} of {folder}")
-    leaves, structure = jax.tree.flatten(like)
-    rebuilt = [from_disk(found.arrays.get(str(place)), leaf) for place, leaf in zip(places, leaves, strict=True)]
-    return jax.tree.unflatten(structure, rebuilt)
+    if epochs < found.step:
+        raise ArgumentError(f"epochs: got {epochs}, wanted at least {found.step}, which {folder} holds")

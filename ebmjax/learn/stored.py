@@ -3,12 +3,15 @@
 A random key is stored as its words. What is read comes back in the form of an example.
 """
 
+import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ebmjax import random_bits
 from ebmjax.checks import ArgumentError
 from ebmjax.learn.leaves import is_array
 
@@ -43,6 +46,85 @@ def from_disk(stored: np.ndarray | None, like: Any) -> Any:
     if is_key(like):
         return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(example))
     return jnp.asarray(stored) if isinstance(like, jax.Array | jax.ShapeDtypeStruct) else stored
+
+
+def of_text(stored: np.ndarray | None, text: str) -> Any:
+    """A leaf as `described` says that it was.
+
+    >>> of_text(np.array([1.0]), "float32[1]")
+    Array([1.], dtype=float32)
+    """
+    dtype, _, shape = text.removesuffix("]").partition("[")
+    shape = tuple(int(size) for size in shape.split(", ") if size)
+    if dtype.startswith("key<"):
+        keys = (
+            jax.random.key(0),
+            jax.random.key(0, impl="rbg"),
+            jax.random.key(0, impl="unsafe_rbg"),
+            random_bits.key(0),
+        )
+        like = next(key for key in keys if str(key.dtype) == dtype)
+        return from_disk(stored, jnp.broadcast_to(like, shape))
+    return from_disk(stored, jax.ShapeDtypeStruct(shape, jnp.dtype(dtype)))
+
+
+def form_of(tree: Any) -> Any:
+    """The structure of a pytree of records, dicts, tuples and lists, as JSON; of anything else its class.
+
+    >>> form_of({"w": (1.0, None)})
+    {'dict': {'w': {'tuple': [{'array': None}, {'none': None}]}}}
+    """
+    if tree is None:
+        return {"none": None}
+    if isinstance(tree, dict) and all(isinstance(name, str) for name in tree):
+        return {"dict": {name: form_of(tree[name]) for name in sorted(tree)}}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        kind = type(tree)
+        return {"record": [kind.__module__, kind.__qualname__, [form_of(part) for part in tree]]}
+    if type(tree) in (tuple, list):
+        return {type(tree).__name__: [form_of(part) for part in tree]}
+    return {"array": None} if is_array(tree) else {"other": f"{type(tree).__module__}.{type(tree).__qualname__}"}
+
+
+def of_form(form: Any, leaves: Sequence[Any], where: str) -> Any:
+    """The pytree of a form, with other leaves.
+
+    Raises ArgumentError for a class that cannot be made from its name.
+
+    >>> of_form(form_of({"w": (1.0, None)}), [2.0], "")
+    {'w': (2.0, None)}
+    """
+    remaining = iter(leaves)
+
+    def built(form):
+        ((kind, content),) = form.items()
+        if kind == "none":
+            return None
+        if kind == "array":
+            return next(remaining)
+        if kind == "dict":
+            return {name: built(part) for name, part in content.items()}
+        if kind in ("tuple", "list"):
+            return (tuple if kind == "tuple" else list)(built(part) for part in content)
+        if kind == "other":
+            raise ArgumentError(f"like: got None, wanted parameters like those of {where}, which hold a {content}")
+        module, name, parts = content
+        return _record(module, name, where)(*(built(part) for part in parts))
+
+    return built(form)
+
+
+def _record(module: str, name: str, where: str) -> Any:
+    found: Any = None
+    try:
+        found = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError):
+        found = None
+    if not (isinstance(found, type) and issubclass(found, tuple) and hasattr(found, "_fields")):
+        raise ArgumentError(f"like: got None, wanted parameters like those of {where}, which hold a {module}.{name}")
+    return found
 
 
 def described(state: Any) -> list[list[str]]:

@@ -14,7 +14,7 @@ from ebmjax import gradient, train
 from ebmjax.checks import ArgumentError
 from ebmjax.energies import restricted_boltzmann
 from ebmjax.learn.averaging import averaged
-from ebmjax.learn.fingerprint import fingerprint
+from ebmjax.learn.fingerprint import fingerprint, program_fingerprint
 from ebmjax.learn.gradient import State, stochastic_gradient
 from ebmjax.learn.layerwise import layerwise
 from ebmjax.learn.leaves import as_data, as_params
@@ -288,8 +288,17 @@ def test_a_plain_loop_over_trainings_compiles_once(compilations):
 
 
 def test_fingerprints_tell_learners_apart():
-    learner = lambda rate, power: fingerprint(
-        gradient(lambda w, y: jnp.mean((w - y) ** power), optax.adam(rate))
-    ).tobytes()
-    assert learner(0.1, 2) == learner(0.1, 2)
-    assert len({learner(0.1, 2), learner(0.2, 2), learner(0.1, 3), fingerprint(LEARNER).tobytes()}) == 4
+    def of(rate, power, data):
+        learner = gradient(lambda w, y: jnp.mean((w - y) ** power * data), optax.sgd(rate))
+        return program_fingerprint(learner.update, KEY, learner.init(KEY, jnp.array(0.0)), DATA).tobytes()
+
+    data = np.ones(3, np.float32)
+    assert of(0.1, 2, data) == of(0.1, 2, data.copy())
+    assert len({of(0.1, 2, data), of(0.2, 2, data), of(0.1, 3, data), of(0.1, 2, 2 * data)}) == 4
+
+
+def test_fingerprints_tell_arrays_apart():
+    array = np.arange(3, dtype=np.float32)
+    others = [array, array[::-1], array.astype(np.int32), array[None], {"a": array}, KEY, jax.random.key(1)]
+    assert len({fingerprint(other).tobytes() for other in others}) == len(others)
+    assert (fingerprint(jnp.asarray(array)) == fingerprint(array)).all()

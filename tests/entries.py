@@ -83,6 +83,7 @@ INNER_FUNCTIONS = {
     "unregularized",
     "advance",  # goes on from what `begin` returned
     "block_coordinate_sweep",  # inside the dictionary learners
+    "updates_of",  # inside the learners and descent
     "first_states",  # these two take the parameters of any model
     "next_states",
     "ess_of_chains",  # these three inside the diagnostics

@@ -63,7 +63,9 @@ INNER = {
     "ebmjax.learn.dictionaries.dead_atoms": "called by the dictionary learners",
     "ebmjax.learn.fingerprint": "called by checkpoint",
     "ebmjax.learn.leaves": "the conversion itself",
+    "ebmjax.learn.on_disk": "called by checkpoint",
     "ebmjax.learn.stored": "called by checkpoint",
+    "ebmjax.learn.wrapped": "takes the states of learners",
     "ebmjax.minimize.codes.certificate": "called by the solvers, in their loops",
     "ebmjax.minimize.codes.rounds": "called by coordinate descent",
     "ebmjax.minimize.outer_gradients": "takes any function",
@@ -82,6 +84,7 @@ INNER_FUNCTIONS = {
     "unchanged",  # these two take any unknown
     "unregularized",
     "advance",  # goes on from what `begin` returned
+    "run_if",  # inside the wrappers of learners
     "block_coordinate_sweep",  # inside the dictionary learners
     "updates_of",  # inside the learners and descent
     "first_states",  # these two take the parameters of any model

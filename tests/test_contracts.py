@@ -60,6 +60,7 @@ def test_minimizers_never_raise_the_energy(name, energy):
     assert max(np.unique(solution.result)) < len(RESULTS)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("name", registry.MINIMIZERS)
 def test_minimizers_differentiate_by_the_envelope_theorem(name):

@@ -42,6 +42,7 @@ def test_effective_sample_size_is_that_of_blackjax_but_for_one_autocorrelation(r
     assert np.isclose(ours, theirs, rtol=1e-5).sum() >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [1000, 1001])
 @pytest.mark.parametrize("shift", [0.0, 2.0])
 def test_r_hat_is_that_of_blackjax_on_the_halves_of_each_chain(draws, shift):
@@ -95,6 +96,7 @@ def test_acceptance_and_short_chains():
             diagnostic(jnp.ones((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.1, 1 / 3, -1.7, 1e-21, 1e9])
 @pytest.mark.parametrize("chains", [4, 64, 256])
 def test_constants_that_are_not_exact_in_binary(value, chains):
@@ -107,6 +109,7 @@ def test_constants_that_are_not_exact_in_binary(value, chains):
     assert r_hat(halves) == jnp.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-21, 1e-9, 1e9])
 def test_diagnostics_do_not_depend_on_the_unit(unit):
     samples = jax.random.normal(jax.random.key(0), (4, 500)) + 0.5

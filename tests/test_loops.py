@@ -32,6 +32,7 @@ def _by_hand(key, steps):
     return state, jnp.stack(path), jnp.stack(infos)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 7])
 def test_trajectory_and_repeat_are_python_loops(steps):
     key = jax.random.key(3)
@@ -79,6 +80,7 @@ def test_iterate_takes_a_traced_number_of_steps():
     assert [int(jax.jit(lambda n: iterate(lambda x: 2 * x, 1, n))(steps)) for steps in (0, 1, 5)] == [1, 2, 32]
 
 
+@pytest.mark.slow
 def test_trajectory_of_many_chains():
     keys = jax.random.split(jax.random.key(0), 3)
     _, together, _ = jax.vmap(lambda key: trajectory(key, WALK, jnp.array(1.0), 5))(keys)

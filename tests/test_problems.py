@@ -22,6 +22,7 @@ def test_ellipse_is_the_slice_at_zero():
     assert distance.max() < 6 * 0.05 / 1.5
 
 
+@pytest.mark.slow
 def test_horn_lies_on_its_manifold_within_the_noise():
     x, y = problems.horn_data(jax.random.key(1), 5000)
     assert (x.min() >= 0) & (x.max() < 1)

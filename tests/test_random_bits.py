@@ -131,6 +131,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_hashed_streams_of_related_keys_are_unrelated(family):
     """They share no more words than chance, no stream is another one shifted, and words repeat as often as chance.
@@ -154,6 +155,7 @@ def test_hashed_streams_of_related_keys_are_unrelated(family):
     assert worst / 2**6 < 6
 
 
+@pytest.mark.slow
 def test_hashed_words_repeat_as_often_as_by_chance():
     """Birthdays: n words have n² / 2³³ repeats, Poisson distributed."""
     draw = jax.jit(lambda key: random_bits.hashed(key, (2**20,)))

@@ -227,6 +227,7 @@ def test_reduced_energies_have_the_slope_beta_at_zero_too(beta):
     np.testing.assert_array_equal(slopes, jnp.full(3, beta, jnp.float32) if finite else jnp.array([INF, 0.0, INF]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2**12 + 1, 2**20])
 @pytest.mark.parametrize("beta", [0.0, 0.1, 1.0, 5.0])
 def test_many_energies_are_as_exact_as_few(size, beta):
@@ -260,6 +261,7 @@ NOT_FINITE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 1e-6, 1.0, 1e6, INF])
 @pytest.mark.parametrize("name", NOT_FINITE)
 def test_energies_that_are_not_finite_have_one_meaning_at_every_beta(name, beta):

@@ -19,6 +19,7 @@ def machine(key=0):
     return params._replace(bias=0.3 * jax.random.normal(jax.random.key(key + 1), (6,)))
 
 
+@pytest.mark.slow
 def test_init_is_symmetric_without_a_diagonal():
     params = machine()
     hopfield.check_params(params)

@@ -79,6 +79,7 @@ def test_a_product_multiplies_the_laws(problem):
     agree(both, lambda beta: density(beta).prod(axis=0), problem.space)
 
 
+@pytest.mark.slow
 def test_weights_are_powers_of_the_laws(problem):
     density = lambda beta: np.exp(-beta * problem.values)
     for weights in ((1.0, 0.5, -0.3), (0.0, 2.0, 0.0)):
@@ -106,6 +107,7 @@ def test_a_mixture_with_log_partitions_is_the_mixture_of_the_laws(problem):
         agree(lambda beta: mixed(beta, shifts, 1), lambda beta: truth(2 * beta), space, betas=[0.7])
 
 
+@pytest.mark.slow
 def test_without_log_partitions_the_weights_are_those_of_unnormalized_laws(problem):
     terms = lambda beta: np.exp(-beta * problem.values)
     weights = np.array([0.5, 0.2, 0.3])
@@ -114,6 +116,7 @@ def test_without_log_partitions_the_weights_are_those_of_unnormalized_laws(probl
     agree(mixed, lambda beta: weights @ terms(beta), problem.space, jnp.asarray(weights))
 
 
+@pytest.mark.slow
 def test_a_mixture_is_the_mean_when_hot_and_the_union_when_cold(problem):
     """Log-partitions are infinite at beta = inf, and do not count, whether it is traced or not."""
     space, energies, table = problem

@@ -65,6 +65,7 @@ def test_the_energy_is_that_of_the_dense_problem(x64, reconstruction, channels):
     np.testing.assert_allclose(weight, np.abs(dense.T @ np.asarray(y).ravel()).max(), rtol=1e-12)
 
 
+@pytest.mark.slow
 @BORDERS
 @CHANNELS
 def test_the_curvature_is_bounded(x64, reconstruction, channels):
@@ -90,6 +91,7 @@ def test_valid_is_scipys(picture, kernel):
     )
 
 
+@pytest.mark.slow
 @BORDERS
 def test_the_encoder_turns_what_the_decoder_adds(reconstruction):
     params, y, _ = example(reconstruction, (3,))
@@ -113,6 +115,7 @@ def test_a_predicted_code_is_the_proximal_point(x64):
     np.testing.assert_allclose(near.value(jnp.full((1, 1, 1), 2.0)), 0.6 + 0.8 * 1.3**2 / 2)
 
 
+@pytest.mark.slow
 def test_pieces_of_pictures_make_kernels():
     """Every kernel is one of the pictures' windows, less its mean, of unit norm."""
     pictures = jax.random.normal(jax.random.key(0), (2, 6, 5, 3))

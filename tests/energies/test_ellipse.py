@@ -72,6 +72,7 @@ def test_the_sign_of_a_radius_does_not_matter(signs):
     np.testing.assert_allclose(free(LECTURE.radii * jnp.array(signs)), free(LECTURE.radii), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.5, 2.9])
 @pytest.mark.parametrize("radii", [(3.0, 1.0), (2.0, 1.9), (0.5, 0.01)])
 def test_init_placed_is_exact_on_an_evenly_sampled_ellipse(x64, angle, radii):

@@ -48,6 +48,7 @@ def test_projection_is_the_pseudo_inverse(x64):
     np.testing.assert_allclose(pseudo_inverse(jnp.asarray(patterns)).weights, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [12, 60])
 def test_projection_takes_dependent_patterns(units):
     """A pattern twice, its negative, and three of which one is a product: nothing changes, and nothing is NaN."""
@@ -85,6 +86,7 @@ def test_rules_make_hopfield_networks(rule):
     assert not params.bias.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_patterns_can_be_masked_under_vmap(rule):
     patterns = random_patterns(8, 6, 30)

@@ -18,6 +18,7 @@ def test_energy_is_the_squared_distance_from_the_point_at_x_and_z():
     np.testing.assert_allclose(horn.energy(params, 0.3, horn.decode(params, 0.3, 0.7), 0.7), 0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_no_unit_of_256_seeds_is_dead():
     """Every hidden unit is on somewhere in [0, 1], and every weight of every layer has a gradient."""
 
@@ -33,6 +34,7 @@ def test_no_unit_of_256_seeds_is_dead():
         assert layer.all()
 
 
+@pytest.mark.slow
 def test_generalized_form_takes_scalars_and_vectors():
     for latent in (1, 3):
         params = generalized_horn.init(jax.random.key(1), latent=latent)

@@ -92,6 +92,7 @@ def plain(name):
     return inspect.unwrap(function), params, array
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAKES_ONE)
 def test_numbers_of_every_dtype_are_those_of_float32(name):
     function, params, array = TAKES_ONE[name]
@@ -155,6 +156,7 @@ def test_models_can_be_pickled(thing):
         assert new is old or bool((new == old).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-13, 1e-21, 1e9])
 def test_regularizers_and_bounds_in_other_units(unit):
     slope = jnp.array([0.5, -0.9])

@@ -58,6 +58,7 @@ def test_split_lattices_join():
     assert (parts[1] == lattice[::2, 1::2]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.2, 0.6])
 @pytest.mark.parametrize("field", [0.0, 0.3])
 def test_the_transfer_matrix_is_the_enumerated_partition_function(beta, field, x64):

@@ -88,6 +88,7 @@ def test_the_generalized_horn(regularizer, x64):
     agree(general, special, params, (jnp.array(0.3), jnp.array([1.2, -0.7]), jnp.array([0.8, -0.1, 0.4])))
 
 
+@pytest.mark.slow
 def test_sparse_coding(x64):
     decoder = lambda params, _, z: sparse_coding.reconstruction(params, z)
     params = sparse_coding.init(jax.random.key(0), 3, 4)

@@ -18,6 +18,7 @@ def patterns_and_state(seed, count=6, units=10):
     return jax.random.normal(first, (count, units)), jax.random.normal(second, (units,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_it_is_the_free_energy_over_the_patterns(beta, x64):
     patterns, state = patterns_and_state(0)
@@ -49,6 +50,7 @@ def test_retrieval_is_a_step_down_the_slope(beta, x64):
     np.testing.assert_allclose(retrieve(patterns, state, beta), state - slope, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_free_energy_never_rises_under_retrieval():
     patterns, _ = patterns_and_state(3, 20, 8)
     starts = 2 * jax.random.normal(jax.random.key(4), (40, 8))

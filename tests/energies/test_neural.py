@@ -21,6 +21,7 @@ def log_partition(energy, half_width):
     return jax.scipy.special.logsumexp(-BETA * jax.vmap(energy)(points)) + jnp.log(0.25**2)
 
 
+@pytest.mark.slow
 def test_a_network_alone_has_no_partition_function_and_confined_it_has():
     """Z over ever larger squares: without confinement it grows with the square, or faster."""
     params = neural.init(jax.random.key(0), (2, 16))
@@ -32,6 +33,7 @@ def test_a_network_alone_has_no_partition_function_and_confined_it_has():
     np.testing.assert_allclose(held[0], held[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_normalized_it_is_not_steeper_than_its_activation(x64):
     """|E(a) - E(b)| ≤ ‖a - b‖ for tanh, whose slope is at most 1; not so before."""
     params = jax.tree.map(lambda leaf: 3 * leaf.astype(float), neural.init(jax.random.key(0), (2, 32, 32), jnp.tanh))
@@ -46,6 +48,7 @@ def test_normalized_it_is_not_steeper_than_its_activation(x64):
     assert steepest(params) > 1
 
 
+@pytest.mark.slow
 def test_the_gradient_in_y_is_continuous():
     """Halving a step halves the change of the slope: no kinks along a line."""
     params = neural.init(jax.random.key(0), (2, 32, 32))
@@ -54,6 +57,7 @@ def test_the_gradient_in_y_is_continuous():
     np.testing.assert_allclose(change(401) / change(801), 2, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_batch_are_those_of_one():
     params = neural.init_convolutional(jax.random.key(0), (8, 12), (4, 8))
     pictures = jax.random.normal(jax.random.key(1), (5, 8, 12))
@@ -74,6 +78,7 @@ def test_shapes_are_checked():
         neural.init(jax.random.key(0), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "channels"), [((9, 6), (3, 2)), ((4, 8), (2,))])
 def test_products_of_patches_are_the_convolution(x64, shape, channels):
     """Sizes odd and even, which are padded on both sides and on one."""

@@ -25,6 +25,7 @@ def values(regularizer):
     return points, np.asarray(jax.vmap(regularizer.value)(jnp.asarray(points)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_the_proximal_operator_minimizes(x64, name):
     regularizer = REGULARIZERS[name]

@@ -43,6 +43,7 @@ def marginal(energy, hidden, beta):
     return ebmjax.free_energy(energy, binary_cube(hidden), beta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_free_energy_is_that_of_all_hidden_states(beta, x64):
     """Values and slopes, for random machines and visible states."""
@@ -101,6 +102,7 @@ def test_grey_values_are_no_binary_data():
         rbm.check_visible(params, np.ones((3, 4)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_gaussian_free_energy_is_that_of_all_hidden_states(beta, x64):
     @jax.jit
@@ -113,6 +115,7 @@ def test_gaussian_free_energy_is_that_of_all_hidden_states(beta, x64):
     np.testing.assert_allclose(ours, truth, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_gaussian_visible_law_by_quadrature(beta, x64):
     """∫ exp(-beta E) dv on a grid, and its mean and variance, for one visible unit with any hidden state."""
@@ -217,6 +220,7 @@ def test_faults_are_named():
         labels_rbm.label_free_energies(params, image, 1.0, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_summed_free_energies_give_the_log_z_of_all_units(x64, beta):
     """The field's convention: log Z is a sum over all visible and hidden states."""

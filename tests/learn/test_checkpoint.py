@@ -379,6 +379,7 @@ def test_what_differs_from_the_run_in_a_folder_is_named(tmp_path, change, messag
         train_resumable(folder=tmp_path, **(ARGUMENTS | change))
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_another_rate_is_another_run(tmp_path):
     """The same functions, with another number in them."""

@@ -21,6 +21,7 @@ def _sum_of_squares(weights, y):
     return jnp.sum((weights["w"] - 1.0) ** 2) + jnp.mean(y) * 0.0
 
 
+@pytest.mark.slow
 def test_first_the_new_layer_moves_alone_then_all():
     """One update a phase, by hand: sgd(0.25 · scale) takes w to w - 0.5 · scale · (w - 1)."""
     start = {"w": jnp.array([0.0, -1.0])}
@@ -36,6 +37,7 @@ def test_first_the_new_layer_moves_alone_then_all():
     np.testing.assert_allclose(losses, [[1.0, 0.25], [0.140625 + 4.0, 0.140625 + 1.0]])
 
 
+@pytest.mark.slow
 def test_adam_leaves_the_layers_at_rest_where_they_are():
     start = {"w": jnp.array([0.0, -1.0, -3.0])}
     with jax.numpy_dtype_promotion("standard"):

@@ -41,6 +41,7 @@ SAME = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SAME)
 def test_all_kinds_of_numbers_train_as_float32_does(kind):
     expected = train(KEY, LEARNER, jnp.array(0.0), jnp.asarray(DATA), 4, 20)
@@ -162,6 +163,7 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_that_want_more_than_a_gradient(name):
     optimizer, tolerance = OPTIMIZERS[name]
@@ -191,6 +193,7 @@ whole_batch = lambda net, y: jnp.mean((net(y) - 1.0) ** 2)
 one_by_one = lambda net, y: jnp.mean((jax.vmap(net)(y) - 1.0) ** 2)
 
 
+@pytest.mark.slow
 def test_batch_normalization_trains_and_keeps_its_running_statistics():
     net = Net(nnx.BatchNorm(8, rngs=nnx.Rngs(0)))
     trained = train(KEY, gradient(whole_batch, optax.adamw(1e-2, weight_decay=1.0)), net, POINTS, 8, 60)
@@ -203,6 +206,7 @@ def test_batch_normalization_trains_and_keeps_its_running_statistics():
     np.testing.assert_allclose(one.extra.mean[...], mean, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dropout_trains_with_fresh_masks_and_its_counts_are_carried():
     net = Net(nnx.Dropout(0.5, rngs=nnx.Rngs(0)))
     trained = train(KEY, gradient(whole_batch, optax.sgd(0.0)), net, POINTS, 8, 5)
@@ -269,6 +273,7 @@ def compilations():
     return lambda: count[0]
 
 
+@pytest.mark.slow
 def test_a_plain_loop_over_trainings_compiles_once(compilations):
     def call(seed):
         key, start = jax.random.key(seed), jnp.float32(seed)

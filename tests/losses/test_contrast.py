@@ -63,6 +63,7 @@ def test_the_penalty_by_hand():
     assert (float(value), float(slope)) == (-6.0 + 0.5 * 40.0, -3.0 + 0.5 * 40.0)  # d/dw w²(1 + 9) = 2w · 10
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_the_contrast(x64):
     params, points = machine(), spin_cube(5).points
     batch = (points[:4], points[7:])

@@ -217,6 +217,7 @@ def test_size_control_keeps_its_digits_near_one():
     np.testing.assert_allclose(size_control(Gaussian(jnp.zeros(3), logs)), np.square(np.asarray(logs)) / 4, rtol=4e-3)
 
 
+@pytest.mark.slow
 def test_weights_of_spring_and_size(x64):
     params, batch = smooth(2), jnp.array([[1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.5], [1.0, 1.0, 0.0, 0.0]])
     key, misfit = jax.random.key(0), misfit_of(BERNOULLI)
@@ -228,6 +229,7 @@ def test_weights_of_spring_and_size(x64):
         np.testing.assert_allclose(loss(pull, size) - loss(0.0, 0.0), pull * prices[0] + size * prices[1], rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_free_bits_hold_for_the_mean_of_the_batch(x64):
     """A dimension whose mean price is below costs free_bits and has no gradient; single examples may lie on either
     side."""
@@ -307,6 +309,7 @@ def test_bad_numbers_of_samples_are_refused():
             doubly_reparameterized_bound(energy, vae.encode, 5, kept)
 
 
+@pytest.mark.slow
 def test_bytes_of_a_picture_are_refused_or_not_a_number():
     """A picture of 0 … 255 has no Bernoulli likelihood: refused by name if static, else NaN with its slopes."""
     params = vae.init(jax.random.key(0), 6, (5,), 2)

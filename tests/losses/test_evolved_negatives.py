@@ -41,6 +41,7 @@ def test_its_slope_is_the_difference_of_outer_products(patterns):
     assert value > 0
 
 
+@pytest.mark.slow
 def test_it_vanishes_where_the_patterns_are_fixed_points(patterns):
     value, slope = jax.value_and_grad(evolved_loss(lambda params, y: evolve(params, y, 3)))(
         hopfield.pseudo_inverse(patterns[:8]), patterns[:8]

@@ -53,6 +53,7 @@ def test_gaussian_likelihood(x64, beta):
     np.testing.assert_allclose(jax.grad(nll)(0.5, y), beta * (0.5 - y.mean()), rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.7, 2.0])
 def test_conditional_gaussian_likelihood(x64, beta):
     energy = lambda slope, x, y: (y - slope * x) ** 2 / 2

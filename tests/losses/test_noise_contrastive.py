@@ -30,6 +30,7 @@ def energy(w, y):
     return w * y**2 / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1, 3])
 def test_the_minimum_is_precision_and_log_partition(x64, ratio):
     """Logistic regression in (w, log Z), solved by Newton from w = 1 and log Z = 0."""
@@ -46,6 +47,7 @@ def test_the_minimum_is_precision_and_log_partition(x64, ratio):
     np.testing.assert_allclose(pair[1], np.log(2 * np.pi * SIGMA**2) / 2, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1, 4])
 def test_a_model_that_is_the_noise_is_a_coin_of_known_odds(x64, ratio):
     """G = -log ν everywhere, for the density that is as likely as the noise: log(1 + ν) + ν log(1 + 1/ν)."""

@@ -15,6 +15,7 @@ def energy(spins):
     return -spins[0] * spins[1] + 0.5 * spins[1] * spins[2] - 0.3 * spins[2]
 
 
+@pytest.mark.slow
 def test_the_ratio_is_that_of_the_enumerated_law(x64):
     space = spin_cube(3)
     law = posterior(energy, space, BETA)

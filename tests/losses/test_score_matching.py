@@ -81,6 +81,7 @@ def test_the_trace_is_that_of_the_hessian_of_a_network(x64):
     np.testing.assert_allclose(score_matching(neural.energy, BETA)(params, y), truth, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_minimizer_is_the_fitted_gaussian(x64):
     """The loss is convex in K and b: where its gradient vanishes is the minimum."""
     slope = jax.grad(score_matching(energy, BETA))
@@ -89,6 +90,7 @@ def test_the_minimizer_is_the_fitted_gaussian(x64):
     assert jnp.abs(slope(elsewhere(), data()).matrix).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projections", [1, 3])
 def test_slices_have_the_exact_gradient_in_expectation(x64, projections):
     truth = jax.grad(score_matching(energy, BETA))(elsewhere(), data())

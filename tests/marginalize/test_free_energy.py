@@ -68,6 +68,7 @@ def test_gaussian_latent(x64):
     np.testing.assert_allclose(free_energy(lambda z: (y - z) ** 2 / 2, gauss_hermite(60), beta), truth, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_integral_over_a_plane(x64):
     """log ∫∫ exp(-beta (u² + v²)/2) = log(2π/beta)."""
     plane = product(interval(-9.0, 9.0, 181), interval(-9.0, 9.0, 181))
@@ -147,6 +148,7 @@ def test_marginal_refuses_what_it_cannot_compare():
         marginal(lambda z: z, circle(8), 1.0, tolerance=-1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", [100, 101])
 def test_symmetry_does_not_hide_a_narrow_peak(points):
     """The even and the odd points of 100 are mirror images, and their free energies are equal and wrong."""
@@ -160,6 +162,7 @@ def test_symmetry_does_not_hide_a_narrow_peak(points):
     assert int(marginal(energy, interval(-5.0, 5.0, 20_001), 1.0).result) == CONVERGED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-21, 1.0, 1e9])
 def test_what_is_exactly_zero_is_converged(unit):
     for energy in (lambda z: unit * z**2, lambda z: unit * (1 - jnp.cos(z)), lambda z: 0 * z):
@@ -169,6 +172,7 @@ def test_what_is_exactly_zero_is_converged(unit):
     assert int(marginal(lambda z: unit * (z - 0.03) ** 2, interval(-2.0, 2.0, 41), float("inf")).result) == TOO_COARSE
 
 
+@pytest.mark.slow
 def test_forbidden_states_have_no_volume_when_it_is_hot():
     half = lambda units: jnp.where(units[0] > 0, jnp.inf, 1.0)
     for beta in (0.0, 0.5):
@@ -194,6 +198,7 @@ for space in (circle, ebmjax.interval, ebmjax.gauss_hermite, ebmjax.binary_cube,
 """
 
 
+@pytest.mark.slow
 def test_arguments_in_the_wrong_order_are_named():
     """In a process of its own, without the tests' type checks, as a user has it."""
     ran = subprocess.run([sys.executable, "-c", WRONG_ORDER], capture_output=True, text=True, check=True)

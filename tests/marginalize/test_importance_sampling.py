@@ -97,6 +97,7 @@ def test_every_draw_counts_once_whatever_the_chunk(x64, chunk):
     assert abs(ours.mean() - by_hand.mean()) < 5 * error < 0.02 * samples
 
 
+@pytest.mark.slow
 def test_effective_samples_say_how_far_the_proposal_is_off(x64):
     """(Σw)²/Σw² of K draws is about K / <(w/Z)²>."""
     beta, samples = 0.7, 200_000
@@ -153,6 +154,7 @@ def test_a_binary_decoder_against_a_grid(x64):
     assert_mean(ratios(run, float(truth), jax.random.split(jax.random.key(5), 1000)), 1.0)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_chunk():
     """A hundred times the draws need the same memory, except for their keys."""
 
@@ -219,6 +221,7 @@ def test_bad_arguments_are_refused(beta, samples, chunk, complaint):
         estimate_log_partition(jax.random.key(0), bowl, wide(1.0), beta, samples, chunk)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_chunk_under_vmap():
     """A hundred y need the memory of one, except for what is theirs."""
 
@@ -233,6 +236,7 @@ def test_memory_is_that_of_a_chunk_under_vmap():
     assert temporary(100) < temporary(1) + 200_000
 
 
+@pytest.mark.slow
 def test_a_gradient_through_the_estimate():
     energy = lambda width, z: jnp.sum(z**2) * width / 2
     log_z = lambda width: (

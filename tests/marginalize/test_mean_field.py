@@ -51,6 +51,7 @@ def test_it_bounds_the_free_energy_of_all_units(x64):
     assert (solution.energy[1:3] > exact[1:3] + 1e-5).all(), "couplings make independent units worse than the law"
 
 
+@pytest.mark.slow
 def test_it_bounds_the_free_energy_of_what_is_free_given_the_rest(x64):
     energy = partial(dbm.energy, machine(7))
 
@@ -104,6 +105,7 @@ def test_it_is_the_self_consistent_law(x64):
         np.testing.assert_allclose(mean, jax.nn.sigmoid(1.7 * field), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_sweeps_never_raise_the_free_energy(x64):
     energy = partial(dbm.energy, machine(5, scale=3.0))
     random = np.random.default_rng(0)
@@ -145,6 +147,7 @@ def test_float32_keeps_the_digits():
     assert single.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_bound(x64):
     """Differences of the converged bound, under jit and vmap; and -KL/beta² with respect to beta."""
     params = machine(4)

@@ -99,6 +99,7 @@ def test_bad_arguments_are_named(space, peaks, message):
         refine(jnp.cos, circle(8), -2.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1e-9, 0.3, 0.7, 1.0, 3.0])
 def test_the_minimum_counts_on_intervals_of_any_length(length):
     space = interval(0.0, length, 40)

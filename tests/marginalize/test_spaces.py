@@ -104,6 +104,7 @@ def test_bad_arguments_are_named(make, message):
         make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["binary_cube", "spin_cube"])
 def test_a_cube_takes_little_more_memory_than_its_points(name):
     """In a process of its own, whose largest memory is measured. NumPy's integers took four times as much."""

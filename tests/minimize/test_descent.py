@@ -16,6 +16,7 @@ from ebmjax.minimize.search import grid_search, lowest_points, multi_start, refi
 from ebmjax.types import CONVERGED, DIVERGED, STEP_LIMIT
 
 
+@pytest.mark.slow
 def test_quadratics_have_their_closed_form(x64):
     root = jax.random.normal(jax.random.key(0), (4, 4))
     matrix, target = root @ root.T + jnp.eye(4), jnp.arange(4.0)
@@ -78,6 +79,7 @@ def test_lowest_prefers_valleys():
     assert lowest_points(lambda i: heights[i], space, 3).tolist() == [1, 5, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radii", [(2.0, 1.5), (11.08, 14.78), (0.3, 15.0), (1.0, 1.0)])
 def test_refined_search_finds_f_inf(x64, radii):
     """Against two million angles with a local polish, for points on, inside and outside the ellipse."""
@@ -147,6 +149,7 @@ def test_the_gradient_is_short_at_the_very_point_that_is_returned():
         assert float(solution.energy) <= float(energy(jnp.array([3.0, -2.0])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("energy", "minimum"),
     [
@@ -167,6 +170,7 @@ def test_refined_search_stays_in_its_interval(energy, minimum):
     np.testing.assert_allclose(high, low, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_refined_search_stays_in_boxes_and_products():
     target = jnp.array([2.0, 0.3])
     solution = refined_search(lambda z: jnp.sum((z - target) ** 2), box(-1.0, 1.0, 8, 2))

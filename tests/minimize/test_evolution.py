@@ -253,6 +253,7 @@ def test_weights_that_are_closed_over_are_no_constants_of_the_compiler():
         assert "optimization_barrier" in str(jax.make_jaxpr(run)(patterns[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_spin_turns_against_its_field(seed):
     """Spin by spin: one that turns had a field, computed in float64, of the sign that it takes."""

@@ -69,6 +69,7 @@ def test_they_run_in_our_loops(name):
     assert scores(points, 1.0).max() > 10
 
 
+@pytest.mark.slow
 def test_they_are_rungs_of_our_ladders():
     """A kernel is made inside a vmap, with a traced temperature; the hot rung has its own law too."""
     betas = jnp.array([0.4, BETA])

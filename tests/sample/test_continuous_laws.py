@@ -115,6 +115,7 @@ def test_a_slope_needs_a_finite_temperature(name):
         CONTINUOUS[name].make(gaussian, jnp.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unadjusted", "mala", "underdamped", "hamiltonian", "random_walk", "metropolis"])
 @pytest.mark.parametrize("kind", [jnp.int32, jnp.uint8, jnp.bool_, jnp.float16, jnp.bfloat16])
 def test_positions_become_floats(name, kind):
@@ -124,6 +125,7 @@ def test_positions_become_floats(name, kind):
     jax.tree.map(np.testing.assert_array_equal, *walked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unadjusted", "mala", "underdamped", "hamiltonian", "random_walk", "metropolis"])
 @pytest.mark.parametrize("height", [jnp.inf, jnp.nan])
 def test_a_chain_does_not_start_where_it_cannot_be(name, height):
@@ -139,6 +141,7 @@ def test_a_chain_does_not_start_where_it_cannot_be(name, height):
         assert not near.forbidden.any()
 
 
+@pytest.mark.slow
 def test_metropolis_of_integers_that_are_indices():
     table = jnp.array([0.0, 1.0, 0.5, 2.0])
     kernel = metropolis.metropolis(lambda i: table[i], 1.3, lambda key, i: (i + jax.random.randint(key, (), 1, 4)) % 4)
@@ -149,6 +152,7 @@ def test_metropolis_of_integers_that_are_indices():
     assert np.abs(scores).max() < 4.5
 
 
+@pytest.mark.slow
 def test_rare_moves_are_accepted_as_often_as_they_should_be():
     """exp(-17) of 2^27 draws is 5.6; of uniform numbers with 23 bits none would be accepted."""
     count = jax.jit(lambda key: metropolis.accepts(key, jnp.full(2**22, 17.0)).sum())

@@ -74,6 +74,7 @@ def test_the_mean_of_the_exponential_error_is_one():
     assert ratio.std() > 0.05
 
 
+@pytest.mark.slow
 def test_the_hottest_law_is_a_straight_flight():
     kernel = hamiltonian(energy, 0.0, 0.5, 4)
     _, path, info = trajectory(jax.random.key(0), kernel, POSITION, 20)

@@ -19,6 +19,7 @@ FIELD = hopfield.Params(jnp.zeros((2, 2)), jnp.array([1e-3, -1e-3]))
 MACHINE = rbm.Params(jnp.ones((4, 3)) / 3, jnp.zeros(4), jnp.zeros(3))
 
 
+@pytest.mark.slow
 def test_integers_of_a_lattice_are_computed_with_as_floats():
     """beta was cast to the dtype of the field, and int(0.6) is 0."""
     runs = []
@@ -47,6 +48,7 @@ KERNELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float16, np.float64, ">f4"])
 def test_spins_of_any_dtype_walk_alike(name, dtype):
@@ -69,6 +71,7 @@ def test_bytes_of_pictures_are_states_of_a_restricted_machine():
     jax.tree.map(np.testing.assert_array_equal, of_bytes, trajectory(jax.random.key(0), kernel, floats, 5).positions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced", [False, True])
 def test_no_spin_turns_against_its_field_at_zero_temperature(traced):
     """Of 2^26 draws each, at fields that are small in any unit; the last uniform number was 1 once in 2^24."""
@@ -94,6 +97,7 @@ def test_no_spin_turns_against_its_field_at_zero_temperature(traced):
     assert (multispin.unpack_chains(walked) == board).all()
 
 
+@pytest.mark.slow
 def test_rare_spins_are_as_rare_as_they_should_be():
     """σ(-17) = 4.1e-8 at both ends: 11 of 2^28 draws, where 23 bits would give 0 or 32."""
     count = jax.jit(
@@ -105,6 +109,7 @@ def test_rare_spins_are_as_rare_as_they_should_be():
         assert 1 <= sum(int(count(jax.random.key(i), jnp.float32(gap))) for i in range(64)) < 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced", [False, True])
 def test_ties_are_decided_by_a_coin_also_where_they_are_rounded(traced):
     """At exact ties of integers, which the weights divide by 51."""
@@ -138,6 +143,7 @@ def test_units_of_a_colour_that_interact_are_refused_in_any_unit(unit):
     gibbs.chromatic(meeting, 1 / unit, np.array([0, 1])).init(jnp.ones(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.7, jnp.inf])
 def test_what_is_forbidden_is_not_taken_and_where_it_starts_is_said(beta):
     energy = lambda s: jnp.where(s[0] > 0, jnp.inf, -0.3 * s.sum())
@@ -172,6 +178,7 @@ def test_old_keys_and_wrong_records_are_named():
         single_site.sweep({"weights": PAIR.weights, "bias": PAIR.bias}, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make", [dense.dense, single_site.sweep, lambda p, beta: gibbs.systematic(partial(hopfield.energy, p), beta)]
 )

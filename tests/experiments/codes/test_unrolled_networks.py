@@ -21,6 +21,7 @@ DATA = training.draw(jax.random.key(1), PARAMS, 256, 0.1)
 Y = DATA.observations[0]
 
 
+@pytest.mark.slow
 def test_the_data_are_sparse_and_as_noisy_as_asked_for():
     """7,680 draws of probability 0.1 have a standard error of 0.0034; five of them fail 6 times in 10 million."""
     assert abs(np.mean(DATA.codes != 0) - 0.1) < 5 * 0.0034
@@ -66,6 +67,7 @@ def test_the_best_weight_is_none_of_the_others():
     assert all(error(best) <= error(float(other)) + 1e-4 for other in np.geomspace(0.005, 0.3, 8))
 
 
+@pytest.mark.slow
 def test_a_search_comes_near_to_the_best_numbers():
     """The code is that of y = a · code^b at a = 2, b = 0.5."""
     codes = jax.random.uniform(jax.random.key(2), (50, 3), minval=0.5, maxval=2.0)

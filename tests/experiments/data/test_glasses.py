@@ -22,6 +22,7 @@ def test_the_planted_energy_is_the_least_of_all_states():
         np.testing.assert_allclose(least, glasses.planted_energy(4), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_tile_is_frustrated_and_no_bond_is_left_out():
     coupling = np.asarray(glasses.planted(jax.random.key(0), 6).coupling)
     assert sorted(np.abs(coupling).ravel()) == [1.0] * 36 + [2.0] * 36

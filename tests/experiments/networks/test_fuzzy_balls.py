@@ -27,6 +27,7 @@ def test_overlaps_are_integrals(x64):
     np.testing.assert_allclose(distances[0], apart, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_equal_balls(x64):
     """Of one size, the distance is that of the centres over σ; stretched as a whole, nothing but the sizes changes."""
     mean = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2)))

@@ -65,6 +65,7 @@ def test_completions_keep_what_is_known_and_draw_the_rest_from_its_law():
     assert abs(((lower - [1, -2]) ** 2).mean() / variance - 1) < 5 * math.sqrt(2 / (2 * draws))
 
 
+@pytest.mark.slow
 def test_a_film_shows_its_start_and_then_chains_that_move_the_more_the_longer():
     """Without a slope a chain diffuses: n steps have a variance of 2 ε n; 3,000 pixels, 5 standard errors each."""
     starts = jnp.ones((30, 10, 10))

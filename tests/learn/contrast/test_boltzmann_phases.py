@@ -22,6 +22,7 @@ def machine():
     return boltzmann.Params(jnp.asarray(upper + upper.T, float), jnp.asarray(random.normal(size=7), float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.7, np.inf])
 def test_the_free_energy_sums_over_the_hidden_units(x64, beta):
     params = machine()
@@ -58,6 +59,7 @@ def test_free_chains_go_on_and_short_ones_begin_at_the_data():
     assert (contrastive_divergence(UNITS, 1.0, 1).sample(jax.random.key(0), frozen, None, SEEN)[0] == 1).all()
 
 
+@pytest.mark.slow
 def test_a_reconstruction_answers_to_hidden_units_that_saw_the_sample():
     """Visible and hidden unit strongly coupled: were the visible unit drawn first, it would copy a random start."""
     pair = boltzmann.Params(jnp.array([[0.0, 9.0], [9.0, 0.0]]), jnp.zeros(2))

@@ -237,6 +237,7 @@ def test_learning_reaches_the_best_likelihood_under_jit_and_vmap():
     assert differences[2] < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_adam_alone_makes_whole_steps_of_a_rounding():
     """Why `symmetric_updates` exists: the gradient's diagonal is zero up to rounding, and Adam divides by its size."""

@@ -67,6 +67,7 @@ PHASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PHASES)
 def test_one_step_an_update_gives_the_exact_law(name):
     """Through the learner, at a learning rate of 0."""
@@ -94,6 +95,7 @@ def double_well(width, spins):
     return -width * (jnp.sum(spins) ** 2 - UNITS) / UNITS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["persistent_tempering", "tempering in persistent", "nested"])
 def test_all_pairs_of_a_ladder_take_turns_with_one_step_an_update(kind):
     """The cold rung of an odd ladder changes its sign only through swaps with both pairs."""
@@ -180,6 +182,7 @@ def test_a_momentum_goes_on_where_the_energy_has_changed():
     np.testing.assert_allclose(new.energy, 3 * state.energy, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_kernels_of_blackjax_go_on():
     blackjax = pytest.importorskip("blackjax")
     make = lambda w: blackjax.ghmc(lambda x: -w * jnp.sum(x**2), 0.1, jnp.ones(2), 0.9, 0.1)

@@ -97,6 +97,7 @@ def test_where_all_diverge_all_begin_anew():
     assert (second != np.asarray(first)).all()
 
 
+@pytest.mark.slow
 def test_bound_is_where_a_chain_counts_as_diverged():
     for bound, diverged in ((1.9, 50), (2.1, 0)):
         phase = replay(moving(lambda x: x + 1), lambda key: jnp.ones(2), 50, 1, 0.0, bound)

@@ -68,6 +68,7 @@ def test_a_step_lowers_the_energy_of_its_batch():
     np.testing.assert_allclose(norms(state.params), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_metrics_are_of_the_batch():
     _, pictures = planted()
     learner = learning.convolutional(SOLVE, l1(0.02), optax.sgd(0.01))

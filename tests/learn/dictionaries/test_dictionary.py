@@ -151,6 +151,7 @@ def test_bad_arguments_are_named():
         train(jax.random.key(0), dictionary.online(*FIND), params, jnp.ones((8, 5)), 4, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["online", "descent", "alternate"])
 def test_the_atoms_that_changed_are_those_that_are_reported(name):
     """Eight dead atoms, and two samples of which one is zero, or none: as many are replaced as there are samples."""
@@ -170,6 +171,7 @@ def test_the_atoms_that_changed_are_those_that_are_reported(name):
         np.testing.assert_allclose(jnp.linalg.norm(state.params.dictionary, axis=0), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_bytes_teach_what_floats_teach():
     data = np.random.default_rng(0).integers(0, 256, (12, 6))
     params = sparse_coding.init(jax.random.key(0), 6, 4)

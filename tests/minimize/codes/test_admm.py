@@ -20,6 +20,7 @@ def problem(observed, atoms):
     return Params(jnp.asarray(dictionary)), jnp.asarray(dictionary[:, :4] @ [1.0, -2.0, 1.5, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12)])
 def test_every_penalty_leads_to_the_same_code(x64, shape):
     """Wide and tall dictionaries: both forms of the inverse."""
@@ -35,6 +36,7 @@ def test_every_penalty_leads_to_the_same_code(x64, shape):
     assert len({int(run.steps) for run in runs}) > 1
 
 
+@pytest.mark.slow
 def test_few_steps_where_atoms_are_alike(x64):
     """All atoms near one direction: L is large, most curvatures are small, and gradient steps make little progress."""
     random = np.random.default_rng(0)

@@ -85,6 +85,7 @@ def test_what_is_certified_is_true(name, shape):
                     assert (gap[sure] <= 1.01e-3 * reported[sure]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOLVERS)
 def test_codes_have_the_unit_of_their_data(name):
     dictionary, data = problem("wide", 0.1)
@@ -97,6 +98,7 @@ def test_codes_have_the_unit_of_their_data(name):
         assert (solve(np.float32(0.1), data).result == CONVERGED).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", [l1, lambda weight: elastic_net(weight, 0.2), non_negative])
 @pytest.mark.parametrize("solver", ["coordinate_descent", "solve_batch", "admm"])
 def test_every_regularizer_has_the_unit_of_its_data(solver, regularizer):
@@ -108,12 +110,14 @@ def test_every_regularizer_has_the_unit_of_its_data(solver, regularizer):
     np.testing.assert_array_equal(small.steps, plain.steps)
 
 
+@pytest.mark.slow
 def test_groups_have_the_unit_of_their_data():
     dictionary, data = problem("wide", 0.1)
     solve = lambda unit: admm(Params(dictionary), group(np.float32(0.2 * unit), 2), data[0] * np.float32(unit))
     np.testing.assert_allclose(solve(2.0**-70).value * np.float32(2.0**70), solve(1.0).value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_atoms_of_any_length():
     """W and z in other units: the code is divided by what the atoms are multiplied by."""
     dictionary, data = problem("tall", 0.1)
@@ -125,6 +129,7 @@ def test_atoms_of_any_length():
             np.testing.assert_allclose(ours.value * np.float32(scale), plain.value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pictures_in_any_unit():
     params, y = coding.init(jax.random.key(0), 3, (3, 3)), jax.random.normal(jax.random.key(1), (12, 12))
     plain = convolutional_admm(params, l1(0.2), y)
@@ -136,6 +141,7 @@ def test_pictures_in_any_unit():
     assert float(plain.gap) > 0
 
 
+@pytest.mark.slow
 def test_pictures_of_bytes_and_integers_are_numbers():
     dictionary, _ = problem("wide", 0.0)
     data = np.random.default_rng(0).integers(0, 256, (3, 20))
@@ -154,6 +160,7 @@ def test_pictures_of_bytes_and_integers_are_numbers():
     np.testing.assert_allclose(ways.value, [[1, 0, 0], [2, 0, 1]], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_start_where_the_regularizer_is_infinite_is_projected():
     params, y = Params(jnp.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.8]])), jnp.array([1.5, 2.0])
     start = jnp.array([0.5, -1e-6, 0.5])

@@ -111,6 +111,7 @@ def test_many_pictures_and_weights_at_once():
         np.testing.assert_allclose(together.energy[index], alone.energy, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_energy_has_the_slopes_of_the_minimum(x64):
     """Danskin's theorem, against finite differences of the least energy."""
     params, y, _ = example(coding.periodic)

@@ -113,6 +113,7 @@ def test_a_start_is_used_and_does_not_change_the_end(problem):
     np.testing.assert_allclose(elsewhere.energy, cold.energy, rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_path_is_the_codes_of_its_weights_in_one_call(problem):
     params, data = problem
     weights = jnp.geomspace(1.0, 0.05, 6)
@@ -144,6 +145,7 @@ def test_outer_gradients_see_a_constant(problem):
     np.testing.assert_allclose(slopes[0].dictionary[0, 1], (difference[0] - difference[1]) / 2e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_columns_of_any_length(x64):
     params = Params(jnp.array([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]]))
     solve = partial(coordinate.coordinate_descent, regularizer=regularizers.l1(0.1), tolerance=1e-10)
@@ -191,6 +193,7 @@ def test_bad_arguments_are_named():
         coordinate.coordinate_descent(Params(jnp.eye(4)), regularizers.group(0.1, 2), jnp.ones(4))
 
 
+@pytest.mark.slow
 def test_the_list_of_what_is_set():
     generator = np.random.default_rng(0)
     for size in (1, 31, 32, 33, 64, 100):

@@ -91,6 +91,7 @@ def test_forward_and_reverse_agree(x64):
     np.testing.assert_allclose(reverse, truth, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_an_entry_of_an_active_group_may_be_zero_and_still_move(x64):
     """Orthogonal atoms: z = y [1 - λ/‖y‖]⁺ group by group."""
     held = lambda theta: group(1.0, 2)
@@ -114,6 +115,7 @@ def test_under_jit_and_vmap(x64):
             np.testing.assert_allclose(slope[i], alone, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_an_empty_code_has_no_slope(x64):
     theta, target = problem()
     code = implicit(smooth, REGULARIZERS["l1"], solver(REGULARIZERS["l1"]))
@@ -133,6 +135,7 @@ def test_single_precision_and_any_shape():
     np.testing.assert_allclose(dweight, -(3.0 + 5.0 + 9.0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_dictionary_may_be_learned_through_inference(x64):
     """A gradient step lowers a loss of the code."""
     theta, target = problem()
@@ -150,6 +153,7 @@ def test_bad_arguments_are_named():
         implicit(smooth, REGULARIZERS["l1"], solver(REGULARIZERS["l1"]), tolerance=-1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.0, 0.05])
 def test_entries_that_a_constraint_holds_do_not_move(x64, weight):
     """Without a weight, the entries at the border of z ≥ 0 are known by their gradients alone."""

@@ -31,6 +31,7 @@ def _params(weight=WEIGHT):
     return predictive.Params(DICTIONARY, ENCODER, weight)
 
 
+@pytest.mark.slow
 def test_the_solution_meets_its_optimality_conditions(x64):
     """Wᵀ(Wz - y) + α(z - Enc(y)) + λ s = 0 with s = sign(z) where z ≠ 0, |s| ≤ 1 where it is 0."""
     double = partial(jax.tree.map, lambda leaf: jnp.asarray(leaf, jnp.float64))
@@ -47,6 +48,7 @@ def test_the_solution_meets_its_optimality_conditions(x64):
     np.testing.assert_allclose(solution.energy, energy, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_with_a_weight_of_zero_it_is_sparse_coding():
     smooth = predictive.smooth_term(_params(0.0), Y)
     z = jnp.linspace(-1.0, 1.0, 12)
@@ -76,6 +78,7 @@ def test_a_search_starts_where_it_is_told_and_at_the_prediction_otherwise():
     np.testing.assert_allclose(solution.energy, predictive.misfit(_params(), Y, elsewhere), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_larger_weight_comes_nearer_to_the_prediction():
     guess = predictive.encode(ENCODER, Y)
     far = [

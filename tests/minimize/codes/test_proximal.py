@@ -185,6 +185,7 @@ def test_from_the_largest_weight_on_the_code_is_zero(x64, solver):
     assert (compiled(solver, "l1")(y, 5 * 0.95 * largest).value != 0).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGULARIZERS)
 def test_the_certificate_holds_anywhere(x64, name):
     """energy - least ≤ gap and energy ≤ bound, at any point and value; both bounds are tight at the best code."""
@@ -227,6 +228,7 @@ def textbook(solver, params, y, weight, steps):
     return z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_a_run_that_is_cut_short_says_so_and_by_how_much(x64, solver):
     params, y, largest = problem()
@@ -238,6 +240,7 @@ def test_a_run_that_is_cut_short_says_so_and_by_how_much(x64, solver):
         np.testing.assert_allclose(solution.value, textbook(solver, params, y, 0.2 * largest, 30), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_the_default_tolerance_is_met_in_single_precision(solver):
     params, y, largest = problem()
@@ -249,6 +252,7 @@ def test_the_default_tolerance_is_met_in_single_precision(solver):
     assert -1e-6 <= float(solution.energy) / least - 1 <= 1e-4
 
 
+@pytest.mark.slow
 def test_ista_never_goes_uphill(x64):
     """It does not with the largest step size that it allows, either."""
     params, y, largest = problem()
@@ -264,6 +268,7 @@ def test_ista_never_goes_uphill(x64):
             z, last = solution.value, float(solution.energy)
 
 
+@pytest.mark.slow
 def test_restarts_save_steps(x64):
     params, y, largest = problem(60, 50)
     steps = {
@@ -273,6 +278,7 @@ def test_restarts_save_steps(x64):
     assert 2 * steps["fista_restarted"] < min(steps["fista"], steps["ista"])
 
 
+@pytest.mark.slow
 def test_backtracking_finds_the_curvature_of_any_scale(x64):
     """A logistic energy of unknown curvature, in units a thousand times too large or too small."""
     random = np.random.default_rng(0)
@@ -292,6 +298,7 @@ def test_backtracking_finds_the_curvature_of_any_scale(x64):
             np.testing.assert_allclose(found.energy, known.energy, rtol=2e-9)
 
 
+@pytest.mark.slow
 def test_a_good_start_saves_steps_and_an_infeasible_one_does_no_harm(x64):
     params, y, largest = problem()
     smooth, regularizer = partial(sparse_coding.misfit, params, y), non_negative(0.2 * largest)
@@ -303,6 +310,7 @@ def test_a_good_start_saves_steps_and_an_infeasible_one_does_no_harm(x64):
     np.testing.assert_allclose(other.energy, cold.energy, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["fista_restarted", "backtracking", "admm"])
 def test_under_vmap_every_run_stops_for_itself(x64, solver):
     _, y, largest = problem()
@@ -320,6 +328,7 @@ def test_under_vmap_every_run_stops_for_itself(x64, solver):
     assert len(set(together.steps.tolist())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["fista_restarted", "backtracking", "admm"])
 def test_energies_differentiate_by_the_envelope_theorem(x64, solver):
     """∂E*/∂y = y - Wz, ∂E*/∂W = -(y - Wz) zᵀ, ∂E*/∂λ = ‖z‖₁, and the code itself is a constant."""
@@ -339,6 +348,7 @@ def test_energies_differentiate_by_the_envelope_theorem(x64, solver):
     np.testing.assert_allclose(dweight, (high - low) / 2e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_codes_of_any_shape(x64):
     """A convolutional code: five filters along a line."""
     random = np.random.default_rng(0)
@@ -354,6 +364,7 @@ def test_codes_of_any_shape(x64):
     np.testing.assert_allclose(solution.energy, coordinate_truth(params, y, 0.3)[0], rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_lipschitz_that_is_too_small_is_not_believed(x64):
     params, y, largest = problem()
     smooth, bound = partial(sparse_coding.misfit, params, y), curvature(params) / 20

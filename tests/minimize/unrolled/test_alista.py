@@ -40,6 +40,7 @@ def test_the_diagonal_is_one_and_the_coherence_below_the_dictionarys(x64, make):
     assert off(weights) < 0.9 * off(params.dictionary)
 
 
+@pytest.mark.slow
 def test_the_largest_coherence_falls_on_the_larger_problem():
     own = float(coherence(PARAMS, PARAMS.dictionary))
     for make in (analytic_weights, symmetric_weights):

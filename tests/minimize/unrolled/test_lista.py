@@ -63,6 +63,7 @@ def test_initial_weights_are_ista_step_for_step(x64, own):
     assert np.count_nonzero(found.last) < 20
 
 
+@pytest.mark.slow
 def test_the_bound_defaults_to_the_dictionarys_own():
     bound = sparse_coding.lipschitz(PARAMS)
     for init in (lista.init_lista, lista.init_coupled):

@@ -173,6 +173,7 @@ def test_bad_lattices_are_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", [(4, 4), (6, 4), (2, 8)])
 def test_checkerboard_knows_every_bond_and_field(lattice):
     """At zero temperature, without ties, a sweep is determined: that of the colouring, which knows the energy alone."""
@@ -190,6 +191,7 @@ def test_checkerboard_knows_every_bond_and_field(lattice):
     np.testing.assert_array_equal(swept, expected)
 
 
+@pytest.mark.slow
 def test_every_edge_between_strips_is_a_bond():
     """Pairs of down spins, apart from one another, across every row: each sees three up, and turns, at beta = inf.
 

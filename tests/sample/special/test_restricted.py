@@ -151,6 +151,7 @@ def test_the_coldest_label_is_drawn_evenly_among_the_best():
     assert counts.sum() == 4000
 
 
+@pytest.mark.slow
 def test_kernels_take_traced_temperatures():
     params = machine(0, 5, 4)
     start = (jnp.array([1.0, 0.0, 1.0, 0.0, 0.0]), jnp.zeros(4))

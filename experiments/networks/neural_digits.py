@@ -55,9 +55,9 @@ COLORS = ("blue", "vermillion", "green", "orange", "purple", "sky", "black")
 class Config:
     """Options of the experiment."""
 
-    images: Pictures = Images.MNIST
+    images: Pictures = Images.DIGITS
     """The pictures to learn: digits, mnist, binarized-mnist, fashion-mnist, or a folder of PNG or JPEG files."""
-    channels: tuple[int, ...] = (16, 32, 64)
+    channels: tuple[int, ...] = (32, 64)
     """Output channels of the network's convolutions, each of which halves rows and columns."""
     scale: Positive = 10.0
     """Factor of the network's output in the energy E(y) = scale · network(y) + confinement · |y|²."""
@@ -79,7 +79,7 @@ class Config:
     """Weight of the mean squared energies in the loss."""
     batch_size: Count = 64
     """Pictures in an update."""
-    epochs: Count = 2
+    epochs: Count = 100
     """Passes over the training pictures."""
     rate: Positive = 1e-3
     """First learning rate of Adam. It falls to a tenth along a cosine."""
@@ -96,7 +96,7 @@ class Config:
         options.check(self)
 
 
-QUICK = Config(images=Images.DIGITS, channels=(16, 32), epochs=10, long_steps=500, completion_steps=200)
+QUICK = Config(channels=(16, 32), epochs=10, long_steps=500, completion_steps=200)
 
 
 class Model(NamedTuple):

@@ -53,7 +53,7 @@ INTEGRATED = 100  # pictures of the test set whose likelihoods are integrated
 class Config:
     """Options of the experiment."""
 
-    images: Pictures = Images.MNIST
+    images: Pictures = Images.DIGITS
     """The pictures: digits, mnist, binarized-mnist (a fixed binarization), fashion-mnist, or a folder of PNG or
     JPEG files."""
     grey: bool = False
@@ -67,14 +67,14 @@ class Config:
     """Dimensions of the code."""
     samples: tuple[Count, ...] = (1,)
     """K of the importance-weighted bound that is trained in each stage; 1 is the evidence bound."""
-    epochs: tuple[Count, ...] = (60,)
+    epochs: tuple[Count, ...] = (200,)
     """Passes over the pictures in each stage."""
     kept: Count = 5
     """Largest number of the K samples that get a gradient. They are drawn by their weights, so that the mean of the
     gradient stays the same."""
-    map_epochs: Count = 30
+    map_epochs: Count = 200
     """Passes over the pictures for the autoencoder with a code of two dimensions."""
-    batch_size: Count = 1000
+    batch_size: Count = 100
     """Pictures in an update."""
     rate: Positive = 0.05
     """First learning rate of Muon. It falls linearly to zero over all stages."""
@@ -98,7 +98,6 @@ class Config:
 
 
 QUICK = Config(
-    images=Images.DIGITS,
     grey=True,
     hidden=(100,),
     latent=10,

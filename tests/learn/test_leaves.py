@@ -297,7 +297,7 @@ def test_fingerprints_tell_learners_apart():
         learner = gradient(lambda w, y: jnp.mean((w - y) ** power * data), optax.sgd(rate))
         return program_fingerprint(learner.update, KEY, learner.init(KEY, jnp.array(0.0)), DATA).tobytes()
 
-    data = np.ones(3, np.float32)
+    data = np.ones(len(DATA), np.float32)
     assert of(0.1, 2, data) == of(0.1, 2, data.copy())
     assert len({of(0.1, 2, data), of(0.2, 2, data), of(0.1, 3, data), of(0.1, 2, 2 * data)}) == 4
 

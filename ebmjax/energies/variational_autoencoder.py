@@ -113,7 +113,7 @@ def _any(y):
 
 
 def check_unit_interval(y: Annotated[Numbers, "*observed"]) -> None:
-    """Raise ValueError for static pictures with a value outside [0, 1].
+    """Raise ValueError for static pictures without a pixel, or with a value outside [0, 1].
 
     >>> check_unit_interval(np.array([0.5, 2.0]))
     Traceback (most recent call last):
@@ -122,6 +122,8 @@ def check_unit_interval(y: Annotated[Numbers, "*observed"]) -> None:
     as_float("y", y)
     if is_static(y):
         values = np.asarray(y)
+        if not values.size:
+            raise ArgumentError(f"y: got shape {values.shape}, wanted at least one pixel")
         low, high = values.min(), values.max()
         if not (low >= 0 and high <= 1):
             raise ArgumentError(f"y: got values from {low} to {high}, wanted them in [0, 1]")

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ebmjax.energies import (
     boltzmann,
@@ -105,6 +107,44 @@ def test_numbers_of_every_dtype_are_those_of_float32(name):
         traced = jax.jit(function)(params, jnp.asarray(array.astype(np.dtype(dtype).newbyteorder("="))))
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), traced, wanted)
     jax.tree.map(np.testing.assert_array_equal, function(params, array.tolist()), wanted)
+
+
+DTYPES = ["?", "i1", "i2", "<i4", ">i4", "<i8", "u1", "u2", "e", "<f4", ">f4", "<f8", ">f8"]
+LAYOUTS = {
+    "plain": lambda array: array,
+    "reversed": lambda array: array[..., ::-1].copy()[..., ::-1],
+    "every second": lambda array: np.repeat(array, 2, axis=-1)[..., ::2],
+    "columns first": np.asfortranarray,
+    "read only": lambda array: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TAKES_ONE)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_any_numbers_in_any_layout(name, data):
+    """Whole numbers that every dtype holds, in an array of any layout, give what they give in float32."""
+    function, params, example = plain(name)
+    dtype = data.draw(st.sampled_from(DTYPES))
+    kind = "?" if name == "autoencoder" else dtype.lstrip("<>")[0]  # its pictures are in [0, 1]
+    least, most = {"?": (0, 1), "u": (0, 3)}.get(kind, (-3, 3))
+    numbers = st.lists(st.integers(least, most), min_size=example.size, max_size=example.size)
+    array = np.array(data.draw(numbers), np.float32).reshape(example.shape)
+    wanted = function(params, jnp.asarray(array))
+    given_array = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)))](array.astype(dtype))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), function(params, given_array), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TAKES_ONE)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+@given(shape=st.lists(st.integers(0, 4), max_size=3).map(tuple))
+def test_another_shape_is_refused_by_name(name, shape):
+    function, params, example = plain(name)
+    if name != "kernels" and shape != example.shape:  # pictures have many sizes
+        with pytest.raises(ValueError, match=r"^[\w\[\]]+: got "):
+            function(params, np.ones(shape, np.float32))
 
 
 @pytest.mark.parametrize("name", TAKES_ONE)

@@ -1,8 +1,9 @@
 """The progress of a run on standard output: a live display on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -14,6 +15,7 @@ from rich.progress import (
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -23,6 +25,21 @@ class _Bar(BarColumn):
 
     def render(self, task: Task):
         return Text() if task.total is None else super().render(task)
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """The time left, for the same."""
+
+    def render(self, task: Task):
+        return Text() if task.total is None else super().render(task)
+
+
+class Advance(Protocol):
+    """Moves a bar."""
+
+    def __call__(self, more: int, newest: str = "", /) -> None:
+        """Count `more` of the total, and show the newest measurement beside the bar."""
+        ...
 
 
 class Reporter:
@@ -53,21 +70,21 @@ class Reporter:
         self.line(f"{message}: {time.perf_counter() - start:.1f} s")
 
     @contextmanager
-    def bar(self, message: str, total: int) -> Iterator[Callable[[int], None]]:
+    def bar(self, message: str, total: int) -> Iterator[Advance]:
         """A stage of known length: it yields a function that is called with the amount of work just done.
 
-        Without a terminal, it prints a line at every tenth.
+        Without a terminal, it prints a line at every tenth, with the newest measurement.
         """
         start, done = time.perf_counter(), 0
         with self._spinner(message, total) if self._console.is_terminal else nullcontext() as task:
 
-            def advance(more: int) -> None:
+            def advance(more: int, newest: str = "", /) -> None:
                 nonlocal done
                 before, done = done, done + more
                 if task is not None and self._live is not None:
-                    self._live.advance(task, more)
+                    self._live.update(task, advance=more, newest=newest)
                 elif 10 * before // total < 10 * done // total:
-                    self.line(f"{message} … {100 * done // total}%")
+                    self.line(f"{message} … {100 * done // total}%{', ' * bool(newest)}{newest}")
 
             yield advance
         self.line(f"{message}: {time.perf_counter() - start:.1f} s")
@@ -82,11 +99,13 @@ class Reporter:
             _Bar(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
+            _TimeLeft(),
+            TextColumn("{task.fields[newest]}", markup=False),
             console=self._console,
             transient=True,
         )
         self._live = live
-        task = live.add_task(message, total=total)
+        task = live.add_task(message, total=total, newest="")
         if outermost:
             live.start()
         try:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from ebmjax import random_bits
 from experiments.application import page
 from experiments.application.compile_clock import CompileClock
-from experiments.application.console import Reporter
+from experiments.application.console import Advance, Reporter
 from experiments.application.records import (
     CHECKPOINTS,
     CONFIG,
@@ -136,8 +136,11 @@ class Report:
         """A context manager for a named part of the work: shows its name and its seconds."""
         return self._reporter.stage(message)
 
-    def bar(self, message: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A stage with a progress bar, for `with ... as advance`: `advance(n)` counts n more of `total`."""
+    def bar(self, message: str, total: int) -> AbstractContextManager[Advance]:
+        """A stage with a progress bar, for `with ... as advance`: `advance(n)` counts n more of `total`.
+
+        `advance(n, "loss 0.5")` shows the newest measurement beside the bar.
+        """
         return self._reporter.bar(message, total)
 
     def compiled(self, function: Callable[..., Any], *args: Any) -> Any:

@@ -49,6 +49,8 @@ def train_watched(
 ) -> Watched:
     """Train as `ebmjax.train` does, in segments, with a measurement before the first and after each of them.
 
+    A bar shows the share done, the time left and the newest measurement.
+
     A checkpoint is saved after each segment, and a run that is resumed continues from the last one. If a segment leaves
     a parameter above `EXPLODED`, or a measurement that was finite is not any more, training stops, keeps the state from
     before that segment, and the report says so.
@@ -78,18 +80,28 @@ def train_watched(
     _put(table, 0, first)
     result = STEP_LIMIT
     updates = np.arange(segments + 1) * epochs_a_segment * (len(data) // batch_size)
-    for row in range(done, segments):
-        after = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
-        measured = measure(after.state.params)
-        if not (after.alive and _is_sound(after.state.params, measured, first)):
-            report.diverged(name, int(updates[row]))
-            result, segments = DIVERGED, row
-            break
-        progress = after
-        _put(table, row + 1, measured)
-        checkpoint.save(folder, row + 1, (progress, table))
+    with report.bar(f"{name}: {updates[-1]:,} updates", segments) as step:
+        step(done)
+        for row in range(done, segments):
+            after = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
+            measured = measure(after.state.params)
+            if not (after.alive and _is_sound(after.state.params, measured, first)):
+                report.diverged(name, int(updates[row]))
+                result, segments = DIVERGED, row
+                break
+            progress = after
+            _put(table, row + 1, measured)
+            checkpoint.save(folder, row + 1, (progress, table))
+            step(1, _numbers(measured))
     table = jax.tree.map(lambda column: column[: segments + 1], table)
     return Watched(progress.state.params, updates[: segments + 1], table, result)
+
+
+def _numbers(measured: Any) -> str:
+    """The first few scalars by their names, for the bar: `bound 21.3`."""
+    paths = jax.tree_util.tree_flatten_with_path(jax.tree.map(np.asarray, measured))[0]
+    scalars = [(jax.tree_util.keystr(path[-1:], simple=True), leaf) for path, leaf in paths if leaf.ndim == 0]
+    return ", ".join(f"{name} {leaf:.4g}".strip() for name, leaf in scalars if np.isfinite(leaf))[:60]
 
 
 def _is_sound(params: Any, measured: Any, first: Any) -> bool:

@@ -142,10 +142,11 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
 
     def healthy(params: Any, metrics: Any) -> bool:
         latest = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
-        report.progress(f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
+        done = len(np.asarray(metrics.loss))
+        step(done, f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
         return all_finite(params, metrics)
 
-    with report.stage("learning"):
+    with report.bar("learning", config.epochs) as step:
         learned = train_resumable(
             key,
             averaged(learner, config.average),

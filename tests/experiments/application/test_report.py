@@ -346,17 +346,19 @@ def test_a_stage_on_a_terminal_shows_a_spinner_and_ends_with_its_seconds(tmp_pat
 @pytest.mark.usefixtures("stopped_clock")
 def test_a_bar_is_a_line_at_every_tenth_or_moves_on_a_terminal(report, tmp_path, monkeypatch, capsys):
     with report.bar("coding", 40) as advance:
-        for more in (1, 1, 2, 16, 20):
+        for more in (1, 1, 2, 16):
             advance(more)
+        advance(20, "loss 0.5")
     said = capsys.readouterr().out.splitlines()
-    assert said == ["coding … 10%", "coding … 50%", "coding … 100%", "coding: 0.0 s"]
+    assert said == ["coding … 10%", "coding … 50%", "coding … 100%, loss 0.5", "coding: 0.0 s"]
     monkeypatch.setenv("FORCE_COLOR", "1")
     terminal = Report(tmp_path / "terminal", "fake", None, 0, False)
     with terminal.stage("outer"), terminal.bar("coding", 2) as advance:
-        advance(1)
-        advance(1)
+        advance(1, "loss 0.5")
+        advance(1, "loss 0.25")
     said = capsys.readouterr().out
     assert "coding" in said
+    assert "loss 0.25" in said
     assert "coding … " not in said
 
 

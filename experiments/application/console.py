@@ -82,7 +82,7 @@ class Reporter:
                 nonlocal done
                 before, done = done, done + more
                 if task is not None and self._live is not None:
-                    self._live.update(task, advance=more, newest=newest)
+                    self._live.update(task, advance=more, newest=newest, refresh=True)
                 elif 10 * before // total < 10 * done // total:
                     self.line(f"{message} … {100 * done // total}%{', ' * bool(newest)}{newest}")
 

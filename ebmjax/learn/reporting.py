@@ -107,8 +107,7 @@ def _teller(report):
     return tell
 
 
-@contextlib.contextmanager
-def progress_bar(description: str, updates: int) -> Iterator[Report]:
+def progress_bar(description: str, updates: int) -> contextlib.AbstractContextManager[Report]:
     """A bar on the terminal: the share done, the time left, and the newest metrics. Needs the package rich.
 
     Where there is no terminal, such as in a log file, each report is a line.
@@ -117,8 +116,8 @@ def progress_bar(description: str, updates: int) -> Iterator[Report]:
         description: what is in front of the bar.
         updates: how many there will be, at least 1: `epochs * (len(data) // batch_size)`.
 
-    Yields:
-        A `report` for `reported`.
+    Returns:
+        A context manager, `with progress_bar(...) as show:`, of a `report` for `reported`.
 
     Raises:
         ValueError: updates below 1.
@@ -129,6 +128,11 @@ def progress_bar(description: str, updates: int) -> Iterator[Report]:
     training: 100 of 200 updates, loss 0.5
     """
     check_count("updates", updates)
+    return _bar(description, int(updates))
+
+
+@contextlib.contextmanager
+def _bar(description: str, updates: int) -> Iterator[Report]:
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

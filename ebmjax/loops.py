@@ -275,6 +275,12 @@ def run_if(due: Bool[Array, ""], function: Callable[[], Y], otherwise: Y) -> Y:
     [2.0, 0.0]
     """
     check_callable("function", function)
+    check_arrays("otherwise", otherwise)
+    return _run_if(due, function, otherwise)
+
+
+@compiled
+def _run_if(due, function, otherwise):
     program, shapes = jax.make_jaxpr(function, return_shape=True)()
     form = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes)
     wanted = jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), otherwise)

@@ -18,7 +18,8 @@ import ebmjax
 
 compiled = [0]
 
-OWN = ("jax.jit(", "class ", "@jax.jit", "@compiled")
+# what is called on the host has an identity
+OWN = ("jax.jit(", "class ", "@jax.jit", "@compiled", "reported(")
 
 
 def count(event: str, duration: float, **_: object) -> None:
@@ -32,7 +33,7 @@ def modules() -> list[str]:
 
 
 def examples(name: str) -> list[doctest.DocTest]:
-    """The examples of a module's docstrings, but for those that compile by themselves, or define a class anew."""
+    """The examples of a module's docstrings, but for those that compile by themselves, or define a class or a report anew."""
     found = doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
     return [
         test for test in found if test.examples and not any(own in each.source for each in test.examples for own in OWN)

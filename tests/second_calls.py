@@ -33,7 +33,7 @@ def modules() -> list[str]:
 
 
 def examples(name: str) -> list[doctest.DocTest]:
-    """The examples of a module's docstrings, but for those that compile by themselves, or define a class or a report anew."""
+    """The examples of docstrings, but for those that compile by themselves, or define a class or a report anew."""
     found = doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(name))
     return [
         test for test in found if test.examples and not any(own in each.source for each in test.examples for own in OWN)

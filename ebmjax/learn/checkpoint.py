@@ -18,7 +18,7 @@ from jaxtyping import Array, Key
 
 from ebmjax.checks import ArgumentError, check_callable, check_count, check_key, check_record
 from ebmjax.learn.fingerprint import fingerprint, program_fingerprint
-from ebmjax.learn.leaves import as_arrays, is_array, replaced, widened
+from ebmjax.learn.leaves import arrays_of, as_arrays, is_array, widened, with_arrays
 from ebmjax.learn.on_disk import Found, in_the_form_of, path_of, read, write
 from ebmjax.learn.stored import check_arrays, form_of, is_key, of_form, of_text
 from ebmjax.learn.train import Metrics, Progress, Trained, advance, begin, check_data
@@ -249,10 +249,9 @@ def train_resumable(
 
     # No file keeps weak types. With them, the first segment would need a compilation of its own.
     whole = progress
-    on_disk = [is_array(leaf) for leaf in jax.tree.leaves(whole)]
-    arrays_of = lambda progress: replaced(progress, [not of for of in on_disk], [None] * on_disk.count(False))
-    completed = lambda progress: replaced(whole, on_disk, jax.tree.leaves(progress))
-    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), arrays_of(progress))
+    on_disk = lambda progress: jax.tree.map(lambda leaf: leaf if is_array(leaf) else None, progress)
+    completed = lambda progress: with_arrays(whole, jax.tree.leaves(progress))
+    progress = jax.tree.map(lambda leaf: leaf if is_key(leaf) else jnp.asarray(np.asarray(leaf)), on_disk(progress))
     segment = lambda keys, progress: advance(keys, learner, progress, data, batch_size)
     form = form_of(whole.state.params)
 
@@ -277,7 +276,7 @@ def train_resumable(
             part_of[done:upto] = part
         if not (after.alive and healthy(after.state.params, reported.learner)):
             return _ended(progress, metrics, upto, DIVERGED)
-        write(folder, upto, _Saved(arguments, key, arrays_of(after), until(upto)), form)
+        write(folder, upto, _Saved(arguments, key, on_disk(after), until(upto)), form)
         progress, done = after, upto
     return _ended(progress, metrics, epochs, STEP_LIMIT)
 
@@ -286,20 +285,17 @@ def _arguments(key, learner, params, progress, data, batch_size):
     """What determines a run, in the order in which a difference is named: the program depends on all before it."""
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), data)
     state = progress.state
-    computed = [is_array(leaf) for leaf in jax.tree.leaves(state)]
-    arrays = [leaf for leaf in jax.tree.leaves(state) if is_array(leaf)]
 
     def update(key, arrays, batch):
-        new, metrics = learner.update(key, replaced(state, computed, arrays), jax.tree.map(widened, batch))
-        return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], metrics
+        new, metrics = learner.update(key, with_arrays(state, arrays), jax.tree.map(widened, batch))
+        return arrays_of(new), metrics
 
-    numbers = [leaf for leaf in jax.tree.leaves(params) if is_array(leaf)]
     return {
         "key": fingerprint(key),
-        "params": fingerprint(numbers),
+        "params": fingerprint(arrays_of(params)),
         "data": fingerprint(data),
         "batch_size": np.array(batch_size),
-        "learner": program_fingerprint(update, key, arrays, batch),
+        "learner": program_fingerprint(update, key, arrays_of(state), batch),
     }
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.checks import ArgumentError, as_scalar, check_callable, check_key, check_record
 from ebmjax.compiled import compiled
-from ebmjax.learn.leaves import are_learned, as_data, as_params, is_array, replaced
+from ebmjax.learn.leaves import are_learned, arrays_of, as_data, as_params, is_array, replaced, with_arrays
 from ebmjax.losses.functional import Loss, StochasticLoss
 from ebmjax.networks.modules import CannotChangeError
 from ebmjax.optimizers import as_optimizer, updates_of
@@ -102,10 +102,8 @@ def stochastic_gradient(loss: StochasticLoss, optimizer: optax.GradientTransform
         check_key("key", key)
         check_record("state", state, State)
         batch = as_data("batch", batch)
-        # functions among the parameters, such as the activation of a network, are no part of what a program computes
-        computed = [is_array(leaf) for leaf in jax.tree.leaves(state)]
-        leaves, metrics = _update(key, state, batch, loss, optimizer)
-        return replaced(state, computed, leaves), metrics
+        arrays, metrics = _update(key, state, batch, loss, optimizer)
+        return with_arrays(state, arrays), metrics
 
     return Learner(init, update)
 
@@ -142,7 +140,7 @@ def _update(key, state, batch, loss, optimizer):
             f"optimizer: got a memory of structure {jax.tree.structure(memory)} from an update, wanted one of"
             f" {jax.tree.structure(state.optimizer)}, as of `init`"
         )
-    return [leaf for leaf in jax.tree.leaves(new) if is_array(leaf)], Metrics(value, optax.tree.norm(slope))
+    return arrays_of(new), Metrics(value, optax.tree.norm(slope))
 
 
 def _learned_of(params: Any) -> Any:

@@ -122,6 +122,24 @@ def replaced(tree: Any, chosen: Sequence[bool], leaves: Sequence[Any]) -> Any:
     return jax.tree.unflatten(structure, [next(others) if new else leaf for new, leaf in zip(chosen, old, strict=True)])
 
 
+def arrays_of(tree: Any) -> list[Any]:
+    """The leaves that a compiled program can take, in order: functions among the parameters are no part of one.
+
+    >>> arrays_of({"weights": 1.0, "activation": jnp.tanh})
+    [1.0]
+    """
+    return [leaf for leaf in jax.tree.leaves(tree) if is_array(leaf)]
+
+
+def with_arrays(tree: Any, arrays: Sequence[Any]) -> Any:
+    """A pytree with other arrays, in the order of `arrays_of`; its other leaves are kept.
+
+    >>> with_arrays({"a": 1, "b": "text", "c": 3}, [10, 30])
+    {'a': 10, 'b': 'text', 'c': 30}
+    """
+    return replaced(tree, [is_array(leaf) for leaf in jax.tree.leaves(tree)], arrays)
+
+
 def _as_number(name: str, leaf: Any, floats: bool) -> Any:
     if not isinstance(leaf, (jax.Array, *_NUMBERS)):
         if isinstance(leaf, _CARRIED) or type(leaf).__module__.partition(".")[0] in _FROM_THE_FIELD:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.checks import check_count, check_record
 from ebmjax.learn import keeping
-from ebmjax.learn.leaves import is_array, replaced
+from ebmjax.learn.leaves import arrays_of, with_arrays
 from ebmjax.learn.wrapped import state_of
 from ebmjax.records import record
 from ebmjax.types import Learner
@@ -77,24 +77,21 @@ def stopped_early(learner: Learner, patience: int) -> Learner:
 
     def update(key: Key[Array, ""], state: State, batch: Any) -> tuple[State, Metrics]:
         check_record("state", state, State)
-        # functions among the parameters, such as the activation of a network, are no part of what a program computes
-        computed = [is_array(leaf) for leaf in jax.tree.leaves(state.inner)]
-        arrays_of = lambda tree: [leaf for leaf in jax.tree.leaves(tree) if is_array(leaf)]
-        run = lambda leaves: _arrays(*learner.update(key, replaced(state.inner, computed, leaves), batch))
+
+        def run(leaves):
+            inner, metrics = learner.update(key, with_arrays(state.inner, leaves), batch)
+            return arrays_of(inner), metrics
+
         before = [jnp.asarray(leaf) for leaf in arrays_of(state.inner)]
         _, blank = jax.eval_shape(run, before)
         rest = lambda leaves: (leaves, jax.tree.map(_blank, blank))
         leaves, metrics = jax.lax.cond(state.stopped, rest, run, before)
-        inner = replaced(state.inner, computed, leaves)
+        inner = with_arrays(state.inner, leaves)
         stopped = state.stopped | (state_of(keeping.State, inner).since >= patience)
         updates = state.updates + (~state.stopped).astype(jnp.int32)
         return State(inner.params, inner, stopped, updates), Metrics(metrics, state.stopped)
 
     return Learner(init, update)
-
-
-def _arrays(state: Any, metrics: Any) -> tuple[list[Any], Any]:
-    return [leaf for leaf in jax.tree.leaves(state) if is_array(leaf)], metrics
 
 
 def _blank(leaf: Any) -> Any:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Int, Key
 
 from ebmjax.checks import ArgumentError, check_count, check_key, check_record, leading_axis
 from ebmjax.compiled import compiled
-from ebmjax.learn.leaves import as_arrays, as_params, is_array, replaced, widened
+from ebmjax.learn.leaves import arrays_of, as_arrays, as_params, widened, with_arrays
 from ebmjax.records import record
 from ebmjax.types import Learner
 
@@ -154,21 +154,17 @@ def advance(
     check_record("progress", progress, Progress)
     data = as_arrays("data", data)
     check_data(data, batch_size, 1)
-    # functions among the parameters, such as the activation of a network, are no part of what a program computes
-    computed = [is_array(leaf) for leaf in jax.tree.leaves(progress)]
-    leaves, metrics = _advance(keys, learner, progress, data, int(batch_size))
-    return replaced(progress, computed, leaves), metrics
+    arrays, metrics = _advance(keys, learner, progress, data, int(batch_size))
+    return with_arrays(progress, arrays), metrics
 
 
 @compiled
 def _advance(keys, learner, progress, data, batch_size):
     samples = leading_axis("data", data)
     batches = samples // batch_size
-    computed = [is_array(leaf) for leaf in jax.tree.leaves(progress)]
-    arrays_of = lambda tree: [leaf for leaf in jax.tree.leaves(tree) if is_array(leaf)]
 
     def update(leaves, key_and_rows):
-        state, alive = replaced(progress, computed, leaves)
+        state, alive = with_arrays(progress, leaves)
         update_key, rows = key_and_rows
         batch = jax.tree.map(lambda leaf: widened(leaf[rows]), data)
         new, metrics = learner.update(update_key, state, batch)
@@ -233,7 +229,7 @@ def _shuffled(key: Key[Array, ""], samples: int) -> Int[Array, " samples"]:
 
 def _all_finite(params: Any) -> Bool[Array, ""]:
     """Whether all floating numbers are finite; keys, functions and integers are."""
-    floating = [leaf for leaf in jax.tree.leaves(params) if is_array(leaf) and _is_floating(leaf)]
+    floating = [leaf for leaf in arrays_of(params) if _is_floating(leaf)]
     return jnp.stack([jnp.bool_(True), *(jnp.isfinite(leaf).all() for leaf in floating)]).all()
 
 

@@ -145,13 +145,11 @@ def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk
         found = jax.vmap(lambda one, begin: rounds.begun(problem(one), begin))(many, begin)
 
         # each pass is a loop over the samples, since XLA would copy the Gram matrix from one into the other
-        def again(found_and_first):
-            found, first = found_and_first
+        def improve(found, first):
             one = lambda one: rounds.improved(problem(one[0]), one[1], first, begin is not None, max_steps, tolerance)
-            return _each(one, (many, found)), jnp.bool_(False)
+            return _each(one, (many, found))
 
-        done = lambda state: ~state[1] & jnp.all(~state[0].finite | rounds.certain(state[0], tolerance))
-        (found, _), _, _ = iterate_until(again, (found, jnp.bool_(True)), done, PASSES + 1)
+        found = _passes(improve, found, tolerance)
         return jax.vmap(lambda found, unit: _solution(found, unit, length, tolerance))(found, units)
 
     samples = len(data)
@@ -229,17 +227,18 @@ def _searcher(dictionary, y, max_steps, tolerance):
     def solve(regularizer, start):
         problem = Problem(atoms, products, _in_units(regularizer, unit, length, products.target))
         begin = None if start is None else lax.stop_gradient(start) / (unit / length)
-
-        def again(found_and_first):
-            found, first = found_and_first
-            found = rounds.improved(problem, found, first, start is not None, max_steps, tolerance)
-            return found, jnp.bool_(False)
-
-        done = lambda state: ~state[1] & (~state[0].finite | rounds.certain(state[0], tolerance))
-        (found, _), _, _ = iterate_until(again, (rounds.begun(problem, begin), jnp.bool_(True)), done, PASSES + 1)
+        improve = lambda found, first: rounds.improved(problem, found, first, start is not None, max_steps, tolerance)
+        found = _passes(improve, rounds.begun(problem, begin), tolerance)
         return _solution(found, unit, length, tolerance)
 
     return solve
+
+
+def _passes(improve, found, tolerance):
+    """`improve(found, first)` until all of them are certain, at least once."""
+    again = lambda state: (improve(*state), jnp.bool_(False))
+    done = lambda state: ~state[1] & jnp.all(~state[0].finite | rounds.certain(state[0], tolerance))
+    return iterate_until(again, (found, jnp.bool_(True)), done, PASSES + 1)[0][0]
 
 
 def _each(solve, many):

@@ -100,14 +100,11 @@ def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
 
 
 @record
-class _Around(NamedTuple):
-    """The products of a residual r = y - Wc of a center c, around which the energy is computed."""
+class _Begin(NamedTuple):
+    """What a pass begins with."""
 
-    center: Array
-    target: Array  # Wᵀr
-    square: Array  # ‖r‖²
-    slope_off: Array  # how far rounding may have put an entry of the target off
-    energy_off: Array  # how far rounding may have put ½‖r‖² off
+    correlation: Array  # of the code
+    slope_off: Array  # how far rounding may have put an entry of the correlation off
     least: Array  # moves below this are rounding
 
 
@@ -199,68 +196,70 @@ def improved(
     check_record("problem", problem, Problem)
     check_record("found", found, Found)
     tolerance = as_float("tolerance", tolerance, ())
-    wanted = first | found.finite & ~certain(found, tolerance)
+    wanted = first | found.finite & (found.steps < max_steps) & ~certain(found, tolerance)
     return _if(wanted, lambda: _pass(problem, found, first, starts, max_steps, tolerance), found)
 
 
 def _pass(problem, found, first, starts, max_steps, tolerance):
-    target, eps = problem.observed.target, jnp.finfo(problem.observed.target.dtype).eps
+    atoms, (y, target, *_, slope_off, least) = problem.atoms, problem.observed
 
     def of_y():
-        correlation = target - matmul(problem.atoms.gram, found.code) if starts else target
-        off = (problem.observed.slope_off, eps * problem.observed.square, problem.observed.least)
-        return _Around(jnp.zeros_like(target), target, problem.observed.square, *off), correlation
+        return _Begin(target - matmul(atoms.gram, found.code) if starts else target, slope_off, least)
 
     def of_residual():
-        ours = matmul(problem.atoms.rows, residual)
-        longest = jnp.sqrt(largest_magnitude(jnp.diagonal(problem.atoms.gram)))
-        slope_off, least = _limits(problem.atoms.inverse, ours)
-        slope_off = slope_off + rounding_of_slope(longest, residual)
-        return _Around(found.code, ours, square, slope_off, off, least), ours
+        residual = _residual(problem, found.code)
+        correlation = matmul(atoms.rows, residual)
+        longest = jnp.sqrt(largest_magnitude(jnp.diagonal(atoms.gram)))
+        slope_off, least = _limits(atoms.inverse, correlation)
+        return _Begin(correlation, slope_off + rounding_of_slope(longest, residual), least)
 
-    def direct(found):
-        residual = problem.observed.y - matmul(problem.atoms.dictionary, found.code)
-        square, count = total(jnp.square(residual)), total((found.code != 0).astype(target.dtype))
-        off = rounding_of_energy(problem.observed.y, problem.observed.y - residual, residual, count)
-        return (residual, square, off), _with_energy(problem, found, square, off)
-
-    zero = jnp.zeros((), target.dtype)
-    (residual, square, off), found = _if(~first, lambda: direct(found), ((problem.observed.y, zero, zero), found))
-    rest = certain(found, tolerance) & ~first
-    around, correlation = _if(~first & ~rest, of_residual, of_y())
-    new = _search(problem, around, found, correlation, rest, starts, max_steps, tolerance)
-    _, new = _if(~first & ~rest, lambda: direct(new), ((problem.observed.y, zero, zero), new))
-    return jax.tree.map(lambda new, old: jnp.where(rest, old, new), new, found)
+    new = _search(problem, _if(~first, of_residual, of_y()), found, first, starts, max_steps, tolerance)
+    doubtful = new.finite & ~(first & (new.off <= RIGHT * new.energy))
+    return _if(doubtful, lambda: _with_energy(problem, new), new)
 
 
-def _with_energy(problem, found, square, off):
+def _with_energy(problem, found):
     """The energy from the residual itself, where the Gram matrix gives it as a difference of large numbers."""
+    y, residual = problem.observed.y, _residual(problem, found.code)
+    value, eps = total(problem.regularizer.value(found.code)), jnp.finfo(y.dtype).eps
+    off = rounding_of_energy(y, y - residual, residual, total((found.code != 0).astype(y.dtype))) + eps * value
+    energy = total(jnp.square(residual)) / 2 + value
     some = off < found.off
-    value = jnp.sum(problem.regularizer.value(found.code))
-    energy, off = square / 2 + value, off + jnp.finfo(value.dtype).eps * value
     return found._replace(energy=jnp.where(some, energy, found.energy), off=jnp.where(some, off, found.off))
 
 
-def _search(problem, around, found, correlation, rest, starts, max_steps, tolerance):
-    regularizer, target, inverse, least = problem.regularizer, around.target, problem.atoms.inverse, around.least
-    eps = jnp.finfo(target.dtype).eps
+def _residual(problem, code):
+    """y - Wz, a sum over the coefficients that are not zero."""
+    order, count = _listed(code != 0)
+
+    def step(state):
+        residual, place = state
+        atom = _at(order, place)
+        return residual - _at(code, atom) * _at(problem.atoms.rows, atom), place + 1
+
+    return lax.while_loop(lambda state: state[1] < count, step, (problem.observed.y, jnp.int32(0)))[0]
+
+
+def _search(problem, begin, found, first, starts, max_steps, tolerance):
+    regularizer, (_, target, square, *_) = problem.regularizer, problem.observed
+    inverse, least, eps = problem.atoms.inverse, begin.least, jnp.finfo(target.dtype).eps
 
     def measured(code, correlation, threshold, stuck, steps, sweeps):
-        change = code - around.center
-        # one reduction for all sums: each is a kernel of its own
-        terms = [code * correlation, change * target, change * correlation, jnp.abs(code), regularizer.value(code)]
-        linear, along, within, size, value = _sums(jnp.stack(terms))
-        # a difference of rounded numbers
-        energy = jnp.maximum((around.square - along - within) / 2, 0) + value
-        drift = jnp.maximum(1, sweeps.astype(value.dtype) / 32)  # many sweeps add to the rounding of correlations
-        off = around.energy_off + eps * drift * (jnp.abs(along) + jnp.abs(within)) + eps * value
-        bound = energy + off
         # an entry that may be positive is taken as such, since a regularizer may forbid negative codes
-        error = drift * around.slope_off
+        drift = jnp.maximum(1, sweeps.astype(target.dtype) / 32)  # many sweeps add to the rounding of correlations
+        error = drift * begin.slope_off
         raised = jnp.where(correlation < -error, -error, error)
+        # one reduction for all sums: each is a kernel of its own
+        terms = [code * target, code * correlation, jnp.abs(code), regularizer.value(code)]
+        along, within, size, value = _sums(jnp.stack(terms))
+        # a difference of rounded numbers; a later pass begins with an energy that is better, and only lowers it
+        energy = jnp.where(first, jnp.maximum((square - along - within) / 2, 0) + value, found.energy)
+        off = eps * (square + drift * (jnp.abs(along) + jnp.abs(within)) + value)
+        off = jnp.where(first, off, found.off)
+        bound = energy + off
         rounding = error * size
-        gap = value - linear + regularizer.conjugate(correlation + raised, bound)
-        gap = jnp.maximum(gap + rounding + 2 * eps * (value + jnp.abs(linear)), 4 * eps * bound)
+        gap = value - within + regularizer.conjugate(correlation + raised, bound)
+        gap = jnp.maximum(gap + rounding + 2 * eps * (value + jnp.abs(within)), 4 * eps * bound)
         # the part of it that is rounding, for a regularizer that grows in proportion to the code
         rounding = rounding * (1 + bound / jnp.where(value > 0, value, 1))
         return _Round(code, correlation, threshold, energy, off, gap, rounding, stuck, steps, sweeps)
@@ -285,12 +284,12 @@ def _search(problem, around, found, correlation, rest, starts, max_steps, tolera
         return measured(code, correlation, threshold, stuck, steps, state.sweeps + sweeps)
 
     inf, zero = jnp.full((), jnp.inf, target.dtype), jnp.zeros((), target.dtype)
-    largest = largest_magnitude(moves(found.code, correlation))
+    largest = largest_magnitude(moves(found.code, begin.correlation))
     threshold = jnp.maximum(FIRST * largest, least)
     none = jnp.int32(0)
-    state = _Round(found.code, correlation, threshold, zero, inf, inf, zero, rest, found.steps, none)
+    state = _Round(found.code, begin.correlation, threshold, zero, inf, inf, zero, jnp.bool_(False), found.steps, none)
     if starts:  # a start may be good enough
-        state = measured(found.code, correlation, threshold, rest, found.steps, none)
+        state = measured(found.code, begin.correlation, threshold, jnp.bool_(False), found.steps, none)
     state, _, _ = iterate_until(step, state, done, max_steps)
     finite = jnp.isfinite(state.energy) & jnp.isfinite(largest)
     return Found(state.code, state.energy, state.off, state.gap, state.steps, finite)

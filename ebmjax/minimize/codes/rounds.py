@@ -201,7 +201,7 @@ def improved(
 
 
 def _pass(problem, found, first, starts, max_steps, tolerance):
-    atoms, (y, target, *_, slope_off, least) = problem.atoms, problem.observed
+    atoms, (_, target, *_, slope_off, least) = problem.atoms, problem.observed
 
     def of_y():
         return _Begin(target - matmul(atoms.gram, found.code) if starts else target, slope_off, least)

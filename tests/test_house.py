@@ -60,6 +60,7 @@ RAW_LOOPS = {
     "learn/dictionaries/dictionary.py": "blocks of atoms and the atoms of a block, each by its place, tuned",
     "learn/train.py": "epochs and batches are scanned with their keys and rows, and their metrics are stacked",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",
+    "minimize/codes/certificate.py": "terms of a sum one by one, with what rounding takes from each",
     "minimize/codes/coordinate.py": "samples one after the other on a CPU, and a path of weights",
     "minimize/codes/rounds.py": "nested loops over active sets that become one compiled kernel, tuned",
     "minimize/evolution.py": "visits to units in an order that is data, with the energy after each",

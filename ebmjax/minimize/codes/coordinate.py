@@ -21,11 +21,14 @@ from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer, in_units
 from ebmjax.energies.sparse_coding import Params, as_params, check_params
 from ebmjax.loops import iterate_until
-from ebmjax.minimize.codes import rounds
-from ebmjax.minimize.codes.rounds import PASSES, Problem, atoms_of, observed
+from ebmjax.minimize.codes import homotopy, rounds
+from ebmjax.minimize.codes.problem import Problem, atoms_of, begun, certain, close, observed, proportional
 from ebmjax.minimize.outer_gradients import regularizer_without_outer_gradients
 from ebmjax.numerics import unit_of
 from ebmjax.types import Numbers, Scalar, Solution, result_of
+
+AT_ONCE = 2**26
+"""Numbers in the matrices of the paths that are followed at once, where there is no CPU."""
 
 
 @runtime_checkable
@@ -142,27 +145,29 @@ def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk
         units = jax.vmap(unit_of)(samples)
         begin = None if begin is None else begin / (units / length)[:, None]
         many = jax.vmap(lambda y: observed(atoms, y))(samples / units[:, None]), units
-        found = jax.vmap(lambda one, begin: rounds.begun(problem(one), begin))(many, begin)
+        found = jax.vmap(lambda one, begin: begun(problem(one), begin))(many, begin)
 
         # each pass is a loop over the samples, since XLA would copy the Gram matrix from one into the other
         def improve(found, first):
-            one = lambda one: rounds.improved(problem(one[0]), one[1], first, begin is not None, max_steps, tolerance)
+            starts = begin is not None
+            one = lambda one: rounds.improved(problem(one[0]), one[1], first, possible, starts, max_steps, tolerance)
             return _each(one, (many, found))
 
-        found = _passes(improve, found, tolerance)
+        def follow(found):
+            return _few_at_once(lambda one: homotopy.followed(problem(one[0]), one[1], tolerance), (many, found), atoms)
+
+        possible = proportional(problem(jax.tree.map(lambda leaf: leaf[0], many)))[2]
+        found = _passes(improve, follow, possible, found, tolerance)
         return jax.vmap(lambda found, unit: _solution(found, unit, length, tolerance))(found, units)
 
-    samples = len(data)
-    if samples <= chunk:
+    # chunks of one size, the last of them filled up with zeros, so that all of them are one program
+    samples, chunks = len(data), -(-len(data) // chunk)
+    if chunks <= 1:
         return solve_chunk((data, start))
-    whole = samples // chunk * chunk
-    fold = lambda leaf: leaf[:whole].reshape(-1, chunk, *leaf.shape[1:])
+    size = -(-samples // chunks)
+    fold = lambda leaf: jnp.pad(leaf, ((0, chunks * size - samples), (0, 0))).reshape(chunks, size, -1)
     many = lax.map(solve_chunk, jax.tree.map(fold, (data, start)))
-    many = jax.tree.map(lambda leaf: leaf.reshape(whole, *leaf.shape[2:]), many)
-    if whole == samples:
-        return many
-    rest = solve_chunk(jax.tree.map(lambda leaf: leaf[whole:], (data, start)))
-    return jax.tree.map(lambda first, last: jnp.concatenate((first, last)), many, rest)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:samples], many)
 
 
 def path(
@@ -227,18 +232,35 @@ def _searcher(dictionary, y, max_steps, tolerance):
     def solve(regularizer, start):
         problem = Problem(atoms, products, _in_units(regularizer, unit, length, products.target))
         begin = None if start is None else lax.stop_gradient(start) / (unit / length)
-        improve = lambda found, first: rounds.improved(problem, found, first, start is not None, max_steps, tolerance)
-        found = _passes(improve, rounds.begun(problem, begin), tolerance)
+        possible = proportional(problem)[2]
+        starts = start is not None
+        improve = lambda found, first: rounds.improved(problem, found, first, possible, starts, max_steps, tolerance)
+        follow = lambda found: homotopy.followed(problem, found, tolerance)
+        found = _passes(improve, follow, possible, begun(problem, begin), tolerance)
         return _solution(found, unit, length, tolerance)
 
     return solve
 
 
-def _passes(improve, found, tolerance):
-    """`improve(found, first)` until all of them are certain, at least once."""
-    again = lambda state: (improve(*state), jnp.bool_(False))
-    done = lambda state: ~state[1] & jnp.all(~state[0].finite | rounds.certain(state[0], tolerance))
-    return iterate_until(again, (found, jnp.bool_(True)), done, PASSES + 1)[0][0]
+def _passes(improve, follow, possible, found, tolerance):
+    """`improve(found, first)` until all of them are close, at least once, and `follow(found)` after the first time."""
+    settled = lambda found: ~found.finite | close(found, tolerance)
+
+    def again(state):
+        found = improve(*state)
+        wanted = state[1] & possible & ~jnp.all(settled(found))
+        return lax.cond(wanted, follow, lambda found: found, found), jnp.bool_(False)
+
+    done = lambda state: ~state[1] & jnp.all(settled(state[0]))
+    return iterate_until(again, (found, jnp.bool_(True)), done, rounds.PASSES + 1)[0][0]
+
+
+def _few_at_once(solve, many, atoms):
+    """Each of many, so few at once that what a path needs for them fits memory: a matrix of the size of W for each."""
+    few = max(1, AT_ONCE // atoms.dictionary.size)
+    return lax.platform_dependent(
+        many, cpu=lambda many: lax.map(solve, many), default=lambda many: lax.map(solve, many, batch_size=few)
+    )
 
 
 def _each(solve, many):
@@ -256,7 +278,7 @@ def _solution(found, unit, length, tolerance):
     """The code in the unit of the problem. A gap that underflows there is the smallest number that does not."""
     gap = jnp.minimum(found.gap + found.off, found.energy + found.off)
     gap = jnp.where(gap > 0, jnp.maximum(gap * unit * unit, jnp.finfo(gap.dtype).tiny), gap)
-    result = result_of(found.finite, rounds.certain(found, tolerance))
+    result = result_of(found.finite, certain(found, tolerance))
     return Solution(found.code * (unit / length), found.energy * unit * unit, found.steps, result, gap)
 
 

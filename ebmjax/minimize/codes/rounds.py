@@ -13,12 +13,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from ebmjax.checks import as_float, check_record
-from ebmjax.energies.regularizers import Regularizer
 from ebmjax.loops import iterate_until
 from ebmjax.minimize.codes.certificate import RIGHT, rounding_of_energy, rounding_of_slope
+from ebmjax.minimize.codes.problem import Found, Problem, close, limits, proportional
 from ebmjax.numerics import largest_magnitude, matmul
 from ebmjax.records import record
 from ebmjax.types import Scalar
@@ -29,74 +29,9 @@ PASSES = 3
 """How often a search begins anew, from the residual of its code, where rounding leaves its energy or gap in doubt."""
 MOST_SWEEPS = 1000
 """The limit of the sweeps of one round, since rounding may make two coefficients move in turns for ever."""
-
-
-@record
-class Atoms(NamedTuple):
-    """A dictionary in a unit in which its largest entries are near 1, and its products."""
-
-    dictionary: Float[Array, "observed atoms"]
-    """W."""
-    rows: Float[Array, "atoms observed"]
-    """Wᵀ."""
-    gram: Float[Array, "atoms atoms"]
-    """WᵀW."""
-    inverse: Float[Array, " atoms"]
-    """1 over the diagonal of WᵀW, 0 where that is 0."""
-
-
-@record
-class Observed(NamedTuple):
-    """One observation in a unit in which its largest entries are near 1, and its products."""
-
-    y: Float[Array, " observed"]
-    target: Float[Array, " atoms"]
-    """Wᵀy."""
-    square: Float[Array, ""]
-    """‖y‖²."""
-    slope_off: Float[Array, ""]
-    """How far rounding may put a correlation off."""
-    least: Float[Array, ""]
-    """Moves below this are rounding."""
-
-
-@record
-class Problem(NamedTuple):
-    """What is minimized: ½‖y - Wz‖² + R(z)."""
-
-    atoms: Atoms
-    observed: Observed
-    regularizer: Regularizer
-    """A sum over coefficients: `prox` and `conjugate` of arrays, `value` of each coefficient."""
-
-
-@record
-class Found(NamedTuple):
-    """A code, and what is known of it."""
-
-    code: Float[Array, " atoms"]
-    energy: Float[Array, ""]
-    off: Float[Array, ""]
-    """How far rounding may have put the energy off."""
-    gap: Float[Array, ""]
-    """Energy - least energy ≤ gap + off."""
-    steps: Int[Array, ""]
-    """The rounds in which a coefficient moved."""
-    finite: Bool[Array, ""]
-
-
-def certain(found: Found, tolerance: Scalar) -> Bool[Array, "..."]:
-    """Whether the gap is small enough, rounding included, and the energy right to a relative 1e-6.
-
-    Raises ValueError for anything but a `Found`.
-
-    >>> energy, off, gap = jnp.array([[1.0, 1e-8, 1e-4], [1.0, 1e-5, 1e-4]]).T
-    >>> certain(Found(None, energy, off, gap, None, None), 1e-3).tolist()
-    [True, False]
-    """
-    check_record("found", found, Found)
-    tolerance = as_float("tolerance", tolerance, ()).astype(found.energy.dtype)
-    return (found.gap + found.off <= tolerance * found.energy) & (found.off <= RIGHT * found.energy)
+PATIENCE, AFTER = 40, 1000
+"""Where a path of weights can be followed, the sweeps of the first pass and of each later one. The first is a multiple
+of the rank over the ratio of the largest weight to that of the regularizer: about the time that the path takes."""
 
 
 @record
@@ -122,63 +57,22 @@ class _Round(NamedTuple):
     sweeps: Array  # of this pass
 
 
-def atoms_of(dictionary: Float[Array, "observed atoms"]) -> Atoms:
-    """A dictionary with its products.
-
-    >>> atoms_of(jnp.array([[2.0, 0.0]])).inverse.tolist()
-    [0.25, 0.0]
-    """
-    dictionary = as_float("dictionary", dictionary, (None, None))
-    gram = matmul(dictionary.T, dictionary)
-    curvature = jnp.diagonal(gram)
-    inverse = jnp.where(curvature > 0, 1 / jnp.where(curvature > 0, curvature, 1), 0)
-    return Atoms(dictionary, dictionary.T, gram, inverse)
-
-
-def observed(atoms: Atoms, y: Float[Array, " observed"]) -> Observed:
-    """An observation with its products. Raises ValueError for anything but `Atoms`, and for a y of another length.
-
-    >>> observed(atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])).square.item()
-    4.0625
-    """
-    check_record("atoms", atoms, Atoms)
-    y = as_float("y", y, atoms.dictionary.shape[:1])
-    target = matmul(y, atoms.dictionary)
-    return Observed(y, target, jnp.sum(jnp.square(y)), *_limits(atoms.inverse, target))
-
-
-def begun(problem: Problem, start: Float[Array, " atoms"] | None) -> Found:
-    """What is known before the first pass: nothing but the code.
-
-    Args:
-        problem: the observation and its dictionary.
-        start: the code, None for zeros; it is projected to where the regularizer is finite.
-
-    Raises ValueError for a problem that is no `Problem`.
-
-    >>> from ebmjax.energies.regularizers import l1
-    >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
-    >>> found = begun(Problem(atoms, observed(atoms, y), l1(0.5)), None)
-    >>> found.code.tolist(), float(found.gap)
-    ([0.0, 0.0], inf)
-    """
-    check_record("problem", problem, Problem)
-    inf = jnp.full((), jnp.inf, problem.observed.target.dtype)
-    code = jnp.zeros_like(problem.observed.target)
-    if start is not None:
-        code = jax.vmap(lambda z: problem.regularizer.prox(z, jnp.zeros((), z.dtype)))(start)
-    return Found(code, inf, inf, inf, jnp.int32(0), jnp.bool_(True))
-
-
 def improved(
-    problem: Problem, found: Found, first: Bool[Array, ""], starts: bool, max_steps: int, tolerance: Scalar
+    problem: Problem,
+    found: Found,
+    first: Bool[Array, ""],
+    possible: Bool[Array, ""],
+    starts: bool,
+    max_steps: int,
+    tolerance: Scalar,
 ) -> Found:
     """A pass: the energy from the residual where it is in doubt, then rounds until gap + off ≤ tolerance · energy.
 
     Args:
         problem: the observation and its dictionary.
-        found: of `begun`, or of the pass before; where it is `certain`, it is returned.
+        found: of `begun`, or of the pass before; where it is `close`, it is returned.
         first: whether it is of `begun`; then the pass starts from the products of y.
+        possible: whether a path of weights can be followed instead of many sweeps.
         starts: whether the code of `begun` may be another one than zeros.
         max_steps: limit of the rounds of all passes.
         tolerance: of the gap.
@@ -186,9 +80,10 @@ def improved(
     Raises ValueError for anything but a `Problem` and a `Found`.
 
     >>> from ebmjax.energies.regularizers import l1
+    >>> from ebmjax.minimize.codes.problem import atoms_of, begun, observed
     >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
     >>> problem = Problem(atoms, observed(atoms, y), l1(0.5)._replace(value=lambda code: 0.5 * jnp.abs(code)))
-    >>> one = jax.jit(lambda found, first: improved(problem, found, first, False, 10, 1e-3))
+    >>> one = jax.jit(lambda found, first: improved(problem, found, first, jnp.bool_(False), False, 10, 1e-3))
     >>> once = one(begun(problem, None), True)
     >>> once.code.tolist(), int(one(once, False).steps - once.steps)
     ([1.5, 0.0], 0)
@@ -196,11 +91,15 @@ def improved(
     check_record("problem", problem, Problem)
     check_record("found", found, Found)
     tolerance = as_float("tolerance", tolerance, ())
-    wanted = first | found.finite & (found.steps < max_steps) & ~certain(found, tolerance)
-    return _if(wanted, lambda: _pass(problem, found, first, starts, max_steps, tolerance), found)
+    wanted = first | found.finite & (found.steps < max_steps) & ~close(found, tolerance)
+    up, down, _ = proportional(problem)
+    largest = largest_magnitude(problem.observed.target) / jnp.minimum(up, down)
+    limit = jnp.minimum(PATIENCE * min(problem.atoms.dictionary.shape) / largest, MOST_SWEEPS).astype(jnp.int32)
+    limit = jnp.where(possible, jnp.where(first, limit, AFTER), MOST_SWEEPS * max_steps)
+    return _if(wanted, lambda: _pass(problem, found, first, limit, starts, max_steps, tolerance), found)
 
 
-def _pass(problem, found, first, starts, max_steps, tolerance):
+def _pass(problem, found, first, limit, starts, max_steps, tolerance):
     atoms, (_, target, *_, slope_off, least) = problem.atoms, problem.observed
 
     def of_y():
@@ -210,22 +109,24 @@ def _pass(problem, found, first, starts, max_steps, tolerance):
         residual = _residual(problem, found.code)
         correlation = matmul(atoms.rows, residual)
         longest = jnp.sqrt(largest_magnitude(jnp.diagonal(atoms.gram)))
-        slope_off, least = _limits(atoms.inverse, correlation)
+        slope_off, least = limits(atoms.inverse, correlation)
         return _Begin(correlation, slope_off + rounding_of_slope(longest, residual), least)
 
-    new = _search(problem, _if(~first, of_residual, of_y()), found, first, starts, max_steps, tolerance)
+    new = _search(problem, _if(~first, of_residual, of_y()), found, first, limit, starts, max_steps, tolerance)
     doubtful = new.finite & ~(first & (new.off <= RIGHT * new.energy))
-    return _if(doubtful, lambda: _with_energy(problem, new), new)
+    return _if(doubtful, lambda: _with_energy(problem, new, first), new)
 
 
-def _with_energy(problem, found):
+def _with_energy(problem, found, first):
     """The energy from the residual itself, where the Gram matrix gives it as a difference of large numbers."""
     y, residual = problem.observed.y, _residual(problem, found.code)
     value, eps = total(problem.regularizer.value(found.code)), jnp.finfo(y.dtype).eps
-    off = rounding_of_energy(y, y - residual, residual, total((found.code != 0).astype(y.dtype))) + eps * value
+    count = total((found.code != 0).astype(y.dtype))
+    terms = count * (total(jnp.square(y - residual)) + total(jnp.square(found.code) * jnp.diagonal(problem.atoms.gram)))
+    off = rounding_of_energy(y, residual, terms) + eps * value
     energy = total(jnp.square(residual)) / 2 + value
-    some = off < found.off
-    return found._replace(energy=jnp.where(some, energy, found.energy), off=jnp.where(some, off, found.off))
+    better = ~first | (off < found.off)  # after a later pass, what is found has the energy from before it
+    return found._replace(energy=jnp.where(better, energy, found.energy), off=jnp.where(better, off, found.off))
 
 
 def _residual(problem, code):
@@ -240,7 +141,7 @@ def _residual(problem, code):
     return lax.while_loop(lambda state: state[1] < count, step, (problem.observed.y, jnp.int32(0)))[0]
 
 
-def _search(problem, begin, found, first, starts, max_steps, tolerance):
+def _search(problem, begin, found, first, limit, starts, max_steps, tolerance):
     regularizer, (_, target, square, *_) = problem.regularizer, problem.observed
     inverse, least, eps = problem.atoms.inverse, begin.least, jnp.finfo(target.dtype).eps
 
@@ -270,12 +171,15 @@ def _search(problem, begin, found, first, starts, max_steps, tolerance):
     def done(state):
         # a comparison with a NaN is false, so that a NaN ends the loop; the next pass has less rounding
         goal = jnp.maximum(tolerance * state.energy, 2 * state.rounding)
-        return ~(state.gap + state.off > goal) | state.stuck | (state.steps >= max_steps)
+        ended = state.stuck | (state.steps >= max_steps) | (state.sweeps >= limit)
+        return ~(state.gap + state.off > goal) | ended
+
+    most = jnp.minimum(limit, MOST_SWEEPS)
 
     def step(state):
         active = (state.code != 0) | (jnp.abs(moves(state.code, state.correlation)) > state.threshold)
         code, correlation, sweeps = _settle(
-            problem.atoms.gram, regularizer, inverse, active, state.code, state.correlation, state.threshold
+            problem.atoms.gram, regularizer, inverse, active, state.code, state.correlation, state.threshold, most
         )
         moved = sweeps > 1  # the last sweep moves nothing
         stuck = (state.threshold <= least) & ~moved
@@ -295,7 +199,7 @@ def _search(problem, begin, found, first, starts, max_steps, tolerance):
     return Found(state.code, state.energy, state.off, state.gap, state.steps, finite)
 
 
-def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
+def _settle(gram, regularizer, inverse, active, code, correlation, threshold, most):
     """Sweep over the active coefficients until none of them moves by more than the threshold.
 
     The body of a loop that reads and writes one array would make XLA copy the array in every step. So each step first
@@ -335,7 +239,7 @@ def _settle(gram, regularizer, inverse, active, code, correlation, threshold):
         return code, correlation, sweeps + 1, moved
 
     state = (code, correlation, jnp.int32(0), jnp.bool_(True))
-    return lax.while_loop(lambda state: state[3] & (state[2] < MOST_SWEEPS), sweep, state)[:3]
+    return lax.while_loop(lambda state: state[3] & (state[2] < most), sweep, state)[:3]
 
 
 def _listed(mask):
@@ -373,13 +277,6 @@ def _put(array, value, index):
 def _if(wanted, compute, otherwise):
     """`lax.cond` as a loop of one turn: a conditional would not become a part of the compiled kernel."""
     return lax.while_loop(lambda state: state[0], lambda _: (jnp.bool_(False), compute()), (wanted, otherwise))[1]
-
-
-def _limits(inverse, target):
-    """How far rounding may put a correlation off, and the size of moves that are rounding."""
-    eps = jnp.finfo(target.dtype).eps
-    # each update of a correlation rounds it by a part of the largest
-    return 4 * eps * largest_magnitude(target), 2 * eps * largest_magnitude(target * inverse)
 
 
 def _sums(terms):

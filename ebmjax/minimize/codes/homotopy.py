@@ -1,0 +1,214 @@
+"""Codes along the weights of a regularizer, from the largest weight down to the one that is wanted.
+
+    c_j = t R'(z_j) where z_j ≠ 0,    -t R(-1) ≤ c_j ≤ t R(1) elsewhere,    c = Wᵀ(y - Wz)
+
+For a regularizer that grows in proportion to each coefficient, such as `l1`, the best code of the regularizer tR is a
+piecewise linear function of t. At large t it is zero. As t falls, coefficients enter and leave the support one at a
+time, and between two such events the code moves along a straight line. At t = 1 it is the code that is wanted. The
+number of events grows slowly where the weight becomes small, while the sweeps of coordinate descent, and the steps of
+proximal gradients, grow as one over the weight.
+
+The pseudoinverse P of the atoms in the support is kept, with a change of rank one at each event. It has the condition
+of the atoms, not its square as the inverse of their Gram matrix, so that float32 suffices. Each step of the path first
+corrects what rounding has left of the equations above.
+
+Osborne, Presnell & Turlach (2000), "A new approach to variable selection in least squares problems"; Efron, Hastie,
+Johnstone & Tibshirani (2004), "Least angle regression".
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ebmjax.checks import as_float, check_record
+from ebmjax.loops import iterate_until
+from ebmjax.minimize.codes.certificate import certified_by
+from ebmjax.minimize.codes.problem import Found, Problem, close, proportional
+from ebmjax.numerics import matmul
+from ebmjax.records import record
+from ebmjax.types import Scalar
+
+EVENTS = 20
+"""The limit of the events, as a multiple of the rank of the dictionary."""
+DOUBT = 0.03
+"""A pseudoinverse that is further off, relative to 1, is computed anew from itself by a step of Newton's."""
+
+
+@record
+class End(NamedTuple):
+    """The end of a path."""
+
+    code: Float[Array, " atoms"]
+    dual: Float[Array, " observed"]
+    """A vector near the residual y - Wz whose products with the atoms of the support are R'(z), rounding apart."""
+
+
+class _State(NamedTuple):
+    code: Array
+    slopes: Array  # R'(z_j) in the support, 0 elsewhere
+    inverse: Array  # P, with a row for each atom: zero where it is not in the support
+    left: Array  # P changes by left · rightᵀ before the next step
+    right: Array
+    weight: Array  # t
+    last: Array  # the atom of the last event, which cannot be that of the next one
+    blocked: Array  # atoms that depend on those of the support
+    dual: Array
+    after: Array  # steps since t is 1: they only correct
+
+
+def follow(
+    dictionary: Float[Array, "observed atoms"],
+    y: Float[Array, " observed"],
+    up: Scalar,
+    down: Scalar,
+) -> End:
+    """The code of least ½‖y - Wz‖² + R(z), for R(z) = Σ up · z⁺ + down · z⁻.
+
+    What rounding leaves is not known here: `ebmjax.minimize.codes.certificate.certified_by` measures it.
+
+    Args:
+        dictionary: W.
+        y: the observation, in a unit in which its largest entries are near 1.
+        up: R(1), above 0.
+        down: R(-1), above 0; infinite where codes cannot be negative.
+
+    Errors are those of `ebmjax.checks.as_float`.
+
+    >>> end = follow(jnp.eye(2), jnp.array([2.0, 0.25]), 0.5, 0.5)
+    >>> end.code.tolist(), end.dual.tolist()
+    ([1.5, 0.0], [0.5, 0.25])
+    """
+    dictionary = as_float("dictionary", dictionary, (None, None))
+    y = as_float("y", y, dictionary.shape[:1])
+    up, down = (as_float(name, value, ()).astype(y.dtype) for name, value in (("up", up), ("down", down)))
+    rows, rank = dictionary.T, min(dictionary.shape)
+    places = jnp.arange(len(rows), dtype=jnp.int32)
+    start = matmul(rows, y)
+    weight = jnp.maximum(jnp.maximum(jnp.max(start) / up, jnp.max(-start) / down), 1)
+    zeros, none = jnp.zeros_like(start), jnp.zeros_like(y)
+    state = _State(
+        zeros, zeros, jnp.zeros_like(rows), zeros, none, weight, jnp.int32(-1), places < 0, none, jnp.int32(0)
+    )
+
+    def step(state):
+        inside = state.slopes != 0
+        keep = inside.astype(y.dtype)[:, None]
+        # The change is carried to this place as vectors. XLA would compute it anew for each entry of P.
+        inverse = (state.inverse + state.left[:, None] * state.right[None]) * keep
+        inverse, along = _checked(dictionary, inverse, state.slopes)
+        residual = y - matmul(dictionary, state.code)
+        correlation = matmul(rows, residual)
+        off = jnp.where(inside, correlation - state.weight * state.slopes, 0)
+        change = matmul(off, inverse)
+        code, correlation = state.code + matmul(inverse, change), correlation - matmul(rows, change)
+        fall = matmul(rows, along)  # of the correlations, as t falls
+        rise = matmul(inverse, along)  # of the code
+        length, atom, kind = _next_event(state, code, correlation, rise, fall, up, down)
+        ends = ~(length < state.weight - 1)
+        length = jnp.where(ends, state.weight - 1, length)
+        code = code + length * rise
+        weight = jnp.where(ends, 1, state.weight - length)
+        here = places == atom
+
+        leaves = kind == 2
+        column = rows[atom]
+        shares = matmul(inverse, column)
+        rest = column - matmul(dictionary, shares)
+        shares = shares + matmul(inverse, rest)
+        rest = column - matmul(dictionary, shares)
+        square, own = jnp.sum(jnp.square(rest)), inverse[atom]
+        dependent = ~leaves & ((square < 1e-8 * jnp.sum(jnp.square(column))) | (jnp.sum(inside) >= rank))
+        happens = ~ends & ~dependent
+        left = jnp.where(
+            leaves, -matmul(inverse, own) / _positive(jnp.sum(jnp.square(own))), here.astype(y.dtype) - shares
+        )
+        right = jnp.where(leaves, own, rest / _positive(square))
+        slope = jnp.where(leaves, 0, jnp.where(kind == 0, up, -down))
+        return _State(
+            jnp.where(here & leaves & ~ends, 0, code),
+            jnp.where(here & happens, slope, state.slopes),
+            inverse,
+            jnp.where(happens, left, 0),
+            jnp.where(happens, right, 0),
+            weight,
+            jnp.where(happens, atom, state.last),
+            (state.blocked | here) & dependent,
+            residual - change,
+            state.after + ends.astype(jnp.int32),
+        )
+
+    state, _, _ = iterate_until(step, state, lambda state: state.after > 2, EVENTS * rank)
+    return End(state.code, state.dual)
+
+
+def followed(problem: Problem, found: Found, tolerance: Scalar) -> Found:
+    """The code at the end of the path of weights, where it is the better one; `found` where that is certain.
+
+    Args:
+        problem: one whose regularizer grows in proportion to each coefficient.
+        found: what is known so far.
+        tolerance: of the gap.
+
+    Raises ValueError for anything but a `Problem` and a `Found`.
+
+    >>> from ebmjax.energies.regularizers import l1
+    >>> from ebmjax.minimize.codes.problem import atoms_of, begun, observed
+    >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
+    >>> problem = Problem(atoms, observed(atoms, y), l1(0.5)._replace(value=lambda code: 0.5 * jnp.abs(code)))
+    >>> followed(problem, begun(problem, None), 1e-3).code.tolist()
+    [1.5, 0.0]
+    """
+    check_record("problem", problem, Problem)
+    check_record("found", found, Found)
+    tolerance = as_float("tolerance", tolerance, ())
+    up, down, possible = proportional(problem)
+
+    def through():
+        dictionary, y = problem.atoms.dictionary, problem.observed.y
+        end = follow(dictionary, y, up, down)
+        whole = problem.regularizer._replace(value=lambda code: jnp.sum(problem.regularizer.value(code)))
+        known = certified_by(dictionary, whole, y, end.code, end.dual)
+        better = (known.gap < found.gap + found.off) | (known.energy < found.energy)
+        new = Found(end.code, known.energy, known.off, known.gap - known.off, found.steps + 1, found.finite)
+        return jax.tree.map(lambda new, old: jnp.where(better, new.astype(old.dtype), old), new, found)
+
+    return lax.cond(possible & found.finite & ~close(found, tolerance), through, lambda: found)
+
+
+def _checked(dictionary, inverse, slopes):
+    """The pseudoinverse, and the direction of the residual whose products with the support are the slopes."""
+    inside = slopes != 0
+    along = matmul(slopes, inverse)
+    off = jnp.where(inside, slopes - matmul(dictionary.T, along), 0)
+    scale = jnp.max(jnp.abs(slopes))
+    anew = lambda: (2 * inverse - matmul(inverse, matmul(dictionary, inverse))) * inside.astype(inverse.dtype)[:, None]
+    inverse = lax.cond(jnp.max(jnp.abs(off)) > DOUBT * scale, anew, lambda: inverse)
+    return inverse, along + matmul(off, inverse)
+
+
+def _next_event(state, code, correlation, rise, fall, up, down):
+    """How far t falls to the next event, the atom, and whether it enters with a plus (0), a minus (1) or leaves (2)."""
+    inside, t, atoms = state.slopes != 0, state.weight, jnp.arange(len(code), dtype=jnp.int32)
+    sign = jnp.sign(state.slopes)
+    free = ~inside & ~state.blocked & (atoms != state.last)
+
+    def until(left, speed, possible):
+        possible = possible & (speed > 1e-6 * jnp.minimum(up, down))
+        return jnp.where(possible, jnp.maximum(left, 0) / jnp.where(speed > 0, speed, 1), jnp.inf)
+
+    above = until(jnp.where(up < jnp.inf, t * up - correlation, 0), up - fall, free & (up < jnp.inf))
+    below = until(jnp.where(down < jnp.inf, t * down + correlation, 0), down + fall, free & (down < jnp.inf))
+    returns = inside & (rise * sign < 0)
+    to_zero = jnp.where(returns, jnp.maximum(code * sign, 0) / _positive(-rise * sign), jnp.inf)
+    # an atom that has just entered is at zero
+    to_zero = jnp.where((atoms == state.last) & ~(to_zero > 0), jnp.inf, to_zero)
+    lengths = jnp.concatenate([above, below, to_zero])
+    first = jnp.argmin(lengths).astype(jnp.int32)
+    return lengths[first], first % len(code), first // len(code)
+
+
+def _positive(number):
+    return jnp.where(number > 0, number, 1)

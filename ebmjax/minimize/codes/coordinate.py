@@ -153,8 +153,9 @@ def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk
             one = lambda one: rounds.improved(problem(one[0]), one[1], first, possible, starts, max_steps, tolerance)
             return _each(one, (many, found))
 
-        def follow(found):
-            return _few_at_once(lambda one: homotopy.followed(problem(one[0]), one[1], tolerance), (many, found), atoms)
+        def follow(found, every):
+            one = lambda one: homotopy.followed(problem(one[0]), one[1], tolerance, every)
+            return _few_at_once(one, (many, found), atoms)
 
         possible = proportional(problem(jax.tree.map(lambda leaf: leaf[0], many)))[2]
         found = _passes(improve, follow, possible, found, tolerance)
@@ -235,7 +236,7 @@ def _searcher(dictionary, y, max_steps, tolerance):
         possible = proportional(problem)[2]
         starts = start is not None
         improve = lambda found, first: rounds.improved(problem, found, first, possible, starts, max_steps, tolerance)
-        follow = lambda found: homotopy.followed(problem, found, tolerance)
+        follow = lambda found, every: homotopy.followed(problem, found, tolerance, every)
         found = _passes(improve, follow, possible, begun(problem, begin), tolerance)
         return _solution(found, unit, length, tolerance)
 
@@ -243,16 +244,19 @@ def _searcher(dictionary, y, max_steps, tolerance):
 
 
 def _passes(improve, follow, possible, found, tolerance):
-    """`improve(found, first)` until all of them are close, at least once, and `follow(found)` after the first time."""
+    """`improve(found, first)` and `follow(found, every)` until all of them are close, the first at least once."""
     settled = lambda found: ~found.finite | close(found, tolerance)
 
     def again(state):
-        found = improve(*state)
-        wanted = state[1] & possible & ~jnp.all(settled(found))
-        return lax.cond(wanted, follow, lambda found: found, found), jnp.bool_(False)
+        found, turn = state
+        found = improve(found, turn == 0)
+        # a path that rounding has led astray is followed once more, with a correction at every event
+        every = jnp.where(turn == 0, homotopy.SELDOM, 1)
+        wanted = (turn < 2) & possible & ~jnp.all(settled(found))
+        return lax.cond(wanted, lambda found: follow(found, every), lambda found: found, found), turn + 1
 
-    done = lambda state: ~state[1] & jnp.all(settled(state[0]))
-    return iterate_until(again, (found, jnp.bool_(True)), done, rounds.PASSES + 1)[0][0]
+    done = lambda state: (state[1] > 0) & jnp.all(settled(state[0]))
+    return iterate_until(again, (found, jnp.int32(0)), done, rounds.PASSES + 1)[0][0]
 
 
 def _few_at_once(solve, many, atoms):

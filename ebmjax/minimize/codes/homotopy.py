@@ -9,8 +9,8 @@ number of events grows slowly where the weight becomes small, while the sweeps o
 proximal gradients, grow as one over the weight.
 
 The pseudoinverse P of the atoms in the support is kept, with a change of rank one at each event. It has the condition
-of the atoms, not its square as the inverse of their Gram matrix, so that float32 suffices. Each step of the path first
-corrects what rounding has left of the equations above.
+of the atoms, not its square as the inverse of their Gram matrix, so that float32 suffices. Every few events what
+rounding has left of the equations above is corrected.
 
 Osborne, Presnell & Turlach (2000), "A new approach to variable selection in least squares problems"; Efron, Hastie,
 Johnstone & Tibshirani (2004), "Least angle regression".
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ebmjax.checks import as_float, check_record
 from ebmjax.loops import iterate_until
@@ -33,7 +33,9 @@ from ebmjax.types import Scalar
 
 EVENTS = 20
 """The limit of the events, as a multiple of the rank of the dictionary."""
-DOUBT = 0.03
+SELDOM = 8
+"""So many events from one correction of what rounding has left to the next are enough for most dictionaries."""
+DOUBT = 1e-3
 """A pseudoinverse that is further off, relative to 1, is computed anew from itself by a step of Newton's."""
 
 
@@ -48,6 +50,8 @@ class End(NamedTuple):
 
 class _State(NamedTuple):
     code: Array
+    correlation: Array
+    dual: Array
     slopes: Array  # R'(z_j) in the support, 0 elsewhere
     inverse: Array  # P, with a row for each atom: zero where it is not in the support
     left: Array  # P changes by left · rightᵀ before the next step
@@ -55,7 +59,7 @@ class _State(NamedTuple):
     weight: Array  # t
     last: Array  # the atom of the last event, which cannot be that of the next one
     blocked: Array  # atoms that depend on those of the support
-    dual: Array
+    steps: Array
     after: Array  # steps since t is 1: they only correct
 
 
@@ -64,6 +68,7 @@ def follow(
     y: Float[Array, " observed"],
     up: Scalar,
     down: Scalar,
+    every: Int[Array, ""] | int = SELDOM,
 ) -> End:
     """The code of least ½‖y - Wz‖² + R(z), for R(z) = Σ up · z⁺ + down · z⁻.
 
@@ -74,6 +79,7 @@ def follow(
         y: the observation, in a unit in which its largest entries are near 1.
         up: R(1), above 0.
         down: R(-1), above 0; infinite where codes cannot be negative.
+        every: events from one correction of what rounding has left to the next.
 
     Errors are those of `ebmjax.checks.as_float`.
 
@@ -88,55 +94,54 @@ def follow(
     places = jnp.arange(len(rows), dtype=jnp.int32)
     start = matmul(rows, y)
     weight = jnp.maximum(jnp.maximum(jnp.max(start) / up, jnp.max(-start) / down), 1)
-    zeros, none = jnp.zeros_like(start), jnp.zeros_like(y)
+    zeros, none, nothing = jnp.zeros_like(start), jnp.zeros_like(y), jnp.int32(0)
     state = _State(
-        zeros, zeros, jnp.zeros_like(rows), zeros, none, weight, jnp.int32(-1), places < 0, none, jnp.int32(0)
+        *(zeros, start, y, zeros, jnp.zeros_like(rows), zeros, none),
+        *(weight, jnp.int32(-1), places < 0, nothing, nothing),
     )
 
     def step(state):
         inside = state.slopes != 0
-        keep = inside.astype(y.dtype)[:, None]
         # The change is carried to this place as vectors. XLA would compute it anew for each entry of P.
-        inverse = (state.inverse + state.left[:, None] * state.right[None]) * keep
-        inverse, along = _checked(dictionary, inverse, state.slopes)
-        residual = y - matmul(dictionary, state.code)
-        correlation = matmul(rows, residual)
-        off = jnp.where(inside, correlation - state.weight * state.slopes, 0)
-        change = matmul(off, inverse)
-        code, correlation = state.code + matmul(inverse, change), correlation - matmul(rows, change)
-        fall = matmul(rows, along)  # of the correlations, as t falls
-        rise = matmul(inverse, along)  # of the code
-        length, atom, kind = _next_event(state, code, correlation, rise, fall, up, down)
+        inverse = (state.inverse + state.left[:, None] * state.right[None]) * inside.astype(y.dtype)[:, None]
+        state = state._replace(inverse=inverse)
+        due = (state.steps % every == 0) | (state.after > 0)
+        known = (state.code, state.correlation, state.dual, inverse)
+        known = lax.cond(due, lambda: _corrected(dictionary, rows, y, state), lambda: known)
+        state = state._replace(code=known[0], correlation=known[1], dual=known[2], inverse=known[3])
+        along = matmul(state.slopes, state.inverse)  # of the residual, as t falls
+        fall = matmul(rows, along)  # of the correlations
+        rise = matmul(state.inverse, along)  # of the code
+        length, atom, kind = _next_event(state, rise, fall, up, down)
         ends = ~(length < state.weight - 1)
         length = jnp.where(ends, state.weight - 1, length)
-        code = code + length * rise
-        weight = jnp.where(ends, 1, state.weight - length)
+        code = state.code + length * rise
         here = places == atom
 
         leaves = kind == 2
-        column = rows[atom]
-        shares = matmul(inverse, column)
+        column = jnp.where(leaves, state.inverse[atom], rows[atom])
+        shares = matmul(state.inverse, column)
         rest = column - matmul(dictionary, shares)
-        shares = shares + matmul(inverse, rest)
-        rest = column - matmul(dictionary, shares)
-        square, own = jnp.sum(jnp.square(rest)), inverse[atom]
-        dependent = ~leaves & ((square < 1e-8 * jnp.sum(jnp.square(column))) | (jnp.sum(inside) >= rank))
+        better = shares + matmul(state.inverse, rest)
+        rest = column - matmul(dictionary, better)
+        square, size = matmul(rest, rest), matmul(column, column)
+        dependent = ~leaves & ((square < 1e-8 * size) | (jnp.sum(inside) >= rank))
         happens = ~ends & ~dependent
-        left = jnp.where(
-            leaves, -matmul(inverse, own) / _positive(jnp.sum(jnp.square(own))), here.astype(y.dtype) - shares
-        )
-        right = jnp.where(leaves, own, rest / _positive(square))
+        left = jnp.where(leaves, -shares / _positive(size), here.astype(y.dtype) - better)
+        right = jnp.where(leaves, column, rest / _positive(square))
         slope = jnp.where(leaves, 0, jnp.where(kind == 0, up, -down))
         return _State(
             jnp.where(here & leaves & ~ends, 0, code),
+            state.correlation - length * fall,
+            state.dual,
             jnp.where(here & happens, slope, state.slopes),
-            inverse,
+            state.inverse,
             jnp.where(happens, left, 0),
             jnp.where(happens, right, 0),
-            weight,
+            jnp.where(ends, 1, state.weight - length),
             jnp.where(happens, atom, state.last),
             (state.blocked | here) & dependent,
-            residual - change,
+            state.steps + 1,
             state.after + ends.astype(jnp.int32),
         )
 
@@ -144,13 +149,28 @@ def follow(
     return End(state.code, state.dual)
 
 
-def followed(problem: Problem, found: Found, tolerance: Scalar) -> Found:
+def _corrected(dictionary, rows, y, state):
+    """The code whose correlations in the support are t R'(z), all correlations, the residual, and the pseudoinverse."""
+    inside = state.slopes != 0
+    off = jnp.where(inside, state.slopes - matmul(rows, matmul(state.slopes, state.inverse)), 0)
+    doubtful = jnp.max(jnp.abs(off)) > DOUBT * jnp.max(jnp.abs(state.slopes))
+    keep = inside.astype(y.dtype)[:, None]
+    anew = lambda inverse: (2 * inverse - matmul(inverse, matmul(dictionary, inverse))) * keep
+    inverse = lax.cond(doubtful, anew, lambda inverse: inverse, state.inverse)
+    residual = y - matmul(dictionary, state.code)
+    correlation = matmul(rows, residual)
+    change = matmul(jnp.where(inside, correlation - state.weight * state.slopes, 0), inverse)
+    return state.code + matmul(inverse, change), correlation - matmul(rows, change), residual - change, inverse
+
+
+def followed(problem: Problem, found: Found, tolerance: Scalar, every: Int[Array, ""] | int = SELDOM) -> Found:
     """The code at the end of the path of weights, where it is the better one; `found` where that is certain.
 
     Args:
         problem: one whose regularizer grows in proportion to each coefficient.
         found: what is known so far.
         tolerance: of the gap.
+        every: as in `follow`.
 
     Raises ValueError for anything but a `Problem` and a `Found`.
 
@@ -168,7 +188,7 @@ def followed(problem: Problem, found: Found, tolerance: Scalar) -> Found:
 
     def through():
         dictionary, y = problem.atoms.dictionary, problem.observed.y
-        end = follow(dictionary, y, up, down)
+        end = follow(dictionary, y, up, down, every)
         whole = problem.regularizer._replace(value=lambda code: jnp.sum(problem.regularizer.value(code)))
         known = certified_by(dictionary, whole, y, end.code, end.dual)
         better = (known.gap < found.gap + found.off) | (known.energy < found.energy)
@@ -178,20 +198,10 @@ def followed(problem: Problem, found: Found, tolerance: Scalar) -> Found:
     return lax.cond(possible & found.finite & ~close(found, tolerance), through, lambda: found)
 
 
-def _checked(dictionary, inverse, slopes):
-    """The pseudoinverse, and the direction of the residual whose products with the support are the slopes."""
-    inside = slopes != 0
-    along = matmul(slopes, inverse)
-    off = jnp.where(inside, slopes - matmul(dictionary.T, along), 0)
-    scale = jnp.max(jnp.abs(slopes))
-    anew = lambda: (2 * inverse - matmul(inverse, matmul(dictionary, inverse))) * inside.astype(inverse.dtype)[:, None]
-    inverse = lax.cond(jnp.max(jnp.abs(off)) > DOUBT * scale, anew, lambda: inverse)
-    return inverse, along + matmul(off, inverse)
-
-
-def _next_event(state, code, correlation, rise, fall, up, down):
+def _next_event(state, rise, fall, up, down):
     """How far t falls to the next event, the atom, and whether it enters with a plus (0), a minus (1) or leaves (2)."""
-    inside, t, atoms = state.slopes != 0, state.weight, jnp.arange(len(code), dtype=jnp.int32)
+    code, correlation, t = state.code, state.correlation, state.weight
+    inside, atoms = state.slopes != 0, jnp.arange(len(code), dtype=jnp.int32)
     sign = jnp.sign(state.slopes)
     free = ~inside & ~state.blocked & (atoms != state.last)
 

@@ -1,5 +1,7 @@
 """SPAMS's side of the group `sparse`: coordinate descent and LARS on the Gram matrix, in float32, on one thread.
 
+LARS is also there in float64, since at small weights it does not reach the least energy in float32.
+
 Codes are returned as SPAMS's sparse matrices (atoms, samples).
 """
 
@@ -20,3 +22,8 @@ def least_angle(dictionary, data, weight, tolerance):
     """`spams.lasso`, which is exact up to rounding and has no tolerance."""
     observations, atoms = np.asfortranarray(data.T), np.asfortranarray(dictionary)
     return lambda: spams.lasso(observations, D=atoms, lambda1=weight, mode=2, numThreads=1)
+
+
+def least_angle_64(dictionary, data, weight, tolerance):
+    """`least_angle` in float64."""
+    return least_angle(dictionary.astype(np.float64), data.astype(np.float64), weight, tolerance)

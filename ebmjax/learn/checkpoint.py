@@ -213,7 +213,8 @@ def train_resumable(
         folder: for this run alone. The initial state is checkpoint 0, the state after n epochs is checkpoint n.
         every: epochs in a segment, at least 1.
         healthy: `healthy(params, metrics)` of the parameters after a segment and the learner's metrics in it, which
-            have the axes (every, N // batch_size): False stops the run. It is called outside of jit.
+            have the axes (every, N // batch_size): False stops the run. It is called outside of jit. A run that goes
+            on calls it first for all the epochs that are done, whatever it then returns.
 
     Returns:
         `Checkpointed(trained, result)`, with the metrics of every epoch, also of those before an interruption.
@@ -269,6 +270,8 @@ def train_resumable(
             part_of[:done] = part
 
     progress = completed(progress)
+    if 0 < done < epochs:
+        healthy(progress.state.params, until(done).learner)
     while done < epochs:
         upto = min(done + every, epochs)
         after, reported = segment(keys[done:upto], progress)

@@ -23,6 +23,18 @@ class Measure(Protocol):
         ...
 
 
+class Row(Protocol):
+    """What metrics.jsonl says of one measurement."""
+
+    def __call__(self, measured: Any, /) -> dict[str, Any]:
+        """Return numbers by their names.
+
+        Args:
+            measured: the result of `measure(params)`, as NumPy arrays.
+        """
+        ...
+
+
 class Watched(NamedTuple):
     """The result of a training, and what was measured during it."""
 
@@ -46,12 +58,15 @@ def train_watched(
     epochs_a_segment: int,
     segments: int,
     measure: Measure,
+    row_of: Row,
 ) -> Watched:
     """Train as `ebmjax.train` does, in segments, with a measurement before the first and after each of them.
 
-    A bar shows the share done, the time left and the newest measurement.
+    A bar shows the share done, the time left and the newest measurement. Each measurement becomes a line of
+    metrics.jsonl at once: `row_of(measured)` after the name of the training and the number of updates.
 
-    A checkpoint is saved after each segment, and a run that is resumed continues from the last one. If a segment leaves
+    A checkpoint is saved after each segment, and a run that is resumed continues from the last one, with the lines of
+    all measurements before it. If a segment leaves
     a parameter above `EXPLODED`, or a measurement that was finite is not any more, training stops, keeps the state from
     before that segment, and the report says so.
 
@@ -66,6 +81,7 @@ def train_watched(
         epochs_a_segment: passes over the data in each segment.
         segments: the number of segments.
         measure: what to measure.
+        row_of: what to write of it.
 
     Raises:
         ArgumentError: the checkpoints cannot be written. Other errors as in `ebmjax.train`.
@@ -80,11 +96,14 @@ def train_watched(
     _put(table, 0, first)
     result = STEP_LIMIT
     updates = np.arange(segments + 1) * epochs_a_segment * (len(data) // batch_size)
+    tell = lambda row, measured: report.metrics(training=name, step=int(updates[row]), **row_of(measured))
     with report.bar(f"{name}: {updates[-1]:,} updates", segments) as step:
         step(done)
+        for row in range(done + 1):
+            tell(row, jax.tree.map(lambda column: column[row], table))  # at once
         for row in range(done, segments):
             after = segment(progress, keys[row * epochs_a_segment : (row + 1) * epochs_a_segment], data)
-            measured = measure(after.state.params)
+            measured = jax.tree.map(np.asarray, measure(after.state.params))
             if not (after.alive and _is_sound(after.state.params, measured, first)):
                 report.diverged(name, int(updates[row]))
                 result, segments = DIVERGED, row
@@ -92,6 +111,7 @@ def train_watched(
             progress = after
             _put(table, row + 1, measured)
             checkpoint.save(folder, row + 1, (progress, table))
+            tell(row + 1, measured)
             step(1, _numbers(measured))
     table = jax.tree.map(lambda column: column[: segments + 1], table)
     return Watched(progress.state.params, updates[: segments + 1], table, result)

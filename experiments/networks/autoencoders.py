@@ -147,6 +147,7 @@ def train(
         plan.epochs // plan.segments,
         plan.segments,
         measure,
+        Measures._asdict,
     )
 
 

@@ -139,11 +139,15 @@ def _learn(config: Config, report: Report, key: Key[Array, ""], split: Split) ->
         optax.adam(rate, b1=0.0, b2=0.99),
     )
     params = neural.init_convolutional(init_key, shape, config.channels)
+    window, done = _window(batches * config.epochs), [0]
 
     def healthy(params: Any, metrics: Any) -> bool:
         latest = jax.tree.map(lambda leaf: np.asarray(leaf)[-1].mean(), metrics)
-        done = len(np.asarray(metrics.loss))
-        step(done, f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
+        step(len(metrics.loss), f"contrast {latest.loss:.1f}, norm of the gradient {latest.gradient_norm:.1f}")
+        for loss, norm in zip(np.ravel(metrics.loss), np.ravel(metrics.gradient_norm), strict=True):
+            done[0] += 1
+            if done[0] % window == 0:
+                report.metrics(step=done[0], loss=loss, gradient_norm=norm)
         return all_finite(params, metrics)
 
     with report.bar("learning", config.epochs) as step:
@@ -188,8 +192,13 @@ def outsiders(
     return {"clothes" if other is Images.FASHION_MNIST else "digits": load(other).test, **sets}
 
 
+def _window(updates: int) -> int:
+    """The updates from one line of metrics.jsonl to the next, and of one mean of the figure."""
+    return max(1, updates // 200)
+
+
 def _draw_learning(config: Config, report: Report, metrics: Any) -> None:
-    window = max(1, len(metrics.loss) // 200)
+    window = _window(len(metrics.loss))
     whole = len(metrics.loss) // window * window
     smooth = lambda values: values[:whole].reshape(-1, window).mean(axis=1)
     updates = smooth(np.arange(1, len(metrics.loss) + 1, dtype=float))
@@ -214,8 +223,6 @@ def _draw_learning(config: Config, report: Report, metrics: Any) -> None:
         f"together restarted {restarted.sum():,} times and diverged {diverged.sum():,} times in {len(metrics.loss):,} "
         "updates.",
     )
-    for step in range(window - 1, whole, window):
-        report.metrics(step=step + 1, loss=metrics.loss[step], gradient_norm=metrics.gradient_norm[step])
     report.summary(updates=len(metrics.loss), chains_diverged=diverged.sum(), chains_restarted=restarted.sum())
 
 

@@ -22,7 +22,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -185,8 +185,18 @@ def _train(
             epochs,
             config.measured,
             lambda params: _measure(params, data[:MEASURED], test[:MEASURED], exact),
+            _row,
         )
     return Machine(params, watched)
+
+
+def _row(measured: Measures) -> dict[str, Any]:
+    return {
+        "variational_free_energy_train": measured.train,
+        "variational_free_energy_test": measured.test,
+        "bound_test": -measured.test - measured.log_partition,
+        "log_likelihood_test": measured.log_likelihood,
+    }
 
 
 def _middle(hidden: tuple[int, int], visible: Array) -> tuple[Array, ...]:
@@ -225,17 +235,6 @@ def log_sums(params: dbm.Params, visible: Float[Array, "n visible"]) -> tuple[Fl
 
 
 def _summarize(report: Report, large: Machine, small: Machine) -> None:
-    for name, machine in (("large", large), ("small", small)):
-        measures = machine.watched.measures
-        for row, updates in enumerate(machine.watched.updates):
-            report.metrics(
-                step=int(updates),
-                machine=name,
-                variational_free_energy_train=measures.train[row],
-                variational_free_energy_test=measures.test[row],
-                bound_test=-measures.test[row] - measures.log_partition[row],
-                log_likelihood_test=measures.log_likelihood[row],
-            )
     exact, whole = small.watched.measures, large.watched.measures
     bound = -exact.test - exact.log_partition
     report.table(

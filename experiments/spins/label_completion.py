@@ -127,7 +127,7 @@ def _train(config: Config, report: Report, key: Key[Array, ""], train: Set, test
     schedule = Schedule(config.batch_size, config.updates, config.rate, config.measured)
     prefix = jax.tree.map(lambda leaf: leaf[:PREFIX], train)
     measure = lambda params: _measure(params, prefix, test)
-    return train_machine(train_key, report, "joint", negative, params, data, schedule, measure)
+    return train_machine(train_key, report, "joint", negative, params, data, schedule, measure, Measures._asdict)
 
 
 @jax.jit
@@ -158,8 +158,6 @@ def _logistic(train: Set, test: Set) -> tuple[float, float]:
 
 
 def _summarize(report: Report, machine: Watched, logistic: tuple[float, float], tested: int) -> None:
-    for row, updates in enumerate(machine.updates):
-        report.metrics(step=int(updates), **{name: leaf[row] for name, leaf in machine.measures._asdict().items()})
     train_error, test_error, gap = (float(leaf[-1]) for leaf in machine.measures)
     spread = lambda error: f"{error:.2%} ± {math.sqrt(error * (1 - error) / tested):.2%}"
     report.table(

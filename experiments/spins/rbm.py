@@ -19,7 +19,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -141,8 +141,18 @@ def _train(config: Config, report: Report, method: Method, key: Key[Array, ""], 
     schedule = Schedule(config.batch_size, config.updates, config.rate, config.measured)
     exact = method.hidden <= MOST_HIDDEN
     measure = lambda params: _measure(params, data[:PREFIX], test, exact)
+
+    def row_of(measured: Measures) -> dict[str, Any]:
+        in_train, in_test = log_likelihoods(measured, method.hidden)
+        return {
+            "free_energy_train": measured.train,
+            "free_energy_test": measured.test,
+            "log_likelihood_train": in_train,
+            "log_likelihood_test": in_test,
+        }
+
     with report.stage(f"training by {method.name}"):
-        return train_machine(train_key, report, method.folder, method.negative, params, data, schedule, measure)
+        return train_machine(train_key, report, method.folder, method.negative, params, data, schedule, measure, row_of)
 
 
 @partial(jax.jit, static_argnums=3)
@@ -188,15 +198,6 @@ def _summarize(report: Report, methods: list[Method], machines: dict[str, Watche
         machine = machines[method.name]
         train, test = log_likelihoods(machine.measures, method.hidden)
         gap = machine.measures.test - machine.measures.train
-        for row, updates in enumerate(machine.updates):
-            report.metrics(
-                step=int(updates),
-                way=method.name,
-                free_energy_train=machine.measures.train[row],
-                free_energy_test=machine.measures.test[row],
-                log_likelihood_train=train[row],
-                log_likelihood_test=test[row],
-            )
         exact = method.hidden <= MOST_HIDDEN
         rows.append(
             (

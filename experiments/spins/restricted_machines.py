@@ -14,7 +14,7 @@ from ebmjax.learn.contrast.phases import Phase, observed, viewed
 from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.report import Report
-from experiments.application.watched import Watched, train_watched
+from experiments.application.watched import Row, Watched, train_watched
 
 PREFIX = 10_000  # training pictures on which a machine is measured: the first ones
 
@@ -40,6 +40,7 @@ def train_machine(
     data: Float[Array, "n visible"],
     schedule: Schedule,
     measure: Callable[[rbm.Params], PyTree[Array]],
+    row_of: Row,
 ) -> Watched:
     """Train one restricted Boltzmann machine, and measure it on the way.
 
@@ -52,6 +53,7 @@ def train_machine(
         data: visible units to train on.
         schedule: updates, batches and measurements.
         measure: `measure(params)`, numbers of fixed shapes.
+        row_of: what metrics.jsonl says of a measurement.
 
     Raises:
         ValueError: params and data that do not fit together, or a batch larger than the data.
@@ -69,6 +71,7 @@ def train_machine(
         epochs,
         schedule.measured,
         measure,
+        row_of,
     )
 
 

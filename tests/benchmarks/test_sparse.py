@@ -33,9 +33,19 @@ def test_what_is_not_exact_enough_is_refused(case):
             case.agree(*pair)
 
 
+def test_a_peer_that_is_below_the_least_energy_is_refused():
+    case = sparse._small(sparse.Work(atoms=64, count=10, unit=True, suboptimality=1e-3, share=1e-3))
+    case.agree(Outcome(5e-4, 1.0), Outcome(0.5, 1.0))  # LARS in float32 is above it
+    for pair in ((Outcome(2e-3, 1.0), Outcome(0.0, 1.0)), (Outcome(0.0, 1.0), Outcome(-2e-3, 1.0))):
+        with pytest.raises(AssertionError, match=r"2\.0e-03"):
+            case.agree(*pair)
+
+
 def test_the_objective_is_the_energy():
     random = np.random.default_rng(0)
     arrays = [jnp.asarray(random.normal(size=shape), jnp.float32) for shape in ((4, 6), (3, 4), (3, 6))]
     dictionary, data, codes = arrays
     expected = [energy(Params(dictionary), l1(sparse.WEIGHT), y, z) for y, z in zip(data, codes, strict=True)]
-    assert sparse._energy(*(np.asarray(array) for array in arrays)) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert sparse._energy(*(np.asarray(array) for array in arrays), sparse.WEIGHT) == pytest.approx(
+        np.mean(expected), rel=1e-5
+    )

@@ -194,7 +194,7 @@ def test_a_broken_run_ends_with_the_bits_of_an_unbroken_one(tmp_path):
     whole = train_resumable(folder=tmp_path / "whole", **ARGUMENTS)
     assert whole.result == STEP_LIMIT
     assert steps(tmp_path / "whole") == [8, 11]
-    for segment in (1, 2, 2):  # before any, in the second, in the last
+    for segment in (1, 2, 3):  # before any, in the second, in the last: the first call is for what is done
         with pytest.raises(KeyboardInterrupt):
             train_resumable(folder=tmp_path / "broken", **ARGUMENTS, healthy=stop_at(segment))
         assert not (tmp_path / "broken/11").exists()
@@ -283,6 +283,20 @@ def stop_after(segments):
     """Healthy for so many segments."""
     seen = []
     return lambda params, metrics: len(seen) < segments and not seen.append(params)
+
+
+def test_a_run_that_goes_on_is_told_of_the_epochs_that_are_done(tmp_path):
+    told = []
+
+    def healthy(params, metrics):
+        told.append(metrics.loss)
+        return True
+
+    with pytest.raises(KeyboardInterrupt):
+        train_resumable(folder=tmp_path, **ARGUMENTS, healthy=stop_at(2))
+    run = train_resumable(folder=tmp_path, **ARGUMENTS, healthy=healthy)
+    assert [len(loss) for loss in told] == [4, 4, 3]
+    np.testing.assert_array_equal(np.concatenate(told), run.trained.metrics.learner.loss)
 
 
 def test_one_may_say_what_is_healthy(tmp_path):

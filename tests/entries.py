@@ -259,12 +259,12 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
             yield judge(argument, "number", 1.0, must_refuse=True)
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
     """Print the wrong cells and the number of each verdict; the exit status is 1 if any is wrong."""
     jax.config.update("jax_enable_compilation_cache", False)
     warnings.simplefilter("ignore")  # of casts that overflow, which are meant
     total: collections.Counter[str] = collections.Counter()
-    for name in sys.argv[1:] or modules():
+    for name in names or modules():
         for function, arguments in calls(name):
             for cell in cells(function, arguments):
                 total[cell.verdict] += 1
@@ -275,4 +275,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

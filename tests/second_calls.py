@@ -51,11 +51,11 @@ def run(test: doctest.DocTest) -> int:
     return compiled[0] - before
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
     """Print the names of the examples that compile twice; the exit status is 1 if there are any."""
     jax.monitoring.register_event_duration_secs_listener(count)
     wrong = 0
-    for name in sys.argv[1:] or modules():
+    for name in names or modules():
         for test in examples(name):
             globals_ = dict(test.globs)
             run(test)
@@ -69,4 +69,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

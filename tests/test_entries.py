@@ -17,25 +17,21 @@ PACKAGES = [
 """`ebmjax.energies`, `ebmjax.temperature`, …: one process each."""
 
 
-def ended(script: str, package: str) -> subprocess.CompletedProcess[str]:
-    """A script of this folder, run on the modules of one package without the tests' type checks."""
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_entry_is_right_or_refused_by_name_and_a_second_call_compiles_nothing(package):
+    """One process for both, without the tests' type checks, since both run the examples of the docstrings."""
     names = [name for name in modules() if name == package or name.startswith(package + ".")]
-    return subprocess.run(
-        [sys.executable, "-m", f"tests.{script}", *names],
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from tests import entries, second_calls; "
+            "sys.exit(second_calls.main(sys.argv[1:]) + entries.main(sys.argv[1:]))",
+            *names,
+        ],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[1],
         env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},
     )
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_entry_is_right_or_refused_by_name(package):
-    process = ended("entries", package)
-    assert process.returncode == 0, process.stdout + process.stderr
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_second_call_compiles_nothing(package):
-    process = ended("second_calls", package)
     assert process.returncode == 0, process.stdout + process.stderr

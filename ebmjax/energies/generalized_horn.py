@@ -6,6 +6,7 @@ The latent z may have any dimension; `penalties.regularized` then has to limit w
 Canziani & LeCun (2020), NYU Deep Learning, week 15.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax import networks
-from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record
+from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_key, check_record
 from ebmjax.energies.horn import Point
 from ebmjax.records import record
 from ebmjax.types import Scalar
@@ -30,10 +31,18 @@ class Params(NamedTuple):
     decoder: networks.MLP
 
 
-def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[int, ...] = (16, 16)) -> Params:
+def init(
+    key: Key[Array, ""],
+    features: int = 8,
+    latent: int = 1,
+    hidden: tuple[int, ...] = (16, 16),
+    activation: Callable[[Array], Array] = jax.nn.relu,
+) -> Params:
     """Networks f: 1 → 8 → 8 → features and g: features + latent → hidden → 2, with Flax's default initialization.
 
-    Raises ValueError for a size below 1.
+    A smooth activation, such as `jax.nn.silu`, decodes smooth curves; those of `jax.nn.relu` have corners.
+
+    Raises ValueError for a size below 1, and for an activation that is no function.
 
     >>> init(jax.random.key(0), latent=2).decoder(jnp.ones(10)).shape
     (2,)
@@ -41,10 +50,11 @@ def init(key: Key[Array, ""], features: int = 8, latent: int = 1, hidden: tuple[
     check_key("key", key)
     check_count("features", features)
     check_count("latent", latent)
+    check_callable("activation", activation)
     predictor_key, decoder_key = jax.random.split(key)
     return Params(
-        networks.MLP(predictor_key, (1, 8, 8, features)),
-        networks.MLP(decoder_key, (features + latent, *hidden, 2)),
+        networks.MLP(predictor_key, (1, 8, 8, features), activation),
+        networks.MLP(decoder_key, (features + latent, *hidden, 2), activation),
     )
 
 

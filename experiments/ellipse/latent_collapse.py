@@ -9,8 +9,12 @@ latent, and each is measured here: its squared norm, its L1 norm, and noise ε w
     E(y, z) = ‖y - g(f(x), z)‖² + λ Σ|zᵢ|
     E(y, z) = mean over ε of ‖y - g(f(x), z + σε)‖² + λ‖z‖²
 
-All sixteen kinds of model are trained in one compiled call. A mask sets how many of the eight dimensions a model may
-use, and the regularizers differ only in their weights.
+How much they limit it is a matter of their weights λ. Every regularizer is trained with three of them. The best one is
+chosen by other held-out samples than those that are reported: the one whose model gives uniform noise the highest free
+energy in proportion to that of data.
+
+All forty kinds of model are trained in one compiled call. A mask sets how many of the eight dimensions a model may use,
+and the regularizers differ only in their weights.
 """
 
 import math
@@ -24,12 +28,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ebmjax import problems, train
+from ebmjax import problems
 from ebmjax.energies import generalized_horn, penalties
 from ebmjax.learn.gradient import stochastic_gradient
+from ebmjax.learn.train import advance, begin
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.descent import gradient_descent
+from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Between, Count
 from experiments.application.report import Report
@@ -38,6 +44,7 @@ from experiments.drawing import plots
 SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one
 LATENT = 8  # dimensions of the latent of every network; a mask sets how many a model may use
 DIMENSIONS = (1, 2, 4, 8)
+PIECES = 20  # of a training, with a measurement after each
 REGULARIZERS = ("none", "squared norm", "L1 norm", "noise")
 
 Strength = Annotated[float, Between(0, math.inf)]
@@ -49,8 +56,10 @@ class Config:
 
     samples: Count = 400
     """Training samples."""
+    chosen_by: Count = 100
+    """Held-out samples, and points of uniform noise, by which the weights are chosen; as many of each."""
     evaluated: Count = 200
-    """Held-out samples, and points of uniform noise, on which the free energy is measured; as many of each."""
+    """Further held-out samples, and points of uniform noise, whose free energy is reported; as many of each."""
     seeds: Count = 3
     """Models of each kind. Only the one of least training loss is measured, because training fails for some seeds."""
     epochs: Count = 300
@@ -65,14 +74,14 @@ class Config:
     """Codes from which the best is taken as the start of the descent; four times as many for measurements."""
     steps: Count = 10
     """Steps of the descent over z in training; ten times as many for measurements."""
-    norm_weight: Strength = 0.5
-    """Weight λ of the squared norm, in units of the scaled energy."""
-    l1_weight: Strength = 0.5
-    """Weight λ of the L1 norm."""
+    norm_weights: tuple[Strength, Strength, Strength] = (0.005, 0.05, 0.5)
+    """Weights λ of the squared norm, in units of the scaled energy."""
+    l1_weights: tuple[Strength, Strength, Strength] = (0.005, 0.05, 0.5)
+    """Weights λ of the L1 norm."""
     noise: Strength = 0.8
     """Standard deviation σ of the noise on the code."""
-    spring: Strength = 0.05
-    """Weight λ of the squared norm beside the noise. Without it, codes grow until the noise has no effect."""
+    springs: tuple[Strength, Strength, Strength] = (1e-4, 1e-3, 1e-2)
+    """Weights λ of the squared norm beside the noise. Without it, codes grow until the noise has no effect."""
     draws: int = 4
     """Draws of the noise in each mean, new ones in each update; four times as many, fixed, for measurements."""
 
@@ -80,7 +89,7 @@ class Config:
         options.check(self)
 
 
-QUICK = Config(seeds=1, samples=200, evaluated=40, epochs=20, hidden=(16,), starts=8, steps=5, draws=3)
+QUICK = Config(seeds=1, samples=200, chosen_by=20, evaluated=40, epochs=20, hidden=(16,), starts=8, steps=5, draws=3)
 
 
 class Limits(NamedTuple):
@@ -98,7 +107,7 @@ def run(config: Config, report: Report) -> None:
     """Train a model for every dimension and regularizer, and measure F on data and on uniform noise."""
     data_key, held_out_key, uniform_key, noise_key, train_key, start_key = jax.random.split(report.key(), 6)
     data = problems.horn_data(data_key, config.samples)
-    held_out = problems.horn_data(held_out_key, config.evaluated)
+    held_out = problems.horn_data(held_out_key, config.chosen_by + config.evaluated)
     box = float(jnp.abs(data.y).max())
     uniform = held_out._replace(y=jax.random.uniform(uniform_key, held_out.y.shape, minval=-box, maxval=box))
     codes = jax.random.normal(start_key, (4 * config.starts, LATENT))
@@ -106,17 +115,21 @@ def run(config: Config, report: Report) -> None:
     limits = _limits(config)
     draws = jax.random.normal(noise_key, (4 * config.draws, LATENT))
     draws = draws - draws.mean(axis=0)
-    fit = lambda key, limits: fit_one(key, limits, data, codes[: config.starts], config)
-    with report.stage(f"training {config.seeds} × {len(limits.mask)} models"):
-        keys = jax.random.split(train_key, config.seeds)
-        trained, losses = report.compiled(jax.vmap(jax.vmap(fit, (None, 0)), (0, None)), keys, limits)
+    trained, losses = _trained(config, report, jax.random.split(train_key, config.seeds), limits, data, codes)
     best = jnp.argmin(losses, axis=0)
     models = jax.tree.map(lambda leaf: leaf[best, jnp.arange(len(best))], trained)
     with report.stage("measuring"):
         points = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), held_out, uniform)
         free = partial(free_energies, points=points, codes=codes, draws=draws, steps=10 * config.steps)
         measured = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), (models, limits))
-    on_data, on_noise = np.asarray(measured).reshape(4, 4, 2, config.evaluated).mean(axis=3).transpose(2, 0, 1)
+    # the axes are data and noise, kinds of model
+    split = np.asarray(measured).reshape(len(limits.mask), 2, -1).swapaxes(0, 1)
+    for_choice, reported = (
+        part.mean(axis=2) for part in (split[:, :, : config.chosen_by], split[:, :, config.chosen_by :])
+    )
+    chosen = _chosen(for_choice[1] / for_choice[0])
+    on_data, on_noise = (part[chosen] for part in reported)
+    ratio = on_noise / on_data
 
     for row, regularizer in enumerate(REGULARIZERS):
         for column, dimension in enumerate(DIMENSIONS):
@@ -125,6 +138,7 @@ def run(config: Config, report: Report) -> None:
                 dimension=dimension,
                 free_energy_on_data=on_data[row, column],
                 free_energy_on_noise=on_noise[row, column],
+                weight=_weight(config, chosen[row, column]),
             )
     report.summary(
         dimensions=DIMENSIONS,
@@ -133,26 +147,64 @@ def run(config: Config, report: Report) -> None:
         free_energy_on_noise_squared_norm=on_noise[1],
         free_energy_on_noise_l1_norm=on_noise[2],
         free_energy_on_noise_noise=on_noise[3],
-        noise_to_data_ratio_unregularized_8=on_noise[0, 3] / on_data[0, 3],
-        noise_to_data_gap_unregularized_8=on_noise[0, 3] - on_data[0, 3],
-        noise_to_data_gap_squared_norm_8=on_noise[1, 3] - on_data[1, 3],
+        **{f"noise_to_data_ratio_8_{name.replace(' ', '_')}": ratio[row, 3] for row, name in enumerate(REGULARIZERS)},
+        **{
+            f"weight_8_{name.replace(' ', '_')}": _weight(config, chosen[row, 3])
+            for row, name in enumerate(REGULARIZERS)
+            if row
+        },
     )
     rows = [
-        (regularizer, *(f"{a:.3g} / {b:.3g}" for a, b in zip(on_data[row], on_noise[row], strict=True)))
+        (
+            regularizer,
+            *(
+                f"{data:.3g} / {noise:.3g}" + (f", λ = {_weight(config, kind):g}" if row else "")
+                for data, noise, kind in zip(on_data[row], on_noise[row], chosen[row], strict=True)
+            ),
+        )
         for row, regularizer in enumerate(REGULARIZERS)
     ]
     columns = ("regularizer", *(f"dim(z) = {dimension}" for dimension in DIMENSIONS))
     report.table("Mean free energy of held-out data / of uniform noise (squared units of y)", columns, rows)
+    report.text(
+        f"With eight dimensions, noise has {ratio[0, 3]:.1f} times the free energy of data without a regularizer, and "
+        + ", ".join(f"{ratio[row, 3]:.1f} times with {_with(name)}" for row, name in enumerate(REGULARIZERS) if row)
+        + "."
+    )
     _draw_means(report, on_data, on_noise)
-    _draw_maps(report, models, limits, codes, draws, config, box)
+    _draw_maps(report, models, limits, chosen[:, 3], codes, draws, config, box)
 
 
-def fit_one(
-    key, limits: Limits, data: problems.HornData, codes, config: Config
-) -> tuple[generalized_horn.Params, Array]:
-    """Train one model at zero temperature; a pure function, so that it can be vmapped. Returns its final loss too."""
-    init_key, train_key = jax.random.split(key)
-    params = generalized_horn.init(init_key, latent=LATENT, hidden=config.hidden)
+def _trained(config: Config, report: Report, keys, limits: Limits, data: problems.HornData, codes):
+    """The parameters and the last losses of all models, with the axes seeds and kinds, in pieces of a few epochs."""
+    scaled = (data.x, data.y / SCALE)
+    of_kind = partial(_learner, config, codes[: config.starts])
+
+    def start(key, limits):
+        init_key, train_key = jax.random.split(key)
+        params = generalized_horn.init(init_key, latent=LATENT, hidden=config.hidden)
+        return begin(train_key, of_kind(limits), params, config.epochs)
+
+    def go_on(keys, progress, limits):
+        progress, metrics = advance(keys, of_kind(limits), progress, scaled, config.batch_size)
+        return progress, metrics.learner.loss[-1].mean()
+
+    progress, epoch_keys = jax.jit(jax.vmap(jax.vmap(start, (None, 0)), (0, None)))(keys, limits)
+    piece = jax.jit(jax.vmap(jax.vmap(go_on), (0, 0, None)))
+    length = max(1, config.epochs // PIECES)
+    losses = jnp.zeros(())
+    title = f"training {config.seeds} × {len(limits.mask)} models, {config.epochs} epochs"
+    with report.bar(title, config.epochs) as step:
+        for first in range(0, config.epochs, length):
+            progress, losses = piece(epoch_keys[:, :, first : first + length], progress, limits)
+            done = epoch_keys[0, 0, first : first + length].size
+            report.metrics(epoch=first + done, loss=losses)
+            step(done, f"median loss {np.median(losses):.3g}")
+    return progress.state.params, losses
+
+
+def _learner(config: Config, codes: Array, limits: Limits) -> Learner:
+    """Learns one model at zero temperature."""
 
     def loss(key, params, batch):
         draws = jax.random.normal(key, (config.draws, LATENT))
@@ -160,11 +212,7 @@ def fit_one(
         return energy_loss(of_sample)(params, batch)
 
     updates = config.epochs * (config.samples // config.batch_size)
-    optimizer = optax.adam(optax.cosine_decay_schedule(config.rate, updates))
-    scaled = (data.x, data.y / SCALE)
-    learner = stochastic_gradient(loss, optimizer)
-    trained = train(train_key, learner, params, scaled, config.batch_size, config.epochs)
-    return trained.params, trained.metrics.learner.loss[-1].mean()
+    return stochastic_gradient(loss, optax.adam(optax.cosine_decay_schedule(config.rate, updates)))
 
 
 def free_energies(
@@ -186,16 +234,35 @@ def _least(params, limits: Limits, x, y, codes, draws, steps):
 
 
 def _limits(config: Config) -> Limits:
-    """All pairs of a regularizer and a number of dimensions, which changes fastest; the leading axis is the pairs."""
+    """All kinds of model: no regularizer, then three weights of each; the number of dimensions changes fastest."""
     masks = [jnp.where(jnp.arange(LATENT) < dimension, 1.0, 0.0) for dimension in DIMENSIONS]
     weights = [
         (0.0, 0.0, 0.0),
-        (config.norm_weight, 0.0, 0.0),
-        (0.0, config.l1_weight, 0.0),
-        (config.spring, 0.0, config.noise),
+        *((weight, 0.0, 0.0) for weight in config.norm_weights),
+        *((0.0, weight, 0.0) for weight in config.l1_weights),
+        *((weight, 0.0, config.noise) for weight in config.springs),
     ]
     pairs = [Limits(mask, *(jnp.array(weight) for weight in row)) for row in weights for mask in masks]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
+
+
+def _chosen(ratios: np.ndarray) -> np.ndarray:
+    """The kind of model with the weight of highest ratio, for each regularizer (rows) and number of dimensions."""
+    kinds = np.arange(len(ratios)).reshape(-1, len(DIMENSIONS))
+    best = [kinds[:1]]
+    for first in range(1, len(kinds), 3):
+        three = kinds[first : first + 3]
+        best.append(np.take_along_axis(three, ratios[three].argmax(axis=0)[None], axis=0))
+    return np.concatenate(best)
+
+
+def _weight(config: Config, kind: int) -> float:
+    """λ of a kind of model, 0 without a regularizer."""
+    return (0.0, *config.norm_weights, *config.l1_weights, *config.springs)[kind // len(DIMENSIONS)]
+
+
+def _with(name: str) -> str:
+    return name if name == "noise" else f"the {name}"
 
 
 def _draw_means(report, on_data, on_noise):
@@ -217,19 +284,23 @@ def _draw_means(report, on_data, on_noise):
     )
 
 
-def _draw_maps(report, models, limits, codes, draws, config, box):
-    """F over y at x = 1, for the smallest latent and for the largest one with and without a regularizer."""
+def _draw_maps(report, models, limits, largest, codes, draws, config, box):
+    """F over y at x = 1, for the smallest latent and for the largest one with and without a regularizer.
+
+    `largest` are the kinds of model with the largest latent, one for each regularizer.
+    """
     side = 25 if report.quick else 49
     axis = jnp.linspace(-1.3 * box, 1.3 * box, side)
     y = jnp.stack(jnp.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     points = problems.HornData(jnp.full(len(y), 1.0), y)
-    chosen = {0: "dim 1, no regularizer", 3: "dim 8, no regularizer", 7: "dim 8, squared norm", 15: "dim 8, noise"}
-    some = jax.tree.map(lambda leaf: leaf[jnp.array(list(chosen))], (models, limits))
+    kinds = [0, *map(int, largest)]
+    titles = ["dim 1, no regularizer", "dim 8, no regularizer", *(f"dim 8, {name}" for name in REGULARIZERS[1:])]
+    some = jax.tree.map(lambda leaf: leaf[jnp.array(kinds)], (models, limits))
     free = partial(free_energies, points=points, codes=codes, draws=draws, steps=5 * config.steps)
     with report.stage("drawing maps"):
-        maps = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), some).reshape(4, side, side)
-    figure, axes = plots.panels(1, 4, width=3.3, height=3.3)
-    for panel, values, title in zip(axes[0], maps, chosen.values(), strict=True):
+        maps = report.compiled(lambda pair: jax.lax.map(lambda one: free(*one), pair), some).reshape(5, side, side)
+    figure, axes = plots.panels(1, 5, width=3.0, height=3.1)
+    for panel, values, title in zip(axes[0], maps, titles, strict=True):
         # Regularizers add some energy at every y, so only the difference from the least F distinguishes between y.
         plots.cold_warm_map(panel, axis, axis, (values - values.min()) / 20, title=title, colorbar=False, contours=())
     report.figure(
@@ -237,7 +308,7 @@ def _draw_maps(report, models, limits, codes, draws, config, box):
         figure,
         "F∞(x = 1, y) above its least value, from 0 (cold, blue) to 20 squared units (hot, red), by the dimension of "
         "the latent and the regularizer. With one dimension F is low only on a curve, which is the ellipse after a "
-        "full training. With eight dimensions and no regularizer it is low everywhere. The squared norm raises it far "
-        "from the origin. Noise limits how precisely a code can determine y, and after a full training F is low on the "
+        "full training. With eight dimensions and no regularizer it is low everywhere. The two norms raise it far from "
+        "the origin. Noise limits how precisely a code can determine y, and after a full training F is low on the "
         "ellipse again.",
     )

@@ -7,6 +7,9 @@ works in rounds. The active set of a round is the support and every other coeffi
 threshold. Its coefficients are swept until none moves by more than the threshold, which is then lowered for the next
 round. In this way large moves come first. A duality gap after each round bounds how far the energy is from the least.
 
+Where the weight is far below the largest one, sweeps become many. Then, for a regularizer that grows in proportion to
+each coefficient, such as `l1`, the code is followed along the weights instead (`ebmjax.minimize.codes.homotopy`).
+
 Friedman, Hastie & Tibshirani (2010) for the active set; Wu & Lange (2008).
 """
 
@@ -59,14 +62,14 @@ def coordinate_descent(
         max_steps: limit of the rounds, at least 1.
         tolerance: converged when gap ≤ tolerance · energy, not negative. The gap is pessimistic: for whitened patches
             the energy is about 1e-3 above the least one at a tolerance of 0.1, and 1e-5 at 5e-3. In float32 rounding
-            ends progress near 1e-5, and earlier where the weight is below 1e-4 of the largest one.
+            ends progress near 1e-5; beside a large residual, earlier where the weight is below 1e-3 of the largest one.
 
     Returns:
-        `Solution`; `steps` counts rounds. The gap includes rounding: energy - least energy ≤ gap. CONVERGED where the
-        gap is small enough and the energy right to 1e-6 of itself, else STEP_LIMIT, or DIVERGED for numbers that are
-        not finite. A search ends early where no coefficient can move any more. Data in any unit have the same codes
-        times the unit; an energy or gap that would underflow is 0 or the smallest number of the dtype. All of it is
-        constant to differentiation.
+        `Solution`; `steps` counts rounds, and a path of weights as one. The gap includes rounding: energy - least
+        energy ≤ gap. CONVERGED where the gap is small enough and the energy right to 1e-6 of itself, else STEP_LIMIT,
+        or DIVERGED for numbers that are not finite. A search ends early where no coefficient can move any more. Data in
+        any unit have the same codes times the unit; an energy or gap that would underflow is 0 or the smallest number
+        of the dtype. All of it is constant to differentiation.
 
     Raises:
         ValueError: params that are no `Params`, a static dictionary with a column that is zero or not finite,

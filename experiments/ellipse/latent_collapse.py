@@ -80,7 +80,7 @@ class Config:
     """Weights λ of the L1 norm."""
     noise: Strength = 0.8
     """Standard deviation σ of the noise on the code."""
-    springs: tuple[Strength, Strength, Strength] = (1e-4, 1e-3, 1e-2)
+    springs: tuple[Strength, Strength, Strength] = (1e-5, 1e-4, 1e-3)
     """Weights λ of the squared norm beside the noise. Without it, codes grow until the noise has no effect."""
     draws: int = 4
     """Draws of the noise in each mean, new ones in each update; four times as many, fixed, for measurements."""

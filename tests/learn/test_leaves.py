@@ -75,6 +75,22 @@ def test_foreign_data_are_refused_by_name(kind):
         train(KEY, LEARNER, jnp.array(0.0), data, 4, 2)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_loss_sees_half_precision_as_float32(dtype):
+    seen = []
+
+    def loss(w, y):
+        seen.append(y.dtype)
+        return jnp.mean((w - y) ** 2)
+
+    data = jnp.full(8, 3.0, dtype)
+    train(jax.random.key(0), gradient(loss, optax.sgd(0.1)), jnp.array(0.0), data, 4, 1)
+    gradient(loss, optax.sgd(0.1)).update(
+        jax.random.key(1), gradient(loss, optax.sgd(0.1)).init(jax.random.key(0), jnp.array(0.0)), data
+    )
+    assert set(seen) == {jnp.dtype("float32")}
+
+
 def test_labels_stay_integers_masks_truth_values_and_bytes_do_not_wrap():
     seen = {}
 

@@ -272,6 +272,8 @@ def certified_by(
         dictionary, regularizer, y, value: as in `certified`.
         dual: ν.
 
+    Raises ValueError for anything but a `Regularizer`, and for arrays of other shapes.
+
     >>> from ebmjax.energies.regularizers import l1
     >>> y, code, dual = jnp.array([2.0, 0.25]), jnp.array([1.5, 0.0]), jnp.array([0.5, 0.25])
     >>> float(certified_by(jnp.eye(2), l1(0.5), y, code, dual).gap) < 1e-5

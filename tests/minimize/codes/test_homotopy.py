@@ -10,7 +10,7 @@ from sklearn.linear_model import lars_path
 
 from ebmjax.energies.regularizers import elastic_net, l1, non_negative
 from ebmjax.energies.sparse_coding import Params
-from ebmjax.minimize.codes.certificate import precise_residual
+from ebmjax.minimize.codes.certificate import certified_by, precise_residual
 from ebmjax.minimize.codes.coordinate import coordinate_descent, solve_batch
 from ebmjax.minimize.codes.homotopy import follow
 from ebmjax.types import CONVERGED
@@ -133,6 +133,19 @@ def test_a_residual_is_precise_where_its_terms_cancel():
     residual, off = jax.jit(precise_residual)(dictionary, y, code)
     error = np.linalg.norm(np.asarray(residual, float) - (y.astype(float) - exact))
     assert error <= float(off) < 1e-3 * np.linalg.norm(y.astype(float) - exact)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 3.0])
+def test_a_certificate_by_any_dual_point_holds(scale):
+    dictionary, weight = DICTIONARIES["overcomplete"], 0.1
+    y = RNG.normal(size=20).astype(np.float32)
+    best = reference(dictionary, y, weight)
+    for code in (np.zeros(48), best, 0.9 * best):
+        arrays = (dictionary, y, code, scale * (y - dictionary @ code))
+        atoms, observed, value, dual = (jnp.asarray(array, jnp.float32) for array in arrays)
+        known = certified_by(atoms, l1(weight), observed, value, dual)
+        above = energy(dictionary, y, np.asarray(value, float), weight) - energy(dictionary, y, best, weight)
+        assert above <= float(known.gap) <= float(known.energy) * (1 + 1e-5)
 
 
 def test_one_observation_a_batch_and_vmap_agree():

@@ -90,6 +90,16 @@ class Reporter:
         self.line(f"{message}: {time.perf_counter() - start:.1f} s")
 
     @contextmanager
+    def compiling(self) -> Iterator[None]:
+        """A context manager for a compilation: shown while it lasts, and told from a second on."""
+        start = time.perf_counter()
+        with self._spinner("compiling") if self._console.is_terminal else nullcontext():
+            yield
+        seconds = time.perf_counter() - start
+        if seconds >= 1:
+            self.line(f"compiled in {seconds:.1f} s")
+
+    @contextmanager
     def _spinner(self, message: str, total: int | None = None) -> Iterator[TaskID]:
         # A terminal shows one live display at a time, so inner stages join the display of the outer one.
         outermost = self._live is None

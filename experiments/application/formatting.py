@@ -3,6 +3,9 @@
 import math
 from typing import Any
 
+import jax
+import numpy as np
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -30,6 +33,17 @@ def number(value: Any) -> str:
     separator = "; " if any(isinstance(item, list | tuple) for item in value) else ", "
     shown = [number(item) for item in value[:8]]
     return separator.join(shown) + (" …" if len(value) > 8 else "")
+
+
+def scalars(tree: Any) -> str:
+    """The finite single numbers of a pytree by their names, in 60 characters at most, for the end of a bar.
+
+    >>> scalars({"energy": np.float32(0.25), "codes": np.zeros(3), "density": np.float32(np.nan)})
+    'energy 0.25'
+    """
+    paths = jax.tree_util.tree_flatten_with_path(jax.tree.map(np.asarray, tree))[0]
+    named = [(jax.tree_util.keystr(path[-1:], simple=True), leaf) for path, leaf in paths if leaf.ndim == 0]
+    return ", ".join(f"{name} {leaf:.4g}".strip() for name, leaf in named if np.isfinite(leaf))[:60]
 
 
 def _real(value: float) -> str:

@@ -14,6 +14,8 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from matplotlib.figure import Figure
 
 from ebmjax import random_bits
@@ -146,16 +148,27 @@ class Report:
     def compiled(self, function: Callable[..., Any], *args: Any) -> Any:
         """Compute `function(*args)`: compile first, so that both times are known, then run and wait for the result.
 
+        Arrays come back as NumPy arrays: what is computed with them outside of compiled programs compiles nothing.
+
         Args:
             function: a function that JAX can trace; it may be jitted.
             args: pytrees of arrays.
         """
+        return jax.tree.map(_on_host, self.program(function, *args)(*args))
+
+    def program(self, function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+        """Compile a function for arguments of these shapes; a line says how long that took, from a second on.
+
+        Args:
+            function, args: as in `compiled`.
+        """
         start = time.perf_counter()
         jitted = function if hasattr(function, "lower") else jax.jit(function)
-        executable = jitted.lower(*args).compile()
+        with self._reporter.compiling():
+            executable = jitted.lower(*args).compile()
         self._clock.add(start, time.perf_counter())
         self.compilations += 1
-        return jax.block_until_ready(executable(*args))
+        return executable
 
     def metrics(self, **values: Any) -> None:
         """Append one line to metrics.jsonl: numbers, arrays, and lists or dictionaries of them, under their names.
@@ -288,6 +301,11 @@ class Report:
         if not self._begun:
             self._begin()
         self._has_results = True
+
+
+def _on_host(leaf: Any) -> Any:
+    """An array as a NumPy array; random keys, which are none, stay."""
+    return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.asarray(leaf)
 
 
 def _title_and_lead(name: str, module: ModuleType | None) -> tuple[str, str]:

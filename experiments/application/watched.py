@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ebmjax.learn import checkpoint
 from ebmjax.learn.train import advance, begin
 from ebmjax.types import DIVERGED, STEP_LIMIT, Learner
+from experiments.application.formatting import scalars
 from experiments.application.report import Report
 
 EXPLODED = 1e3
@@ -112,16 +113,9 @@ def train_watched(
             _put(table, row + 1, measured)
             checkpoint.save(folder, row + 1, (progress, table))
             tell(row + 1, measured)
-            step(1, _numbers(measured))
+            step(1, scalars(measured))
     table = jax.tree.map(lambda column: column[: segments + 1], table)
     return Watched(progress.state.params, updates[: segments + 1], table, result)
-
-
-def _numbers(measured: Any) -> str:
-    """The first few scalars by their names, for the bar: `bound 21.3`."""
-    paths = jax.tree_util.tree_flatten_with_path(jax.tree.map(np.asarray, measured))[0]
-    scalars = [(jax.tree_util.keystr(path[-1:], simple=True), leaf) for path, leaf in paths if leaf.ndim == 0]
-    return ", ".join(f"{name} {leaf:.4g}".strip() for name, leaf in scalars if np.isfinite(leaf))[:60]
 
 
 def _is_sound(params: Any, measured: Any, first: Any) -> bool:

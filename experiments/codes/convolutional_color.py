@@ -77,10 +77,8 @@ def run(config: Config, report: Report) -> None:
     epochs = max(1, round(config.updates * config.batch / len(samples)))
     plan = Plan(config.filters, config.size, config.weight, None, config.rate, config.batch, epochs, config.steps)
     with report.stage(f"learning {config.filters} coloured kernels"):
-        trained = report.compiled(lambda key, samples: learn(key, samples, plan), learn_key, samples)
+        trained = learn(learn_key, report, samples, plan, {})
     metrics = jax.tree.map(np.ravel, trained.metrics.learner)
-    for step in range(0, len(metrics.energy), max(1, len(metrics.energy) // 50)):
-        report.metrics(step=step, energy=metrics.energy[step], density=metrics.density[step])
     kernels = np.asarray(trained.params.kernels)
     coloured = colourfulness(kernels)
     order = np.argsort(-coloured)

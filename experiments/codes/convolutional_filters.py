@@ -75,10 +75,8 @@ def run(config: Config, report: Report) -> None:
     for filters, key in zip(config.filters, jax.random.split(learn_key, len(config.filters)), strict=True):
         plan = Plan(filters, config.size, config.weight, config.pull, config.rate, config.batch, epochs, config.steps)
         with report.stage(f"learning {filters} kernel{'s' if filters > 1 else ''}"):
-            trained = report.compiled(lambda key, samples, plan=plan: learn(key, samples, plan), key, samples)
+            trained = learn(key, report, samples, plan, {"filters": filters})
         metrics = jax.tree.map(np.ravel, trained.metrics.learner)
-        for step in range(0, len(metrics.energy), max(1, len(metrics.energy) // 50)):
-            report.metrics(step=step, filters=filters, energy=metrics.energy[step], density=metrics.density[step])
         last = slice(-max(1, len(metrics.energy) // 10), None)
         rows.append(
             (

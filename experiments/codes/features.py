@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
@@ -20,7 +21,6 @@ from ebmjax.energies.regularizers import l1
 from ebmjax.learn.dictionaries import convolutional_dictionary
 from ebmjax.learn.dictionaries import predictive_decomposition as predictive_learning
 from ebmjax.learn.gradient import gradient
-from ebmjax.learn.train import train
 from ebmjax.loops import map_chunks
 from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
@@ -33,6 +33,7 @@ from ebmjax.minimize.unrolled import lista as networks
 from ebmjax.minimize.unrolled.unroll import per_layer
 from ebmjax.types import Learner
 from experiments.application.report import Report
+from experiments.application.shown import train_shown
 from experiments.codes.learned_dictionaries import EXACT
 
 Features = Callable[[Array], Array]
@@ -98,7 +99,7 @@ def lista(
     start = per_layer(networks.init_lista(params, size.weight), size.layers)
     infer = lambda weights, y: networks.lista(weights, y).last
     learner = gradient(energy_loss(inferred_codes.supervised(infer)), optax.adam(1e-3))
-    found = _trained(report, learner, key, start, (data, targets), size.batch, size.updates)
+    found = _trained(report, "LISTA", learner, key, start, (data, targets), size.batch, size.updates)
     return lambda pictures: map_chunks(lambda y: infer(found, y), pixels(pictures), CHUNK)
 
 
@@ -114,7 +115,7 @@ def predicted(
     find = by_proximal(partial(fista_restarted, max_steps=30, tolerance=1e-2), predictive.smooth_term)
     learner = predictive_learning.decomposition(find, l1(size.weight), 1.0, optax.adam(1e-3))
     start = predictive_learning.Params(params, predictive.init(init_key, params))
-    found = _trained(report, learner, train_key, start, pixels(pictures), size.batch, size.updates)
+    found = _trained(report, "encoder", learner, train_key, start, pixels(pictures), size.batch, size.updates)
     return lambda pictures: map_chunks(partial(predictive.encode, found.encoder), pixels(pictures), CHUNK)
 
 
@@ -128,7 +129,7 @@ def kernel_maps(
     learner = convolutional_dictionary.predictive(solve, l1(size.weight), 1.0, optax.adam(3e-3))
     start = convolutional_dictionary.init_coder(decoder)
     batch, updates = size.convolutional_batch, size.convolutional_updates
-    found = _trained(report, learner, train_key, start, pictures, batch, updates)
+    found = _trained(report, "kernels", learner, train_key, start, pictures, batch, updates)
     return pooled(found.encoder, size.pools), found.encoder.kernels
 
 
@@ -169,13 +170,19 @@ def _averages(length: int, pools: int) -> Float[Array, "pools length"]:
 
 
 def _trained(
-    report: Report, learner: Learner, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int
+    report: Report, name: str, learner: Learner, key: Key[Array, ""], start: Any, data: Any, batch: int, updates: int
 ) -> Any:
     samples = len(jax.tree.leaves(data)[0])
     count = epochs(samples, batch, updates)
-    trained = report.compiled(
-        lambda key, start, data: train(key, learner, start, data, min(batch, samples), count), key, start, data
-    )
+    write = lambda step, told: report.metrics(step=step, learned=name, **_numbers(told))
+    batch = min(batch, samples)
+    every = max(1, count * (samples // batch) // 50)
+    trained = train_shown(key, report, learner, start, data, batch, count, every, write)
     if not trained.metrics.finite.all():
         raise FloatingPointError("the training stopped at a loss or gradient that is not finite")
     return trained.params
+
+
+def _numbers(metrics: Any) -> dict[str, Any]:
+    """Single numbers among metrics, by their names."""
+    return {name: leaf for name, leaf in metrics._asdict().items() if np.ndim(leaf) == 0}

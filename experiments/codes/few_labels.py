@@ -168,7 +168,7 @@ def _features(config: Config, report: Report, key: Key[Array, ""], data: Data) -
     flat = features.pixels(data.train)
     passes = features.epochs(len(flat), size.batch, config.updates)
     with report.stage("learning a dictionary"):
-        learned = learn(report, keys[0], flat, atoms, l1(size.weight), size.batch, passes)
+        learned = learn(report, keys[0], flat, atoms, l1(size.weight), size.batch, passes, {"learned": "dictionary"})
     with report.stage("learning LISTA"):
         lista = features.lista(report, keys[1], learned.params, size, data.train)
     with report.stage("learning predictive sparse decomposition"):

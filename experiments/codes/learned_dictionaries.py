@@ -1,8 +1,8 @@
 """Shared by the experiments with dictionaries: learning one, coding with it, and pictures of its atoms."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +15,15 @@ from ebmjax.checks import ArgumentError
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer
 from ebmjax.learn.dictionaries.dictionary import online
-from ebmjax.learn.train import train
 from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.types import Learner
 from experiments.application.report import Report
+from experiments.application.shown import train_shown
 from experiments.drawing import plots
 from experiments.drawing.mosaics import mosaic
 
 LEARNING = 0.05  # tolerance of codes in learning; their energies are much nearer to the least than this bound
+EVERY = 10  # updates from one line of metrics.jsonl to the next
 EXACT = 5e-3  # tolerance of codes that are measured or shown
 
 
@@ -62,12 +63,16 @@ def learn(
     regularizer: Regularizer,
     batch_size: int,
     epochs: int,
+    about: dict[str, Any],
     constrain: Callable[[Learner], Learner] = lambda learner: learner,
     start: sparse_coding.Params | None = None,
 ) -> Learned:
     """Learn a dictionary online, with exact codes by coordinate descent.
 
+    The energy and the density of every tenth update become lines of metrics.jsonl while it learns.
+
     Args:
+        about: what else these lines say, such as the size of the patches.
         constrain: wraps the learner with a constraint on the atoms, such as `without_negatives`.
         start: the first atoms; random samples where it is None.
 
@@ -82,9 +87,8 @@ def learn(
     start_key, train_key = jax.random.split(key)
     params = sparse_coding.from_data(start_key, data, atoms) if start is None else sparse_coding.normalized(start)
     learner = constrain(online(partial(solve_batch, tolerance=LEARNING), regularizer))
-    trained = report.compiled(
-        lambda key, params, data: train(key, learner, params, data, batch_size, epochs), train_key, params, data
-    )
+    write = lambda step, told: report.metrics(step=step, **about, energy=told.energy, density=told.density)
+    trained = train_shown(train_key, report, learner, params, data, batch_size, epochs, EVERY, write)
     metrics = trained.metrics.learner
     return Learned(
         trained.params,
@@ -185,13 +189,6 @@ def show_atoms(
     )
     plain(axes)
     axes.set_title(title)
-
-
-def every_tenth(learned: Learned) -> Iterator[tuple[int, float, float]]:
-    """The number, the energy and the density of the first update and of every tenth one, for a report's metrics."""
-    for step, (energy, density) in enumerate(zip(learned.energy, learned.density, strict=True), 1):
-        if step % 10 == 0 or step == 1:
-            yield step, energy, density
 
 
 def learning_curves(learned: Mapping[str, Learned], energy: str, coefficients: str) -> Figure:

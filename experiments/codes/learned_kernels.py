@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Float32, Key
 from matplotlib.axes import Axes
 from scipy.ndimage import gaussian_filter
 
-from ebmjax import train
 from ebmjax.energies import convolutional_encoder
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies.regularizers import Regularizer, l1
@@ -20,6 +19,8 @@ from ebmjax.learn.train import Trained
 from ebmjax.minimize.codes.find_code import by_proximal, convolutional_term
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.types import Solution
+from experiments.application.report import Report
+from experiments.application.shown import train_shown
 from experiments.data import natural
 
 CROP = 24
@@ -98,18 +99,31 @@ def beginning(key: Key[Array, ""], filters: int, size: int, channels: tuple[int,
     return dictionary.Coder(decoder, convolutional_encoder.Encoder(decoder.kernels / 10, jax.numpy.ones(filters)))
 
 
-def learn(key: Key[Array, ""], crops: Float[Array, "samples rows columns *channels"], plan: Plan) -> Trained:
-    """Learn kernels from crops, and an encoder if the plan has one: then `params` is a `Coder`, else the kernels'."""
+def learn(
+    key: Key[Array, ""],
+    report: Report,
+    crops: Float[np.ndarray, "samples rows columns *channels"],
+    plan: Plan,
+    about: dict[str, Any],
+) -> Trained:
+    """Learn kernels from crops, and an encoder if the plan has one: then `params` is a `Coder`, else the kernels'.
+
+    The energy and the density of every fiftieth part of the updates become lines of metrics.jsonl, with what is `about`
+    the training.
+    """
     init_key, train_key = jax.random.split(key)
     start = beginning(init_key, plan.filters, plan.size, crops.shape[3:])
     updates = plan.epochs * (len(crops) // plan.batch)
     descent = optax.sgd(optax.cosine_decay_schedule(plan.rate, updates), momentum=0.9)
     code = solve(plan.max_steps)
     if plan.pull is None:
-        learner = dictionary.convolutional(code, l1(plan.weight), descent, coding.valid)
-        return train(train_key, learner, start.decoder, crops, plan.batch, plan.epochs)
-    learner = dictionary.predictive(code, l1(plan.weight), plan.pull, descent, reconstruction=coding.valid)
-    return train(train_key, learner, start, crops, plan.batch, plan.epochs)
+        learner, params = dictionary.convolutional(code, l1(plan.weight), descent, coding.valid), start.decoder
+    else:
+        learner = dictionary.predictive(code, l1(plan.weight), plan.pull, descent, reconstruction=coding.valid)
+        params = start
+    write = lambda step, told: report.metrics(step=step, **about, energy=told.energy, density=told.density)
+    every = max(1, updates // 50)
+    return train_shown(train_key, report, learner, params, crops, plan.batch, plan.epochs, every, write)
 
 
 def tiles(axes: Axes, kernels: Float[np.ndarray, "filters rows columns *channels"], columns: int, title: str) -> None:

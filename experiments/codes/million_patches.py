@@ -135,7 +135,7 @@ def run(config: Config, report: Report) -> None:
         whitened = [natural.whiten(picture) for picture in _read(config)]
     with report.stage(f"learning {config.atoms} atoms from {config.samples:,} patches"):
         data = jnp.asarray(natural.patches(data_key, whitened, config.size, config.samples, natural.BORDER))
-        learned = learn(report, learn_key, data, config.atoms, l1(config.weight), config.batch_size, config.epochs)
+        learned = learn(report, learn_key, data, config.atoms, l1(config.weight), config.batch_size, config.epochs, {})
         del data
     before = peak_memory()
     tally, marks = _code(config, report, code_key, whitened, learned.params)

@@ -34,7 +34,6 @@ from experiments.codes.learned_dictionaries import (
     Codes,
     Learned,
     code,
-    every_tenth,
     learn,
     learning_curves,
     median_largest_weight,
@@ -140,7 +139,7 @@ def _learn(
     held_out = jnp.asarray(natural.patches(held_key, whitened, size, config.held_out, natural.BORDER))
     regularizer = l1(config.weight)
     with report.stage(f"learning {atoms} atoms of {size} x {size}"):
-        learned = learn(report, train_key, data, atoms, regularizer, config.batch_size, config.epochs)
+        learned = learn(report, train_key, data, atoms, regularizer, config.batch_size, config.epochs, {"size": size})
     with report.stage("fitting Gabor functions"):
         fit = gabor.fit(jnp.asarray(pictures(learned.params, size, size)))
     order = np.argsort(np.asarray(gabor.peak_frequency(fit.gabor)), kind="stable")
@@ -156,8 +155,6 @@ def _tell(report: Report, config: Config, results: list[Result]) -> None:
     rows = []
     for result in results:
         learned, codes = result.learned, result.codes
-        for step, energy, density in every_tenth(learned):
-            report.metrics(step=step, size=result.size, energy=energy, density=density)
         regularizer = l1(config.weight)
         observed, atoms = learned.params.dictionary.shape
         noise = sparse_coding.init(jax.random.key(0), observed, atoms)

@@ -37,7 +37,6 @@ from experiments.codes.learned_dictionaries import (
     Codes,
     Learned,
     code,
-    every_tenth,
     learn,
     learning_curves,
     median_largest_weight,
@@ -139,7 +138,10 @@ def run(config: Config, report: Report) -> None:
         start_key, key = jax.random.split(key)
         start, regularizer = _noise(start_key, data, atoms, signed=kind.regularizer is l1), kind.regularizer(weight)
         with report.stage(f"learning {atoms} atoms, {kind.name}"):
-            learned = learn(report, key, data, atoms, regularizer, config.batch_size, epochs, kind.constrain, start)
+            about = {"codes": kind.name}
+            learned = learn(
+                report, key, data, atoms, regularizer, config.batch_size, epochs, about, kind.constrain, start
+            )
         with report.stage("coding held-out pictures"):
             codes = code(learned.params, regularizer, held_out)
         used = np.argsort(-np.asarray(jnp.abs(codes.codes).sum(axis=0)), kind="stable")
@@ -196,9 +198,6 @@ def _negative(learned: Learned) -> float:
 
 
 def _tell(report: Report, weight: float, results: list[Result]) -> None:
-    for result in results:
-        for step, energy, density in every_tenth(result.learned):
-            report.metrics(step=step, codes=result.kind.name, energy=energy, density=density)
     report.table(
         "Held-out pictures, coded with each dictionary: means per picture",
         (

@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from ebmjax.checks import as_float
+from ebmjax.compiled import compiled
 from ebmjax.energies.regularizers import Regularizer, check_regularizer
 from ebmjax.numerics import matmul
 from ebmjax.records import record
@@ -163,6 +164,11 @@ def precise_residual(
     dictionary = as_float("dictionary", dictionary, (None, None))
     y = as_float("y", y, dictionary.shape[:1])
     value = as_float("value", value, dictionary.shape[1:])
+    return _precise_residual(dictionary, y, value)
+
+
+@compiled
+def _precise_residual(dictionary, y, value):
     eps, digits = jnp.finfo(y.dtype).eps, jnp.finfo(y.dtype).nmant + 1
     words = jnp.uint64 if y.dtype.itemsize == 8 else jnp.uint32
     mask = ~jnp.asarray(2 ** ((digits + 1) // 2) - 1, words)

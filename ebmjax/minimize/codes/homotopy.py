@@ -178,12 +178,14 @@ def followed(problem: Problem, found: Found, tolerance: Scalar, every: Int[Array
     >>> from ebmjax.minimize.codes.problem import atoms_of, begun, observed
     >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
     >>> problem = Problem(atoms, observed(atoms, y), l1(0.5)._replace(value=lambda code: 0.5 * jnp.abs(code)))
-    >>> followed(problem, begun(problem, None), 1e-3).code.tolist()
+    >>> jax.jit(lambda found: followed(problem, found, 1e-3))(begun(problem, None)).code.tolist()
     [1.5, 0.0]
     """
     check_record("problem", problem, Problem)
     check_record("found", found, Found)
     tolerance = as_float("tolerance", tolerance, ())
+    dtype = problem.observed.target.dtype
+    found = jax.tree.map(lambda leaf: leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, found)
     up, down, possible = proportional(problem)
 
     def through():
@@ -193,7 +195,7 @@ def followed(problem: Problem, found: Found, tolerance: Scalar, every: Int[Array
         known = certified_by(dictionary, whole, y, end.code, end.dual)
         better = (known.gap < found.gap + found.off) | (known.energy < found.energy)
         new = Found(end.code, known.energy, known.off, known.gap - known.off, found.steps + 1, found.finite)
-        return jax.tree.map(lambda new, old: jnp.where(better, new.astype(old.dtype), old), new, found)
+        return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, found)
 
     return lax.cond(possible & found.finite & ~close(found, tolerance), through, lambda: found)
 

@@ -375,7 +375,7 @@ def test_a_bar_is_a_line_at_every_tenth_or_moves_on_a_terminal(report, tmp_path,
 
 
 def test_numbers_are_written_for_people():
-    assert doctest.testmod(formatting) == (0, 1)
+    assert doctest.testmod(formatting) == (0, 2)
     cases = {
         "0": 0.0,
         "−0.25": -0.25,

@@ -58,7 +58,9 @@ def reference(dictionary, y, weight, positive=False):
     return path[2][:, -1]
 
 
-@pytest.mark.parametrize("share", [1e-2, 1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize(
+    "share", [1e-3, *(pytest.param(share, marks=pytest.mark.slow) for share in (1e-2, 1e-4, 1e-5))]
+)
 @pytest.mark.parametrize("name", [name for name in DICTIONARIES if name != "bumps"])
 def test_codes_at_small_weights_are_certified_and_right(name, share):
     dictionary = DICTIONARIES[name]
@@ -75,6 +77,7 @@ def test_codes_at_small_weights_are_certified_and_right(name, share):
         assert ours - least <= float(gap) <= 1e-3 * ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1e-3, 1e-5])
 def test_beside_a_large_residual_the_gap_still_holds(share):
     dictionary = DICTIONARIES["few atoms"]
@@ -86,6 +89,7 @@ def test_beside_a_large_residual_the_gap_still_holds(share):
         assert energy(dictionary, y, code, float(weight)) - least <= min(float(gap), 1e-5 * least)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1e-2, 1e-4])
 def test_codes_of_atoms_that_are_nearly_alike_are_certified_or_not_converged(share):
     dictionary = DICTIONARIES["bumps"]
@@ -148,6 +152,7 @@ def test_a_certificate_by_any_dual_point_holds(scale):
         assert above <= float(known.gap) <= float(known.energy) * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_one_observation_a_batch_and_vmap_agree():
     dictionary, weight = DICTIONARIES["overcomplete"], 1e-3
     data = jnp.asarray(RNG.normal(size=(3, 20)), jnp.float32)
@@ -157,6 +162,7 @@ def test_one_observation_a_batch_and_vmap_agree():
     np.testing.assert_allclose(jnp.stack([one(y) for y in data]), batch, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_regularizers_that_do_not_grow_in_proportion_are_searched_by_sweeps():
     dictionary = DICTIONARIES["few atoms"]
     data = RNG.normal(size=(4, 30)).astype(np.float32)

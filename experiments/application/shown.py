@@ -56,9 +56,9 @@ def train_shown(
         for first in range(0, epochs, length):
             these = keys[first : first + length]
             progress, metrics = programs[len(these)](these, progress, data)
-            flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), metrics.learner)
-            count = len(jax.tree.leaves(metrics.finite)[0].ravel())
-            for row in range(count):
+            metrics = jax.tree.map(np.asarray, metrics)  # on the host, where nothing has to be compiled
+            flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), metrics.learner)
+            for row in range(metrics.finite.size):
                 updates += 1
                 if updates == 1 or updates % every == 0:
                     write(updates, jax.tree.map(lambda leaf: leaf[row], flat))  # at once

@@ -50,6 +50,17 @@ LONGEST_PRODUCT = 2048
 """Up to so many terms a dot product is as exact as a pairwise sum, and faster; its error grows with their number."""
 
 
+def as_betas(beta: Beta) -> Float[Array, "..."]:
+    """One inverse temperature, or an array of them, such as one for each of many lattices, as a floating array.
+
+    Errors are those of `ebmjax.checks.as_beta` for one, and those of `ebmjax.checks.as_float` for an array.
+
+    >>> as_betas(jnp.inf), as_betas(jnp.array([0, 1])).tolist()
+    (Array(inf, dtype=float32), [0.0, 1.0])
+    """
+    return jnp.asarray(as_beta(beta)) if jnp.shape(beta) == () else as_float("beta", beta)
+
+
 def reduced(values: Numbers, beta: Beta) -> Float[Array, "..."]:
     """beta · values, the reduced energy, where a value of 0 stays 0 at beta = inf, and an infinite one at beta = 0.
 
@@ -62,8 +73,7 @@ def reduced(values: Numbers, beta: Beta) -> Float[Array, "..."]:
     ([-inf, 0.0, inf], [0.0, inf])
     """
     values = as_float("values", values)
-    # samplers of many lattices have a beta for each
-    beta = jnp.asarray(as_beta(beta) if jnp.shape(beta) == () else as_float("beta", beta), values.dtype)
+    beta = as_betas(beta).astype(values.dtype)
     # only where the product would be NaN: the derivative with respect to a value of 0 is beta as well
     unlimited = jnp.where((beta == 0) & jnp.isinf(values), 1, beta)
     return jnp.where(jnp.isinf(beta) & (values == 0), 0, unlimited) * values

@@ -17,8 +17,18 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, as_beta, as_float, as_floats, as_scalar, check_key, is_coldest, is_static
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_key,
+    is_coldest,
+    is_static,
+)
 from ebmjax.compiled import compiled
+from ebmjax.temperature import as_betas
 from ebmjax.types import Alphabet, Beta, Energy, Scalar
 
 
@@ -95,9 +105,9 @@ def heat_bath(uniform: Any, gap: Any, beta: Beta, alphabet: Alphabet) -> Float[A
     """
     uniform, gap = as_float("uniform", uniform), as_float("gap", gap)
     uniform = uniform.astype(np.promote_types(uniform.dtype, gap.dtype))  # never to fewer digits, which could be 1
-    about = jnp.finfo(uniform.dtype)
-    # between the ends of the dtype no product of finite numbers is NaN, and an infinite gap stays so at beta = 0
-    gaps = gap.astype(uniform.dtype) * jnp.clip(as_float("beta", beta).astype(uniform.dtype), about.tiny, about.max)
+    beta, about = as_betas(beta).astype(uniform.dtype), jnp.finfo(uniform.dtype)
+    # with neither 0 nor inf as beta no product of numbers is NaN, and an infinite gap stays so at beta = 0
+    gaps = gap.astype(uniform.dtype) * jnp.where(beta == 0, about.tiny, jnp.minimum(beta, about.max))
     below = uniform < 0
     high = (jnp.abs(uniform) * (1 + jnp.exp(jnp.where(below, gaps, -gaps))) < 1) ^ below
     return jnp.where(high, alphabet.high, alphabet.low).astype(gap.dtype)

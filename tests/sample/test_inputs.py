@@ -188,3 +188,9 @@ def test_double_precision_stays_double(x64, make):
         kernel = make(params, beta)
         start = jnp.ones((2, 3) if make is dense.dense else 2)
         assert kernel.step(jax.random.key(0), kernel.init(start))[0].position.dtype == jnp.float64
+
+
+@pytest.mark.parametrize("beta", [-1.0, float("nan")])
+def test_a_heat_bath_refuses_what_is_no_inverse_temperature(beta):
+    with pytest.raises(ValueError, match="beta: got"):
+        gibbs.heat_bath(jnp.array([0.2]), jnp.zeros(1), beta, SPINS)

@@ -153,7 +153,7 @@ def _solve_all(dictionary, regularizer, data, start, max_steps, tolerance, chunk
         # each pass is a loop over the samples, since XLA would copy the Gram matrix from one into the other
         def improve(found, first):
             starts = begin is not None
-            one = lambda one: rounds.improved(problem(one[0]), one[1], first, possible, starts, max_steps, tolerance)
+            one = lambda one: rounds.improved(problem(one[0]), one[1], first, starts, max_steps, tolerance)
             return _each(one, (many, found))
 
         def follow(found, every):
@@ -238,7 +238,7 @@ def _searcher(dictionary, y, max_steps, tolerance):
         begin = None if start is None else lax.stop_gradient(start) / (unit / length)
         possible = proportional(problem)[2]
         starts = start is not None
-        improve = lambda found, first: rounds.improved(problem, found, first, possible, starts, max_steps, tolerance)
+        improve = lambda found, first: rounds.improved(problem, found, first, starts, max_steps, tolerance)
         follow = lambda found, every: homotopy.followed(problem, found, tolerance, every)
         found = _passes(improve, follow, possible, begun(problem, begin), tolerance)
         return _solution(found, unit, length, tolerance)

@@ -1,9 +1,9 @@
 """The rounds of coordinate descent for one observation, and how far rounding may have put their results off.
 
 A pass is a search by rounds. The first one starts from the products Wᵀy and ‖y‖². They are right to a rounding of ‖y‖²,
-which is too coarse where the energy is a small part of it. There the next pass computes the energy from the residual
-itself, and searches on from the products of the residual, whose rounding is that of a smaller number. All passes are
-one program, since a program is compiled anew at each place where it stands.
+which is too coarse where the energy is a small part of it. There the energy is computed from the residual itself, and
+where the gap is too large, the next pass searches on from the products of the residual, whose rounding is that of a
+smaller number. All passes are one program, since a program is compiled anew at each place where it stands.
 
 The loops over coefficients are small enough to become one compiled kernel each, which takes no product of matrices.
 """
@@ -61,18 +61,16 @@ def improved(
     problem: Problem,
     found: Found,
     first: Bool[Array, ""],
-    possible: Bool[Array, ""],
     starts: bool,
     max_steps: int,
     tolerance: Scalar,
 ) -> Found:
-    """A pass: the energy from the residual where it is in doubt, then rounds until gap + off ≤ tolerance · energy.
+    """A pass: rounds until gap + off ≤ tolerance · energy, then the energy from the residual where it is in doubt.
 
     Args:
         problem: the observation and its dictionary.
         found: of `begun`, or of the pass before; where it is `close`, it is returned.
         first: whether it is of `begun`; then the pass starts from the products of y.
-        possible: whether a path of weights can be followed instead of many sweeps.
         starts: whether the code of `begun` may be another one than zeros.
         max_steps: limit of the rounds of all passes.
         tolerance: of the gap.
@@ -83,7 +81,7 @@ def improved(
     >>> from ebmjax.minimize.codes.problem import atoms_of, begun, observed
     >>> atoms, y = atoms_of(jnp.eye(2)), jnp.array([2.0, 0.25])
     >>> problem = Problem(atoms, observed(atoms, y), l1(0.5)._replace(value=lambda code: 0.5 * jnp.abs(code)))
-    >>> one = jax.jit(lambda found, first: improved(problem, found, first, jnp.bool_(False), False, 10, 1e-3))
+    >>> one = jax.jit(lambda found, first: improved(problem, found, first, False, 10, 1e-3))
     >>> once = one(begun(problem, None), True)
     >>> once.code.tolist(), int(one(once, False).steps - once.steps)
     ([1.5, 0.0], 0)
@@ -92,7 +90,7 @@ def improved(
     check_record("found", found, Found)
     tolerance = as_float("tolerance", tolerance, ())
     wanted = first | found.finite & (found.steps < max_steps) & ~close(found, tolerance)
-    up, down, _ = proportional(problem)
+    up, down, possible = proportional(problem)
     largest = largest_magnitude(problem.observed.target) / jnp.minimum(up, down)
     limit = jnp.minimum(PATIENCE * min(problem.atoms.dictionary.shape) / largest, MOST_SWEEPS).astype(jnp.int32)
     limit = jnp.where(possible, jnp.where(first, limit, AFTER), MOST_SWEEPS * max_steps)

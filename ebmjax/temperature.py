@@ -55,8 +55,8 @@ def as_betas(beta: Beta) -> Float[Array, "..."]:
 
     Errors are those of `ebmjax.checks.as_beta` for one, and those of `ebmjax.checks.as_float` for an array.
 
-    >>> as_betas(jnp.inf), as_betas(jnp.array([0, 1])).tolist()
-    (Array(inf, dtype=float32), [0.0, 1.0])
+    >>> float(as_betas(jnp.inf)), as_betas(jnp.array([0, 1])).tolist()
+    (inf, [0.0, 1.0])
     """
     return jnp.asarray(as_beta(beta)) if jnp.shape(beta) == () else as_float("beta", beta)
 

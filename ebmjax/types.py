@@ -67,7 +67,19 @@ STEP_LIMIT = 1
 DIVERGED = 2
 TOO_COARSE = 3
 TWO_CYCLE = 4
-RESULTS = ("converged", "step limit reached", "diverged", "grid too coarse", "cycle of two states")
+TOO_FEW_TEMPERATURES = 5
+NO_OVERLAP = 6
+NOT_MIXED = 7
+RESULTS = (
+    "converged",
+    "step limit reached",
+    "diverged",
+    "grid too coarse",
+    "cycle of two states",
+    "too few temperatures",
+    "no overlap",
+    "not mixed",
+)
 """What a result code means, in a few words: `RESULTS[int(solution.result)]`; `describe` adds what to do about it."""
 
 _ADVICE = (
@@ -76,6 +88,9 @@ _ADVICE = (
     "an energy or a gradient was not finite: take a smaller step, start elsewhere, or check the energy there",
     "take more points, or `ebmjax.marginalize.refine`, which integrates each peak",
     "update one unit at a time, which always ends in a fixed point",
+    "take more temperatures, or more steps at each of them",
+    "the laws have too few states in common: put others between them, or draw more samples",
+    "the draws of different chains or halves disagree: run longer, or with a kernel that moves further",
 )
 
 
@@ -221,6 +236,28 @@ class Marginal(NamedTuple):
     free_energy: Float[Array, ""]
     error: Float[Array, ""]
     result: Int[Array, ""]
+
+
+@record
+class Estimate(NamedTuple):
+    """An estimate of log Z, and of how far to trust it: what every estimator of a partition function returns.
+
+    Z is the sum over all states, or the integral over all points, of exp(-beta E). All fields but `result` are in nats.
+    F_beta = (log|Z| - log Z) / beta, with the logarithm of the volume of the space, is the library's free energy.
+    """
+
+    log_partition: Float[Array, "..."]
+    """log Z."""
+    standard_error: Float[Array, "..."]
+    """The standard error of log Z; zero where it is exact, NaN where it cannot be estimated."""
+    effective_samples: Float[Array, "..."]
+    """About how many independent draws from exp(-beta E)/Z itself would be as good; infinite where log Z is exact."""
+    lower: Float[Array, "..."]
+    """A lower bound of log Z, in the mean over draws where it is drawn; -inf where the method has none."""
+    upper: Float[Array, "..."]
+    """An upper bound of log Z, in the mean over draws where it is drawn; inf where the method has none."""
+    result: Int[Array, "..."]
+    """`CONVERGED`, `TOO_FEW_TEMPERATURES`, `NO_OVERLAP`, `NOT_MIXED`, or another result code; see `describe`."""
 
 
 def result_of(finite: Bool[Array, "..."] | bool, finished: Bool[Array, "..."] | bool) -> Int[Array, "..."]:

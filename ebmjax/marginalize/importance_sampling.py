@@ -29,17 +29,10 @@ from ebmjax.compiled import compiled
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.records import record
 from ebmjax.temperature import reduced
-from ebmjax.types import Beta, Energy
+from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate
 
-
-@record
-class Estimate(NamedTuple):
-    """An estimate of a partition function, and of how good it is."""
-
-    log_partition: Float[Array, ""]
-    """log Z, in nats."""
-    effective_samples: Float[Array, ""]
-    """(Σw)² / Σw²: about how many draws from exp(-beta E)/Z itself would be as good as the K draws from q."""
+LEAST_EFFECTIVE = 10
+"""Fewer effective samples than this are no estimate: one draw more could change it by as much as all others."""
 
 
 @record
@@ -74,7 +67,8 @@ def estimate_log_partition(
         chunk: how many draws are evaluated together, at least 1.
 
     Returns:
-        `Estimate(log_partition, effective_samples)`.
+        `Estimate`, whose `effective_samples` are (Σw)² / Σw² and whose lower bound is the estimate itself, since it is
+        too low in the mean. `result` is `NO_OVERLAP` below 10 effective samples.
 
     Raises:
         ValueError: a bad or infinite beta, samples or chunk below 1; an energy that is no function or not a scalar, a
@@ -140,7 +134,11 @@ def _sum_chunks(energy, key, constants, proposal, beta, samples, chunk):
         sums = add(sums, rest_key, rest)
     unit = jnp.where(jnp.isfinite(sums.largest), sums.largest, 0)
     effective = jnp.where(sums.second > 0, sums.first**2 / jnp.where(sums.second > 0, sums.second, 1), 0)
-    return Estimate(jnp.log(sums.first) + unit - math.log(samples), effective)
+    value = jnp.log(sums.first) + unit - math.log(samples)
+    # the variance of log Σw is that of w over the square of its mean, by linearization
+    share = jnp.maximum(1 / jnp.where(effective > 0, effective, jnp.nan) - 1 / samples, 0)
+    result = jnp.where(effective >= LEAST_EFFECTIVE, CONVERGED, NO_OVERLAP).astype(jnp.int32)
+    return Estimate(value, jnp.sqrt(share), effective, value, jnp.full_like(value, jnp.inf), result)
 
 
 def _added(total, lost, term):

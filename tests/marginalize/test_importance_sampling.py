@@ -19,6 +19,7 @@ from ebmjax import log_partition as on_a_grid
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.marginalize.importance_sampling import estimate_log_partition
+from ebmjax.types import CONVERGED, NO_OVERLAP
 
 STIFFNESS, CENTRE, DEPTH = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([0.4, -0.7]), 0.9
 
@@ -55,6 +56,20 @@ def assert_mean(values, wanted):
 def test_a_quadratic_energy_at_every_temperature(x64, beta):
     run = lambda key: estimate_log_partition(key, bowl, wide(beta), beta, 103, 10)
     assert_mean(ratios(run, of_the_bowl(beta), jax.random.split(jax.random.key(0), 1000)), 1.0)
+
+
+@pytest.mark.slow
+def test_the_standard_error_is_that_of_repetitions_and_few_effective_samples_are_no_estimate(x64):
+    beta = 2.5
+    run = jax.jit(jax.vmap(lambda key: estimate_log_partition(key, bowl, wide(beta), beta, 400, 100)))
+    many = run(jax.random.split(jax.random.key(7), 400))
+    scores = np.asarray((many.log_partition - of_the_bowl(beta)) / many.standard_error)
+    assert 0.8 < scores.std() < 1.2
+    assert abs(scores.mean()) < 0.3
+    assert np.all(many.result == CONVERGED)
+    np.testing.assert_array_equal(many.lower, many.log_partition)
+    narrow = Gaussian(jnp.full(2, 30.0), jnp.full(2, -4.0))
+    assert int(estimate_log_partition(jax.random.key(0), bowl, narrow, beta, 400, 100).result) == NO_OVERLAP
 
 
 def second_moment(beta):

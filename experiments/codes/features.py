@@ -26,7 +26,6 @@ from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.codes import predictive
 from ebmjax.minimize.codes.convolutional import convolutional_admm
-from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.minimize.codes.find_code import by_proximal
 from ebmjax.minimize.codes.proximal import fista_restarted
 from ebmjax.minimize.unrolled import lista as networks
@@ -34,7 +33,7 @@ from ebmjax.minimize.unrolled.unroll import per_layer
 from ebmjax.types import Learner
 from experiments.application.report import Report
 from experiments.application.shown import train_shown
-from experiments.codes.learned_dictionaries import EXACT
+from experiments.codes.learned_dictionaries import exact_codes
 
 Features = Callable[[Array], Array]
 """Pictures (n, rows, columns) to features (n, features)."""
@@ -82,8 +81,7 @@ def pixels(pictures: Float[Array, "n rows columns"]) -> Float[Array, "n pixels"]
 
 def codes(params: sparse_coding.Params, weight: float) -> Features:
     """Exact sparse codes by coordinate descent."""
-    solve = jax.jit(lambda data: solve_batch(params, l1(weight), data, tolerance=EXACT).value)
-    return lambda pictures: solve(pixels(pictures))
+    return lambda pictures: jnp.asarray(exact_codes(params, l1(weight), pixels(pictures)))
 
 
 def lista(

@@ -25,6 +25,7 @@ from experiments.drawing.mosaics import mosaic
 LEARNING = 0.05  # tolerance of codes in learning; their energies are much nearer to the least than this bound
 EVERY = 10  # updates from one line of metrics.jsonl to the next
 EXACT = 5e-3  # tolerance of codes that are measured or shown
+BLOCK = 500  # samples that are coded in one call
 
 
 class Learned(NamedTuple):
@@ -134,8 +135,18 @@ def without_negatives(learner: Learner, sweeps: int = 2) -> Learner:
 
 def code(params: sparse_coding.Params, regularizer: Regularizer, data: Float[Array, "samples observed"]) -> Codes:
     """Exact codes of many samples, and how good they are."""
-    codes = jax.jit(lambda params, data: solve_batch(params, regularizer, data, tolerance=EXACT).value)(params, data)
-    return measured(params, regularizer, data, codes)
+    return measured(params, regularizer, data, jnp.asarray(exact_codes(params, regularizer, data)))
+
+
+def exact_codes(
+    params: sparse_coding.Params, regularizer: Regularizer, data: Float[Array, "samples observed"]
+) -> Float[np.ndarray, "samples atoms"]:
+    """Exact codes of many samples, in blocks of one size: any number of samples takes the same compiled program."""
+    samples = np.asarray(data)
+    padded = np.pad(samples, ((0, -len(samples) % BLOCK), (0, 0)))  # the code of zeros costs nothing
+    blocks = padded.reshape(-1, BLOCK, samples.shape[1])
+    codes = [np.asarray(solve_batch(params, regularizer, block, tolerance=EXACT).value) for block in blocks]
+    return np.concatenate(codes)[: len(samples)]
 
 
 @jax.jit

@@ -17,8 +17,7 @@ digits.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,16 +26,15 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import Regularizer, l1, non_negative
-from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Count, Positive
 from experiments.application.report import Report
 from experiments.codes.learned_dictionaries import (
-    EXACT,
     Codes,
     Learned,
     code,
+    exact_codes,
     learn,
     learning_curves,
     median_largest_weight,
@@ -170,24 +168,12 @@ def _noise(key: Key[Array, ""], data: Array, atoms: int, signed: bool) -> sparse
 
 def _path(config: Config, result: Result, weight: float, held_out: Array) -> Path:
     """Codes at a sequence of weights, from large to small, with the dictionary that was learned at `weight`."""
-    weights = jnp.geomspace(result.largest_weight, weight / 8, config.path)
-    nonzero, error = _along(result.kind.regularizer, result.learned.params, weights, held_out)
-    return Path(*(np.asarray(values) for values in (weights, nonzero, error)))
-
-
-@partial(jax.jit, static_argnums=0)
-def _along(
-    regularizer: Callable[[Any], Regularizer], params: sparse_coding.Params, weights: Array, data: Array
-) -> tuple[Array, Array]:
-    power = jnp.sum(jnp.square(data))
-
-    def step(codes, weight):
-        codes = solve_batch(params, regularizer(weight), data, codes, tolerance=EXACT).value
-        left = jnp.sum(jnp.square(data - codes @ params.dictionary.T))
-        return codes, (jnp.mean(jnp.sum(codes != 0, axis=1, dtype=codes.dtype)), left / power)
-
-    start = jnp.zeros((len(data), params.dictionary.shape[1]), data.dtype)
-    return jax.lax.scan(step, start, weights)[1]
+    params, data = result.learned.params, np.asarray(held_out)
+    weights = np.geomspace(result.largest_weight, weight / 8, config.path, dtype=data.dtype)
+    codes = [exact_codes(params, result.kind.regularizer(one), held_out) for one in weights]
+    left = [np.sum(np.square(data - each @ np.asarray(params.dictionary).T)) for each in codes]
+    nonzero = [np.mean(np.sum(each != 0, axis=1)) for each in codes]
+    return Path(weights, np.array(nonzero), np.array(left) / np.sum(np.square(data)))
 
 
 def _negative(learned: Learned) -> float:

@@ -1,0 +1,313 @@
+"""Partition functions by annealed importance sampling: along a path of laws, from one that is known.
+
+    p_t(x) ∝ exp(-u(t, x)),    log w = Σ_k u(t_k, x_k) - u(t_{k+1}, x_k),    E[w] = Z(t_K) / Z(t_0)
+
+A chain begins with an exact draw x_0 of the law at t_0. At each step the law changes to the next one, and a kernel that
+leaves this one invariant moves the chain. However short the chains are, the mean of the weights w is right; only their
+spread depends on the number of temperatures and of steps.
+
+`annealed`              runs the chains and returns their weights and last positions
+`annealed_importance`   log Z from chains that begin at the known law: too low in the mean
+`bidirectional`         the same, and chains that go back from draws of the law at the other end: a bound on each side
+`tempered`              the path in inverse temperature, u(beta, x) = beta E(x)
+
+Neal (2001), "Annealed importance sampling"; Grosse, Ghahramani & Adams (2015), "Sandwiching the marginal likelihood
+using bidirectional Monte Carlo".
+"""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_floats,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_key,
+    is_static,
+    leading_axis,
+)
+from ebmjax.compiled import compiled
+from ebmjax.loops import repeat
+from ebmjax.marginalize.bennett import LEAST_EFFECTIVE, log_ratio_of_paths, spread_of_weights
+from ebmjax.records import record
+from ebmjax.states import begun, continued
+from ebmjax.temperature import reduced
+from ebmjax.types import (
+    CONVERGED,
+    DIVERGED,
+    NO_OVERLAP,
+    NOT_MIXED,
+    TOO_FEW_TEMPERATURES,
+    Energy,
+    Estimate,
+    KernelAtBeta,
+    Scalar,
+)
+
+CROSSED = 4
+"""Bounds that are out of order by more than this many standard errors are no bounds: one in 30,000 by chance."""
+
+
+@runtime_checkable
+class ReducedEnergy(Protocol):
+    """A path of laws: at t the law is exp(-u(t, x)) / Z(t)."""
+
+    def __call__(self, t: Any, position: Any, /) -> Any:
+        """u(t, x), a scalar without unit, such as beta E(x) at t = beta."""
+        ...
+
+
+@record
+class Annealed(NamedTuple):
+    """Chains at the end of a path."""
+
+    log_weights: Float[Array, " chains"]
+    """log w of each chain."""
+    positions: PyTree[Array]
+    """Where the chains are, with the leading axis chains; weighted by w they are draws of the last law."""
+
+
+def tempered(energy: Energy) -> ReducedEnergy:
+    """The path u(beta, x) = beta E(x), with beta in [0, inf). Raises ValueError for an energy that is no function.
+
+    For two energies at one beta, the path is `lambda t, x: beta * interpolated(first, second, t)(x)`, with
+    `ebmjax.energies.composition.interpolated`.
+
+    >>> float(tempered(lambda x: x**2)(0.5, jnp.array(4.0)))
+    8.0
+    """
+    check_callable("energy", energy)
+    return lambda beta, position: reduced(as_scalar("energy", energy(position)), beta)
+
+
+def annealed(
+    key: Key[Array, ""],
+    path: ReducedEnergy,
+    make_kernel: KernelAtBeta,
+    schedule: Any,
+    starts: PyTree[Any],
+    steps: int = 1,
+) -> Annealed:
+    """Run chains along a path of laws, from the first t of the schedule to the last, and weigh them.
+
+    Args:
+        key: typed random key.
+        path: `path(t, x) -> u`; `tempered(energy)` for inverse temperatures.
+        make_kernel: `t -> Kernel`, which leaves exp(-u(t, x))/Z(t) invariant; it is called inside a scan.
+        schedule: t_0, ..., t_K, at least 2 finite numbers, rising or falling; static or traced.
+        starts: independent draws of the law at t_0, with the leading axis chains, at least 2.
+        steps: of the kernel at each t, static, at least 1.
+
+    Returns:
+        `Annealed(log_weights, positions)`. A chain that meets a forbidden state has a weight of zero, and log w = -inf.
+
+    Raises:
+        ValueError: a path or a kernel that is no function, a static schedule that goes back, repeats or is not finite,
+            fewer than 2 chains, steps below 1, a key that is not typed.
+
+    Neal (2001), eqs. 3 and 5 to 7.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> energy = lambda s: -s.sum()
+    >>> starts = jax.random.rademacher(jax.random.key(0), (50, 3), float)  # at beta = 0
+    >>> kernel = lambda beta: systematic(energy, beta)
+    >>> run = annealed(jax.random.key(1), tempered(energy), kernel, jnp.linspace(0, 1, 9), starts)
+    >>> run.log_weights.shape, run.positions.shape
+    ((50,), (50, 3))
+    """
+    schedule, starts = _checked(key, path, make_kernel, schedule, starts, steps)
+    return _annealed(key, path, make_kernel, schedule, starts, steps)
+
+
+@compiled
+def _annealed(key, path, make_kernel, schedule, starts, steps):
+    chains = leading_axis("starts", starts)
+    first_key, key = jax.random.split(key)
+    states = jax.vmap(lambda key, start: begun(key, make_kernel(schedule[0]), start))(
+        jax.random.split(first_key, chains), starts
+    )
+
+    def change(old, new, position):
+        before, after = (as_scalar("path", path(t, position)) for t in (old, new))
+        # from a state that is forbidden on both sides nothing can be learned: a weight of zero
+        return jnp.where(after == jnp.inf, -jnp.inf, before - after)
+
+    def move(key, state, t):
+        state = continued(key, make_kernel, t, state)
+        return repeat(key, make_kernel(t), state, steps).state
+
+    def step(carry, link):
+        states, log_weights, lost = carry
+        old, new, step_key = link
+        term = jax.vmap(lambda state: change(old, new, state.position))(states)
+        log_weights, lost = _added(log_weights, lost, term.astype(log_weights.dtype))
+        moved = jax.vmap(lambda key, state: move(key, state, new))(jax.random.split(step_key, chains), states)
+        return (moved, log_weights, lost), None
+
+    zeros = jnp.zeros(chains, schedule.dtype)
+    links = (schedule[:-1], schedule[1:], jax.random.split(key, len(schedule) - 1))
+    (states, log_weights, lost), _ = jax.lax.scan(step, (states, zeros, zeros), links)
+    return Annealed(log_weights + lost, states.position)
+
+
+def _added(total, lost, term):
+    """A sum, and what rounding has lost of it, which over thousands of temperatures is not small."""
+    new = total + term
+    part = new - total
+    error = (total - (new - part)) + (term - part)
+    return new, lost + jnp.where(jnp.isfinite(error), error, 0)
+
+
+def annealed_importance(
+    key: Key[Array, ""],
+    path: ReducedEnergy,
+    make_kernel: KernelAtBeta,
+    schedule: Any,
+    starts: PyTree[Any],
+    log_partition: Scalar,
+    steps: int = 1,
+) -> Estimate:
+    """log Z at the end of a schedule, from exact draws at its start.
+
+        log Z(t_K) ≈ log Z(t_0) + log 1/n Σ_i w_i
+
+    Args:
+        key, path, make_kernel, schedule, starts, steps: as in `annealed`.
+        log_partition: log Z(t_0). At beta = 0 it is log |Z|, such as n log 2 for n spins.
+
+    Returns:
+        `Estimate`. The estimate itself is the lower bound, in the mean; it exceeds log Z by b with a probability of at
+        most exp(-b). `result` is `TOO_FEW_TEMPERATURES` where the weights spread too far for their own standard error,
+        `NO_OVERLAP` where all of them are zero, `DIVERGED` where one is NaN or infinite.
+
+    Errors are those of `annealed`.
+
+    Neal (2001), eqs. 8 to 11.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> energy = lambda s: -s.sum()
+    >>> starts = jax.random.rademacher(jax.random.key(0), (500, 3), float)
+    >>> kernel = lambda beta: systematic(energy, beta)
+    >>> schedule, volume = jnp.linspace(0, 0.7, 9), 3 * jnp.log(2)
+    >>> found = annealed_importance(jax.random.key(1), tempered(energy), kernel, schedule, starts, volume)
+    >>> bool(abs(found.log_partition - 3 * jnp.log(2 * jnp.cosh(0.7))) < 5 * found.standard_error)
+    True
+    """
+    log_partition = as_float("log_partition", log_partition, ())
+    return _estimated(annealed(key, path, make_kernel, schedule, starts, steps).log_weights, log_partition)
+
+
+def bidirectional(
+    key: Key[Array, ""],
+    path: ReducedEnergy,
+    make_kernel: KernelAtBeta,
+    schedule: Any,
+    starts: PyTree[Any],
+    ends: PyTree[Any],
+    log_partition: Scalar,
+    steps: int = 1,
+) -> Estimate:
+    """log Z at the end of a schedule, between bounds: chains from draws at its start, and others back from its end.
+
+    The chains that go forward are a lower bound in the mean, those that go back an upper one. The estimate between them
+    is Bennett's, from the weights of both.
+
+    Args:
+        key, path, make_kernel, schedule, starts, log_partition, steps: as in `annealed_importance`.
+        ends: independent draws of the law at t_K, with the leading axis chains, at least 2. With exact draws, such as
+            data that were simulated from the model, or those of elimination, the upper bound holds. With draws of a
+            chain that has not mixed it may be on the wrong side of log Z.
+
+    Returns:
+        `Estimate`. `result` is `TOO_FEW_TEMPERATURES` where the two directions have fewer than 10 weights in common,
+        `NOT_MIXED` where the upper bound is below the lower one by more than their errors, `NO_OVERLAP` and `DIVERGED`
+        as in `annealed_importance`.
+
+    Errors are those of `annealed`.
+
+    Grosse, Ghahramani & Adams (2015), section 3; Bennett (1976), eqs. 10 and 12.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> energy, kernel = lambda s: -s.sum(), lambda beta: systematic(lambda s: -s.sum(), beta)
+    >>> starts = jax.random.rademacher(jax.random.key(0), (400, 3), float)
+    >>> ends = 2.0 * jax.random.bernoulli(jax.random.key(2), jax.nn.sigmoid(1.4), (400, 3)) - 1
+    >>> schedule, volume = jnp.linspace(0, 0.7, 5), 3 * jnp.log(2)
+    >>> found = bidirectional(jax.random.key(1), tempered(energy), kernel, schedule, starts, ends, volume)
+    >>> bool(abs(found.log_partition - 3 * jnp.log(2 * jnp.cosh(0.7))) < 5 * found.standard_error)
+    True
+    """
+    check_key("key", key)
+    log_partition = as_float("log_partition", log_partition, ())
+    forward_key, back_key = jax.random.split(key)
+    schedule, ends = _checked(back_key, path, make_kernel, schedule, ends, steps, "ends")
+    forward = annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
+    back = annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
+    return _between(forward, back, log_partition)
+
+
+@jax.jit
+def _estimated(log_weights, log_partition):
+    mean, error, effective = spread_of_weights(log_weights)
+    value = log_partition.astype(mean.dtype) + mean
+    return Estimate(value, error, effective, value, jnp.full_like(value, jnp.inf), _result(log_weights, effective))
+
+
+def _result(log_weights, effective):
+    """How far the weights can be trusted, taken as those of a normal law of log w.
+
+    The error of the mean of w is estimated from w², whose own relative variance is about exp(4 var(log w)) / n.
+    """
+    count = log_weights.shape[0]
+    some = jnp.isfinite(log_weights)
+    weights = jnp.where(some, log_weights, 0)
+    mean = jnp.sum(weights) / jnp.maximum(jnp.sum(some.astype(weights.dtype)), 1)
+    variance = jnp.sum(jnp.where(some, jnp.square(weights - mean), 0)) / (count - 1)
+    wide = (effective < LEAST_EFFECTIVE) | (jnp.exp(jnp.minimum(4 * variance, 80)) > count)
+    result = jnp.where(wide, TOO_FEW_TEMPERATURES, CONVERGED)
+    result = jnp.where(jnp.any(some), result, NO_OVERLAP)
+    return jnp.where(_is_broken(log_weights), DIVERGED, result).astype(jnp.int32)
+
+
+@jax.jit
+def _between(forward, back, log_partition):
+    low, low_error, _ = spread_of_weights(forward)
+    high, high_error, _ = spread_of_weights(back)
+    value, error, shared = log_ratio_of_paths(forward, -back)
+    # in the mean low ≤ log ratio ≤ -high; draws of the end that have not mixed turn this around
+    crossed = low + high > CROSSED * jnp.hypot(low_error, high_error)
+    result = jnp.where(2 * shared < LEAST_EFFECTIVE, TOO_FEW_TEMPERATURES, jnp.where(crossed, NOT_MIXED, CONVERGED))
+    result = jnp.where(jnp.isfinite(low) & jnp.isfinite(high), result, NO_OVERLAP)
+    result = jnp.where(_is_broken(forward) | _is_broken(back), DIVERGED, result).astype(jnp.int32)
+    at = lambda ratio: log_partition.astype(ratio.dtype) + ratio
+    return Estimate(at(value), error, 2 * shared, at(low), at(-high), result)
+
+
+def _is_broken(log_weights):
+    return jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))
+
+
+def _checked(key, path, make_kernel, schedule, starts, steps, name="starts"):
+    check_key("key", key)
+    check_callable("path", path)
+    check_callable("make_kernel", make_kernel)
+    check_count("steps", steps)
+    schedule = as_float("schedule", schedule, (None,))
+    if len(schedule) < 2:
+        raise ArgumentError(f"schedule: got {len(schedule)} value, wanted at least 2")
+    if is_static(schedule):
+        changes = jnp.diff(schedule)
+        if not jnp.all(jnp.isfinite(schedule)):
+            raise ArgumentError(f"schedule: got {schedule}, wanted finite numbers")
+        if not (jnp.all(changes > 0) or jnp.all(changes < 0)):
+            raise ArgumentError("schedule: got one that goes back or repeats, wanted numbers that rise, or that fall")
+    starts = as_floats(name, starts)
+    chains = leading_axis(name, starts)
+    if chains < 2:
+        raise ArgumentError(f"{name}: got {chains} chain, wanted at least 2, for a standard error")
+    return schedule, starts

@@ -59,6 +59,7 @@ RAW_LOOPS = {
     "energies/hopfield.py": "storage rules visit the patterns one after the other: a scan over data",
     "learn/dictionaries/dictionary.py": "blocks of atoms and the atoms of a block, each by its place, tuned",
     "learn/train.py": "epochs and batches are scanned with their keys and rows, and their metrics are stacked",
+    "marginalize/annealed.py": "every step of a path has another law and kernel, made from its t",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",
     "minimize/codes/certificate.py": "terms of a sum one by one, with what rounding takes from each",
     "minimize/codes/coordinate.py": "samples one after the other on a CPU, and a path of weights",

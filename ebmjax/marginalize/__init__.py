@@ -5,7 +5,7 @@
 `free_energy`, `log_partition` and `posterior` take `(energy, space, beta)`. Which module to take:
 
 few latent dimensions, or units that can be enumerated   `spaces` and `free_energy`: exact, or to the error of a grid
-up to 28 binary units, or a machine with such a side    `enumeration`: exact, in bounded memory, with draws
+up to 28 binary units, or a machine with such a side     `enumeration`: exact, in bounded memory, with draws
 peaks narrower than the grid                             `refine`, which returns a better space; `free_energy.marginal`
                                                          estimates the error of a grid
 many binary units                                        `mean_field`: an upper bound of the free energy
@@ -13,13 +13,14 @@ a latent vector with an approximate posterior            `importance_sampling`: 
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
 
 `points` has the energies of all points of a space, with which the first of them begin. `bennett` has ratios of
-partition functions from weights. `layers` has what `mean_field` and
-the Gibbs samplers share: states that are tuples of layers.
+partition functions from weights. `layers` has what `mean_field` and the Gibbs samplers share: states that are tuples of
+layers.
 """
 
 from ebmjax.marginalize import (
     annealed,
     bennett,
+    enumeration,
     free_energy,
     importance_sampling,
     layers,

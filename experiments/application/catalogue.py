@@ -134,6 +134,12 @@ _LINES = (
         "networks",
         "Codes of a variational autoencoder as fuzzy balls: what noise, spring and size control do to them",
     ),
+    Experiment(
+        "log_partition",
+        "spins",
+        "log Z of your own restricted Boltzmann machine, from both sides (--rbm FILE.npz)",
+        needs_data=True,
+    ),
     Experiment("fit", "ellipse", "An ellipse or a horn fitted to your own points (--data FILE.csv)", needs_data=True),
 )
 

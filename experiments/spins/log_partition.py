@@ -1,0 +1,139 @@
+"""log Z of your own restricted Boltzmann machine, from both sides, and the likelihood of your data.
+
+The file has the weights `W` (visible × hidden), the visible biases `a` and the hidden biases `b` of binary units in
+{0, 1}. Chains are annealed from independent units to the machine, which bounds log Z from below in the mean, and back
+from draws of the machine, which bounds it from above. With at most 20 hidden units these draws are exact, and log Z is
+summed exactly as well.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from ebmjax.types import Estimate, describe
+from experiments.application import options
+from experiments.application.options import AtLeast, Count
+from experiments.application.report import Report
+from experiments.data import machines
+from experiments.drawing import plots
+from experiments.spins import machine_likelihoods
+
+SMOOTHED = 0.01  # the mean of a pixel is at least so far from 0 and 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    rbm: Path
+    """An .npz file with the arrays W (visible × hidden), a (visible) and b (hidden)."""
+    data: Path | None = None
+    """An .npy file of visible states of zeros and ones, (samples, visible), whose likelihood is wanted."""
+    temperatures: Annotated[int, AtLeast(16)] = 10_000
+    """Laws on the way. A fourth and a sixteenth of them are tried before."""
+    chains: Annotated[int, AtLeast(2)] = 100
+    """Chains in each direction."""
+    sweeps: Count = 10_000
+    """Sweeps of the chains from which the way back begins, for machines that are too large to enumerate."""
+
+    def __post_init__(self):
+        options.check(self)
+
+
+QUICK = Config(rbm=tyro.MISSING, temperatures=640, sweeps=200)
+
+
+def run(config: Config, report: Report) -> None:
+    """Read the machine, anneal at three numbers of temperatures, and say what is known of log Z."""
+    params = machines.read(config.rbm)
+    visible, hidden = params.weights.shape
+    data = None if config.data is None else jnp.asarray(machines.read_states(config.data, visible))
+    base = params.visible_bias if data is None else _logits(data)
+    report.text(f"`{config.rbm.name}` has {visible} visible and {hidden} hidden units.")
+    few = hidden <= machine_likelihoods.ENUMERATED
+    numbers = [config.temperatures // 16, config.temperatures // 4, config.temperatures]
+    found: list[Estimate] = []
+    for number, key in zip(numbers, jax.random.split(report.key(), len(numbers)), strict=True):
+        with report.stage(f"annealing through {number:,} laws, there and back"):
+            one = lambda key, params, base, number=number: machine_likelihoods.sandwiched(
+                key, params, base, config.chains, number, config.sweeps
+            )
+            found.append(report.compiled(one, key, params, base))
+        report.metrics(temperatures=number, **_fields(found[-1]))
+    last = found[-1]
+    exact = float(machine_likelihoods.exact(params).log_partition) if few else math.nan
+    _tell(report, numbers, found, exact)
+    if data is not None and config.data is not None:
+        best = exact if few else float(last.log_partition)
+        values = np.asarray(machine_likelihoods.log_likelihoods(params, data, jnp.float32(best)), np.float64)
+        scatter = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        report.summary(log_likelihood=float(values.mean()), log_likelihood_standard_error=float(scatter))
+        report.text(
+            f"The mean log-likelihood of the {len(values):,} states in `{config.data.name}` is "
+            f"**{values.mean():.2f} ± {scatter:.2f} nats**, where the error is that of the choice of the states; that "
+            f"of log Z is {0.0 if few else float(last.standard_error):.2g}."
+        )
+    _draw(report, numbers, found, exact)
+
+
+def _logits(data):
+    mean = jnp.clip(data.mean(axis=0), SMOOTHED, 1 - SMOOTHED)
+    return jnp.log(mean) - jnp.log1p(-mean)
+
+
+def _fields(estimate: Estimate) -> dict[str, float]:
+    return {
+        "log_z_forward": float(estimate.lower),
+        "log_z_reverse": float(estimate.upper),
+        "log_z": float(estimate.log_partition),
+        "standard_error": float(estimate.standard_error),
+    }
+
+
+def _tell(report: Report, numbers: list[int], found: list[Estimate], exact: float) -> None:
+    last = found[-1]
+    report.summary(**_fields(last), result=describe(int(last.result)))
+    rows: list[tuple] = [
+        (number, one.lower, one.log_partition, one.standard_error, one.upper, describe(int(one.result)).split(":")[0])
+        for number, one in zip(numbers, found, strict=True)
+    ]
+    if not math.isnan(exact):
+        report.summary(log_z_exact=exact)
+        rows.append(("all states", exact, exact, 0.0, exact, "exact"))
+    report.table(
+        "log Z (nats)", ("laws on the way", "forward", "from both", "standard error", "reverse", "result"), rows
+    )
+    if math.isnan(exact):
+        report.text(
+            "The way back begins at the ends of long chains. If these have not mixed, the value from above may be too "
+            "low: compare runs with other numbers of `--sweeps`."
+        )
+
+
+def _draw(report: Report, numbers: list[int], found: list[Estimate], exact: float) -> None:
+    figure, axes = plots.one(6.2, 4.2)
+    for name, values, color in (
+        ("reverse: from above", [one.upper for one in found], "vermillion"),
+        ("forward: from below", [one.lower for one in found], "sky"),
+    ):
+        axes.plot(numbers, np.asarray(values), "-o", color=plots.PALETTE[color], label=name)
+    middle, errors = (np.array([float(one[field]) for one in found]) for field in (0, 1))
+    axes.errorbar(numbers, middle, errors, fmt="s", color=plots.PALETTE["black"], capsize=3, label="from both")
+    if not math.isnan(exact):
+        axes.axhline(exact, color=plots.PALETTE["black"], linewidth=1, linestyle=":", label="all states summed")
+    axes.set_xscale("log")
+    axes.legend()
+    plots.label(axes, "laws on the way", "log Z (nats)")
+    report.figure(
+        "log_partition",
+        figure,
+        "log Z from chains that go to the machine (a lower bound in the mean) and from chains that come back from it "
+        "(an upper bound). The more laws on the way, the closer the two. The bar is one standard error of the estimate "
+        "from both.",
+    )

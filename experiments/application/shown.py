@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -71,9 +72,7 @@ def scan_shown(
         return jax.lax.scan(one, state, restored(rows), unroll=len(rows[0]) == 1)
 
     sizes = {length: 0, total % length: total - total % length}
-    programs = {
-        size: report.program(piece, state, cut(first), *shared) for size, first in sizes.items() if size
-    }
+    programs = {size: report.program(piece, state, cut(first), *shared) for size, first in sizes.items() if size}
     parts = []
     with report.bar(title, total) as move:
         for first in range(0, total, length):
@@ -114,7 +113,7 @@ def _on_host(items: Any) -> tuple[list[np.ndarray], Callable[[Any], Any]]:
 
 
 def _is_key(leaf: Any) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def train_shown(
@@ -151,12 +150,12 @@ def train_shown(
         return scalars(jax.tree.map(lambda leaf: leaf[-1].mean(axis=0), metrics.learner))
 
     title = f"{epochs} pass{'es' if epochs > 1 else ''} over the data"
-    step = lambda progress, key, data: epoch(key, learner, progress, data, batch_size)
+    step = lambda progress, key, data: one_epoch(key, learner, progress, data, batch_size)
     progress, metrics = scan_shown(report, title, step, progress, keys, data, tell=tell)
     return Trained(progress.state.params, progress.state, metrics)
 
 
-def epoch(key: Key[Array, ""], learner: Learner, progress: Any, data: Any, batch_size: int) -> tuple[Any, Any]:
+def one_epoch(key: Key[Array, ""], learner: Learner, progress: Any, data: Any, batch_size: int) -> tuple[Any, Any]:
     """One epoch of `ebmjax.learn.train.advance`: the progress after it, and metrics with a leading axis of batches."""
     progress, metrics = advance(key[None], learner, progress, data, batch_size)
     return progress, jax.tree.map(lambda leaf: leaf[0], metrics)

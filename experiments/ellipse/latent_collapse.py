@@ -13,8 +13,8 @@ How much they limit it is a matter of their weights λ. Every regularizer is tra
 chosen by other held-out samples than those that are reported: the one whose model gives uniform noise the highest free
 energy in proportion to that of data.
 
-All forty kinds of model are trained by one compiled program. A mask sets how many of the eight dimensions a model may use,
-and the regularizers differ only in their weights.
+All forty kinds of model are trained by one compiled program. A mask sets how many of the eight dimensions a model may
+use, and the regularizers differ only in their weights.
 """
 
 import math
@@ -39,7 +39,7 @@ from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Between, Count
 from experiments.application.report import Report
-from experiments.application.shown import epoch, scan_shown
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.drawing import plots
 
 SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one
@@ -186,7 +186,7 @@ def _trained(config: Config, report: Report, keys, limits: Limits, data: problem
         return begin(train_key, of_kind(limits), params, config.epochs)
 
     def step(progress, key, limits, data):
-        progress, metrics = epoch(key, of_kind(limits), progress, data, config.batch_size)
+        progress, metrics = one_epoch(key, of_kind(limits), progress, data, config.batch_size)
         return progress, metrics.learner.loss.mean()
 
     def tell(done, losses):

@@ -6,8 +6,8 @@ A predictor f: 1 → 8 → 8 → 2 gives the two radii of the manifold at x, and
 
 Training is at zero temperature: for every sample the best of 48 grid angles is refined by Newton steps, and training
 moves that point of the manifold towards the sample. All seeds, each with its own data, initialization and batches, are
-trained by one compiled program. Grid search without refinement is not accurate enough: at the mouth of the horn, where the
-radius is 15, its error is 25 times the noise floor.
+trained by one compiled program. Grid search without refinement is not accurate enough: at the mouth of the horn, where
+the radius is 15, its error is 25 times the noise floor.
 """
 
 from dataclasses import dataclass

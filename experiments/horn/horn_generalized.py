@@ -131,13 +131,13 @@ def _annealed(config: Config, report: Report, keys, data, space, betas: Float[Ar
     keys_of_stages = jax.vmap(lambda key: jax.random.split(key, config.stages), out_axes=1)(train_keys)
     # the rate at the beginning of each stage, and at the end of the last one
     rates = config.rate * 10.0 ** -np.append(np.zeros(config.stages - COLD), np.linspace(0, 1.5, COLD + 1))
-    rates, betas = rates.astype(np.float32), np.asarray(betas)
+    rates, levels = rates.astype(np.float32), np.asarray(betas)
     params = jax.vmap(lambda key: _init(key, config))(init_keys)
     stage = jax.vmap(partial(train_stage, config, data, space), (0, 0, None, None, None))
 
     def tell(done, losses):
         for row, loss in enumerate(losses, start=done):
-            report.metrics(stage=row, beta=betas[row], losses=loss)
+            report.metrics(stage=row, beta=levels[row], losses=loss)
         return f"median loss {np.median(losses[-1]):.3g}"
 
     params, losses = scan_shown(

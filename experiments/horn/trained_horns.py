@@ -18,7 +18,7 @@ from ebmjax.minimize.descent import newton
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta, Energy, Space
 from experiments.application.report import Report
-from experiments.application.shown import epoch, scan_shown
+from experiments.application.shown import one_epoch, scan_shown
 
 ANGLES = circle(48)  # the lecture's latent grid
 X = jnp.linspace(0, 1, 51)  # where horns are drawn and radii are compared
@@ -70,7 +70,7 @@ def train_horns(
     title: str,
     keys: Key[Array, " horns"],
     free: Callable[[horn.Params, tuple[Array, Array], Array], Array],
-    betas: Float[Array, " horns"],
+    betas: Float[np.ndarray, " horns"],
     data: problems.HornData,
     batch_size: int,
     epochs: int,
@@ -104,7 +104,7 @@ def train_horns(
         return begin(train_key, learner(beta), horn.init(init_key), epochs)
 
     def step(progress, key, beta, data):
-        progress, metrics = epoch(key, learner(beta), progress, tuple(data), batch_size)
+        progress, metrics = one_epoch(key, learner(beta), progress, tuple(data), batch_size)
         return progress, metrics.learner.loss.mean()
 
     def tell(done, losses):

@@ -210,23 +210,20 @@ def run(config: Config, report: Report) -> None:
     data_key, learn_key, draw_key = jax.random.split(report.key(), 3)
     true_values = jnp.stack([jax.vmap(shape)(space.points) / config.beta for shape in SHAPES.values()], axis=1)
     shapes = jax.jit(lambda: jnp.stack([posterior(shape, space, 1.0) for shape in SHAPES.values()]))()
-
-    data = jax.vmap(lambda key, law: draw_from_grid(key, law, space, cells, config.samples))(
-        jax.random.split(data_key, len(SHAPES)), shapes
-    )
+    samples = lambda key, law: draw_from_grid(key, law, space, cells, config.samples)
+    data = jax.vmap(samples)(jax.random.split(data_key, len(SHAPES)), shapes)
     params, losses = learn(config, report, jax.random.split(learn_key, len(SHAPES)), data)
     energies = jax.vmap(neural.energy, (0, None))  # of one place, by all three networks
     values = jax.vmap(partial(energies, params))(space.points)
     both = jnp.stack([true_values, values])
     (true_laws, learned_laws), (_, logs) = report.compiled(jax.vmap(partial(exact, config), (0, None)), both, space)
+    names, outcomes = list(compositions(config, logs)), {}
 
     def sample(_, which_and_key, params, logs):
         which, key = which_and_key
         composed = list(compositions(config, logs).values())
         energy = lambda y: jax.lax.switch(which, composed, energies(params, y))
         return None, draw(key, energy, config.beta, config.chains, config.steps)
-
-    names, outcomes = list(compositions(config, logs)), {}
 
     def tell(done, draws):
         for row, of_one in enumerate(draws, start=done):
@@ -241,10 +238,9 @@ def run(config: Config, report: Report) -> None:
 
 def learn(config: Config, report: Report, keys: Array, data: Array) -> tuple[Any, np.ndarray]:
     """Train an energy for each shape, all at once. Returns their parameters and the mean losses of the last epoch."""
-    space = plane(2 * config.bins)
-    updates = config.epochs * (config.samples // 500)
-    optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, updates))
-    learner = gradient(negative_log_likelihood(neural.energy, space, config.beta), optimizer)
+    loss = negative_log_likelihood(neural.energy, plane(2 * config.bins), config.beta)
+    schedule = optax.cosine_decay_schedule(5e-3, config.epochs * (config.samples // 500))
+    learner = gradient(loss, optax.adam(schedule))
 
     def start(key):
         init_key, train_key = jax.random.split(key)
@@ -259,8 +255,7 @@ def learn(config: Config, report: Report, keys: Array, data: Array) -> tuple[Any
         return "losses " + ", ".join(f"{loss:.4g}" for loss in losses[-1])
 
     progress, epoch_keys = jax.jit(jax.vmap(start, out_axes=(0, 1)))(keys)
-    steps = jax.vmap(step)
-    progress, losses = scan_shown(report, "learning the shapes", steps, progress, epoch_keys, data, tell=tell)
+    progress, losses = scan_shown(report, "learning the shapes", jax.vmap(step), progress, epoch_keys, data, tell=tell)
     return jax.device_get(progress.state.params), losses[-1]
 
 
@@ -316,7 +311,8 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
             for name, one in outcomes.items()
         ],
     )
-    entropies = [-float(np.sum(one.truth * np.log(one.truth / _area(config)))) for one in list(outcomes.values())[:3]]
+    area = (2 * SIDE / (FINE * config.bins)) ** 2
+    entropies = [-float(np.sum(one.truth * np.log(one.truth / area))) for one in list(outcomes.values())[:3]]
     report.table(
         "The learned shapes (entropy, loss and KL in nats)",
         ("shape", "log Z of the network", "mean loss of the last epoch", "entropy of the shape", "KL(shape‖network)"),
@@ -359,10 +355,6 @@ def divergence(one: Outcome) -> float:
     truth, learned = np.asarray(one.truth, np.float64), np.asarray(one.learned, np.float64)
     there = truth > 0
     return float(np.sum(truth[there] * np.log(truth[there] / np.maximum(learned[there], 1e-300))))
-
-
-def _area(config: Config) -> float:
-    return (2 * SIDE / (FINE * config.bins)) ** 2
 
 
 def _densities(outcomes: dict[str, Outcome]) -> Figure:

@@ -45,7 +45,7 @@ _LINES = (
         "ellipse",
         "A latent variable with too many dimensions makes every energy zero; regularizers that prevent it",
     ),
-    Experiment("horn_sweep", "horn", "Horns trained at 16 temperatures, from 16 seeds each, in one compiled call"),
+    Experiment("horn_sweep", "horn", "Horns trained at 16 temperatures, from 16 seeds each, by one compiled program"),
     Experiment("coins", "ellipse", "Ellipses fitted to the contours of coins in a photograph"),
     Experiment("hopfield_recall", "spins", "Pictures of digits recalled by Hopfield networks under three rules"),
     Experiment("hopfield_capacity", "spins", "How many patterns a Hopfield network can store: loads, sizes and rules"),

@@ -1,17 +1,32 @@
-"""Training with a bar: `ebmjax.train` in pieces of some epochs, with the same numbers."""
+"""Long loops with a bar: a scan in pieces, and `ebmjax.train` in pieces, both with the same numbers as in one call."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from ebmjax.learn.train import Metrics, Trained, advance, begin
+from ebmjax.learn.train import Trained, advance, begin
 from ebmjax.types import Learner
 from experiments.application.formatting import scalars
 from experiments.application.report import Report
 
 PIECES = 20
+
+
+class Tell(Protocol):
+    """Says what a piece has measured."""
+
+    def __call__(self, done: int, measured: Any, /) -> str:
+        """Write lines of metrics.jsonl, and return the newest measurement, for the end of the bar.
+
+        Args:
+            done: how many steps there were before the piece.
+            measured: what its steps returned, as NumPy arrays with a leading axis of steps.
+        """
+        ...
 
 
 class Write(Protocol):
@@ -20,6 +35,85 @@ class Write(Protocol):
     def __call__(self, step: int, metrics: Any, /) -> None:
         """Write the metrics of one update, given as NumPy numbers."""
         ...
+
+
+def scan_shown(
+    report: Report,
+    title: str,
+    step: Callable[..., tuple[Any, Any]],
+    state: Any,
+    items: Any,
+    *shared: Any,
+    tell: Tell = lambda done, measured: "",
+) -> tuple[Any, Any]:
+    """`jax.lax.scan(step, state, items)` in about twenty pieces, with a bar that moves after each of them.
+
+    All pieces are one program; there is a second one for the last piece if it is shorter.
+
+    Args:
+        report: the report of the run.
+        title: what is in front of the bar.
+        step: `step(state, item, *shared) -> (state, measured)`, a function that JAX can trace.
+        state: pytree of arrays.
+        items: pytree of arrays and typed keys with a leading axis: one of each for every step.
+        shared: arrays that every step needs, such as a training set.
+        tell: called after each piece.
+
+    Returns:
+        The last state; and what all steps measured, as NumPy arrays with a leading axis of steps.
+    """
+    rows, restored = _on_host(items)
+    total = len(rows[0])
+    length = piece_length(total)
+    cut = lambda first: [row[first : first + length] for row in rows]
+
+    def piece(state, rows, *shared):
+        one = lambda state, item: step(state, item, *shared)
+        return jax.lax.scan(one, state, restored(rows), unroll=len(rows[0]) == 1)
+
+    sizes = {length: 0, total % length: total - total % length}
+    programs = {size: report.program(piece, state, cut(first), *shared) for size, first in sizes.items() if size}
+    parts = []
+    with report.bar(title, total) as move:
+        for first in range(0, total, length):
+            size = min(length, total - first)
+            state, measured = programs[size](state, cut(first), *shared)
+            parts.append(jax.tree.map(np.asarray, measured))
+            move(size, tell(first, parts[-1]))
+    return state, jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def piece_length(total: int) -> int:
+    """The number of steps in each of about twenty pieces; of similar lengths one that leaves no remainder.
+
+    >>> [piece_length(total) for total in (7, 60, 500, 1667)]
+    [1, 3, 25, 83]
+    """
+    wanted = max(1, total // PIECES)
+    similar = range(-(-wanted // 2), 2 * wanted + 1)
+    return min(similar, key=lambda length: (total % length > 0, abs(length - wanted), -length))
+
+
+def _on_host(items: Any) -> tuple[list[np.ndarray], Callable[[Any], Any]]:
+    """The leaves as NumPy arrays, whose slices compile nothing, and the function that makes the pytree of them again.
+
+    Typed keys, which NumPy does not know, become their words.
+    """
+    leaves, structure = jax.tree.flatten(items)
+    keyed = [jax.random.key_impl(leaf) if _is_key(leaf) else None for leaf in leaves]
+    rows = [np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for leaf in leaves]
+
+    def restored(rows):
+        made = [
+            row if of is None else jax.random.wrap_key_data(row, impl=of) for row, of in zip(rows, keyed, strict=True)
+        ]
+        return jax.tree.unflatten(structure, made)
+
+    return rows, restored
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def train_shown(
@@ -45,24 +139,23 @@ def train_shown(
     Errors are those of `ebmjax.train`.
     """
     progress, keys = begin(key, learner, params, epochs)
-    length = max(1, epochs // PIECES)
-    piece = lambda keys, progress, data: advance(keys, learner, progress, data, batch_size)
-    programs = {
-        size: report.program(piece, keys[:size], progress, data) for size in {length, epochs % length} if size > 0
-    }
-    parts: list[Metrics] = []
-    updates = 0
-    with report.bar(f"{epochs} pass{'es' if epochs > 1 else ''} over the data", epochs) as step:
-        for first in range(0, epochs, length):
-            these = keys[first : first + length]
-            progress, metrics = programs[len(these)](these, progress, data)
-            metrics = jax.tree.map(np.asarray, metrics)  # on the host, where nothing has to be compiled
-            flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), metrics.learner)
-            for row in range(metrics.finite.size):
-                updates += 1
-                if updates == 1 or updates % every == 0:
-                    write(updates, jax.tree.map(lambda leaf: leaf[row], flat))  # at once
-            parts.append(metrics)
-            step(len(these), scalars(jax.tree.map(lambda leaf: np.mean(leaf[-1], axis=0), metrics.learner)))
-    metrics = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def tell(done, metrics):
+        batches = metrics.finite.shape[1]
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), metrics.learner)
+        for row in range(metrics.finite.size):
+            update = done * batches + row + 1
+            if update == 1 or update % every == 0:
+                write(update, jax.tree.map(lambda leaf: leaf[row], flat))
+        return scalars(jax.tree.map(lambda leaf: leaf[-1].mean(axis=0), metrics.learner))
+
+    title = f"{epochs} pass{'es' if epochs > 1 else ''} over the data"
+    step = lambda progress, key, data: one_epoch(key, learner, progress, data, batch_size)
+    progress, metrics = scan_shown(report, title, step, progress, keys, data, tell=tell)
     return Trained(progress.state.params, progress.state, metrics)
+
+
+def one_epoch(key: Key[Array, ""], learner: Learner, progress: Any, data: Any, batch_size: int) -> tuple[Any, Any]:
+    """One epoch of `ebmjax.learn.train.advance`: the progress after it, and metrics with a leading axis of batches."""
+    progress, metrics = advance(key[None], learner, progress, data, batch_size)
+    return progress, jax.tree.map(lambda leaf: leaf[0], metrics)

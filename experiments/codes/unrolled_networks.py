@@ -1,6 +1,7 @@
 """Part of the experiment `lista`: the standard problem, the classical iterations, and the training of networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,6 +22,9 @@ from ebmjax.minimize.unrolled import hyperlista, lista
 from ebmjax.minimize.unrolled.alista import Alista, alista
 from ebmjax.minimize.unrolled.unroll import Codes
 from ebmjax.types import Scalar
+from experiments.application.report import Report
+
+ROUNDS = 5  # of a search
 
 
 @runtime_checkable
@@ -38,6 +42,19 @@ class Steps(Protocol):
 
     def __call__(self, y: Float[Array, " observed"], /) -> Float[Array, "layers atoms"]:
         """The code of one observation after each step."""
+        ...
+
+
+class Tell(Protocol):
+    """Hears how far a training is."""
+
+    def __call__(self, done: int, newest: float, /) -> None:
+        """Show and record it.
+
+        Args:
+            done: parts that are done.
+            newest: the newest measurement.
+        """
         ...
 
 
@@ -159,7 +176,13 @@ def best_weight(steps: Callable[[Scalar], Steps], data: Samples) -> float:
 
 
 def fit(
-    key: Key[Array, ""], sample_loss: SampleLoss, weights: Any, data: Any, schedule: Schedule, copied: bool = True
+    key: Key[Array, ""],
+    sample_loss: SampleLoss,
+    weights: Any,
+    data: Any,
+    schedule: Schedule,
+    copied: bool = True,
+    tell: Tell = lambda done, newest: None,
 ) -> Any:
     """Train the layers of a network stage by stage, and return their weights.
 
@@ -170,6 +193,7 @@ def fit(
         data: samples, along a leading axis.
         schedule: of the training.
         copied: whether a new layer starts as a copy of the trained layer before it, or from its own given weights.
+        tell: called after each stage, with the number of layers that are trained, and their loss of one batch.
     """
     mean_loss = energy_loss(sample_loss)
     # The loss falls over decades. The gradients of its logarithm keep their size.
@@ -177,7 +201,15 @@ def fit(
     size = min(schedule.batch, len(jax.tree.leaves(data)[0]))
     batches = min(len(jax.tree.leaves(data)[0]) // size, schedule.updates)
     used = jax.tree.map(lambda leaf: leaf[: batches * size], data)
-    return layerwise(
+    batch = jax.tree.map(lambda leaf: leaf[:size], used)
+    measure = jax.jit(mean_loss)
+
+    def start_layer(weights, layer):
+        if layer in schedule.depths:  # a stage is over
+            tell(layer, float(measure(jax.tree.map(lambda leaf: leaf[:layer], weights), batch)))
+        return from_layer_before(weights, layer) if copied else weights
+
+    weights, losses = layerwise(
         key,
         loss,
         lambda scale: optax.adam(schedule.rate * scale),
@@ -185,9 +217,31 @@ def fit(
         used,
         size,
         epochs=-(-schedule.updates // batches),
-        init_layer=from_layer_before if copied else None,
+        init_layer=start_layer,
         depths=schedule.depths,
-    )[0]
+    )
+    tell(schedule.depths[-1], float(np.exp(np.asarray(losses)[-1, -1])))
+    return weights
+
+
+@contextmanager
+def told(report: Report, name: str, parts: dict[str, int]) -> Iterator[dict[str, Tell]]:
+    """A bar for a training whose parts have these lengths; each part is told how far it is, and metrics.jsonl too."""
+    measured = {"layers": "loss", "rounds": "error_db"}
+    with report.bar(f"training {name}", sum(parts.values())) as move:
+
+        def teller(part: str) -> Tell:
+            before = 0
+
+            def tell(done: int, newest: float, /) -> None:
+                nonlocal before
+                report.metrics(training=name, **{part: done, measured[part]: newest})
+                move(done - before, f"{measured[part]} {newest:.4g}")
+                before = done
+
+            return tell
+
+        yield {part: teller(part) for part in parts}
 
 
 def on_codes(infer: Infer) -> SampleLoss:
@@ -223,11 +277,12 @@ def search(
     data: Samples,
     tries: int,
     begin: tuple | None = None,
+    tell: Tell = lambda done, newest: None,
 ) -> tuple[Float[Array, " numbers"], float]:
     """Random search for the positive numbers with the least error.
 
-    The first of five rounds tries numbers between bounds. Each later round tries numbers around the best so far, in a
-    range that is 0.45 times as wide.
+    The first of `ROUNDS` rounds tries numbers between bounds. Each later round tries numbers around the best so far, in
+    a range that is 0.45 times as wide.
 
     Args:
         key: typed random key.
@@ -236,6 +291,7 @@ def search(
         data: observations and their true codes.
         tries: trials in each round.
         begin: numbers that were good for other data; the first round is around them.
+        tell: called after each round, with the number of rounds so far, and the least error in dB.
 
     Returns:
         the numbers, and their error in dB.
@@ -251,11 +307,13 @@ def search(
     if begin is not None:
         best = jnp.log(jnp.array(begin))
         least = float(np.nan_to_num(np.asarray(errors(jnp.exp(best)[None])), nan=np.inf)[0])
-    for round_key, width in zip(jax.random.split(key, 5), 0.45 ** np.arange(5), strict=True):
+    for done, round_key in enumerate(jax.random.split(key, ROUNDS)):
+        width = 0.45**done
         shift = jax.random.uniform(round_key, (tries, len(low)), minval=-0.5, maxval=0.5) * width * (top - bottom)[None]
         found = np.nan_to_num(np.asarray(errors(jnp.exp(best[None] + shift))), nan=np.inf)
         if found.min() < least:
             best, least = best + shift[np.argmin(found)], float(found.min())
+        tell(done + 1, least)
     return jnp.exp(best), least
 
 
@@ -267,6 +325,7 @@ def search_alista(
     layers: int,
     tries: int,
     select: bool,
+    tell: Tell = lambda done, newest: None,
 ) -> tuple[Alista, Array | None]:
     """ALISTA's weights, and the numbers of selected entries where `select`: two or four numbers found by `search`."""
     atoms = params.dictionary.shape[1]
@@ -277,7 +336,7 @@ def search_alista(
 
     low, high = ((0.3, 0.6, 0.005, 0.05), (2.0, 0.95, 0.04, 0.3))
     count = 4 if select else 2
-    numbers, _ = search(key, infer, low[:count], high[:count], data, tries)
+    numbers, _ = search(key, infer, low[:count], high[:count], data, tries, tell=tell)
     return geometric(numbers[0], numbers[1], layers), support(numbers)
 
 
@@ -288,8 +347,9 @@ def search_hyperlista(
     layers: int,
     tries: int,
     begin: hyperlista.HyperLista | None = None,
+    tell: Tell = lambda done, newest: None,
 ) -> hyperlista.HyperLista:
     """The three numbers of HyperLISTA, found by `search`; `begin` are numbers that were good for other data."""
     infer = lambda numbers, y: hyperlista.hyperlista(prepared, hyperlista.HyperLista(*numbers), y, layers).last
-    numbers, _ = search(key, infer, (0.02, 2e-3, 10.0), (0.3, 0.06, 300.0), data, tries, begin)
+    numbers, _ = search(key, infer, (0.02, 2e-3, 10.0), (0.3, 0.06, 300.0), data, tries, begin, tell)
     return hyperlista.HyperLista(*numbers)

@@ -3,7 +3,7 @@
 The data are the outlines of the old coins in a picture that comes with scikit-image. The coins were struck by hand and
 are not round. Each outline is modelled by an ellipse of five parameters: two radii, a centre and an angle. Training at
 **zero temperature** moves the nearest point of the ellipse towards each point of the contour, which minimizes the mean
-squared orthogonal distance. All ellipses are trained at once, in one vmapped and compiled call.
+squared orthogonal distance. All ellipses are trained at once, by one vmapped and compiled program.
 
 The comparison is `skimage.measure.EllipseModel`, which solves for a conic by linear algebra. It is direct and fast, but
 it minimizes an algebraic distance. Its mean squared orthogonal distance cannot be smaller than the one at the end of a
@@ -24,14 +24,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from skimage.measure import EllipseModel
 
-from ebmjax import circle, gradient, train
+from ebmjax import circle, gradient
 from ebmjax.checks import ArgumentError
 from ebmjax.energies import placed_ellipse
+from ebmjax.learn.train import begin
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.search import refined_search
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Inside
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.data import coin_contours
 from experiments.drawing import plots
 
@@ -68,15 +70,12 @@ def run(config: Config, report: Report) -> None:
     with report.stage("finding the contours"):
         coins = coin_contours.load(config.points)
     contours = jnp.asarray(coins.contours)
-    with report.stage(f"training {len(contours)} ellipses at once"):
-        trained, losses = report.compiled(partial(_train_all, config), contours)
+    trained = _train_all(config, report, contours)
     distances = jax.jit(partial(_distances, config))
     ours = Fits(trained, _rms(distances(trained, contours)))
     with report.stage("fitting with scikit-image"):
         conics, own_residuals = _fit_with_skimage(coins.contours)
     theirs = Fits(conics, _rms(distances(conics, contours)))
-    for step in range(0, config.updates, max(1, config.updates // 50)):
-        report.metrics(step=step, mean_free_energy=losses[:, step].mean())
 
     report.figure(
         "picture",
@@ -132,26 +131,37 @@ def _free_energy(config: Config, params: placed_ellipse.Params, y: Array) -> Arr
     return refined_search(partial(placed_ellipse.energy, params, y), circle(config.latent_points), starts=2).energy
 
 
-def _train_all(config: Config, contours: Float[Array, "coins points 2"]) -> tuple[placed_ellipse.Params, Array]:
-    """Trained ellipses in pixels, and the loss at each update in units of each coin's size: (coins, updates)."""
+def _train_all(config: Config, report: Report, contours: Float[Array, "coins points 2"]) -> placed_ellipse.Params:
+    """Trained ellipses in pixels. The mean losses, in units of each coin's size, go to metrics.jsonl."""
+    learner = gradient(
+        energy_loss(partial(_free_energy, config)),
+        optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)),
+    )
 
-    def train_one(contour):
+    def start(contour):
         # Each contour is centred and scaled to size one, so that one learning rate suits all coins and parameters.
         centre = contour.mean(axis=0, keepdims=True)
         scale = jnp.sqrt(jnp.sum((contour - centre) ** 2, axis=1).mean())
         points = (contour - centre) / scale
-        learner = gradient(
-            energy_loss(partial(_free_energy, config)),
-            optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)),
-        )
-        start = placed_ellipse.init(points)
-        trained = train(jax.random.key(0), learner, start, points, batch_size=len(points), epochs=config.updates)
-        radii, offset, angle = trained.params
-        return placed_ellipse.Params(scale * radii, centre[0] + scale * offset, angle), trained.metrics.learner.loss[
-            :, 0
-        ]
+        return *begin(jax.random.key(0), learner, placed_ellipse.init(points), config.updates), points, centre[0], scale
 
-    return jax.vmap(train_one)(contours)
+    def step(progress, key, points):
+        progress, metrics = one_epoch(key, learner, progress, points, points.shape[0])
+        return progress, metrics.learner.loss[0]
+
+    def tell(done, losses):
+        for update, row in enumerate(losses, start=done):
+            if update % max(1, config.updates // 50) == 0:
+                report.metrics(step=update, mean_free_energy=row.mean())
+        return f"mean loss {losses[-1].mean():.4g}"
+
+    started = jax.jit(jax.vmap(start, out_axes=(0, None, 0, 0, 0)))(contours)
+    progress, keys, points, centre, scale = started
+    steps = jax.vmap(step, (0, None, 0))
+    title = f"training {len(contours)} ellipses at once"
+    progress, _ = scan_shown(report, title, steps, progress, keys, points, tell=tell)
+    (radii, offset, angle), centre, scale = jax.device_get((progress.state.params, centre, scale))
+    return placed_ellipse.Params(scale[:, None] * radii, centre + scale[:, None] * offset, angle)
 
 
 def _distances(config: Config, params: placed_ellipse.Params, contours: Array) -> Float[Array, "coins points"]:

@@ -1,12 +1,12 @@
 """Helper of `ellipse_training`: its phase transition, which is the radii after training at each inverse temperature.
 
 The ellipses differ in their temperature, in their data, and in which of their radii are trained. All of them are
-trained in one vmapped and compiled call.
+trained by one vmapped and compiled program.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.energies import ellipse
-from ebmjax.learn.train import Trained
 from ebmjax.losses.energy import energy_loss
-from ebmjax.losses.functional import Loss, SampleLoss
+from ebmjax.losses.functional import SampleLoss
 from experiments.application.report import Report
 from experiments.drawing import beta_axis, plots
 
-Fit = Callable[[Loss, Array], Trained]
-"""`fit(loss, data)` trains an ellipse from its untrained radii."""
+LossOf = Callable[[Any, ellipse.Params, Array], Array]
+"""`loss(member, params, batch)` of one of many ellipses."""
+
+Fit = Callable[[str, LossOf, Any, Any], tuple[Float[np.ndarray, "members 2"], Float[np.ndarray, " members"]]]
+"""`fit(title, loss, members, data)` trains ellipses from their untrained radii, under a bar. It returns the radii, and
+the norms of the last gradients. Members and data have a leading axis, one of each for every ellipse."""
 
 FreeEnergyAt = Callable[[Array], SampleLoss]
 """`free(beta)` is the free energy F_beta(params, y)."""
@@ -56,23 +59,23 @@ class Sweep(NamedTuple):
         return self.radii[data, TOGETHER, index]
 
 
-def sweep(
-    report: Report, fit: Fit, free: FreeEnergyAt, data: Array, even: Array, points: int, more: Sequence[float]
-) -> Sweep:
+def sweep(fit: Fit, free: FreeEnergyAt, data: Array, even: Array, points: int, more: Sequence[float]) -> Sweep:
     """Train at `points` betas that are evenly spaced in the logarithm, at those of `REFERENCE`, and at `more`."""
     betas = np.array(sorted({*np.geomspace(LOWEST_BETA, HIGHEST_BETA, points).tolist(), *REFERENCE, *more}))
     both = jnp.stack([data, even])
 
-    def member(points, mask, beta):
-        only = lambda params: ellipse.Params(params.radii * mask)
-        trained = fit(energy_loss(lambda params, y: free(beta)(only(params), y)), points)
-        return jnp.abs(only(trained.params).radii), trained.metrics.learner.gradient_norm[-1, 0]
+    def loss(member, params, batch):
+        mask, beta = member
+        only = ellipse.Params(params.radii * mask)
+        return energy_loss(free(beta))(only, batch)
 
-    over_betas = jax.vmap(member, in_axes=(None, None, 0))
-    over_all = jax.vmap(jax.vmap(over_betas, in_axes=(None, 0, None)), in_axes=(0, None, None))
-    with report.stage(f"training {2 * len(MASKS) * len(betas)} ellipses at {len(betas)} temperatures"):
-        radii, norms = report.compiled(over_all, both, np.array(MASKS, np.float32), betas.astype(np.float32))
-    return Sweep(np.asarray(both), betas, np.asarray(radii), np.asarray(norms))
+    shape = (2, len(MASKS), len(betas))
+    of_data, of_mask, of_beta = (index.ravel() for index in np.indices(shape))
+    masks = np.array(MASKS, np.float32)[of_mask]
+    title = f"training {len(masks)} ellipses at {len(betas)} temperatures"
+    members = masks, betas.astype(np.float32)[of_beta]
+    radii, norms = fit(title, loss, members, both[of_data])
+    return Sweep(np.asarray(both), betas, abs(radii * masks).reshape(*shape, 2), norms.reshape(shape))
 
 
 def show(report: Report, free: FreeEnergyAt, swept: Sweep) -> None:

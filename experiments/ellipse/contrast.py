@@ -63,7 +63,7 @@ def show(
 
     Args:
         report: of the run.
-        fit: `fit(loss, data)`, see `collapse.Fit`.
+        fit: see `collapse.Fit`.
         free: a warm free energy, `free(params, y)`.
         data: samples (N, 2).
         energy_radii: radii after training with the energy loss and the same free energy.
@@ -74,19 +74,16 @@ def show(
     limit = max(depths)
     hinge, log = hinge_loss(free, margin), log_loss(free)
 
-    def member(share_of_hinge, steps, data):
-        """Radii after training with a mixture of hinge and log loss against points `steps` steps of descent away."""
-
-        def loss(params, batch):
-            pair = (batch, descend(partial(free, params), batch, steps, limit))
-            return share_of_hinge * hinge(params, pair) + (1 - share_of_hinge) * log(params, pair)
-
-        return fit(loss, data).params.radii
+    def loss(member, params, batch):
+        """A mixture of hinge and log loss against points some steps of descent away."""
+        share_of_hinge, steps = member
+        pair = (batch, descend(partial(free, params), batch, steps, limit))
+        return share_of_hinge * hinge(params, pair) + (1 - share_of_hinge) * log(params, pair)
 
     contrasting = f"Hinge loss, {short} steps down", f"Log loss, {short} steps down", f"Hinge loss, {long} steps down"
     shares, steps = np.array([1.0, 0.0, 1.0], np.float32), np.array([short, short, long])
-    with report.stage("training with contrasting losses"):
-        trained = report.compiled(jax.vmap(member, in_axes=(0, 0, None)), shares, steps, data)
+    same_data = np.repeat(np.asarray(data)[None], len(shares), axis=0)
+    trained, _ = fit("training with contrasting losses", loss, (shares, steps), same_data)
     names = ("Energy loss", *contrasting)
     radii = np.concatenate([np.asarray(energy_radii)[None], np.abs(trained)])
     outcomes = _outcomes(free, data, radii, np.array([short, *steps]), limit)

@@ -7,7 +7,7 @@ collapses: a radius w_k becomes zero below the critical inverse temperature
 
     βc = 1 / (2 E[y_k²]),
 
-at which w_k = 0 changes from a minimum of the loss to a maximum. A sweep over β, trained in one compiled call, shows
+at which w_k = 0 changes from a minimum of the loss to a maximum. A sweep over β, trained by one compiled program, shows
 this phase transition. **Contrasting** losses (hinge and log) act against the shrinking: they push up the free energy of
 points to which gradient descent leads from the samples.
 """
@@ -15,7 +15,7 @@ points to which gradient descent leads from the samples.
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,14 +26,15 @@ from matplotlib.axes import Axes
 
 from ebmjax import circle, free_energy, gradient, posterior, problems, train
 from ebmjax.energies import ellipse
-from ebmjax.learn.train import Trained
+from ebmjax.learn.train import Trained, begin
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import Loss, SampleLoss
 from ebmjax.minimize.search import refined_search
-from ebmjax.types import Beta
+from ebmjax.types import Beta, Learner
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, Inside, NotNegative, Positive
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.drawing import beta_axis, plots
 from experiments.ellipse import collapse, contrast
 
@@ -80,8 +81,8 @@ def run(config: Config, report: Report) -> None:
     data = jax.jit(problems.ellipse_data, static_argnums=1)(report.key(), SAMPLES)
     angles = circle(SAMPLES).points
     even = _decode(ellipse.Params(jnp.array(TRUE_RADII)), angles)
-    fit, free = partial(_fit, config), partial(_warm, config)
-    swept = collapse.sweep(report, fit, free, data, even, config.sweep_points, (config.warm_beta, *config.betas))
+    fit, free = partial(_fit_all, config, report), partial(_warm, config)
+    swept = collapse.sweep(fit, free, data, even, config.sweep_points, (config.warm_beta, *config.betas))
     _arrows(config, report, data, swept.trained(config.warm_beta))
     _cross_sections(config, report, swept)
     collapse.show(report, free, swept)
@@ -106,11 +107,36 @@ def _warm(config: Config, beta: Beta) -> SampleLoss:
     return lambda params, y: free_energy(partial(ellipse.energy, params, y), space, beta)
 
 
+def _learner(config: Config, loss: Loss) -> Learner:
+    return gradient(loss, optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)))
+
+
 def _fit(config: Config, loss: Loss, data: Array) -> Trained:
     """Train from the untrained radii, with full batches, so that only the loss decides about the result."""
-    learner = gradient(loss, optax.adam(optax.cosine_decay_schedule(config.rate, config.updates)))
     start = ellipse.Params(jnp.array(config.start))
-    return train(jax.random.key(0), learner, start, data, batch_size=len(data), epochs=config.updates)
+    return train(jax.random.key(0), _learner(config, loss), start, data, batch_size=len(data), epochs=config.updates)
+
+
+def _fit_all(config: Config, report: Report, title: str, loss: collapse.LossOf, members: Any, data: Array):
+    """The same for many members at once, each with data of its own: `collapse.Fit`."""
+    learner = lambda member: _learner(config, partial(loss, member))
+
+    def start(member):
+        return begin(jax.random.key(0), learner(member), ellipse.Params(jnp.array(config.start)), config.updates)
+
+    def step(progress, key, members, data):
+        progress, metrics = one_epoch(key, learner(members), progress, data, len(data))
+        return progress, (metrics.learner.loss[0], metrics.learner.gradient_norm[0])
+
+    def tell(done, measured):
+        median = float(np.median(measured[0][-1]))
+        report.metrics(training=title, step=done + len(measured[0]), median_loss=median)
+        return f"median loss {median:.4g}"
+
+    progress, keys = jax.jit(jax.vmap(start, out_axes=(0, None)))(members)
+    steps = jax.vmap(step, (0, None, 0, 0))
+    progress, (_, norms) = scan_shown(report, title, steps, progress, keys, members, data, tell=tell)
+    return np.asarray(progress.state.params.radii), norms[-1]
 
 
 def _arrows(config: Config, report: Report, data: Array, warm_radii: Float[np.ndarray, "2"]) -> None:

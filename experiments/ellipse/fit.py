@@ -22,9 +22,10 @@ import tyro
 from jaxtyping import Array, Float, Key, PyTree
 from matplotlib.figure import Figure
 
-from ebmjax import circle, gradient, train
+from ebmjax import circle, gradient
 from ebmjax.checks import ArgumentError
 from ebmjax.energies import ellipse, horn, placed_ellipse
+from ebmjax.learn.train import begin
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import SampleLoss
@@ -34,6 +35,7 @@ from ebmjax.types import Energy
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.data import csv_points
 from experiments.drawing import plots
 
@@ -153,6 +155,7 @@ def _mean_free_energy(free: SampleLoss, params: PyTree[Array], samples: PyTree[A
 
 def _train_best(
     report: Report,
+    title: str,
     free: Callable[[bool], SampleLoss],
     starts: PyTree[Array],
     samples: PyTree[Array],
@@ -169,23 +172,26 @@ def _train_best(
     batch = min(batch, len(jax.tree.leaves(samples)[0]))
     batches = len(jax.tree.leaves(samples)[0]) // batch
     epochs = math.ceil(updates / batches)
-    schedule = optax.cosine_decay_schedule(1e-2, epochs * batches)
+    learner = gradient(energy_loss(free(False)), optax.adam(optax.cosine_decay_schedule(1e-2, epochs * batches)))
 
-    def train_one(start, samples):
-        learner = gradient(energy_loss(free(False)), optax.adam(schedule))
-        trained = train(jax.random.key(report.seed), learner, start, samples, batch_size=batch, epochs=epochs)
-        return (
-            trained.params,
-            trained.metrics.learner.loss.mean(axis=1),
-            _mean_free_energy(free(True), trained.params, samples),
-        )
+    def step(progress, key, samples):
+        progress, metrics = one_epoch(key, learner, progress, samples, batch)
+        return progress, metrics.learner.loss.mean()
 
-    params, losses, last = report.compiled(jax.vmap(train_one, in_axes=(0, None)), starts, samples)
-    last = np.asarray(last)
+    def tell(done, losses):
+        for epoch, row in enumerate(losses, start=done):
+            if epoch % max(1, epochs // 50) == 0:
+                report.metrics(step=epoch * batches, relative_loss=row)
+        return f"least loss {losses[-1].min():.4g}"
+
+    start = lambda params: begin(jax.random.key(report.seed), learner, params, epochs)
+    progress, keys = jax.jit(jax.vmap(start, out_axes=(0, None)))(starts)
+    steps = jax.vmap(step, (0, None, None))
+    progress, _ = scan_shown(report, title, steps, progress, keys, samples, tell=tell)
+    params = jax.device_get(progress.state.params)
+    last = report.compiled(jax.vmap(partial(_mean_free_energy, free(True)), (0, None)), params, samples)
     # Of several perfect fits the first is taken, which for an ellipse started from the moments of the points.
     best = int(np.argmin(np.where(np.isfinite(last), np.maximum(last, 1e-10), np.inf)))
-    for epoch in range(0, epochs, max(1, epochs // 50)):
-        report.metrics(step=epoch * batches, relative_loss=np.asarray(losses)[best, epoch])
     return jax.tree.map(lambda leaf: leaf[best], params), float(last[best])
 
 
@@ -211,8 +217,8 @@ def _fit_ellipse(config: Config, report: Report, key: Key[Array, ""], rows: dict
         return lambda params, y: _nearest(config, partial(placed_ellipse.energy, params, y), exact)
 
     samples = units.inward(rows["training"])
-    with report.stage("training from five starts"):
-        params, least = _train_best(report, free, _starts(samples), samples, 256, config.ellipse_updates)
+    title = "training from five starts"
+    params, least = _train_best(report, title, free, _starts(samples), samples, 256, config.ellipse_updates)
     held_out = _held_out(free(True), params, units, rows["held out"])
     radii = np.abs(np.asarray(params.radii, np.float64)) * units.scale
     angle = math.degrees(float(params.angle)) + (90 if radii[1] > radii[0] else 0)
@@ -291,8 +297,8 @@ def _fit_horn(config: Config, report: Report, key: Key[Array, ""], rows: dict[st
     samples = units.inward(rows["training"])
     keys = jax.random.split(key, config.horn_seeds)
     starts = jax.vmap(lambda key: PlacedHorn(horn.init(key), jnp.zeros(2)))(keys)
-    with report.stage(f"training {config.horn_seeds} horns"):
-        params, least = _train_best(report, free, starts, samples, 32, config.horn_updates)
+    title = f"training {config.horn_seeds} horns"
+    params, least = _train_best(report, title, free, starts, samples, 32, config.horn_updates)
     held_out = _held_out(free(True), params, units, rows["held out"])
     x = np.linspace(0, 1, 51)
     radii = np.asarray(jax.jit(jax.vmap(params.horn.predictor))(jnp.asarray(x, jnp.float32)))

@@ -13,8 +13,8 @@ How much they limit it is a matter of their weights λ. Every regularizer is tra
 chosen by other held-out samples than those that are reported: the one whose model gives uniform noise the highest free
 energy in proportion to that of data.
 
-All forty kinds of model are trained in one compiled call. A mask sets how many of the eight dimensions a model may use,
-and the regularizers differ only in their weights.
+All forty kinds of model are trained by one compiled program. A mask sets how many of the eight dimensions a model may
+use, and the regularizers differ only in their weights.
 """
 
 import math
@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 from ebmjax import problems
 from ebmjax.energies import generalized_horn, penalties
 from ebmjax.learn.gradient import stochastic_gradient
-from ebmjax.learn.train import advance, begin
+from ebmjax.learn.train import begin
 from ebmjax.loops import map_chunks
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.descent import gradient_descent
@@ -39,12 +39,12 @@ from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Between, Count
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.drawing import plots
 
 SCALE = 5.0  # y is divided by this for training, so that the outputs of the network are of order one
 LATENT = 8  # dimensions of the latent of every network; a mask sets how many a model may use
 DIMENSIONS = (1, 2, 4, 8)
-PIECES = 20  # of a training, with a measurement after each
 REGULARIZERS = ("none", "squared norm", "L1 norm", "noise")
 
 Strength = Annotated[float, Between(0, math.inf)]
@@ -116,8 +116,8 @@ def run(config: Config, report: Report) -> None:
     draws = jax.random.normal(noise_key, (4 * config.draws, LATENT))
     draws = draws - draws.mean(axis=0)
     trained, losses = _trained(config, report, jax.random.split(train_key, config.seeds), limits, data, codes)
-    best = jnp.argmin(losses, axis=0)
-    models = jax.tree.map(lambda leaf: leaf[best, jnp.arange(len(best))], trained)
+    best = np.argmin(losses, axis=0)
+    models = jax.tree.map(lambda leaf: leaf[best, np.arange(len(best))], trained)
     with report.stage("measuring"):
         points = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), held_out, uniform)
         free = partial(free_energies, points=points, codes=codes, draws=draws, steps=10 * config.steps)
@@ -176,7 +176,7 @@ def run(config: Config, report: Report) -> None:
 
 
 def _trained(config: Config, report: Report, keys, limits: Limits, data: problems.HornData, codes):
-    """The parameters and the last losses of all models, with the axes seeds and kinds, in pieces of a few epochs."""
+    """The parameters and the last losses of all models, with the axes seeds and kinds."""
     scaled = (data.x, data.y / SCALE)
     of_kind = partial(_learner, config, codes[: config.starts])
 
@@ -185,22 +185,20 @@ def _trained(config: Config, report: Report, keys, limits: Limits, data: problem
         params = generalized_horn.init(init_key, latent=LATENT, hidden=config.hidden)
         return begin(train_key, of_kind(limits), params, config.epochs)
 
-    def go_on(keys, progress, limits):
-        progress, metrics = advance(keys, of_kind(limits), progress, scaled, config.batch_size)
-        return progress, metrics.learner.loss[-1].mean()
+    def step(progress, key, limits, data):
+        progress, metrics = one_epoch(key, of_kind(limits), progress, data, config.batch_size)
+        return progress, metrics.learner.loss.mean()
 
-    progress, epoch_keys = jax.jit(jax.vmap(jax.vmap(start, (None, 0)), (0, None)))(keys, limits)
-    piece = jax.jit(jax.vmap(jax.vmap(go_on), (0, 0, None)))
-    length = max(1, config.epochs // PIECES)
-    losses = jnp.zeros(())
+    def tell(done, losses):
+        report.metrics(epoch=done + len(losses), loss=losses[-1])
+        return f"median loss {np.median(losses[-1]):.3g}"
+
+    starts = jax.vmap(jax.vmap(start, (None, 0), (0, 1)), (0, None), (0, 1))
+    progress, epoch_keys = jax.jit(starts)(keys, limits)
+    steps = jax.vmap(jax.vmap(step, (0, 0, 0, None)), (0, 0, None, None))
     title = f"training {config.seeds} × {len(limits.mask)} models, {config.epochs} epochs"
-    with report.bar(title, config.epochs) as step:
-        for first in range(0, config.epochs, length):
-            progress, losses = piece(epoch_keys[:, :, first : first + length], progress, limits)
-            done = epoch_keys[0, 0, first : first + length].size
-            report.metrics(epoch=first + done, loss=losses)
-            step(done, f"median loss {np.median(losses):.3g}")
-    return progress.state.params, losses
+    progress, losses = scan_shown(report, title, steps, progress, epoch_keys, limits, scaled, tell=tell)
+    return jax.device_get(progress.state.params), losses[-1]
 
 
 def _learner(config: Config, codes: Array, limits: Limits) -> Learner:

@@ -1,19 +1,24 @@
 """Helper of `horn`, `horn_sweep`, `horn_generalized` and `horn_data`: training and measuring horns."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Key
 
-from ebmjax import circle, free_energy, gradient, problems, train
+from ebmjax import circle, free_energy, gradient, problems
 from ebmjax.energies import ellipse, horn
-from ebmjax.learn.train import Trained
+from ebmjax.learn.train import begin
 from ebmjax.losses.energy import energy_loss
 from ebmjax.minimize.descent import newton
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta, Energy, Space
+from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 
 ANGLES = circle(48)  # the lecture's latent grid
 X = jnp.linspace(0, 1, 51)  # where horns are drawn and radii are compared
@@ -52,25 +57,65 @@ def with_minimum(energy: Energy, beta: Beta) -> Space:
     return Space(jnp.append(ANGLES.points, minimum), log_weights, ANGLES.log_volume)
 
 
-def train_horn(key, free, data: problems.HornData, batch_size: int, epochs: int, rate: float) -> Trained:
-    """Train one horn on the mean of `free(params, sample)`, by Adam with cosine decay; a pure function, for vmap.
+class Trained(NamedTuple):
+    """Trained horns, with a leading axis."""
+
+    params: horn.Params
+    finite: Bool[np.ndarray, " horns"]
+    """Whether the parameters were finite to the end."""
+
+
+def train_horns(
+    report: Report,
+    title: str,
+    keys: Key[Array, " horns"],
+    free: Callable[[horn.Params, tuple[Array, Array], Array], Array],
+    betas: Float[np.ndarray, " horns"],
+    data: problems.HornData,
+    batch_size: int,
+    epochs: int,
+    rate: float,
+) -> Trained:
+    """Train many horns at once, in one compiled program, by Adam with cosine decay.
 
     Args:
-        key: typed key for the initialization and the batches.
-        free: the free energy of one sample (x, y).
-        data: training samples.
+        report: the report of the run, which shows a bar. The median losses go to metrics.jsonl.
+        title: what is in front of the bar.
+        keys: for the initializations and the batches.
+        free: `free(params, (x, y), beta)`, the free energy of one sample.
+        betas: of each horn.
+        data: training samples of all horns, or with a leading axis those of each.
         batch_size, epochs: as in `ebmjax.train`.
         rate: the first learning rate.
     """
-    init_key, train_key = jax.random.split(key)
-    updates = epochs * (len(data.x) // batch_size)
-    mean_free_energy = energy_loss(free)
+    own = data.x.ndim == 2
+    schedule = optax.cosine_decay_schedule(rate, epochs * (data.x.shape[-1] // batch_size))
 
-    def loss(params, batch):
-        return mean_free_energy(params, batch) + WEIGHT_PENALTY * optax.tree.norm(params, squared=True)
+    def learner(beta):
+        mean_free_energy = energy_loss(lambda params, sample: free(params, sample, beta))
 
-    learner = gradient(loss, optax.adam(optax.cosine_decay_schedule(rate, updates)))
-    return train(train_key, learner, horn.init(init_key), tuple(data), batch_size, epochs)
+        def loss(params, batch):
+            return mean_free_energy(params, batch) + WEIGHT_PENALTY * optax.tree.norm(params, squared=True)
+
+        return gradient(loss, optax.adam(schedule))
+
+    def start(key, beta):
+        init_key, train_key = jax.random.split(key)
+        return begin(train_key, learner(beta), horn.init(init_key), epochs)
+
+    def step(progress, key, beta, data):
+        progress, metrics = one_epoch(key, learner(beta), progress, tuple(data), batch_size)
+        return progress, metrics.learner.loss.mean()
+
+    def tell(done, losses):
+        median = float(np.median(losses[-1]))
+        report.metrics(epoch=done + len(losses), median_loss=median)
+        return f"median loss {median:.4g}"
+
+    progress, epoch_keys = jax.jit(jax.vmap(start, out_axes=(0, 1)))(keys, betas)
+    steps = jax.vmap(step, (0, 0, 0, 0 if own else None))
+    progress, _ = scan_shown(report, title, steps, progress, epoch_keys, betas, data, tell=tell)
+    return Trained(*jax.device_get((progress.state.params, progress.alive)))
 
 
 def free_energies(params: horn.Params, data: problems.HornData) -> Float[Array, " samples"]:

@@ -26,7 +26,7 @@ from ebmjax import log_partition, posterior
 from ebmjax.energies import neural
 from ebmjax.energies.composition import interpolated, mixture, negated, product_of_experts, weighted_sum
 from ebmjax.learn.gradient import gradient
-from ebmjax.learn.train import train
+from ebmjax.learn.train import begin
 from ebmjax.loops import repeat
 from ebmjax.losses.likelihood import negative_log_likelihood
 from ebmjax.marginalize.spaces import box
@@ -36,6 +36,7 @@ from ebmjax.types import Energy, Space
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, NotNegative, Positive, Share
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.drawing import plots
 
 SIDE = 4.0  # all laws are confined to [-4, 4]²
@@ -209,50 +210,53 @@ def run(config: Config, report: Report) -> None:
     data_key, learn_key, draw_key = jax.random.split(report.key(), 3)
     true_values = jnp.stack([jax.vmap(shape)(space.points) / config.beta for shape in SHAPES.values()], axis=1)
     shapes = jax.jit(lambda: jnp.stack([posterior(shape, space, 1.0) for shape in SHAPES.values()]))()
-
-    with report.stage("learning the shapes"):
-        data = jax.vmap(lambda key, law: draw_from_grid(key, law, space, cells, config.samples))(
-            jax.random.split(data_key, len(SHAPES)), shapes
-        )
-        params, losses = report.compiled(partial(learn, config), jax.random.split(learn_key, len(SHAPES)), data)
+    samples = lambda key, law: draw_from_grid(key, law, space, cells, config.samples)
+    data = jax.vmap(samples)(jax.random.split(data_key, len(SHAPES)), shapes)
+    params, losses = learn(config, report, jax.random.split(learn_key, len(SHAPES)), data)
     energies = jax.vmap(neural.energy, (0, None))  # of one place, by all three networks
     values = jax.vmap(partial(energies, params))(space.points)
     both = jnp.stack([true_values, values])
     (true_laws, learned_laws), (_, logs) = report.compiled(jax.vmap(partial(exact, config), (0, None)), both, space)
+    names, outcomes = list(compositions(config, logs)), {}
 
-    def sample(params, logs, key):
+    def sample(_, which_and_key, params, logs):
+        which, key = which_and_key
         composed = list(compositions(config, logs).values())
+        energy = lambda y: jax.lax.switch(which, composed, energies(params, y))
+        return None, draw(key, energy, config.beta, config.chains, config.steps)
 
-        def one(which_and_key):
-            which, key = which_and_key
-            energy = lambda y: jax.lax.switch(which, composed, energies(params, y))
-            return draw(key, energy, config.beta, config.chains, config.steps)
+    def tell(done, draws):
+        for row, of_one in enumerate(draws, start=done):
+            one = outcomes[names[row]] = _outcome(config, true_laws[row], learned_laws[row], of_one)
+            report.metrics(composition=names[row], distance=one.distance, floor=one.floor, floor_99=one.floor_99)
+        return f"{names[row]}: distance {one.distance:.3f}"
 
-        return jax.lax.map(one, (jnp.arange(len(composed)), jax.random.split(key, len(composed))))
-
-    with report.stage("sampling"):
-        draws = report.compiled(sample, params, logs, draw_key)
-    outcomes = {
-        name: _outcome(config, *each)
-        for name, *each in zip(compositions(config, logs), true_laws, learned_laws, draws, strict=True)
-    }
-    _show(report, config, outcomes, np.asarray(logs), np.asarray(losses))
+    each = np.arange(len(names)), jax.random.split(draw_key, len(names))
+    scan_shown(report, "sampling", sample, None, each, params, logs, tell=tell)
+    _show(report, config, outcomes, np.asarray(logs), losses)
 
 
-def learn(config: Config, keys: Array, data: Array) -> tuple[Any, Array]:
+def learn(config: Config, report: Report, keys: Array, data: Array) -> tuple[Any, np.ndarray]:
     """Train an energy for each shape, all at once. Returns their parameters and the mean losses of the last epoch."""
-    space = plane(2 * config.bins)
-    updates = config.epochs * (config.samples // 500)
-    optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, updates))
-    learner = gradient(negative_log_likelihood(neural.energy, space, config.beta), optimizer)
+    loss = negative_log_likelihood(neural.energy, plane(2 * config.bins), config.beta)
+    schedule = optax.cosine_decay_schedule(5e-3, config.epochs * (config.samples // 500))
+    learner = gradient(loss, optax.adam(schedule))
 
-    def one(key, samples):
+    def start(key):
         init_key, train_key = jax.random.split(key)
-        params = neural.init(init_key, (2, config.units, config.units))
-        trained = train(train_key, learner, params, samples, 500, config.epochs)
-        return trained.params, trained.metrics.learner.loss[-1].mean()
+        return begin(train_key, learner, neural.init(init_key, (2, config.units, config.units)), config.epochs)
 
-    return jax.vmap(one)(keys, data)
+    def step(progress, key, samples):
+        progress, metrics = one_epoch(key, learner, progress, samples, 500)
+        return progress, metrics.learner.loss.mean()
+
+    def tell(done, losses):
+        report.metrics(epoch=done + len(losses), **dict(zip(SHAPES, losses[-1], strict=True)))
+        return "losses " + ", ".join(f"{loss:.4g}" for loss in losses[-1])
+
+    progress, epoch_keys = jax.jit(jax.vmap(start, out_axes=(0, 1)))(keys)
+    progress, losses = scan_shown(report, "learning the shapes", jax.vmap(step), progress, epoch_keys, data, tell=tell)
+    return jax.device_get(progress.state.params), losses[-1]
 
 
 def binned(law: Any, bins: int) -> np.ndarray:
@@ -293,8 +297,6 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
         "Total variation between the histogram of the draws and the exact density, compared with that of independent "
         "draws: mean (bar) and 99th percentile (line).",
     )
-    for name, one in outcomes.items():
-        report.metrics(composition=name, distance=one.distance, floor=one.floor, floor_99=one.floor_99)
     report.table(
         f"{config.chains} draws in {config.bins} × {config.bins} bins",
         (
@@ -309,7 +311,8 @@ def _show(report: Report, config: Config, outcomes: dict[str, Outcome], logs: np
             for name, one in outcomes.items()
         ],
     )
-    entropies = [-float(np.sum(one.truth * np.log(one.truth / _area(config)))) for one in list(outcomes.values())[:3]]
+    area = (2 * SIDE / (FINE * config.bins)) ** 2
+    entropies = [-float(np.sum(one.truth * np.log(one.truth / area))) for one in list(outcomes.values())[:3]]
     report.table(
         "The learned shapes (entropy, loss and KL in nats)",
         ("shape", "log Z of the network", "mean loss of the last epoch", "entropy of the shape", "KL(shape‖network)"),
@@ -352,10 +355,6 @@ def divergence(one: Outcome) -> float:
     truth, learned = np.asarray(one.truth, np.float64), np.asarray(one.learned, np.float64)
     there = truth > 0
     return float(np.sum(truth[there] * np.log(truth[there] / np.maximum(learned[there], 1e-300))))
-
-
-def _area(config: Config) -> float:
-    return (2 * SIDE / (FINE * config.bins)) ** 2
 
 
 def _densities(outcomes: dict[str, Outcome]) -> Figure:

@@ -5,9 +5,9 @@ the decoder gets one draw from it. The decoder cannot separate balls that overla
 therefore move apart and shrink until there is no noise. Two terms prevent this: a **spring**, ½ μ², pulls every ball to
 the origin, and a **size control**, ½ (σ² - 1 - log σ²), keeps σ near 1.
 
-Here one autoencoder with a code of two dimensions is trained with several weights of the two terms, in one compiled
-call from the same start. The **evidence bound** has weight 1 for both. Scaling all codes, which the decoder can undo,
-gives an equation for the end of each training: <pull · μ² + size · σ²> = size in every dimension.
+Here one autoencoder with a code of two dimensions is trained with several weights of the two terms, by one compiled
+program from the same start. The **evidence bound** has weight 1 for both. Scaling all codes, which the decoder can
+undo, gives an equation for the end of each training: <pull · μ² + size · σ²> = size in every dimension.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
@@ -27,12 +27,13 @@ from numpy.typing import ArrayLike
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.gaussian import Gaussian, reparameterize
 from ebmjax.learn.gradient import stochastic_gradient
-from ebmjax.learn.train import advance, begin
+from ebmjax.learn.train import begin
 from ebmjax.losses.evidence_bound import evidence_bound
 from ebmjax.types import Scalar
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, NotNegative, Positive
 from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 from experiments.data.images import Images, Pictures, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat
@@ -102,15 +103,7 @@ def run(config: Config, report: Report) -> None:
     options.require(fits, "batch_size", config.batch_size, f"at most {len(data)}, the number of pictures")
     shown = jnp.asarray(flat(split.test)[: config.shown])
     labels = None if split.test_labels is None else split.test_labels[: config.shown]
-    weights = jnp.array(config.pulls), jnp.array(config.sizes)
-    with report.stage(f"training {len(config.pulls)} autoencoders, {config.epochs} epochs"):
-        one = lambda key, pull, size: watch(config, key, pull, size, data, shown)
-        trained = report.compiled(jax.vmap(one, in_axes=(None, 0, 0)), report.key(), *weights)
-        balls, second_moments = jax.tree.map(np.asarray, trained)
-    for epoch in np.unique(np.geomspace(1, config.epochs, 30).astype(int)):
-        report.metrics(
-            step=int(epoch), **{name: getattr(balls, name)[:, epoch] for name in ("radius", "sigma", "overlap", "cost")}
-        )
+    balls, second_moments = watch(config, report, data, shown)
     report.summary(
         **{name: getattr(balls, name)[:, -1] for name in ("radius", "sigma", "separation", "overlap", "cost")}
     )
@@ -120,44 +113,55 @@ def run(config: Config, report: Report) -> None:
 
 
 def watch(
-    config: Config,
-    key: Key[Array, ""],
-    pull: Scalar,
-    size: Scalar,
-    data: Float[Array, "n pixels"],
-    shown: Float[Array, "shown pixels"],
-) -> tuple[Balls, tuple[Float[Array, "2"], Float[Array, "2"]]]:
-    """Train with one pair of weights.
+    config: Config, report: Report, data: Float[Array, "n pixels"], shown: Float[Array, "shown pixels"]
+) -> tuple[Balls, tuple[Float[np.ndarray, "trainings 2"], Float[np.ndarray, "trainings 2"]]]:
+    """Train with all pairs of weights at once, from the same start.
 
     Returns:
         the balls before the first epoch and after every epoch, and <μ²> and <σ²> over the data at the end.
     """
-    init_key, train_key, draw_key = jax.random.split(key, 3)
-    bound = evidence_bound(misfit, vae.encode, pull, size)
-    updates = config.epochs * (len(data) // config.batch_size)
-    learner = stochastic_gradient(
-        bound,
-        optax.adam(optax.cosine_decay_schedule(config.rate, updates)),
-    )
-    params = vae.init(init_key, data.shape[1], config.hidden, 2)
-    progress, keys = begin(train_key, learner, params, config.epochs)
-    encode_all = jax.vmap(vae.encode, in_axes=(None, 0))
+    init_key, train_key, draw_key = jax.random.split(report.key(), 3)
     noise = jax.random.normal(draw_key, (len(shown), 2))
+    weights = jnp.array(config.pulls), jnp.array(config.sizes)
+    updates = config.epochs * (len(data) // config.batch_size)
+    optimizer = optax.adam(optax.cosine_decay_schedule(config.rate, updates))
+    learner = lambda pull, size: stochastic_gradient(evidence_bound(misfit, vae.encode, pull, size), optimizer)
+    encode_all = jax.vmap(vae.encode, in_axes=(None, 0))
 
-    def look(params):
+    def look(params, shown, noise):
         codes = encode_all(params, shown)
         costs = jax.vmap(misfit, in_axes=(None, 0, 0))(params, shown, reparameterize(codes, noise))
         return measured(codes, jnp.asarray(costs).mean())
 
-    def epoch(progress, key):
-        progress, _ = advance(key[None], learner, progress, data, config.batch_size)
-        return progress, look(progress.state.params)
+    def start(pull, size, shown, noise):
+        params = vae.init(init_key, shown.shape[1], config.hidden, 2)
+        return *begin(train_key, learner(pull, size), params, config.epochs), look(params, shown, noise)
 
-    first = look(params)
-    progress, after = jax.lax.scan(epoch, progress, keys)
-    balls = jax.tree.map(lambda start, rest: jnp.concatenate([start[None], rest]), first, after)
-    codes = encode_all(progress.state.params, data)
-    return balls, ((codes.mean**2).mean(axis=0), jnp.exp(codes.log_variance).mean(axis=0))
+    def step(progress, key, weights, data, shown, noise):
+        progress, _ = one_epoch(key, learner(*weights), progress, data, config.batch_size)
+        return progress, look(progress.state.params, shown, noise)
+
+    def second_moments(params, data):
+        codes = encode_all(params, data)
+        return (codes.mean**2).mean(axis=0), jnp.exp(codes.log_variance).mean(axis=0)
+
+    told = set(np.geomspace(1, config.epochs, 30).astype(int).tolist())
+
+    def tell(done, balls):
+        for row, after in enumerate(range(done + 1, done + 1 + len(balls.cost))):
+            if after in told:
+                names = ("radius", "sigma", "overlap", "cost")
+                report.metrics(step=after, **{name: getattr(balls, name)[row] for name in names})
+        return "-log p(y|z) " + ", ".join(f"{cost:.3g}" for cost in balls.cost[-1])
+
+    starts = jax.vmap(start, (0, 0, None, None), (0, 1, 0))
+    progress, keys, first = jax.jit(starts)(*weights, shown, noise)
+    title = f"training {len(config.pulls)} autoencoders, {config.epochs} epochs"
+    steps = jax.vmap(step, (0, 0, 0, None, None, None))
+    progress, after = scan_shown(report, title, steps, progress, keys, weights, data, shown, noise, tell=tell)
+    join = lambda start, rest: np.concatenate([np.asarray(start)[:, None], rest.swapaxes(0, 1)], axis=1)
+    ends = jax.jit(jax.vmap(second_moments, (0, None)))(progress.state.params, data)
+    return jax.tree.map(join, first, after), jax.device_get(ends)
 
 
 def measured(codes: Gaussian, cost: Scalar) -> Balls:

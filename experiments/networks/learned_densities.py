@@ -6,12 +6,14 @@ No loss needs Z. In the plane Z is a sum over a grid, and so is the divergence K
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
@@ -21,13 +23,15 @@ from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.phases import contrastive_divergence, observed
 from ebmjax.learn.contrast.replay import replay
 from ebmjax.learn.gradient import stochastic_gradient
-from ebmjax.learn.train import train
+from ebmjax.learn.train import begin
 from ebmjax.loops import map_chunks
 from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.score_matching import denoising_score_matching, sliced_score_matching
 from ebmjax.marginalize.spaces import box
 from ebmjax.sample.langevin import mala
 from ebmjax.types import Energy, Learner, ModelEnergy
+from experiments.application.report import Report
+from experiments.application.shown import one_epoch, scan_shown
 
 BOX = 4.5  # half the width of the square that chains start in and that pictures show
 
@@ -73,12 +77,12 @@ class Training:
 
 
 class Learned(NamedTuple):
-    """A learned energy, and the record of its updates."""
+    """Learned energies, with a leading axis of densities, and the record of their updates."""
 
     params: neural.Params
-    loss: Float[Array, " updates"]
+    loss: Float[np.ndarray, "densities updates"]
     """The loss at every update."""
-    diverged: Int[Array, ""] | int
+    diverged: Int[np.ndarray, " densities"]
     """Number of persistent chains that diverged and were restarted."""
 
 
@@ -113,19 +117,53 @@ def divergence(log_true: Float[Array, " cells"], log_model: Float[Array, " cells
     return jnp.sum(jnp.where(mass > 0, mass * (log_true - log_model), 0))
 
 
-def learn(loss: Losses, training: Training, key: Key[Array, ""], data: Float[Array, "samples 2"]) -> Learned:
-    """Learn an energy of the data from scratch, in one scan; pure, so that the whole can be jitted."""
-    init_key, train_key = jax.random.split(key)
-    params = neural.init(init_key, training.sizes)
-    start = (params, jnp.log(4 * BOX**2)) if loss is Losses.NOISE_CONTRASTIVE else params
-    epochs = max(1, training.updates * training.batch_size // len(data))
-    updates = epochs * (len(data) // training.batch_size)
-    learner = learner_by(loss, training, updates)
-    trained = train(train_key, learner, start, data, training.batch_size, epochs)
-    params = trained.params[0] if loss is Losses.NOISE_CONTRASTIVE else trained.params
-    metrics = trained.metrics.learner
-    negative = getattr(metrics, "negative", None)
-    return Learned(params, metrics.loss.ravel(), 0 if negative is None else negative.diverged.sum())
+def learn(
+    report: Report,
+    title: str,
+    loss: Losses,
+    training: Training,
+    keys: Key[Array, " densities"],
+    data: Float[Array, "densities samples 2"],
+    write: Callable[[int, Float[np.ndarray, " densities"]], None],
+) -> Learned:
+    """Learn the energies of several densities from scratch.
+
+    Args:
+        report: the report of the run, which shows a bar.
+        title: what is in front of the bar.
+        loss, training: how to learn.
+        keys: one for each density.
+        data: samples of each density.
+        write: called with the number of every update, from 0, and the losses in it.
+    """
+    epochs = max(1, training.updates * training.batch_size // data.shape[1])
+    batches = data.shape[1] // training.batch_size
+    learner = learner_by(loss, training, epochs * batches)
+
+    def start(key):
+        init_key, train_key = jax.random.split(key)
+        params = neural.init(init_key, training.sizes)
+        params = (params, jnp.log(4 * BOX**2)) if loss is Losses.NOISE_CONTRASTIVE else params
+        return begin(train_key, learner, params, epochs)
+
+    def step(progress, keys, data):
+        one = lambda each: one_epoch(each[0], learner, each[1], each[2], training.batch_size)
+        progress, metrics = jax.lax.map(one, (keys, progress, data))  # one density after the other
+        negative = getattr(metrics.learner, "negative", None)
+        diverged = jnp.zeros(len(data), jnp.int32) if negative is None else negative.diverged.sum(axis=1)
+        return progress, (metrics.learner.loss, diverged)
+
+    def tell(done, measured):
+        losses = measured[0].swapaxes(1, 2).reshape(-1, len(data))
+        for update, row in enumerate(losses, start=done * batches):
+            write(update, row)
+        return "losses " + ", ".join(f"{loss:.3g}" for loss in losses[-batches:].mean(axis=0))
+
+    progress, epoch_keys = jax.jit(jax.vmap(start, out_axes=(0, 1)))(keys)
+    progress, (losses, diverged) = scan_shown(report, title, step, progress, epoch_keys, data, tell=tell)
+    params = progress.state.params
+    params = params[0] if loss is Losses.NOISE_CONTRASTIVE else params
+    return Learned(params, losses.swapaxes(0, 1).reshape(len(data), -1), diverged.sum(axis=0))
 
 
 def learner_by(loss: Losses, training: Training, updates: int) -> Learner:

@@ -122,10 +122,9 @@ def run(config: Config, report: Report) -> None:
     keys = jax.random.split(learn_key, len(config.densities))
     models, divergences = [], []
     for loss in config.losses:
-        # one density after the other, compiled once
-        each = lambda pair, loss=loss: learn(loss, training, *pair)
-        with report.stage(f"learning {len(config.densities)} densities by {loss.value.replace('_', ' ')}"):
-            learned = report.compiled(lambda keys, data, each=each: jax.lax.map(each, (keys, data)), keys, data)
+        title = f"learning {len(config.densities)} densities by {loss.value.replace('_', ' ')}"
+        write = partial(_write, config, report, loss)
+        learned = learn(report, title, loss, training, keys, data, write)
         log_model, nats = report.compiled(partial(_measure, training, where), learned.params, true)
         models.append(np.asarray(log_model))
         divergences.append(np.asarray(nats))
@@ -164,19 +163,22 @@ def _measure(
     return jax.lax.map(one, (params, true))
 
 
+def _write(config: Config, report: Report, loss: Losses, update: int, losses: np.ndarray) -> None:
+    """Record about twenty losses during each training."""
+    if update % max(1, config.updates // 20) == 0:
+        for which, value in zip(config.densities, losses, strict=True):
+            report.metrics(step=update, density=which.value, learned_by=loss.value, loss=value)
+
+
 def _record(config: Config, report: Report, loss: Losses, learned: Learned, nats: np.ndarray) -> None:
-    """Record the metrics of one loss: twenty values during each training, and the divergence at its end."""
-    values = np.asarray(learned.loss)
-    diverged = np.broadcast_to(np.asarray(learned.diverged), len(values))
+    """Record the divergences at the end of one loss."""
     for row, which in enumerate(config.densities):
-        for step in range(0, values.shape[1], max(1, values.shape[1] // 20)):
-            report.metrics(step=step, density=which.value, learned_by=loss.value, loss=values[row, step])
         report.metrics(
-            step=values.shape[1],
+            step=learned.loss.shape[1],
             density=which.value,
             learned_by=loss.value,
             kl=nats[row],
-            diverged_chains=int(diverged[row]),
+            diverged_chains=int(learned.diverged[row]),
         )
 
 

@@ -32,6 +32,7 @@ from ebmjax.sample.metropolis import gaussian_step, metropolis
 from ebmjax.sample.tempering import tempering
 from ebmjax.types import Kernel
 from experiments.application import options
+from experiments.application.console import Advance
 from experiments.application.options import AtLeast, Count, Inside, Positive
 from experiments.application.report import Report
 from experiments.drawing import plots
@@ -156,21 +157,23 @@ def samplers(config: Config) -> list[Sampler]:
     ]
 
 
-def walk(config: Config, key: Array, sampler: Sampler) -> Walk:
-    """Run all chains: once to get their points, then again to measure the time."""
+def walk(config: Config, report: Report, move: Advance, key: Array, sampler: Sampler) -> Walk:
+    """Run all chains: once to get their points, then again to measure the time. The bar moves after each run."""
 
     def chain(key):
         _, positions, infos = trajectory(key, sampler.kernel, sampler.start, config.steps)
         return jax.vmap(sampler.point)(positions), jax.vmap(sampler.accepted)(infos)
 
     keys = jax.random.split(key, config.chains)
-    executable = jax.jit(jax.vmap(chain)).lower(keys).compile()
+    executable = report.program(jax.vmap(chain), keys)
     points, accepted = jax.block_until_ready(executable(keys))
+    move(1, sampler.name)
     seconds = []
     for _ in range(config.repeats):
         begun = time.perf_counter()
         jax.block_until_ready(executable(keys))
         seconds.append(time.perf_counter() - begun)
+        move(1, f"{sampler.name}: {seconds[-1]:.3g} s")
     acceptance = 1.0 if accepted is None else float(acceptance_rate(accepted))
     return Walk(np.asarray(points), acceptance, min(seconds))
 
@@ -200,11 +203,11 @@ def run(config: Config, report: Report) -> None:
     cells, wells = exact_law(config.beta)
     exact_key, *keys = jax.random.split(report.key(), 6)
     names, walks, scores = [], [], []
-    with report.stage(f"{config.chains} chains of {config.steps} steps"):
+    title = f"{config.chains} chains of {config.steps} steps"
+    with report.bar(title, len(keys) * (1 + config.repeats)) as move:
         for key, sampler in zip(keys, samplers(config), strict=True):
-            report.progress(sampler.name)
             names.append(sampler.name)
-            walks.append(walk(config, key, sampler))
+            walks.append(walk(config, report, move, key, sampler))
             scores.append(score(walks[-1].points[:, config.steps // 2 :], cells, wells))
             report.metrics(
                 sampler=sampler.name, acceptance=walks[-1].acceptance, seconds=walks[-1].seconds, **scores[-1]._asdict()

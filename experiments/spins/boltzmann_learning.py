@@ -40,6 +40,7 @@ from ebmjax.types import Learner
 from experiments.application import options
 from experiments.application.options import Between, Count, Inside, Positive
 from experiments.application.report import Report
+from experiments.application.shown import scan_shown
 from experiments.drawing import plots
 from experiments.drawing.mosaics import show
 
@@ -93,13 +94,6 @@ class Method(NamedTuple):
     learner: Learner
 
 
-class Path(NamedTuple):
-    """Parameters during training; leading axes: seeds and measurements."""
-
-    params: boltzmann.Params
-    epochs: np.ndarray
-
-
 class Curves(NamedTuple):
     """The machines of one method; leading axis: seeds."""
 
@@ -122,9 +116,7 @@ def run(config: Config, report: Report) -> None:
     keys = jax.random.split(train_key, config.seeds)  # one key a seed: all methods see the same batches
     curves = {}
     for method in methods:
-        with report.stage(f"{method.name}: {config.seeds} machines"):
-            path = _train(config, report, method, keys, data)
-        curves[method.name] = _measure(method, path, law, data)
+        curves[method.name] = _train(config, report, method, keys, data, law)
     _summarize(config, report, methods, curves, law)
     _draw_divergences(report, curves)
     _draw_conditionals(report, methods, curves, law, data)
@@ -163,42 +155,49 @@ def _methods(config: Config) -> list[Method]:
     ]
 
 
-def _train(config: Config, report: Report, method: Method, keys: Key[Array, " seeds"], data: Array) -> Path:
-    """Train all seeds in one compiled call, which returns the parameters at evenly spaced epochs."""
+def _train(
+    config: Config, report: Report, method: Method, keys: Key[Array, " seeds"], data: Array, law: Array
+) -> Curves:
+    """Train all seeds at once, and measure them before training and at evenly spaced epochs."""
     size = sum(len(part) for part in method.units)
     each = config.epochs // config.measured
-
-    def one(key, data):
-        init_key, train_key = jax.random.split(key)
-        start = boltzmann.init(init_key, size)
-        progress, keys = begin(train_key, method.learner, start, each * config.measured)
-
-        def segment(progress, keys):
-            progress = advance(keys, method.learner, progress, data, config.batch_size)[0]
-            return progress, progress.state.params
-
-        _, path = jax.lax.scan(segment, progress, keys.reshape(config.measured, each))
-        return jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), start, path)
-
-    return Path(report.compiled(jax.vmap(one), keys, data), np.arange(config.measured + 1) * each)
-
-
-def _measure(method: Method, path: Path, law: Array, data: Array) -> Curves:
-    """Divergence and likelihood of every seed during training."""
     free = observed_free_energy(method.units, 1.0)
 
-    def at(params, data):
+    def at(params, data, law):
+        """Divergence and likelihood of one machine."""
         energies = jax.vmap(partial(free, params))(spin_cube(OBSERVED).points)
+        # F is a mean over hidden states, where log p has a sum. The constant is the same in both terms, and cancels.
         log_partition = jax.nn.logsumexp(-energies)
         divergence = jnp.sum(law * (jnp.log(law) + energies)) + log_partition
         return divergence, jax.vmap(partial(free, params))(data).mean() + log_partition
 
-    rows = jax.jit(lambda params, data: jax.vmap(lambda row: at(row, data))(params))
-    by_seed = [rows(jax.tree.map(lambda leaf: leaf[seed], path.params), data[seed]) for seed in range(len(data))]
-    divergence, train = (np.stack(part) for part in zip(*by_seed, strict=True))
-    # F is a mean over hidden states, where log p has a sum. The constant is the same in both terms, and cancels.
-    last = jax.tree.map(lambda leaf: leaf[:, -1], path.params)
-    return Curves(last, path.epochs, divergence, train)
+    def start(key, data, law):
+        init_key, train_key = jax.random.split(key)
+        params = boltzmann.init(init_key, size)
+        progress, keys = begin(train_key, method.learner, params, each * config.measured)
+        return progress, keys.reshape(config.measured, each), at(params, data, law)
+
+    def step(progress, keys, data, law):
+        progress, _ = advance(keys, method.learner, progress, data, config.batch_size)
+        return progress, at(progress.state.params, data, law)
+
+    def tell(done, measured):
+        for row, (divergence, train) in enumerate(zip(*measured, strict=True), start=done):
+            report.metrics(step=row * each, way=method.name, divergence=divergence, train=train)
+        return f"median divergence {np.median(measured[0][-1]):.3g}"
+
+    progress, epoch_keys, first = jax.jit(jax.vmap(start, (0, 0, None), (0, 1, 0)))(keys, data, law)
+    tell(0, jax.tree.map(lambda leaf: np.asarray(leaf)[None], first))
+    title = f"{method.name}: {config.seeds} machines"
+    steps = jax.vmap(step, (0, 0, 0, None))
+    progress, rest = scan_shown(
+        report, title, steps, progress, epoch_keys, data, law, tell=lambda done, measured: tell(done + 1, measured)
+    )
+    divergence, train = (
+        np.concatenate([np.asarray(one)[None], others]).T for one, others in zip(first, rest, strict=True)
+    )
+    params = jax.device_get(progress.state.params)
+    return Curves(params, np.arange(config.measured + 1) * each, divergence, train)
 
 
 def _summarize(config: Config, report: Report, methods: list[Method], curves: dict[str, Curves], law: Array) -> None:
@@ -206,13 +205,6 @@ def _summarize(config: Config, report: Report, methods: list[Method], curves: di
     rows = []
     for method in methods:
         machine = curves[method.name]
-        for column, epoch in enumerate(machine.epochs):
-            report.metrics(
-                step=int(epoch),
-                way=method.name,
-                divergence=machine.divergence[:, column],
-                train=machine.train[:, column],
-            )
         low, middle, high = np.quantile(machine.divergence[:, -1], [0.25, 0.5, 0.75])
         units = f"{PIXELS} + {len(method.units.hidden)} + 1"
         rows.append(

@@ -1,8 +1,20 @@
 """Fake experiments as fixtures: each is in the catalogue for the time of one test, in an empty current folder."""
 
+import types
+
 import pytest
 
-from tests.experiments.application.fakes import TRAINING, load
+from experiments.application.report import Report
+from tests.experiments.application.fakes import TRAINING, Config, load
+
+
+@pytest.fixture
+def report(tmp_path):
+    """The record of a run, whose experiment has a docstring."""
+    module = types.ModuleType(
+        "experiments.fake", "A title with `code` & <b>.\n\nWhat it shows.\n\n    F = -log Z < 0\n"
+    )
+    return Report(tmp_path / "run", "fake", Config(), seed=3, quick=True, module=module)
 
 
 @pytest.fixture

@@ -2,14 +2,25 @@
 
 import importlib.util
 import json
+import math
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from experiments.application import cli
 from experiments.application.catalogue import Experiment
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options with values that JSON does not have."""
+
+    betas: tuple[float, ...] = (0.1, math.inf)
+    data: Path = Path("points.csv")
+
 
 FAKE = '''"""A fake experiment.
 

@@ -1,4 +1,4 @@
-"""Training with a bar gives the numbers of `train`, and its metrics while it goes on."""
+"""Loops with a bar give the numbers of `jax.lax.scan` and `train`, and their metrics while they go on."""
 
 import json
 
@@ -9,8 +9,9 @@ import optax
 import pytest
 
 from ebmjax import gradient, train
+from ebmjax.random_bits import THREEFRY
 from experiments.application.report import Report
-from experiments.application.shown import train_shown
+from experiments.application.shown import PIECES, piece_length, scan_shown, train_shown
 
 LEARNER = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1, momentum=0.9))
 DATA = jnp.linspace(0, 3, 12)
@@ -22,8 +23,46 @@ def shown(folder, epochs, every=5):
     return train_shown(jax.random.key(0), report, LEARNER, jnp.array(0.0), DATA, 4, epochs, every, write)
 
 
+def noisy_sum(state, item, scale):
+    """A step that draws, so that the keys matter, and depends on the state."""
+    (key, other), number = item
+    state = 0.9 * state + scale * number + jax.random.normal(key) + jax.random.uniform(other)
+    return state, {"state": state, "number": number}
+
+
 def lines(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("total", "programs"), [(7, 1), (60, 1), (97, 2)])
+def test_a_scan_in_pieces_has_the_numbers_of_one_scan(tmp_path, total, programs):
+    report = Report(tmp_path, "scan", None, 0, False)
+    keys = jax.random.split(jax.random.key(0), total), jax.random.split(jax.random.key(1, impl=THREEFRY), total)
+    items = keys, np.arange(total, dtype=np.float32)
+    told = []
+
+    def tell(done, measured):
+        told.append(measured["number"])
+        assert done == measured["number"][0]
+        return ""
+
+    state, measured = scan_shown(report, "adding", noisy_sum, jnp.array(2.0), items, jnp.array(0.5), tell=tell)
+    whole = jax.lax.scan(lambda state, item: noisy_sum(state, item, 0.5), jnp.array(2.0), items)
+    np.testing.assert_allclose(state, whole[0], rtol=1e-6)
+    np.testing.assert_allclose(measured["state"], whole[1]["state"], rtol=1e-6)
+    assert isinstance(measured["state"], np.ndarray)
+    assert np.concatenate(told).tolist() == list(range(total))
+    assert report.compilations == programs
+
+
+def test_pieces_are_some_twenty_and_even_where_they_can_be():
+    for total in range(1, 2000):
+        length = piece_length(total)
+        pieces = -(-total // length)
+        assert min(total, PIECES // 2) <= pieces < 3 * PIECES, total
+        if total % length:
+            wanted = total // PIECES
+            assert all(total % similar for similar in range(-(-wanted // 2), 2 * wanted + 1))
 
 
 @pytest.mark.parametrize("epochs", [3, 45])

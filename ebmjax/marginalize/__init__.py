@@ -7,6 +7,7 @@
 few latent dimensions, or units that can be enumerated   `spaces` and `free_energy`: exact, or to the error of a grid
 peaks narrower than the grid                             `refine`, which returns a better space; `free_energy.marginal`
                                                          estimates the error of a grid
+hundreds of units of few states on a sparse graph        `elimination`: exact, at every beta, with marginals and draws
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 
@@ -14,9 +15,10 @@ a latent vector with an approximate posterior            `importance_sampling`: 
 the Gibbs samplers share: states that are tuples of layers.
 """
 
-from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, points, refine, spaces
+from ebmjax.marginalize import elimination, free_energy, importance_sampling, layers, mean_field, points, refine, spaces
 
 __all__ = [
+    "elimination",
     "free_energy",
     "importance_sampling",
     "layers",

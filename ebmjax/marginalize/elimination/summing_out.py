@@ -49,7 +49,9 @@ def summed_out(
     psi = jnp.where(lost == 0, 1, -log_kept / jnp.where(lost == 0, 1, lost))
     far = x > 1
     near = -less / jnp.where(far | (x == 0), 1, x) * jnp.where(far, 0, above)
-    terms = jnp.where(far, -less / beta, jnp.where(x == 0, above, near))
+    # nothing here divides by zero, even where it is not used: second reverse-mode gradients in a scan look into it
+    hot = jnp.where(beta == 0, jnp.inf, -less / jnp.where(beta == 0, 1, beta))
+    terms = jnp.where(far, hot, jnp.where(x == 0, above, near))
     log_count = jnp.where(beta == jnp.inf, log_kept + top[0], 0)
     return least[0] + jnp.mean(terms, axis=0) * psi, log_count
 

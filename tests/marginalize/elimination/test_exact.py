@@ -127,9 +127,9 @@ def test_forbidden_states():
     np.testing.assert_allclose(jnp.exp(exact.log_ground_states(plan, Factors(fugacity, pair))), 2, rtol=1e-5)
 
 
-def test_transfer_matrix(shape=(8, 8)):
+def test_transfer_matrix():
     """Periodic lattices, and their machine: at the critical temperature, and on both sides of it, with a field."""
-    rows, columns = shape
+    rows, columns = shape = (8, 8)
     params = ising.Params(jnp.array(1.0), jnp.array(0.1))
     params = ising.to_boltzmann(params, shape)
     plan = plans.plan(graphs.from_matrix(params.weights))

@@ -107,7 +107,8 @@ def log_ground_states(plan: Plan, factors: Factors) -> Float[Array, ""]:
     >>> round(float(jnp.exp(log_ground_states(plans.plan(ring), terms))), 4)  # all but the two that are uniform
     6.0
     """
-    return log_states(plan) + _whole(*_prepared(plan, factors, jnp.inf)).log_count
+    whole = _whole(*_prepared(plan, factors, jnp.inf))
+    return log_states(plan) + whole.log_count
 
 
 def _prepared(plan, factors, beta):

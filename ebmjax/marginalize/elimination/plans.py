@@ -128,16 +128,15 @@ def size(plan: Plan) -> Size:
     >>> from ebmjax.marginalize.elimination.graphs import from_edges
     >>> ring = [(i, (i + 1) % 100) for i in range(100)]
     >>> size(plan(from_edges(100, ring), states=3))
-    Size(width=2, entries=27, depth=1, megabytes=0.000648, gradient_megabytes=0.004752)
+    Size(width=2, entries=27, depth=1, megabytes=0.000756, gradient_megabytes=0.006048)
     """
     check_plan(plan)
     entries = plan.states**plan.slots
     chunks, steps = plan.steps.unit.shape
     stack = 8e-6 * plan.depth * entries  # an energy and a logarithm of a count each
-    working = 16e-6 * entries
-    return Size(
-        plan.slots - 1, entries, plan.depth, round(stack + working, 9), round(stack * (chunks + steps) + working, 9)
-    )
+    # what the compiler needs beside the tables was read off its own account, for a lattice of 16 × 16 spins
+    needs = stack + 20e-6 * entries, stack * (chunks + steps) + 64e-6 * entries
+    return Size(plan.slots - 1, entries, plan.depth, *(round(need, 9) for need in needs))
 
 
 def check_plan(plan: Plan) -> None:

@@ -57,6 +57,7 @@ def test_ground_states():
             assert found.value.tolist() == draws.ground_state(plan, terms).value.tolist()
 
 
+@pytest.mark.slow
 def test_lattice_draws():
     """The mean energy and its square on an 8 × 8 lattice, within 5 standard errors of the derivatives of F."""
     params = ising.to_boltzmann(ising.Params(jnp.array(1.0), jnp.array(0.0)), (8, 8))

@@ -82,6 +82,7 @@ def test_ground_states_are_counted():
         np.testing.assert_allclose(log_partition, np.log(count), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_derivatives_in_beta():
     """Mean energy and heat capacity, by forward and by reverse mode, at every temperature."""
     name = "repeated edges"

@@ -66,6 +66,8 @@ INNER = {
     "ebmjax.learn.on_disk": "called by checkpoint",
     "ebmjax.learn.stored": "called by checkpoint",
     "ebmjax.learn.wrapped": "takes the states of learners",
+    "ebmjax.marginalize.elimination.summing_out": "called by the steps of an elimination",
+    "ebmjax.marginalize.elimination.tables": "called by exact and draws, which check",
     "ebmjax.minimize.codes.certificate": "called by the solvers, in their loops",
     "ebmjax.minimize.codes.rounds": "called by coordinate descent",
     "ebmjax.minimize.outer_gradients": "takes any function",
@@ -92,6 +94,7 @@ INNER_FUNCTIONS = {
     "ess_of_chains",  # these three inside the diagnostics
     "mean",
     "standardized",
+    "energy_of",  # inside the elimination
     "is_coldest",  # these two take anything
     "is_static",
     "is_forbidden",  # these two inside the kernels

@@ -25,6 +25,7 @@ from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
 from ebmjax.losses.score_matching import denoising_score_matching, score_matching, sliced_score_matching
 from ebmjax.marginalize import importance_sampling
+from ebmjax.marginalize.elimination import draws, exact, factors, graphs, plans
 from ebmjax.marginalize.free_energy import log_ratio, marginal
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.minimize import descent, evolution, search
@@ -58,6 +59,7 @@ _plane = product(interval(-3.0, 3.0, 13), interval(-2.0, 2.0, 9))
 _of_pair = lambda params, pair: ellipse_free_energy(1.0)(params, jnp.stack(pair))
 
 
+_ring = plans.plan(graphs.from_edges(5, [(i, (i + 1) % 5) for i in range(5)]), states=3)
 _machine = hopfield.hebbian(SPINS)
 _spin_energy = partial(hopfield.energy, _machine)
 _dictionary = sparse_coding.init(jax.random.key(0), 3, 4)
@@ -244,6 +246,13 @@ ENTRY_POINTS = {
         (jnp.ones(6),),
     ),
     "contrastive": (_contrastive, (jax.random.key(0),)),
+    "elimination": (
+        lambda key, coupling, beta: (
+            exact.marginals(_ring, factors.potts(coupling, jnp.ones((5, 3))), beta),
+            draws.sample(key, _ring, factors.potts(coupling, jnp.ones((5, 3))), beta, 7),
+        ),
+        (jax.random.key(0), jnp.ones(5), jnp.array(0.7)),
+    ),
     "importance sampling": (_log_likelihood, (jax.random.key(0),)),
     "doubly_reparameterized_bound": (
         lambda key, params: jax.grad(

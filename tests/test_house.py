@@ -44,6 +44,7 @@ ALSO_ALLOWED = {
     "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
     "optimizers.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "marginalize/elimination/orders.py": {"heapq"},  # which unit is next
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
     "learn/fingerprint.py": {"hashlib", "re"},  # reads programs of JAX
     "learn/reporting.py": {"contextlib", "rich"},  # rich is an extra, imported when first used
@@ -60,6 +61,8 @@ RAW_LOOPS = {
     "learn/dictionaries/dictionary.py": "blocks of atoms and the atoms of a block, each by its place, tuned",
     "learn/train.py": "epochs and batches are scanned with their keys and rows, and their metrics are stacked",
     "marginalize/annealed.py": "every step of a path has another law and kernel, made from its t",
+    "marginalize/elimination/draws.py": "steps backwards through tables that are computed again, chunk by chunk",
+    "marginalize/elimination/tables.py": "steps of an elimination are data, in chunks that a gradient computes again",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",
     "minimize/codes/certificate.py": "terms of a sum one by one, with what rounding takes from each",
     "minimize/codes/coordinate.py": "samples one after the other on a CPU, and a path of weights",

@@ -8,6 +8,7 @@ few latent dimensions, or units that can be enumerated   `spaces` and `free_ener
 up to 28 binary units, or a machine with such a side     `enumeration`: exact, in bounded memory, with draws
 peaks narrower than the grid                             `refine`, which returns a better space; `free_energy.marginal`
                                                          estimates the error of a grid
+hundreds of units of few states on a sparse graph        `elimination`: exact, at every beta, with marginals and draws
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
@@ -20,6 +21,7 @@ layers.
 from ebmjax.marginalize import (
     annealed,
     bennett,
+    elimination,
     enumeration,
     free_energy,
     importance_sampling,
@@ -33,6 +35,7 @@ from ebmjax.marginalize import (
 __all__ = [
     "annealed",
     "bennett",
+    "elimination",
     "enumeration",
     "free_energy",
     "importance_sampling",

@@ -73,7 +73,7 @@ class Reporter:
     def bar(self, message: str, total: int) -> Iterator[Advance]:
         """A stage of known length: it yields a function that is called with the amount of work just done.
 
-        Without a terminal, it prints a line at every tenth, with the newest measurement.
+        Without a terminal, it prints a line at each measurement, and at every tenth.
         """
         start, done = time.perf_counter(), 0
         with self._spinner(message, total) if self._console.is_terminal else nullcontext() as task:
@@ -83,7 +83,7 @@ class Reporter:
                 before, done = done, done + more
                 if task is not None and self._live is not None:
                     self._live.update(task, advance=more, newest=newest, refresh=True)
-                elif 10 * before // total < 10 * done // total:
+                elif newest or 10 * before // total < 10 * done // total:
                     self.line(f"{message} … {100 * done // total}%{', ' * bool(newest)}{newest}")
 
             yield advance

@@ -83,7 +83,7 @@ def test_lines_of_metrics_are_the_first_update_and_every_fifth(tmp_path):
 def test_the_share_done_is_told_with_the_newest_loss(tmp_path, capsys):
     shown(tmp_path, 40)
     told = [line for line in capsys.readouterr().out.splitlines() if "%" in line]
-    assert told[0].startswith("40 passes over the data … 10%, loss ")
+    assert told[0].startswith("40 passes over the data … 5%, loss ")
     assert told[-1].startswith("40 passes over the data … 100%, loss ")
 
 

@@ -9,12 +9,13 @@ peaks narrower than the grid                             `refine`, which returns
                                                          estimates the error of a grid
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
+energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
 
 `points` has the energies of all points of a space, with which all of them begin. `layers` has what `mean_field` and
 the Gibbs samplers share: states that are tuples of layers.
 """
 
-from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, points, refine, spaces
+from ebmjax.marginalize import free_energy, importance_sampling, layers, mean_field, points, refine, reweighting, spaces
 
 __all__ = [
     "free_energy",
@@ -23,5 +24,6 @@ __all__ = [
     "mean_field",
     "points",
     "refine",
+    "reweighting",
     "spaces",
 ]

@@ -13,7 +13,7 @@ where betas[0] = 0.
 `inefficiency`      how many correlated draws are worth one independent draw; thinning
 `blocks`            a second standard error, by a block bootstrap, and whether the two agree
 
-`draws` has the checks and the sums that all share, `solve` the equations of `mbar` and `bar`.
+`draws` has the checks and the sums that all share, `solve` the equations of `mbar`, `pair` the one of `bar`.
 """
 
 from ebmjax.marginalize.reweighting import (
@@ -24,6 +24,7 @@ from ebmjax.marginalize.reweighting import (
     integration,
     mbar,
     mixture,
+    pair,
     solve,
     stepping_stones,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "integration",
     "mbar",
     "mixture",
+    "pair",
     "solve",
     "stepping_stones",
 ]

@@ -1,9 +1,8 @@
 """The Bennett acceptance ratio between neighbours of a ladder: each pair by itself, from its draws alone.
 
-    Σ_{n from k} p(x_n) + Σ_{n from k+1} p(x_n) = N_{k+1},    p(x) = 1 / (1 + (N_k/N_{k+1}) exp(u_{k+1} - u_k + ℓ_{k+1} - ℓ_k))
-
-It is `mbar` with two states. Of all estimators from these two samples it has the least variance. The draws of a state
-between two pairs serve both, and the error of a sum over pairs takes this into account.
+The equation of a pair stands in `pair`; it is that of `mbar` with two states. Of all estimators from these two samples
+it has the least variance. The draws of a state between two pairs serve both, and the error of a sum over pairs takes
+this into account.
 
 Bennett (1976), eq. 12; Shirts, Bair, Hooker, Pande (2003).
 """
@@ -13,7 +12,7 @@ import jax.numpy as jnp
 
 from ebmjax.marginalize.reweighting.draws import as_draws, means, result_for, variance_of_mean
 from ebmjax.marginalize.reweighting.mbar import as_reference
-from ebmjax.marginalize.reweighting.solve import solve
+from ebmjax.marginalize.reweighting.pair import ratio
 from ebmjax.types import CONVERGED, STEP_LIMIT, Estimate, Numbers
 
 
@@ -26,13 +25,13 @@ def bar(
 ) -> Estimate:
     """log Z at every beta of a ladder, summed over pairs of neighbours.
 
-    Arguments and errors are those of `mbar`, which has smaller errors where more than neighbours overlap. This one needs
-    memory for pairs only.
+    Arguments and errors are those of `mbar`, whose standard errors are smaller where more than neighbours overlap. The
+    memory is that of pairs, not of all states for all draws.
 
     Returns:
-        `Estimate` with one entry for each beta. `effective_samples` is the number of draws that the two states of a pair
-        share, the smallest of all pairs up to this beta, and infinite at betas[0]. `result` is `NO_OVERLAP` from the
-        first pair on that shares fewer than 10.
+        `Estimate` with one entry for each beta. `effective_samples` is the number of draws that the two states of a
+        pair share, the smallest of all pairs up to this beta, and infinite at betas[0]. `result` is `NO_OVERLAP` from
+        the first pair on that shares fewer than 10.
 
     Bennett (1976), eq. 12.
 
@@ -52,20 +51,14 @@ def _bar(draws, reference):
     average = pair(means(draws, draws.energies))
     middle = average.mean(axis=1)
     gaps = jnp.diff(draws.betas)
-    halves = jnp.array([-0.5, 0.5], gaps.dtype)
+    tolerance = jnp.sqrt(jnp.finfo(gaps.dtype).eps)
 
     def one(gap, middle, energies, measure, numbers):
-        energies = energies - middle
-        reduced = (halves * gap)[:, None] * energies.reshape(1, -1)
-        # the trapezoid rule is zero in these units
-        fit = solve(reduced, measure.reshape(-1), numbers, jnp.zeros_like(numbers))
-        colder = fit.shares[1].reshape(energies.shape)
-        shared = jnp.sum(measure * colder * (1 - colder))
-        return fit.log_partition[1] - gap * middle, colder / shared, shared, fit.overlaps[1], fit.finished
+        solution = ratio(gap * (energies - middle), measure, numbers, tolerance)
+        return solution._replace(log_ratio=solution.log_ratio - gap * middle)
 
-    rises, influence, shared, overlaps, finished = jax.vmap(one)(
-        gaps, middle, pair(draws.energies), pair(draws.measure), pair(draws.numbers)
-    )
+    pairs = jax.vmap(one)(gaps, middle, pair(draws.energies), pair(draws.measure), pair(draws.numbers))
+    influence = pairs.share / pairs.shared[:, None, None]
     # An error of the equation of one pair is Σ (p - <p>) over both samples; divided by `shared` it is that of log Z.
     # Row k: as the hotter state of pair k, and as the colder one of pair k - 1.
     zero = jnp.zeros_like(influence[:1, 0])
@@ -75,13 +68,13 @@ def _bar(draws, reference):
     before = jnp.concatenate([jnp.zeros(1, inner.dtype), jnp.cumsum(inner)[:-1]])
     variance = (before + last).at[0].set(0)
     first = lambda value, rest: jnp.concatenate([jnp.full(1, value, rest.dtype), rest])
-    values = first(0, jnp.cumsum(rises)) + reference.astype(rises.dtype)
+    values = first(0, jnp.cumsum(pairs.log_ratio)) + reference.astype(gaps.dtype)
     values = jnp.where(draws.sound, values, jnp.nan)
-    joined = first(True, jnp.cumprod(overlaps.astype(jnp.int32)) > 0)
-    solved = first(True, jnp.cumprod(finished.astype(jnp.int32)) > 0)
+    joined = first(True, jnp.cumprod(pairs.overlaps.astype(jnp.int32)) > 0)
+    solved = first(True, jnp.cumprod(pairs.finished.astype(jnp.int32)) > 0)
     result = result_for(draws.sound, values, joined, jnp.where(solved, CONVERGED, STEP_LIMIT))
     known = (result == CONVERGED) | (result == STEP_LIMIT)
     error = jnp.where(known, jnp.sqrt(variance), jnp.nan)
-    effective = first(jnp.inf, jax.lax.cummin(shared))
+    effective = first(jnp.inf, jax.lax.cummin(pairs.shared))
     unbounded = jnp.full_like(values, jnp.inf)
     return Estimate(values, error, effective, -unbounded, unbounded, result)

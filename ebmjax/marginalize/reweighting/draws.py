@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ebmjax.checks import ArgumentError, as_float, check_betas, is_static
 from ebmjax.records import record
-from ebmjax.types import CONVERGED, DIVERGED, NO_OVERLAP, Numbers
+from ebmjax.types import DIVERGED, NO_OVERLAP, Numbers
 
 LEAST_SHARED = 10
 """Two groups of states are connected by at least so many shared draws.
@@ -111,7 +111,7 @@ def result_for(
     """DIVERGED where the input or the value is not finite, NO_OVERLAP where there is none, else the other code.
 
     >>> values = jnp.array([0.0, jnp.nan, 1.0])
-    >>> result_for(jnp.array(True), values, jnp.array([True, True, False]), CONVERGED).tolist()
+    >>> result_for(jnp.array(True), values, jnp.array([True, True, False]), 0).tolist()
     [0, 2, 6]
     """
     known = jnp.isfinite(values) & sound

@@ -61,7 +61,7 @@ def _integrate(draws, reference):
     away = draws.energies - average[:, None]
     spread = means(draws, away**2)
     exact = jnp.sum(draws.measure > 0, axis=1).astype(h.dtype)
-    spread = spread * (exact / (exact - 1))
+    spread = spread * (exact / (exact - 1))  # without bias
     zero = jnp.zeros(1, h.dtype)
     rule = lambda step, a, b, u, v: -step / 2 * (a + b) + step**2 / 12 * (u - v)
     steps = rule(h, average[:-1], average[1:], spread[:-1], spread[1:])

@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, is_static
 from ebmjax.marginalize.reweighting.draws import Draws, as_draws, means, result_for
-from ebmjax.marginalize.reweighting.solve import Fit, solve
+from ebmjax.marginalize.reweighting.pair import ratio
+from ebmjax.marginalize.reweighting.solve import NEAR, Fit, solve
 from ebmjax.numerics import matmul
 from ebmjax.types import CONVERGED, STEP_LIMIT, Estimate, Numbers
 
@@ -114,9 +115,13 @@ def mbar_of_states(
     inefficiency = as_float("inefficiency", inefficiency, (states,)).astype(reduced.dtype)
     if is_static(inefficiency) and not (np.asarray(inefficiency) >= 1).all():
         raise ArgumentError(f"inefficiency: got {np.asarray(inefficiency).tolist()}, wanted numbers of at least 1")
-    return _mbar_of_states(
-        reduced, jnp.asarray(numbers, reduced.dtype), source, inefficiency, as_reference(log_reference)
-    )
+    # the draws of each state as a row, filled up with its last one
+    within = np.arange(int(numbers.max()), dtype=np.int32)[None]
+    first, last = (np.cumsum(numbers) - numbers)[:, None], np.cumsum(numbers)[:, None] - 1
+    places = np.minimum(first + within, last).astype(np.int32)
+    real = within < numbers[:, None]
+    numbers = jnp.asarray(numbers, reduced.dtype)
+    return _mbar_of_states(reduced, numbers, source, places, real, inefficiency, as_reference(log_reference))
 
 
 def as_reference(log_reference: Numbers) -> Float[Array, ""]:
@@ -139,18 +144,18 @@ def _mbar(draws, reference):
 
 
 @jax.jit
-def _mbar_of_states(reduced, numbers, source, inefficiency, reference):
+def _mbar_of_states(reduced, numbers, source, places, real, inefficiency, reference):
     weights = (1 / inefficiency)[source]
     least = jnp.min(reduced, axis=0)
     shifted = reduced - least[None]
     sound = ~jnp.any(jnp.isnan(reduced)) & jnp.all(jnp.isfinite(least))
-    from_state = jax.nn.one_hot(source, len(numbers), dtype=reduced.dtype) / numbers[None]
-    averages = matmul(jnp.where(jnp.isfinite(shifted), shifted, 0), from_state)  # of u_j over the draws of k
-    rises = averages[1:] - averages[:-1]
-    # the trapezoid rule along the straight path from each state to the next
-    slopes = -(jnp.diagonal(rises) + jnp.diagonal(rises[:, 1:])) / 2
-    start = jnp.concatenate([jnp.zeros(1, slopes.dtype), jnp.cumsum(slopes)])
+    # each pair of a state and the next: (pairs, 2, draws)
+    pair = lambda array: jnp.stack([array[:-1], array[1:]], axis=1)
+    rows = jnp.arange(len(numbers) - 1, dtype=jnp.int32)[:, None, None]
+    own = pair(places)
+    differences = reduced[rows + 1, own] - reduced[rows, own]
     numbers = numbers / inefficiency
+    start = _start(differences, pair(jnp.where(real, weights[places], 0)), pair(numbers))
     return estimate_of(
         solve(shifted, weights, numbers, start), weights, numbers, sound, jnp.zeros_like(start), reference
     )
@@ -169,10 +174,17 @@ def fit_ladder(draws: Draws) -> tuple[Fit, Float[Array, ""], Float[Array, ""]]:
     average = means(draws, draws.energies)
     pivot_beta, pivot_energy = (draws.betas[0] + draws.betas[-1]) / 2, jnp.mean(average)
     reduced = (draws.betas - pivot_beta)[:, None] * (draws.energies.reshape(1, -1) - pivot_energy)
-    # the trapezoid rule for d log Z / d beta = -<E>
-    slopes = -(average[1:] + average[:-1] - 2 * pivot_energy) / 2
-    start = jnp.concatenate([jnp.zeros(1, average.dtype), jnp.cumsum(slopes * jnp.diff(draws.betas))])
+    pair = lambda array: jnp.stack([array[:-1], array[1:]], axis=1)  # (pairs, 2, ...)
+    differences = jnp.diff(draws.betas)[:, None, None] * pair(draws.energies - pivot_energy)
+    start = _start(differences, pair(draws.measure), pair(draws.numbers))
     return solve(reduced, draws.measure.reshape(-1), draws.numbers, start), pivot_beta, pivot_energy
+
+
+def _start(differences, measure, numbers):
+    """log Z of all states from each pair of neighbours alone."""
+    rough = lambda *pair: ratio(*pair, NEAR).log_ratio
+    ratios = jax.vmap(rough)(differences, measure, numbers)
+    return jnp.concatenate([jnp.zeros(1, ratios.dtype), jnp.cumsum(ratios)])
 
 
 def estimate_of(
@@ -181,8 +193,8 @@ def estimate_of(
     """The record of a solution, whose ℓ_k are those of energies that were shifted: log Z_k = ℓ_k - moved_k + reference.
 
     >>> draws = as_draws([0.0, 1.0], [[1.0, 3.0], [0.0, 2.0]], None, None)
-    >>> fit, _, energy = fit_ladder(draws)
-    >>> estimate_of(fit, draws.measure.reshape(-1), draws.numbers, draws.sound, draws.betas * energy, 0.0).result.tolist()
+    >>> fit, _, _ = fit_ladder(draws)
+    >>> estimate_of(fit, draws.measure.reshape(-1), draws.numbers, draws.sound, draws.betas, 0.0).result.tolist()
     [0, 6]
     """
     values = fit.log_partition - moved + jnp.asarray(reference).astype(moved.dtype)

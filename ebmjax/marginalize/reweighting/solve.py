@@ -1,4 +1,4 @@
-"""The equations of the multistate Bennett acceptance ratio: a self-consistent start, then Newton with a safeguard.
+"""The equations of the multistate Bennett acceptance ratio, by Newton's method with a line search.
 
     Σ_n w_n p_k(x_n) = N_k,    p_k(x) = N_k exp(-ℓ_k - u_k(x)) / Σ_j N_j exp(-ℓ_j - u_j(x)),    ℓ_k = log Z_k
 
@@ -12,6 +12,10 @@ resistance between two states is the variance of their difference of log Z, but 
 
 A gap in the sorted voltages is a cut through the network: the conductance across it is at most one over the gap. Where
 this, less what N draws on both sides have in any case, is under `LEAST_SHARED`, state k has no overlap with state 0.
+
+The start is the solution of each pair of neighbours by itself (`pair`). As the function is convex, a step is good where
+its slope along the step is still negative at the end, or at most half of what it was; otherwise the step is shortened.
+This needs no values of the function, which would have too few digits in float32.
 
 Shirts and Chodera (2008), eq. 11 and appendix C; Kong et al. (2003); Vardi (1985).
 """
@@ -30,7 +34,7 @@ from ebmjax.records import record
 
 MAX_STEPS = 200
 NEAR = 0.01
-"""How many standard errors from the solution an iteration may end: less is what rounding allows in float32."""
+"""How many standard errors from the solution an iteration may end where rounding allows no further step."""
 
 
 @record
@@ -56,12 +60,12 @@ class _Point(NamedTuple):
     """The equations at one ℓ, and where to go from there."""
 
     log_partition: Float[Array, " states"]
+    gradient: Float[Array, " states"]
     cross: Float[Array, "states states"]  # the conductances, and Σ w p_k² on the diagonal
-    newton: Float[Array, " states"]
-    consistent: Float[Array, " states"]  # the next ℓ of self-consistent iteration
-    residual: Float[Array, ""]
-    decrement: Float[Array, ""]  # the length of Newton's step, in standard errors
-    cautious: Bool[Array, ""]  # whether the next step is the self-consistent one
+    step: Float[Array, " states"]  # that of Newton's method
+    length: Float[Array, ""]  # of this step, in standard errors
+    least: Float[Array, ""]  # the length of a step that is made of rounding
+    share: Float[Array, ""]  # how much of the step is tried
 
 
 def solve(
@@ -72,9 +76,6 @@ def solve(
 ) -> Fit:
     """Solve the equations.
 
-    A step of Newton's method is taken where it makes the residual max |Σ_n w_n p_k / N_k - 1| smaller; otherwise a
-    self-consistent step, which never makes the convex function larger, is taken in its place.
-
     Args:
         reduced: u_k(x_n) of all draws; it may be shifted for each draw and for each state.
         measure: w_n, how many independent draws each draw is worth.
@@ -83,48 +84,46 @@ def solve(
 
     >>> u = jnp.array([[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0]])  # two draws of each of two states
     >>> fit = solve(u, jnp.ones(4), jnp.array([2.0, 2.0]), jnp.zeros(2))
-    >>> bool(abs(fit.log_partition[1] + 0.5) < 1e-6)  # Z_1/Z_0 = exp(-1/2): half of the draws have exp(-1)
+    >>> bool(abs(fit.log_partition[1] + 0.5) < 1e-6)  # the share of state 1 in all draws has to be 2
     True
     """
     log_numbers, root = jnp.log(numbers), jnp.sqrt(measure)
-    tolerance = 1e-3 if reduced.dtype.itemsize < 8 else 1e-7
+    epsilon = jnp.finfo(reduced.dtype).eps
+    tolerance = jnp.sqrt(epsilon)
 
     def point(log_partition):
         _, shares = _shares(reduced, log_numbers - log_partition)
         shares = shares * root[None]
         cross = matmul(shares, shares.T)
-        sums = cross.sum(axis=1)
-        gradient = (numbers - sums).at[0].set(0)
-        step = matmul(_voltages(cross, numbers), gradient)
-        consistent = log_partition + jnp.log(sums) - log_numbers
-        residual = jnp.max(jnp.abs(sums / numbers - 1))
-        decrement = jnp.sqrt(jnp.abs(jnp.sum(gradient * step)))
-        ground = lambda x: x - x[0]
-        return _Point(
-            log_partition,
-            cross,
-            ground(log_partition - step),
-            ground(consistent),
-            residual,
-            decrement,
-            jnp.array(False),
-        )
+        gradient = (numbers - cross.sum(axis=1)).at[0].set(0)
+        voltages = _voltages(cross, numbers)
+        step = -matmul(voltages, gradient)
+        length = jnp.sqrt(jnp.maximum(-jnp.sum(gradient * step), 0))
+        least = 4 * epsilon * jnp.sqrt(jnp.sum(numbers**2 * jnp.diagonal(voltages)))
+        return _Point(log_partition, gradient, cross, step, length, least, jnp.ones_like(length))
+
+    def end(now, share):
+        moved = now.log_partition + share * now.step
+        return moved - moved[0]
 
     def advance(now):
-        new = point(jnp.where(now.cautious, now.consistent, now.newton))
-        better = now.cautious | (new.residual < now.residual)
-        return jax.tree.map(lambda a, b: jnp.where(better, a, b), new, now._replace(cautious=jnp.array(True)))
+        new = point(end(now, now.share))
+        before, after = now.length**2, jnp.sum(new.gradient * now.step)
+        good = after <= before / 2
+        # where a straight line through both slopes is zero
+        shorter = jnp.where(jnp.isfinite(after), jnp.clip(before / (before + after), 0.1, 0.5), 0.1)
+        return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, now._replace(share=now.share * shorter))
 
     def done(now):
-        return (now.decrement <= tolerance) | (now.cautious & (now.decrement <= NEAR)) | ~jnp.isfinite(now.residual)
+        small = now.length <= jnp.maximum(tolerance, now.least)
+        return small | ((now.share < 1) & (now.length <= NEAR)) | ~jnp.isfinite(now.length)
 
-    first = point(start - start[0])._replace(cautious=jnp.array(True))
-    last, steps, finished = iterate_until(advance, first, done, MAX_STEPS)
-    settled = jnp.isfinite(last.newton).all() & (last.decrement <= NEAR)
-    log_partition = jnp.where(settled, last.newton, last.log_partition)
+    last, steps, _ = iterate_until(advance, point(start - start[0]), done, MAX_STEPS)
+    finished = last.length <= jnp.maximum(NEAR, last.least)
+    log_partition = jnp.where(finished, end(last, 1), last.log_partition)
     total, shares = _shares(reduced, log_numbers - log_partition)
     voltages = _voltages(last.cross, numbers)
-    return Fit(log_partition, shares, -total, voltages, _overlaps(voltages, numbers), steps, finished & settled)
+    return Fit(log_partition, shares, -total, voltages, _overlaps(voltages, numbers), steps, finished)
 
 
 def _shares(reduced, offsets):

@@ -50,9 +50,9 @@ def test_bounds_hold_in_the_mean(name):
     """20 draws at each of three betas far apart, so that the means of both bounds are apart by many standard errors."""
     betas, truth = BETAS[::2], oscillators.log_ratio(BETAS[::2], DIMENSIONS)[1:]
     run = lambda key: ESTIMATORS[name](betas, oscillators.draws(key, betas, 20, DIMENSIONS))
-    many = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(4), 3000))
+    many = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(4), 10000))
     lower, upper = np.asarray(many.lower)[:, 1:], np.asarray(many.upper)[:, 1:]
-    error = lambda bound: bound.std(axis=0) / np.sqrt(3000)
+    error = lambda bound: bound.std(axis=0) / np.sqrt(10000)
     assert np.all(lower.mean(axis=0) + 5 * error(lower) < truth)
     assert np.all(upper.mean(axis=0) - 5 * error(upper) > truth)
 

@@ -13,9 +13,11 @@ resistance between two states is the variance of their difference of log Z, but 
 A gap in the sorted voltages is a cut through the network: the conductance across it is at most one over the gap. Where
 this, less what N draws on both sides have in any case, is under `LEAST_SHARED`, state k has no overlap with state 0.
 
-The start is the solution of each pair of neighbours by itself (`pair`). As the function is convex, a step is good where
-its slope along the step is still negative at the end, or at most half of what it was; otherwise the step is shortened.
-This needs no values of the function, which would have too few digits in float32.
+The start is the solution of each pair of neighbours by itself (`pair`). Far from the solution, by more than a standard
+error, self-consistent steps ℓ_k + log(Σ_n w_n p_k / N_k), which never make the convex function larger, alternate with
+those of Newton's method. A step of Newton's is shortened until the function still falls at its end; near the solution,
+until its slope there is at most half of what it was. This needs no values of the function, which would have too few
+digits in float32.
 
 Shirts and Chodera (2008), eq. 11 and appendix C; Kong et al. (2003); Vardi (1985).
 """
@@ -35,6 +37,9 @@ from ebmjax.records import record
 MAX_STEPS = 200
 NEAR = 0.01
 """How many standard errors from the solution an iteration may end where rounding allows no further step."""
+
+FAR = 1.0
+"""How many standard errors from the solution the function counts as not yet quadratic."""
 
 
 @record
@@ -66,6 +71,8 @@ class _Point(NamedTuple):
     length: Float[Array, ""]  # of this step, in standard errors
     least: Float[Array, ""]  # the length of a step that is made of rounding
     share: Float[Array, ""]  # how much of the step is tried
+    consistent: Float[Array, " states"]  # the next ℓ of self-consistent iteration
+    cautious: Bool[Array, ""]  # whether the self-consistent step is next
 
 
 def solve(
@@ -95,23 +102,29 @@ def solve(
         _, shares = _shares(reduced, log_numbers - log_partition)
         shares = shares * root[None]
         cross = matmul(shares, shares.T)
-        gradient = (numbers - cross.sum(axis=1)).at[0].set(0)
+        sums = cross.sum(axis=1)
+        gradient = (numbers - sums).at[0].set(0)
         voltages = _voltages(cross, numbers)
         step = -matmul(voltages, gradient)
         length = jnp.sqrt(jnp.maximum(-jnp.sum(gradient * step), 0))
         least = 4 * epsilon * jnp.sqrt(jnp.sum(numbers**2 * jnp.diagonal(voltages)))
-        return _Point(log_partition, gradient, cross, step, length, least, jnp.ones_like(length))
+        consistent = log_partition + jnp.log(jnp.maximum(sums, jnp.finfo(sums.dtype).tiny)) - log_numbers
+        share = jnp.ones_like(length)
+        return _Point(
+            log_partition, gradient, cross, step, length, least, share, consistent - consistent[0], length > FAR
+        )
 
     def end(now, share):
         moved = now.log_partition + share * now.step
         return moved - moved[0]
 
     def advance(now):
-        new = point(end(now, now.share))
+        new = point(jnp.where(now.cautious, now.consistent, end(now, now.share)))
         before, after = now.length**2, jnp.sum(new.gradient * now.step)
-        good = after <= before / 2
+        good = now.cautious | (after <= jnp.where(now.length > FAR, 0, before / 2))
         # where a straight line through both slopes is zero
         shorter = jnp.where(jnp.isfinite(after), jnp.clip(before / (before + after), 0.1, 0.5), 0.1)
+        new = new._replace(cautious=new.cautious & ~now.cautious)
         return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, now._replace(share=now.share * shorter))
 
     def done(now):

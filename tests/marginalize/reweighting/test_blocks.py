@@ -17,7 +17,7 @@ from tests import oscillators
 BETAS, MEMORY = jnp.array([1.0, 1.4, 2.0]), 0.8
 
 
-@pytest.mark.parametrize("estimator", [mbar, bar])
+@pytest.mark.parametrize("estimator", [pytest.param(mbar, marks=pytest.mark.slow), bar])
 def test_it_agrees_with_the_asymptotic_error_of_independent_draws(estimator):
     energies = oscillators.draws(jax.random.key(0), BETAS, 1000, 4)
     bootstrap = block_bootstrap(jax.random.key(1), estimator, BETAS, energies, block=5, replicates=200)
@@ -27,6 +27,7 @@ def test_it_agrees_with_the_asymptotic_error_of_independent_draws(estimator):
     np.testing.assert_allclose(np.diagonal(bootstrap.covariance), bootstrap.standard_error**2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_correlated_draws_disagree_until_their_inefficiency_is_told():
     energies = oscillators.correlated(jax.random.key(2), BETAS, 4000, MEMORY)
     run = lambda estimator: block_bootstrap(jax.random.key(3), estimator, BETAS, energies, block=40, replicates=200)

@@ -28,7 +28,7 @@ def chodera(series):
 
 
 def test_it_is_the_published_algorithm(x64):
-    energies = oscillators.correlated(jax.random.key(0), BETAS, 500, MEMORY)
+    energies = oscillators.correlated(jax.random.key(0), BETAS.astype(float), 500, MEMORY)
     expected = [chodera(np.asarray(row)) for row in energies]
     np.testing.assert_allclose(statistical_inefficiency(energies), expected, rtol=1e-9)
     np.testing.assert_allclose(statistical_inefficiency(1e6 * energies + 3), expected, rtol=1e-6)

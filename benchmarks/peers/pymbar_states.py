@@ -14,8 +14,9 @@ with contextlib.redirect_stdout(io.StringIO()):
 
 
 def log_partitions(betas: np.ndarray, energies: np.ndarray, protocol: str, start: str) -> tuple[np.ndarray, np.ndarray]:
-    """log Z relative to the first state and its standard error, by a solver protocol ("default", "robust") and a start ("zeros", "BAR").
+    """log Z relative to the first state and its standard error.
 
+    Solver protocols are "default" and "robust", starts "zeros" and "BAR".
     pymbar computes in double precision alone.
     """
     states, draws = energies.shape

@@ -182,7 +182,7 @@ def fit_ladder(draws: Draws) -> tuple[Fit, Float[Array, ""], Float[Array, ""]]:
 
 def _start(differences, measure, numbers):
     """log Z of all states from each pair of neighbours alone."""
-    rough = lambda *pair: ratio(*pair, NEAR).log_ratio
+    rough = lambda difference, measure, numbers: ratio(difference, measure, numbers, NEAR).log_ratio
     ratios = jax.vmap(rough)(differences, measure, numbers)
     return jnp.concatenate([jnp.zeros(1, ratios.dtype), jnp.cumsum(ratios)])
 

@@ -22,7 +22,7 @@ from ebmjax.checks import ArgumentError, as_beta, as_float, check_betas, check_f
 from ebmjax.marginalize.reweighting.draws import as_draws, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference, estimate_of, fit_ladder
 from ebmjax.marginalize.reweighting.solve import Fit, contrast_variance
-from ebmjax.numerics import matmul
+from ebmjax.numerics import matmul, widened
 from ebmjax.records import record
 from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Estimate, Numbers
@@ -129,7 +129,7 @@ def at(mixture: Mixture, beta: Beta) -> Thermodynamics:
     """
     check_record("mixture", mixture, Mixture)
     check_finite_beta(beta)
-    return _at(mixture, jnp.asarray(as_beta(beta)))
+    return _at(jax.tree.map(widened, mixture), jnp.asarray(as_beta(beta)))
 
 
 @jax.jit
@@ -179,7 +179,7 @@ def mean(mixture: Mixture, beta: Beta, values: Numbers) -> Average:
         exists = np.asarray(mixture.measure) > 0
         if not np.isfinite(np.asarray(values)[exists]).all():
             raise ArgumentError("values: got a value that is not finite, wanted finite values of draws")
-    return _mean(mixture, jnp.asarray(as_beta(beta)), values)
+    return _mean(jax.tree.map(widened, mixture), jnp.asarray(as_beta(beta)), values)
 
 
 @jax.jit
@@ -209,7 +209,7 @@ def free_energy(mixture: Mixture, beta: Beta) -> Average:
     """
     check_record("mixture", mixture, Mixture)
     check_finite_beta(beta)
-    return _free_energy(mixture, jnp.asarray(as_beta(beta)))
+    return _free_energy(jax.tree.map(widened, mixture), jnp.asarray(as_beta(beta)))
 
 
 @jax.jit
@@ -258,7 +258,7 @@ def covariance(mixture: Mixture, betas: Numbers) -> Float[Array, "betas betas"]:
     betas = as_float("betas", betas)
     if is_static(betas) and np.isinf(np.asarray(betas)).any():
         raise ArgumentError("betas: got inf, wanted finite inverse temperatures")
-    return _covariance(mixture, betas)
+    return _covariance(jax.tree.map(widened, mixture), betas)
 
 
 @jax.jit

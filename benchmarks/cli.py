@@ -20,6 +20,7 @@ GROUPS = {
     "spins": "Ising lattices, dense and restricted Boltzmann machines, many temperatures at once",
     "sparse": "Sparse codes, exact and learned, dictionary learning, convolutional codes",
     "neural": "Training of a variational autoencoder, random walks of many chains",
+    "free_energy": "Partition functions from draws",
 }
 
 
@@ -32,7 +33,7 @@ class Options:
     """Options of the benchmarks."""
 
     group: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GROUP")]]
-    """One of latent, spins, sparse, neural; or list, which says what each of them measures."""
+    """One of latent, spins, sparse, neural, free_energy; or list, which says what each of them measures."""
     json: Path | None = None
     """Write the records to this file."""
     case: str = ""

@@ -68,6 +68,8 @@ INNER = {
     "ebmjax.learn.wrapped": "takes the states of learners",
     "ebmjax.marginalize.elimination.summing_out": "called by the steps of an elimination",
     "ebmjax.marginalize.elimination.tables": "called by exact and draws, which check",
+    "ebmjax.marginalize.reweighting.pair": "called by the estimators, with checked draws",
+    "ebmjax.marginalize.reweighting.solve": "called by the estimators, with checked draws",
     "ebmjax.minimize.codes.certificate": "called by the solvers, in their loops",
     "ebmjax.minimize.codes.rounds": "called by coordinate descent",
     "ebmjax.minimize.outer_gradients": "takes any function",
@@ -91,6 +93,11 @@ INNER_FUNCTIONS = {
     "updates_of",  # inside the learners and descent
     "first_states",  # these two take the parameters of any model
     "next_states",
+    "fit_ladder",  # these five inside the estimators of reweighting
+    "estimate_of",
+    "result_for",
+    "means",
+    "variance_of_mean",
     "ess_of_chains",  # these three inside the diagnostics
     "mean",
     "standardized",

@@ -28,6 +28,9 @@ from ebmjax.marginalize import importance_sampling
 from ebmjax.marginalize.elimination import draws, exact, factors, graphs, plans
 from ebmjax.marginalize.free_energy import log_ratio, marginal
 from ebmjax.marginalize.mean_field import mean_field
+from ebmjax.marginalize.reweighting import integration, stepping_stones
+from ebmjax.marginalize.reweighting.bar import bar
+from ebmjax.marginalize.reweighting.mixture import at, mixture
 from ebmjax.minimize import descent, evolution, search
 from ebmjax.minimize.codes import convolutional, coordinate, find_code, predictive, proximal
 from ebmjax.minimize.codes.admm import admm
@@ -128,6 +131,7 @@ _prepared = hyperlista.prepare(_dictionary)
 _encoder = predictive.init(jax.random.key(0), _dictionary)
 
 
+LADDER, DRAWN = jnp.array([0.5, 1.0]), jnp.arange(8.0).reshape(2, 4)
 ENTRY_POINTS = {
     "softmin": (ebmjax.softmin, (jnp.arange(5.0), jnp.array(1.0), jnp.zeros(5))),
     "softargmax": (ebmjax.softargmax, (jnp.arange(5.0), jnp.array(1.0))),
@@ -137,6 +141,10 @@ ENTRY_POINTS = {
     "log_partition": (lambda beta: log_partition(lambda s: s.sum(), spin_cube(4), beta), (jnp.array(0.7),)),
     "marginal": (lambda y, beta: marginal(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
     "refine": (lambda y, beta: refine(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
+    "mixture": (lambda b, energies, beta: at(mixture(b, energies), beta), (LADDER, DRAWN, jnp.array(0.7))),
+    "bar": (bar, (LADDER, DRAWN)),
+    "stepping_stones": (stepping_stones.stepping_stones, (LADDER, DRAWN)),
+    "thermodynamic_integration": (integration.thermodynamic_integration, (LADDER, DRAWN)),
     "gradient_descent": (
         lambda z: descent.gradient_descent(partial(ellipse.energy, _params, Y), z, optax.adam(0.1)),
         (Z,),

@@ -12,15 +12,14 @@ hundreds of units of few states on a sparse graph        `elimination`: exact, a
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
+energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
 
-`points` has the energies of all points of a space, with which the first of them begin. `bennett` has ratios of
-partition functions from weights. `layers` has what `mean_field` and the Gibbs samplers share: states that are tuples of
-layers.
+`points` has the energies of all points of a space, with which the first of them begin. `layers` has what `mean_field`
+and the Gibbs samplers share: states that are tuples of layers.
 """
 
 from ebmjax.marginalize import (
     annealed,
-    bennett,
     elimination,
     enumeration,
     free_energy,
@@ -29,12 +28,12 @@ from ebmjax.marginalize import (
     mean_field,
     points,
     refine,
+    reweighting,
     spaces,
 )
 
 __all__ = [
     "annealed",
-    "bennett",
     "elimination",
     "enumeration",
     "free_energy",
@@ -43,5 +42,6 @@ __all__ = [
     "mean_field",
     "points",
     "refine",
+    "reweighting",
     "spaces",
 ]

@@ -34,7 +34,8 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
-from ebmjax.marginalize.bennett import LEAST_EFFECTIVE, log_ratio_of_paths, spread_of_weights
+from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
+from ebmjax.marginalize.reweighting.pair import ratio
 from ebmjax.records import record
 from ebmjax.states import begun, continued
 from ebmjax.temperature import reduced
@@ -253,7 +254,7 @@ def bidirectional(
 
 @jax.jit
 def _estimated(log_weights, log_partition):
-    mean, error, effective = spread_of_weights(log_weights)
+    mean, error, effective = _spread(log_weights)
     value = log_partition.astype(mean.dtype) + mean
     return Estimate(value, error, effective, value, jnp.full_like(value, jnp.inf), _result(log_weights, effective))
 
@@ -276,16 +277,42 @@ def _result(log_weights, effective):
 
 @jax.jit
 def _between(forward, back, log_partition):
-    low, low_error, _ = spread_of_weights(forward)
-    high, high_error, _ = spread_of_weights(back)
-    value, error, shared = log_ratio_of_paths(forward, -back)
+    low, low_error, _ = _spread(forward)
+    high, high_error, _ = _spread(back)
+    value, error, shared = _ratio(forward, back)
     # in the mean low ≤ log ratio ≤ -high; draws of the end that have not mixed turn this around
     crossed = low + high > CROSSED * jnp.hypot(low_error, high_error)
-    result = jnp.where(2 * shared < LEAST_EFFECTIVE, TOO_FEW_TEMPERATURES, jnp.where(crossed, NOT_MIXED, CONVERGED))
+    result = jnp.where(shared < LEAST_EFFECTIVE, TOO_FEW_TEMPERATURES, jnp.where(crossed, NOT_MIXED, CONVERGED))
     result = jnp.where(jnp.isfinite(low) & jnp.isfinite(high), result, NO_OVERLAP)
     result = jnp.where(_is_broken(forward) | _is_broken(back), DIVERGED, result).astype(jnp.int32)
-    at = lambda ratio: log_partition.astype(ratio.dtype) + ratio
-    return Estimate(at(value), error, 2 * shared, at(low), at(-high), result)
+    at = lambda log_ratio: log_partition.astype(log_ratio.dtype) + log_ratio
+    return Estimate(at(value), error, shared, at(low), at(-high), result)
+
+
+def _spread(log_weights):
+    """log 1/n Σ w, its standard error, and the effective number of draws (Σw)² / Σw²."""
+    largest = jnp.max(log_weights)
+    unit = jnp.where(jnp.isfinite(largest), largest, 0)
+    weights = jnp.exp(log_weights - unit)
+    first, second, count = jnp.sum(weights), jnp.sum(jnp.square(weights)), len(log_weights)
+    effective = jnp.where(second > 0, first**2 / jnp.where(second > 0, second, 1), 0)
+    # by linearization the variance of the logarithm of a mean is its relative variance
+    variance = jnp.maximum(count / jnp.where(effective > 0, effective, jnp.nan) - 1, 0) / (count - 1)
+    return jnp.log(first / count) + unit, jnp.sqrt(variance), effective
+
+
+def _ratio(forward, back):
+    """log Z(t_K) / Z(t_0) from the weights of both directions, its standard error, and the paths that both share."""
+    sizes = len(forward), len(back)
+    # what is as likely on the way there as on the way back has log w = -log w'; a row that is shorter is filled up
+    filled = lambda values, fill: jnp.pad(values, (0, max(sizes) - len(values)), constant_values=fill)
+    differences = jnp.stack([filled(-forward, 0), filled(back, 0)])
+    measure = jnp.stack([filled(jnp.ones_like(forward), 0), filled(jnp.ones_like(back), 0)])
+    numbers = jnp.asarray(sizes, differences.dtype)
+    pair = ratio(differences, measure, numbers, 1e-3)
+    variance = 1 / pair.shared - 1 / numbers[0] - 1 / numbers[1]
+    # two sets of n paths that agree share n / 2
+    return pair.log_ratio, jnp.sqrt(jnp.maximum(variance, 0)), 2 * pair.shared
 
 
 def _is_broken(log_weights):

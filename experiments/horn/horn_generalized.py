@@ -29,7 +29,6 @@ from ebmjax.minimize.search import refined_search
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
-from experiments.application.shown import scan_shown
 from experiments.drawing import beta_axis, plots
 from experiments.horn.trained_horns import true_free_energies
 
@@ -131,24 +130,16 @@ def _annealed(config: Config, report: Report, keys, data, space, betas: Float[Ar
     keys_of_stages = jax.vmap(lambda key: jax.random.split(key, config.stages), out_axes=1)(train_keys)
     # the rate at the beginning of each stage, and at the end of the last one
     rates = config.rate * 10.0 ** -np.append(np.zeros(config.stages - COLD), np.linspace(0, 1.5, COLD + 1))
-    rates, levels = rates.astype(np.float32), np.asarray(betas)
     params = jax.vmap(lambda key: _init(key, config))(init_keys)
-    stage = jax.vmap(partial(train_stage, config, data, space), (0, 0, None, None, None))
-
-    def tell(done, losses):
-        for row, loss in enumerate(losses, start=done):
-            report.metrics(stage=row, beta=levels[row], losses=loss)
-        return f"median loss {np.median(losses[-1]):.3g}"
-
-    params, losses = scan_shown(
-        report,
-        f"annealing {config.seeds} models over {config.stages} temperatures",
-        lambda params, item: stage(item[0], params, *item[1:]),
-        params,
-        (keys_of_stages, betas, rates[:-1], rates[1:]),
-        tell=tell,
-    )
-    return Annealed(params, losses.T)
+    stage = jax.jit(jax.vmap(partial(train_stage, config, data, space), (0, 0, None, None, None)))
+    losses = []
+    with report.bar(f"annealing {config.seeds} models over {config.stages} temperatures", config.stages) as step:
+        for row, (stage_keys, beta) in enumerate(zip(keys_of_stages, betas, strict=True)):
+            params, loss = stage(stage_keys, params, beta, *rates[row : row + 2].astype(np.float32))
+            losses.append(np.asarray(loss))
+            report.metrics(stage=row, beta=beta, losses=loss)
+            step(1, f"median loss {np.median(loss):.3g}")
+    return Annealed(params, jnp.stack(losses, axis=1))
 
 
 def train_stage(

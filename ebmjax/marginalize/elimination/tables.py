@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ebmjax.compiled import compiled
 from ebmjax.marginalize.elimination.factors import Factors
 from ebmjax.marginalize.elimination.plans import Plan, Steps
 from ebmjax.marginalize.elimination.summing_out import summed_out
@@ -91,7 +92,11 @@ def eliminated(plan: Plan, factors: Factors, beta: Float[Array, ""]) -> Whole:
     >>> float(eliminated(plan, factors, jnp.array(jnp.inf)).free_energy)
     0.0
     """
+    return _eliminated(plan, factors, beta)
 
+
+@compiled
+def _eliminated(plan, factors, beta):
     @jax.checkpoint
     def chunk(stack, inputs):
         return jax.lax.scan(step, stack, inputs)

@@ -184,6 +184,7 @@ def test_what_went_wrong_is_told():
         assert int(found.result) == wanted
 
 
+@pytest.mark.slow
 def test_ends_that_have_not_mixed_are_told():
     """All of them in the state of highest energy: the way back says that Z is smaller than the way there does."""
     space = spin_cube(SPINS)
@@ -196,6 +197,7 @@ def test_ends_that_have_not_mixed_are_told():
     assert int(found.result) == NOT_MIXED
 
 
+@pytest.mark.slow
 def test_a_sweep_over_keys_and_schedules_compiles_once():
     @jax.jit
     @chex.assert_max_traces(n=1)

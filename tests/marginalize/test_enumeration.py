@@ -21,6 +21,7 @@ def energy(couplings, units):
     return -units @ couplings @ units - 0.3 * units.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [3, 12, 14])
 @pytest.mark.parametrize("beta", [0.0, 0.7, 40.0, math.inf])
 def test_free_energies_are_those_of_the_cube(units, beta):
@@ -38,6 +39,7 @@ def test_gradients_are_means_over_all_states():
     np.testing.assert_allclose(found, of(ebmjax.free_energy, binary_cube(14)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_log_partition_of_a_machine_from_either_side():
     random = np.random.default_rng(1)
     params = rbm.Params(*(jnp.asarray(random.normal(size=size), jnp.float32) for size in ((13, 5), 13, 5)))

@@ -19,6 +19,7 @@ from tests.marginalize.elimination.enumerated import GRAPHS
 COUNT = 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["loops", "repeated edges", "several components"])
 def test_draws_have_the_law(name):
     """At four temperatures, with many states of least energy at the last."""
@@ -43,6 +44,7 @@ def test_draws_have_the_law(name):
         assert abs(chi_square - likely.sum()) < 5 * np.sqrt(2 * likely.sum()) + 5
 
 
+@pytest.mark.slow
 def test_ground_states():
     for name in ("loops", "repeated edges", "several components", "complete"):
         for whole in (False, True):

@@ -44,6 +44,7 @@ def test_enumeration(name):
             np.testing.assert_allclose(found.pair[i], pair, atol=3e-5, err_msg=f"{beta}")
 
 
+@pytest.mark.slow
 def test_static_and_traced_betas_agree():
     plan, terms = plans.plan(enumerated.graph("loops")), enumerated.random_factors("loops", whole=True)
     terms = jax.tree.map(jnp.asarray, terms)
@@ -154,6 +155,7 @@ def test_machines_of_bits():
         np.testing.assert_allclose(found, enumerated.free_energy(values, 0.7), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_through_a_machine():
     """d log Z / dW = beta <s sᵀ>, by the couplings on the plan's edges."""
     params = ising.to_boltzmann(ising.Params(jnp.array(0.5), jnp.array(0.2)), (3, 3))

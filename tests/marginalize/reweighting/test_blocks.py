@@ -39,6 +39,7 @@ def test_correlated_draws_disagree_until_their_inefficiency_is_told():
     assert np.all(np.asarray(told.standard_error)[1:] > 1.5 * np.asarray(untold.estimate.standard_error)[1:])
 
 
+@pytest.mark.slow
 def test_replicates_do_not_depend_on_the_chunk():
     energies = oscillators.draws(jax.random.key(0), BETAS, 100, 4)
     run = partial(block_bootstrap, jax.random.key(1), bar, BETAS, energies, 5, 10)

@@ -32,6 +32,7 @@ def repeated(name):
     return jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(3), REPETITIONS))
 
 
+@pytest.mark.slow
 @every
 def test_the_error_is_that_of_repetitions(name):
     many = repeated(name)
@@ -45,6 +46,7 @@ def test_the_error_is_that_of_repetitions(name):
     assert np.all(many.effective_samples > 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stepping_stones", "integration"])
 def test_bounds_hold_in_the_mean(name):
     """20 draws at each of three betas far apart, so that the means of both bounds are apart by many standard errors."""
@@ -62,6 +64,7 @@ def test_more_than_neighbours_overlap_and_so_mbar_has_the_least_error():
     assert errors["mbar"] < errors["bar"] < errors["stepping_stones"]
 
 
+@pytest.mark.slow
 @every
 def test_counts_inefficiency_and_reference(name):
     estimator = ESTIMATORS[name]
@@ -88,6 +91,7 @@ def test_another_unit_and_another_zero_of_energy(name):
     np.testing.assert_allclose(other.standard_error, plain.standard_error, rtol=1e-3)
 
 
+@pytest.mark.slow
 @every
 def test_no_overlap_is_said(name):
     far = jnp.array([1.0, 1.2, 1e3, 1.2e3])
@@ -100,6 +104,7 @@ def test_no_overlap_is_said(name):
         assert result[1] == CONVERGED
 
 
+@pytest.mark.slow
 @every
 def test_what_cannot_be_seen_before_tracing_is_a_code(name):
     energies = oscillators.draws(jax.random.key(0), BETAS, COUNT, DIMENSIONS)

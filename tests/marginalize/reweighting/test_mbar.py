@@ -28,6 +28,7 @@ def rows(parts):
     return filled, counts
 
 
+@pytest.mark.slow
 def test_pymbars_ladder(x64):
     case = PYMBAR["ladder"]
     energies, counts = rows(case["energies"])
@@ -64,6 +65,7 @@ def test_pymbars_states_that_are_no_ladder(x64):
     )
 
 
+@pytest.mark.slow
 def test_float32_is_the_solution_to_a_hundredth_of_the_error(x64):
     """Seven states whose reduced energies reach 10⁴."""
     energies = np.asarray(oscillators.draws(jax.random.key(0), jnp.asarray(BETAS), 1000, 30)) + 1000
@@ -78,6 +80,7 @@ def test_float32_is_the_solution_to_a_hundredth_of_the_error(x64):
     assert np.all(narrow.result == CONVERGED)
 
 
+@pytest.mark.slow
 def test_the_equations_hold_whatever_the_start(x64):
     """From starts that are hundreds of nats off, the line search leads to the same solution."""
     draws = as_draws(BETAS, oscillators.draws(jax.random.key(1), jnp.asarray(BETAS), 200, 10), None, None)
@@ -92,6 +95,7 @@ def test_the_equations_hold_whatever_the_start(x64):
     np.testing.assert_allclose(sums, draws.numbers, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_two_states_are_a_pair(x64):
     energies = oscillators.draws(jax.random.key(1), jnp.asarray(BETAS[:2]), 300, 5)
     one, other = mbar.mbar(BETAS[:2], energies), bar.bar(BETAS[:2], energies)
@@ -119,12 +123,14 @@ def test_a_forbidden_draw():
     assert np.all(estimate.result == CONVERGED)
 
 
+@pytest.mark.slow
 def test_few_draws_and_many_draws_of_the_same_law_overlap():
     for count in (2, 5, 1000):
         energies = jnp.broadcast_to(jnp.linspace(0.0, 1.0, count), (2, count))
         assert np.all(mbar.mbar([1.0, 1.0 + 1e-6], energies).result == CONVERGED)
 
 
+@pytest.mark.slow
 def test_compiled_once_for_betas_and_seeds():
     @jax.jit
     @partial(chex.assert_max_traces, n=1)

@@ -56,6 +56,7 @@ def answers(key, betas, count=COUNT):
     return jax.vmap(one)(betas)
 
 
+@pytest.mark.slow
 def test_every_quantity_on_a_fine_axis_against_enumeration():
     values, results = jax.jit(answers, static_argnums=2)(jax.random.key(0), jnp.asarray(AXIS, jnp.float32), 2000)
     assert np.all(results == CONVERGED)
@@ -81,6 +82,7 @@ def test_errors_are_those_of_repetitions():
     assert np.all(np.abs(scores.mean(axis=0)) < 0.4), scores.mean(axis=0)
 
 
+@pytest.mark.slow
 def test_derivatives_in_beta_are_the_means(x64):
     _, energies = drawn(jax.random.key(0), betas=jnp.asarray(BETAS, jnp.float64))
     mixed = mixture.mixture(np.asarray(BETAS, np.float64), energies)
@@ -99,6 +101,7 @@ def test_derivatives_in_beta_are_the_means(x64):
     np.testing.assert_allclose(near.standard_error, cold.standard_error, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_the_estimate_at_the_betas_of_the_ladder():
     _, energies = drawn(jax.random.key(2))
     estimate = mbar.mbar(BETAS, energies)
@@ -116,6 +119,7 @@ def test_it_is_the_estimate_at_the_betas_of_the_ladder():
     assert np.all(differences[1:] <= np.asarray(start)[1:] * 1.02)
 
 
+@pytest.mark.slow
 def test_beyond_the_draws_there_is_no_overlap():
     betas = jnp.array([0.8, 1.1])
     _, energies = drawn(jax.random.key(3), 300, betas)

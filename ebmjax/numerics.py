@@ -59,3 +59,17 @@ def widened(array: Array | np.ndarray) -> Array:
     """
     half = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
     return jnp.asarray(array, jnp.float32) if half else jnp.asarray(array)
+
+
+def added(
+    total: Float[Array, "..."], lost: Float[Array, "..."], term: Float[Array, "..."]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """A sum with what its rounding has lost so far, so that a million terms are added as exactly as two (Kahan).
+
+    >>> total, lost = added(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(1e-9))
+    >>> total.item(), round(lost.item() * 1e9, 3)
+    (1.0, 1.0)
+    """
+    term = term + lost
+    larger = total + term
+    return larger, jax.lax.stop_gradient(jnp.where(jnp.isfinite(larger), term - (larger - total), 0))

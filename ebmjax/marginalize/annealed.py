@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.checks import (
@@ -36,6 +37,7 @@ from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.pair import ratio
+from ebmjax.numerics import added
 from ebmjax.records import record
 from ebmjax.states import begun, continued
 from ebmjax.temperature import reduced
@@ -147,22 +149,14 @@ def _annealed(key, path, make_kernel, schedule, starts, steps):
         states, log_weights, lost = carry
         old, new, step_key = link
         term = jax.vmap(lambda state: change(old, new, state.position))(states)
-        log_weights, lost = _added(log_weights, lost, term.astype(log_weights.dtype))
+        log_weights, lost = added(log_weights, lost, term.astype(log_weights.dtype))
         moved = jax.vmap(lambda key, state: move(key, state, new))(jax.random.split(step_key, chains), states)
         return (moved, log_weights, lost), None
 
-    zeros = jnp.zeros(chains, schedule.dtype)
+    zeros = jnp.zeros(chains, schedule.dtype)  # with what rounding loses, since temperatures are many
     links = (schedule[:-1], schedule[1:], jax.random.split(key, len(schedule) - 1))
-    (states, log_weights, lost), _ = jax.lax.scan(step, (states, zeros, zeros), links)
-    return Annealed(log_weights + lost, states.position)
-
-
-def _added(total, lost, term):
-    """A sum, and what rounding has lost of it, which over thousands of temperatures is not small."""
-    new = total + term
-    part = new - total
-    error = (total - (new - part)) + (term - part)
-    return new, lost + jnp.where(jnp.isfinite(error), error, 0)
+    (states, log_weights, _), _ = jax.lax.scan(step, (states, zeros, zeros), links)
+    return Annealed(log_weights, states.position)
 
 
 def annealed_importance(
@@ -244,11 +238,12 @@ def bidirectional(
     True
     """
     check_key("key", key)
-    log_partition = as_float("log_partition", log_partition, ())
     forward_key, back_key = jax.random.split(key)
-    schedule, ends = _checked(back_key, path, make_kernel, schedule, ends, steps, "ends")
-    forward = annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
-    back = annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
+    log_partition = as_float("log_partition", log_partition, ())
+    schedule, starts = _checked(key, path, make_kernel, schedule, starts, steps)
+    ends = _chains("ends", ends)
+    forward = _annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
+    back = _annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
     return _between(forward, back, log_partition)
 
 
@@ -319,7 +314,7 @@ def _is_broken(log_weights):
     return jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))
 
 
-def _checked(key, path, make_kernel, schedule, starts, steps, name="starts"):
+def _checked(key, path, make_kernel, schedule, starts, steps):
     check_key("key", key)
     check_callable("path", path)
     check_callable("make_kernel", make_kernel)
@@ -328,13 +323,17 @@ def _checked(key, path, make_kernel, schedule, starts, steps, name="starts"):
     if len(schedule) < 2:
         raise ArgumentError(f"schedule: got {len(schedule)} value, wanted at least 2")
     if is_static(schedule):
-        changes = jnp.diff(schedule)
-        if not jnp.all(jnp.isfinite(schedule)):
+        values = np.asarray(schedule)
+        if not np.isfinite(values).all():
             raise ArgumentError(f"schedule: got {schedule}, wanted finite numbers")
-        if not (jnp.all(changes > 0) or jnp.all(changes < 0)):
+        if not ((np.diff(values) > 0).all() or (np.diff(values) < 0).all()):
             raise ArgumentError("schedule: got one that goes back or repeats, wanted numbers that rise, or that fall")
-    starts = as_floats(name, starts)
-    chains = leading_axis(name, starts)
+    return schedule, _chains("starts", starts)
+
+
+def _chains(name, positions):
+    positions = as_floats(name, positions)
+    chains = leading_axis(name, positions)
     if chains < 2:
         raise ArgumentError(f"{name}: got {chains} chain, wanted at least 2, for a standard error")
-    return schedule, starts
+    return positions

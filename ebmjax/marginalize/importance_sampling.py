@@ -27,6 +27,7 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
+from ebmjax.numerics import added
 from ebmjax.records import record
 from ebmjax.temperature import reduced
 from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate
@@ -121,8 +122,8 @@ def _sum_chunks(energy, key, constants, proposal, beta, samples, chunk):
         # where every weight so far is zero, or one is infinite, the weights are not divided
         unit = jnp.where(jnp.isfinite(largest), largest, 0)
         old, new = jnp.exp(sums.largest - unit), jnp.exp(log_weights - unit)
-        first = _added(sums.first * old, sums.first_lost * old, new.sum())
-        second = _added(sums.second * old**2, sums.second_lost * old**2, (new**2).sum())
+        first = added(sums.first * old, sums.first_lost * old, new.sum())
+        second = added(sums.second * old**2, sums.second_lost * old**2, (new**2).sum())
         return _Sums(largest, *first, *second)
 
     whole, rest = divmod(samples, chunk)
@@ -139,10 +140,3 @@ def _sum_chunks(energy, key, constants, proposal, beta, samples, chunk):
     share = jnp.maximum(1 / jnp.where(effective > 0, effective, jnp.nan) - 1 / samples, 0)
     result = jnp.where(effective >= LEAST_EFFECTIVE, CONVERGED, NO_OVERLAP).astype(jnp.int32)
     return Estimate(value, jnp.sqrt(share), effective, value, jnp.full_like(value, jnp.inf), result)
-
-
-def _added(total, lost, term):
-    """A sum with what its rounding has lost so far, so that a million terms are added as exactly as two (Kahan)."""
-    term = term + lost
-    larger = total + term
-    return larger, jax.lax.stop_gradient(jnp.where(jnp.isfinite(larger), term - (larger - total), 0))

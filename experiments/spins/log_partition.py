@@ -56,18 +56,24 @@ def run(config: Config, report: Report) -> None:
     data = None if config.data is None else jnp.asarray(machines.read_states(config.data, visible))
     base = params.visible_bias if data is None else _logits(data)
     report.text(f"`{config.rbm.name}` has {visible} visible and {hidden} hidden units.")
-    few = hidden <= machine_likelihoods.ENUMERATED
+    few = hidden <= machine_likelihoods.MOST_HIDDEN
     numbers = [config.temperatures // 16, config.temperatures // 4, config.temperatures]
     found: list[Estimate] = []
-    for number, key in zip(numbers, jax.random.split(report.key(), len(numbers)), strict=True):
+    ends_key, *keys = jax.random.split(report.key(), 1 + len(numbers))
+    with report.stage("drawing from the machine"):
+        draw = lambda key, params, base: machine_likelihoods.ends(
+            key, params, base, config.chains, config.temperatures, config.sweeps
+        )
+        ends = report.compiled(draw, ends_key, params, base)
+    for number, key in zip(numbers, keys, strict=True):
         with report.stage(f"annealing through {number:,} laws, there and back"):
-            one = lambda key, params, base, number=number: machine_likelihoods.sandwiched(
-                key, params, base, config.chains, number, config.sweeps
+            one = lambda key, params, base, ends, number=number: machine_likelihoods.sandwiched(
+                key, params, base, ends, number
             )
-            found.append(report.compiled(one, key, params, base))
+            found.append(report.compiled(one, key, params, base, ends))
         report.metrics(temperatures=number, **_fields(found[-1]))
     last = found[-1]
-    exact = float(machine_likelihoods.exact(params).log_partition) if few else math.nan
+    exact = float(machine_likelihoods.log_partition(params)) if few else math.nan
     _tell(report, numbers, found, exact)
     if data is not None and config.data is not None:
         best = exact if few else float(last.log_partition)

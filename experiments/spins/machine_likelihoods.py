@@ -14,15 +14,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
-from ebmjax.loops import repeat
+from ebmjax.loops import map_chunks, repeat
 from ebmjax.marginalize import enumeration
 from ebmjax.marginalize.annealed import ReducedEnergy, annealed, bidirectional
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.units import draw
 from ebmjax.types import BITS, Estimate, KernelAtBeta
 
-ENUMERATED = 20
-"""Of a machine with at most so many hidden units, log Z and draws are exact."""
+MOST_HIDDEN = 20
+"""Of a machine with at most so many hidden units, log Z and draws are exact: all hidden states are enumerated."""
 
 
 class Path(NamedTuple):
@@ -57,11 +57,23 @@ def path(params: rbm.Params, base: Float[Array, " visible"]) -> Path:
     return Path(reduced_energy, make_kernel, jax.nn.softplus(base).sum() + hidden * math.log(2))
 
 
-def exact(params: rbm.Params) -> Estimate:
-    """log Z of a machine with few hidden units, by enumeration of their states."""
-    turned = rbm.Params(params.weights.T, params.hidden_bias, params.visible_bias)
-    free = lambda hidden: rbm.summed_free_energy(turned, hidden, 1.0)
-    return enumeration.log_partition(free, params.hidden_bias.shape[0], 1.0)
+def log_partition(params: rbm.Params) -> Float[Array, ""]:
+    """log Σ_h Σ_v exp(-E(v, h)), the hidden states enumerated and the visible units summed in closed form.
+
+    The hidden units are divided into two halves. The fields of all states of one half are computed once, and used for
+    every state of the other half.
+    """
+    hidden = params.hidden_bias.shape[0]
+    inner = hidden // 2
+    states = lambda units: ((jnp.arange(2**units)[:, None] >> jnp.arange(units)[None]) & 1).astype(jnp.float32)
+    fields, biases = states(inner) @ params.weights[:, :inner].T, states(inner) @ params.hidden_bias[:inner]
+
+    def given(outer):
+        field = params.visible_bias + params.weights[:, inner:] @ outer
+        sums = jax.nn.softplus(fields + field[None]).sum(axis=1)
+        return jax.nn.logsumexp(sums + biases) + params.hidden_bias[inner:] @ outer
+
+    return jax.nn.logsumexp(map_chunks(given, states(hidden - inner), 1))
 
 
 def ends(
@@ -70,8 +82,15 @@ def ends(
     """Draws of the machine: exact ones where its hidden units can be enumerated, else those of long chains.
 
     The long chains begin where annealed ones end, chosen in proportion to their weights.
+
+    Args:
+        key: typed random key.
+        params: the machine.
+        base: as in `path`.
+        chains: how many draws.
+        temperatures, sweeps: of the long chains.
     """
-    few = params.hidden_bias.shape[0] <= ENUMERATED
+    few = params.hidden_bias.shape[0] <= MOST_HIDDEN
     return _exact_ends(key, params, chains) if few else _chained_ends(key, params, base, chains, temperatures, sweeps)
 
 
@@ -101,30 +120,25 @@ def starts_of(key: Key[Array, ""], base: Float[Array, " visible"], chains: int) 
 
 
 def sandwiched(
-    key: Key[Array, ""], params: rbm.Params, base: Float[Array, " visible"], chains: int, temperatures: int, sweeps: int
+    key: Key[Array, ""],
+    params: rbm.Params,
+    base: Float[Array, " visible"],
+    machine_draws: Float[Array, "chains visible"],
+    temperatures: int,
 ) -> Estimate:
-    """log Z between bounds: chains that go from independent units to the machine, and others that go back.
+    """log Z between bounds: chains that go from independent units to the machine, and as many others that go back.
 
     Args:
         key: typed random key.
         params: the machine.
         base: as in `path`.
-        chains: in each direction.
+        machine_draws: of `ends`, where the way back begins.
         temperatures: laws on the way, equally spaced in t.
-        sweeps: of the long chains from which the way back begins, where the hidden units cannot be enumerated.
     """
-    start_key, end_key, key = jax.random.split(key, 3)
-    way = path(params, base)
-    schedule = jnp.linspace(0, 1, temperatures)
-    return bidirectional(
-        key,
-        way.reduced_energy,
-        way.make_kernel,
-        schedule,
-        starts_of(start_key, base, chains),
-        ends(end_key, params, base, chains, temperatures, sweeps),
-        way.log_partition,
-    )
+    start_key, key = jax.random.split(key)
+    way, schedule = path(params, base), jnp.linspace(0, 1, temperatures)
+    starts = starts_of(start_key, base, len(machine_draws))
+    return bidirectional(key, way.reduced_energy, way.make_kernel, schedule, starts, machine_draws, way.log_partition)
 
 
 def log_likelihoods(

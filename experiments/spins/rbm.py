@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persistent
-from ebmjax.loops import map_chunks, repeat
+from ebmjax.loops import repeat
 from ebmjax.sample.special import restricted as sweeps
 from experiments.application import options
 from experiments.application.options import Between, Count, Positive
@@ -37,10 +37,10 @@ from experiments.application.watched import Watched
 from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
+from experiments.spins.machine_likelihoods import MOST_HIDDEN, log_partition
 from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
 
 SHOWN = (0, 1, 10, 100, 1000)  # sweeps after which chains are drawn
-MOST_HIDDEN = 20  # hidden units of a machine whose partition function is summed over hidden states
 COLORS = ("vermillion", "orange", "blue", "purple")
 
 
@@ -159,25 +159,6 @@ def _train(config: Config, report: Report, method: Method, key: Key[Array, ""], 
 def _measure(params: rbm.Params, train: Array, test: Array, exact: bool) -> Measures:
     mean = lambda pictures: jnp.mean(jax.vmap(lambda visible: rbm.free_energy(params, visible, 1.0))(pictures))
     return Measures(mean(train), mean(test), log_partition(params) if exact else jnp.array(jnp.nan))
-
-
-def log_partition(params: rbm.Params) -> Float[Array, ""]:
-    """log Σ_h Σ_v exp(-E(v, h)), the hidden states enumerated and the visible units summed in closed form.
-
-    The hidden units are divided into two halves. The fields of all states of one half are computed once, and used for
-    every state of the other half.
-    """
-    hidden = params.hidden_bias.shape[0]
-    inner = hidden // 2
-    states = lambda units: ((jnp.arange(2**units)[:, None] >> jnp.arange(units)[None]) & 1).astype(jnp.float32)
-    fields, biases = states(inner) @ params.weights[:, :inner].T, states(inner) @ params.hidden_bias[:inner]
-
-    def given(outer):
-        field = params.visible_bias + params.weights[:, inner:] @ outer
-        sums = jax.nn.softplus(fields + field[None]).sum(axis=1)
-        return jax.nn.logsumexp(sums + biases) + params.hidden_bias[inner:] @ outer
-
-    return jax.nn.logsumexp(map_chunks(given, states(hidden - inner), 1))
 
 
 def log_likelihoods(measured: Measures, hidden: int) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ def free_energy(plan: Plan, factors: Factors, beta: Beta) -> Float[Array, ""]:
     >>> [round(float(free_energy(plans.plan(ring), terms, beta)), 4) for beta in (0.0, 1.0, jnp.inf)]
     [0.0, -0.7184, -1.0]
     """
-    return _whole(*_prepared(plan, factors, beta)).free_energy
+    return eliminated(*_prepared(plan, factors, beta)).free_energy
 
 
 def log_partition(plan: Plan, factors: Factors, beta: Beta) -> Estimate:
@@ -71,7 +71,7 @@ def log_partition(plan: Plan, factors: Factors, beta: Beta) -> Estimate:
     4.0
     """
     prepared = _prepared(plan, factors, beta)
-    whole = _whole(*prepared)
+    whole = eliminated(*prepared)
     value = log_states(plan) + whole.log_count - reduced(whole.free_energy, prepared[2])
     result = jnp.where(jnp.isfinite(whole.free_energy), CONVERGED, DIVERGED).astype(jnp.int32)
     return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), value, value, result)
@@ -107,7 +107,7 @@ def log_ground_states(plan: Plan, factors: Factors) -> Float[Array, ""]:
     >>> round(float(jnp.exp(log_ground_states(plans.plan(ring), terms))), 4)  # all but the two that are uniform
     6.0
     """
-    whole = _whole(*_prepared(plan, factors, jnp.inf))
+    whole = eliminated(*_prepared(plan, factors, jnp.inf))
     return log_states(plan) + whole.log_count
 
 
@@ -116,11 +116,6 @@ def _prepared(plan, factors, beta):
     factors = as_factors(plan, factors)
     beta = jnp.asarray(as_beta(beta)).astype(factors.unary.dtype)
     return on_device(plan), factors, jnp.where(beta >= 0, beta, jnp.nan)
-
-
-@compiled
-def _whole(plan, factors, beta):
-    return eliminated(plan, factors, beta)
 
 
 @compiled

@@ -105,13 +105,14 @@ def plan(graph: Graph, states: int = 2, order: Any = None) -> Plan:
     if states < 2:
         raise ArgumentError(f"states: got {states}, wanted at least 2")
     states = int(states)
-    needed = _entries_text(states, least_width(graph) + 1)
-    if states ** (least_width(graph) + 1) > MOST_ENTRIES:
+    least = least_width(graph) + 1
+    if states**least > MOST_ENTRIES:
+        needed = _entries_text(states, least)
         raise ArgumentError(f"graph: got one that needs tables of {needed} entries, wanted at most {_MOST}")
     found = best(graph) if order is None else _in_order(graph, order)
     if found is None:
-        least = _entries_text(states, WIDEST + 2)
-        raise ArgumentError(f"graph: got one that needs tables of at least {least} entries, wanted at most {_MOST}")
+        needed = _entries_text(states, WIDEST + 2)
+        raise ArgumentError(f"graph: got one that needs tables of at least {needed} entries, wanted at most {_MOST}")
     if states ** (found.width + 1) > MOST_ENTRIES:
         which = "one that needs" if order is None else "an order of it that needs"
         needed = _entries_text(states, found.width + 1)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ebmjax.checks import ArgumentError, as_float, check_betas, is_static
+from ebmjax.checks import ArgumentError, as_float, check_betas, check_count, is_static
 from ebmjax.records import record
 from ebmjax.types import DIVERGED, NO_OVERLAP, Numbers
 
@@ -66,7 +66,7 @@ def as_draws(betas: Numbers, energies: Numbers, counts: Numbers | None, ineffici
     if is_static(energies) and is_static(exists) and not np.isfinite(np.asarray(energies)[np.asarray(exists)]).all():
         raise ArgumentError("energies: got a value that is not finite, wanted finite energies of draws")
     dtype = jnp.promote_types(betas.dtype, energies.dtype)
-    weight = _weights(inefficiency, states).astype(dtype)
+    weight = (1 / as_inefficiency(inefficiency, states)).astype(dtype)
     return _masked(betas.astype(dtype), energies.astype(dtype), exists, weight)
 
 
@@ -84,13 +84,19 @@ def _existing(name, counts, energies):
     return jnp.arange(draws).astype(counts.dtype)[None] < counts[:, None]
 
 
-def _weights(inefficiency, states):
+def as_inefficiency(inefficiency: Numbers | None, states: int) -> Float[Array, " states"]:
+    """How many correlated draws of each state are worth one; None is 1. Raises ValueError for a static one below 1, or another length.
+
+    >>> as_inefficiency(None, 2).tolist()
+    [1.0, 1.0]
+    """
+    check_count("states", states)
     if inefficiency is None:
         return jnp.ones(states)
     inefficiency = as_float("inefficiency", inefficiency, (states,))
     if is_static(inefficiency) and not (np.asarray(inefficiency) >= 1).all():
         raise ArgumentError(f"inefficiency: got {np.asarray(inefficiency).tolist()}, wanted numbers of at least 1")
-    return 1 / inefficiency
+    return inefficiency
 
 
 def _masked(betas, energies, exists, weight):

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebmjax.checks import ArgumentError, as_float, is_static
+from ebmjax.marginalize.reweighting.draws import as_inefficiency
 from ebmjax.records import record
 from ebmjax.types import Numbers
 
@@ -94,11 +95,9 @@ def thinned(energies: Numbers, inefficiency: Numbers) -> Thinned:
     ([0.0, 2.0, 4.0], [3])
     """
     energies = as_float("energies", energies, (None, None))
-    inefficiency = as_float("inefficiency", inefficiency, (energies.shape[0],))
+    inefficiency = as_inefficiency(as_float("inefficiency", inefficiency), energies.shape[0])
     if energies.shape[1] == 0:
         raise ArgumentError(f"energies: got shape {energies.shape}, wanted at least one draw")
-    if is_static(inefficiency) and not (np.asarray(inefficiency) >= 1).all():
-        raise ArgumentError(f"inefficiency: got {np.asarray(inefficiency).tolist()}, wanted numbers of at least 1")
     return _thinned(energies, inefficiency)
 
 

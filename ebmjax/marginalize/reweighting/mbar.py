@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, is_static
-from ebmjax.marginalize.reweighting.draws import Draws, as_draws, means, result_for
+from ebmjax.marginalize.reweighting.draws import Draws, as_draws, as_inefficiency, means, result_for
 from ebmjax.marginalize.reweighting.pair import ratio
 from ebmjax.marginalize.reweighting.solve import NEAR, Fit, solve
 from ebmjax.numerics import matmul
@@ -110,11 +110,7 @@ def mbar_of_states(
         if np.isnan(values).any() or (values == -np.inf).any() or not np.isfinite(own).all():
             wanted = "numbers, or +inf under states that forbid a draw which came from another"
             raise ArgumentError(f"reduced: got a value that is not finite, wanted {wanted}")
-    if inefficiency is None:
-        inefficiency = jnp.ones(states, reduced.dtype)
-    inefficiency = as_float("inefficiency", inefficiency, (states,)).astype(reduced.dtype)
-    if is_static(inefficiency) and not (np.asarray(inefficiency) >= 1).all():
-        raise ArgumentError(f"inefficiency: got {np.asarray(inefficiency).tolist()}, wanted numbers of at least 1")
+    inefficiency = as_inefficiency(inefficiency, states).astype(reduced.dtype)
     # the draws of each state as a row, filled up with its last one
     within = np.arange(int(numbers.max()), dtype=np.int32)[None]
     first, last = (np.cumsum(numbers) - numbers)[:, None], np.cumsum(numbers)[:, None] - 1

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebmjax.checks import ArgumentError, as_beta, as_float, check_betas, check_finite_beta, check_record, is_static
+from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.draws import as_draws, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference, estimate_of, fit_ladder
 from ebmjax.marginalize.reweighting.solve import Fit, contrast_variance
@@ -26,9 +27,6 @@ from ebmjax.numerics import matmul, widened
 from ebmjax.records import record
 from ebmjax.temperature import softmin
 from ebmjax.types import Beta, Estimate, Numbers
-
-LEAST_EFFECTIVE = 10
-"""Fewer effective samples than this are no estimate: one draw more could change it by as much as all others."""
 
 
 @record

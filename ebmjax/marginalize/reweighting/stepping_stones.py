@@ -13,12 +13,10 @@ model selection".
 import jax
 import jax.numpy as jnp
 
+from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.draws import as_draws, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference
 from ebmjax.types import CONVERGED, Estimate, Numbers
-
-LEAST_EFFECTIVE = 10
-"""Fewer effective samples than this are no estimate: one draw more could change it by as much as all others."""
 
 FARTHEST = 4.0
 """Up to so many standard errors, the forward and the backward ratio of a pair agree."""

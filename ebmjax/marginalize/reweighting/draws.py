@@ -85,7 +85,9 @@ def _existing(name, counts, energies):
 
 
 def as_inefficiency(inefficiency: Numbers | None, states: int) -> Float[Array, " states"]:
-    """How many correlated draws of each state are worth one; None is 1. Raises ValueError for a static one below 1, or another length.
+    """How many correlated draws of each state are worth one; None is 1.
+
+    Raises ValueError for a static number below 1, another length, or states that are no number of things.
 
     >>> as_inefficiency(None, 2).tolist()
     [1.0, 1.0]

@@ -15,6 +15,7 @@ any energy, and a kernel for each temperature            `annealed`: an unbiased
 the same, with draws of the last law                     `population`: good chains replace bad ones on the way
 a schedule for either                                    `population` adapts its own, `pilot` finds one for `annealed`
 energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
+the same with an order parameter, for a phase diagram    `thermodynamics`: F, U, C, S, |m|, chi and the Binder ratio
 
 `points` has the energies of all points of a space, with which the first of them begin. `layers` has what `mean_field`
 and the Gibbs samplers share: states that are tuples of layers. `schedules` has the step of an adaptive schedule.
@@ -35,6 +36,7 @@ from ebmjax.marginalize import (
     reweighting,
     schedules,
     spaces,
+    thermodynamics,
 )
 
 __all__ = [
@@ -52,4 +54,5 @@ __all__ = [
     "reweighting",
     "schedules",
     "spaces",
+    "thermodynamics",
 ]

@@ -107,7 +107,7 @@ def test_errors_are_those_of_repetitions_and_a_fixed_schedule_has_no_bias():
 
 def still(t):
     """A kernel that stays where it is."""
-    return Kernel(lambda position, rng_key=None: State(position), lambda key, state: (state, None))
+    return Kernel(lambda position, rng_key=None: State(position), lambda rng_key, state: (state, None))
 
 
 def test_families_are_those_of_the_members_that_were_chosen():
@@ -171,16 +171,18 @@ def test_a_bound_of_steps_that_is_too_small_is_told_and_unused_steps_do_nothing(
 def test_states_that_are_forbidden_are_left_behind():
     """At beta = 0 every state is a start, those of energy inf among them; log Z jumps there."""
     law = lambda s: jnp.where(s[0] + s[1] == 0, jnp.inf, energy(s))
-    make_kernel = lambda beta: metropolis(energy, beta, flip_one)
-    allowed = lambda beta: Kernel(make_kernel(beta).init, lambda key, state: within(make_kernel(beta), key, state))
 
-    def within(inner, key, state):
-        new, info = inner.step(key, state)
-        good = law(new.position) < jnp.inf
-        return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, state), info
+    def make_kernel(beta):
+        inner = metropolis(energy, beta, flip_one)
+
+        def step(rng_key, state):
+            new, info = inner.step(rng_key, state)
+            return jax.tree.map(lambda a, b: jnp.where(law(new.position) < jnp.inf, a, b), new, state), info
+
+        return Kernel(inner.init, step)
 
     found = adaptive_population_annealing(
-        *(jax.random.key(0), tempered(law), allowed, jnp.array([0.0, BETA]), hot(jax.random.key(1), 2048), VOLUME),
+        *(jax.random.key(0), tempered(law), make_kernel, jnp.array([0.0, BETA]), hot(jax.random.key(1), 2048), VOLUME),
         steps=10,
         max_links=30,
     )

@@ -24,7 +24,7 @@ from ebmjax.diagnostics.chains import mean
 from ebmjax.loops import repeat
 from ebmjax.records import record
 from ebmjax.states import begun
-from ebmjax.types import AnyKernel
+from ebmjax.types import AnyKernel, Kernel
 
 LEAST_DRAWS = 50
 """With fewer draws the law of Student's t is not that of these differences."""
@@ -111,17 +111,9 @@ def _as_draws(draws):
     return jax.tree.map(lambda leaf, given: jnp.asarray(given) if whole(given) else leaf, floats, draws)
 
 
-@record
-class _Pair(NamedTuple):
-    """A kernel as two functions that a compiled one can take."""
-
-    init: Any
-    step: Any
-
-
 @compiled
 def _invariance(key, init, step, draws, statistics, steps):
-    kernel = _Pair(init, step)
+    kernel = Kernel(init, step)
 
     def of(position):
         values = as_float("statistics", statistics(position))

@@ -199,7 +199,9 @@ def _thermodynamics(draws, observable, log_volume, reference, betas, units, bloc
     # without a connection to betas[0] only averages at a beta are known
     known = (effective >= LEAST_EFFECTIVE)[None] & (joined[None] | ~jnp.asarray(_OF_LOG_Z)[:, None])
     errors = jnp.where(known, errors, jnp.nan)
-    return PhaseDiagram(betas, *(Measured(*pair) for pair in zip(values, errors, strict=True)), effective, result)
+    measured = [Measured(*pair) for pair in zip(values, errors, strict=True)]
+    return PhaseDiagram(betas, *measured, effective_samples=effective, result=result)
 
 
 _OF_LOG_Z = np.array([True, True, False, False, True, False, False, False])
+"""Which quantities, in the order of `PhaseDiagram`, need log Z."""

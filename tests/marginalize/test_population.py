@@ -135,19 +135,26 @@ def test_families_are_those_of_the_members_that_were_chosen():
     assert abs(float(found.slope[0]) - 3 * np.sin(np.arange(members)).mean()) < 1e-5
 
 
+@pytest.mark.slow
 def test_what_went_wrong_is_told():
+    """Members that never move; one compiled program, with the numbers of each case."""
+
+    def run(starts, slope, limit=2.0, beyond=0.0):
+        slope, limit, beyond = jnp.array([slope, limit, beyond])
+        path = lambda t, x: slope * t * x.sum() + jnp.where(t > limit, beyond, 0)
+        return population_annealing(jax.random.key(0), path, still, [0.0, 0.5, 1.0], starts, 0.0, groups=16)
+
     spread = jax.random.normal(jax.random.key(1), (4096, 1))
-    run = lambda path: population_annealing(jax.random.key(0), path, still, [0.0, 0.5, 1.0], spread, 0.0, groups=16)
-    nowhere = lambda t, x: jnp.where(t > 0.2, jnp.inf, 0.0)
-    assert int(run(nowhere).estimate.result) == NO_OVERLAP
-    assert int(run(lambda t, x: jnp.where(t > 0.7, jnp.nan, t)).estimate.result) == DIVERGED
-    assert run(nowhere).on_the_way.result.tolist() == [NOT_MIXED * 0, NO_OVERLAP, NO_OVERLAP]
+    nowhere = run(spread, 0.1, 0.2, jnp.inf)
+    assert int(nowhere.estimate.result) == NO_OVERLAP
+    assert nowhere.on_the_way.result.tolist() == [CONVERGED, NO_OVERLAP, NO_OVERLAP]
+    assert int(run(spread, 0.1, 0.7, jnp.nan).estimate.result) == DIVERGED
     # one in 50 is the ancestor of all, yet the groups agree
-    few = (jnp.arange(4096) % 50 == 0).astype(spread.dtype)
-    found = population_annealing(jax.random.key(0), lambda t, x: -20 * t * x, still, [0.0, 0.5, 1.0], few, 0.0)
+    few = (jnp.arange(4096) % 50 == 0).astype(spread.dtype)[:, None]
+    found = run(few, -20.0)
     assert int(found.estimate.result) == NOT_MIXED
     assert float(found.estimate.effective_samples) < 100
-    assert int(run(lambda t, x: 5 * t * x.sum()).estimate.result) == TOO_FEW_TEMPERATURES
+    assert int(run(spread, 5.0).estimate.result) == TOO_FEW_TEMPERATURES
 
 
 @pytest.mark.slow

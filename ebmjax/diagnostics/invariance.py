@@ -86,7 +86,7 @@ def invariance_test(
 
     >>> from ebmjax.sample.gibbs import systematic
     >>> law = jax.nn.sigmoid(2 * 0.7 * jnp.array([1.0, 0.5]))  # of two spins in fields, at beta = 0.7
-    >>> draws = 2.0 * jax.random.bernoulli(jax.random.key(0), law, (4000, 2)) - 1
+    >>> draws = 2.0 * jax.random.bernoulli(jax.random.key(0), law[None], (4000, 2)) - 1
     >>> kernel = lambda beta: systematic(lambda s: -s[0] - 0.5 * s[1], beta)
     >>> test = lambda beta: invariance_test(jax.random.key(1), kernel(beta), draws, lambda s: s)
     >>> bool(test(0.7).p_value > 0.01), bool(test(0.5).p_value < 1e-3)

@@ -12,6 +12,8 @@ hundreds of units of few states on a sparse graph        `elimination`: exact, a
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
+units of few states, at every beta, negative too         `density_of_states`: log Z from one run, also where chains at
+                                                         one temperature are stuck in a phase
 energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
 
 `points` has the energies of all points of a space, with which the first of them begin. `layers` has what `mean_field`
@@ -20,6 +22,7 @@ and the Gibbs samplers share: states that are tuples of layers.
 
 from ebmjax.marginalize import (
     annealed,
+    density_of_states,
     elimination,
     enumeration,
     free_energy,
@@ -34,6 +37,7 @@ from ebmjax.marginalize import (
 
 __all__ = [
     "annealed",
+    "density_of_states",
     "elimination",
     "enumeration",
     "free_energy",

@@ -8,7 +8,7 @@ All functions are lifted here: `ebm.problems.ellipse_data`.
 
 from ebmjax.problems import horn, ising
 from ebmjax.problems.horn import ALPHA, BETA, NOISE, NOISE_FLOOR, HornData, ellipse_data, horn_data, horn_radii
-from ebmjax.problems.ising import onsager_energy, onsager_magnetization, transfer_matrix
+from ebmjax.problems.ising import onsager_energy, onsager_magnetization, periodic_lattice, transfer_matrix
 
 __all__ = [
     "ALPHA",
@@ -23,5 +23,6 @@ __all__ = [
     "ising",
     "onsager_energy",
     "onsager_magnetization",
+    "periodic_lattice",
     "transfer_matrix",
 ]

@@ -134,7 +134,8 @@ def energy(params: Params, edges: Any, state: Annotated[Numbers, "units"]) -> Sc
     """
     params, edges, state = _prepared(params, edges, state)
     same = (state[edges[:, 0]] == state[edges[:, 1]]).astype(state.dtype)
-    return -(jnp.sum(params.coupling * same) + jnp.sum(params.field * _one_hot(params, state)))
+    ones = _one_hot(params, state)
+    return -(jnp.sum(params.coupling * same) + jnp.sum(jnp.broadcast_to(params.field, ones.shape) * ones))
 
 
 def local_energies(params: Params, edges: Any, state: Annotated[Numbers, "units"]) -> Float[Array, "units states"]:
@@ -168,4 +169,5 @@ def conditional(
 
 
 def _one_hot(params, state):
-    return (state[:, None] == jnp.arange(params.field.shape[-1])[None]).astype(state.dtype)
+    numbers = jnp.arange(params.field.shape[-1]).astype(state.dtype)
+    return (state[:, None] == numbers[None]).astype(state.dtype)

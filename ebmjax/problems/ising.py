@@ -114,7 +114,7 @@ def periodic_lattice(rows: int, columns: int, beta: float) -> float:
     decay = math.exp(-4 * coupling)
     log_sinh = 2 * coupling + math.log((1 - decay) / 2)
     cosines = np.cos(np.pi * np.arange(2 * columns) / columns)
-    if coupling > 10:  # γ = log(2 cosh γ), and the cosines are nothing beside cosh γ, which could overflow
+    if coupling > 20:  # γ = log(2 cosh γ), and the cosines are nothing beside cosh γ, which could overflow
         gamma = np.full(2 * columns, 2 * coupling)
     else:
         # cosh γ - 1 is small near the critical point, where γ = log(1 + x + sqrt(x (x + 2)))

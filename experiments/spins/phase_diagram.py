@@ -31,7 +31,7 @@ from ebmjax.marginalize.elimination import exact, factors, graphs, plans
 from ebmjax.marginalize.thermodynamics import PhaseDiagram, thermodynamics
 from ebmjax.sample.special.checkerboard import checkerboard
 from ebmjax.sample.tempering import tempering
-from ebmjax.types import SPINS, Scalar, describe
+from ebmjax.types import SPINS, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count
 from experiments.application.report import Report
@@ -75,7 +75,7 @@ class Config:
 
 
 QUICK = Config(
-    sizes=(6, 10), betas=16, draws=200, thin=2, states=(2, 10), potts_side=5, glass_side=5, walkers=32, learning=600,
+    sizes=(10,), betas=16, draws=200, thin=2, states=(10,), potts_side=5, glass_side=5, walkers=32, learning=600,
     sweeps=600,
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
     rows = []
     for (side, found), name in zip(lattices.items(), COLORS, strict=False):
         color = plots.PALETTE[name]
-        betas = found.betas
+        betas = np.asarray(found.betas)
         for panel, curve in zip(axes.flat, _finite(side, AXIS), strict=False):
             panel.plot(AXIS, curve, color=color, linewidth=1.0, label=f"{side} × {side}, exact")
         quantities = (found.free_energy, found.mean_energy, found.heat_capacity, found.entropy)
@@ -318,7 +318,8 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
         axes[0, 1].fill_between(betas, low, high, color=color, alpha=0.25, linewidth=0)
         axes[0, 1].axvline(start, color=color, linestyle=":", linewidth=1.0)
         found = _transition(density, units, start)
-        axes[0, 2].plot(levels, found.law * units, color=color, label=f"q = {states}, β = {found.beta:.3f}")
+        density_of_energy = found.law[seen] / np.gradient(levels[seen])  # some lattices do not have every level
+        axes[0, 2].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
         gap = found.peaks[1] - found.peaks[0] if found.peaks else 0.0
         latent = problems.latent_heat(states)
         rows.append(
@@ -338,6 +339,7 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
     plots.label(axes[0, 1], "inverse temperature β", "mean energy per site")
     plots.label(axes[0, 2], "energy per site", "probability density")
     for panel in axes[0]:
+        panel.locator_params(axis="x", nbins=5)
         panel.legend()
     report.figure(
         "potts",
@@ -380,14 +382,11 @@ def _eliminated(report: Report, params: ising.Params, side: int, betas: np.ndarr
     plan = plans.plan(graphs.from_matrix(machine.weights))
     terms = factors.machine(plan, machine, SPINS)
 
-    def log_z(beta: Scalar):
-        return exact.log_partition(plan, terms, beta).log_partition
-
     def both(beta):
+        log_z = lambda beta: exact.log_partition(plan, terms, beta).log_partition
         slope = lambda beta: jax.jvp(log_z, (beta,), (jnp.ones_like(beta),))
-        value, energy = slope(beta)
-        variance = jax.jvp(lambda beta: slope(beta)[1], (beta,), (jnp.ones_like(beta),))[1]
-        return value, -energy, variance
+        (value, rise), (_, variance) = jax.jvp(slope, (beta,), (jnp.ones_like(beta),))
+        return value, -rise, variance
 
     positive = jnp.asarray(np.unique(np.abs(betas).round(6)), jnp.float32)
     program = lambda betas: jax.lax.map(both, betas)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ebmjax import random_bits
 from ebmjax.checks import ArgumentError, as_float, as_scalar, check_record, is_static
+from ebmjax.compiled import compiled
 from ebmjax.marginalize.density_of_states.models import Model
 from ebmjax.records import record
 from ebmjax.types import Numbers
@@ -116,6 +117,11 @@ def sweep(
     >>> sweep(jax.random.key(1), model, jnp.arange(4.0), jnp.zeros(4), walkers)[1].shape
     (3, 5)
     """
+    return _sweep(key, model, levels, log_density, walkers)
+
+
+@compiled
+def _sweep(key, model, levels, log_density, walkers):
     units, count = walkers.positions.shape
     dtype = walkers.positions.dtype
     values = [value.astype(dtype) for value in model.values]

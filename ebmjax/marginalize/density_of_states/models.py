@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ebmjax.checks import ArgumentError, as_float, as_params, as_scalar, check_callable, check_count
+from ebmjax.checks import ArgumentError, as_float, as_params, as_scalar, check_callable, check_count, check_record
 from ebmjax.energies import ising as of_ising
 from ebmjax.energies import potts as of_potts
 from ebmjax.records import record
@@ -54,11 +54,12 @@ class Model(NamedTuple):
 
 
 def log_states(model: Model) -> float:
-    """log of the number of states, units · log q.
+    """log of the number of states, units · log q. Raises ValueError for anything but a `Model`.
 
     >>> round(math.exp(log_states(ising(of_ising.Params(jnp.array(1.0), jnp.array(0.0)), (3,)))))
     8
     """
+    check_record("model", model, Model)
     return len(model.neighbours) * math.log(len(model.values))
 
 
@@ -87,12 +88,13 @@ def ising(params: of_ising.Params, shape: tuple[int, ...]) -> Model:
     table = np.stack([part.ravel() for part in neighbours], axis=1)
     terms = (jnp.stack([part.ravel() for part in bonds], axis=1), jnp.broadcast_to(params.field, shape).ravel())
 
+    values = jnp.array([-1.0, 1.0], coupling.dtype)
+
     def local(terms, around):
-        half = jnp.sum(terms[0] * around) + terms[1]
-        return jnp.stack([half, -half])
+        return -(jnp.sum(terms[0] * around) + terms[1]) * values
 
     energy = lambda spins: of_ising.energy(params, spins.reshape(shape))
-    return Model(jnp.array([-1.0, 1.0], coupling.dtype), energy, table, terms, local)
+    return Model(values, energy, table, terms, local)
 
 
 def potts(params: of_potts.Params, edges: Any, units: int) -> Model:

@@ -25,10 +25,11 @@ from ebmjax.marginalize.density_of_states.walkers import (
     histograms,
     is_outside,
     level_of,
+    standard_error,
     sweep,
 )
 from ebmjax.marginalize.density_of_states.wang_landau import Weights, wang_landau
-from ebmjax.numerics import matmul
+from ebmjax.numerics import matmul, widened
 from ebmjax.records import record
 from ebmjax.types import CONVERGED, DIVERGED, NOT_MIXED, Kernel, Numbers
 
@@ -104,7 +105,7 @@ def multicanonical(key: Key[Array, ""], model: Model, weights: Weights, sweeps: 
     if walkers < 2:
         raise ArgumentError(f"weights: got {walkers} walker, wanted at least 2: errors come from independent walkers")
     check_count("sweeps", sweeps)
-    return _multicanonical(key, model, weights, sweeps)
+    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps)
 
 
 def density_of_states(
@@ -130,7 +131,8 @@ def density_of_states(
     check_count("walkers", walkers)
     if walkers < 2:
         raise ArgumentError(f"walkers: got {walkers}, wanted at least 2: errors come from independent walkers")
-    check_count("sweeps", sweeps)
+    for name, number in (("learning", learning), ("sweeps", sweeps)):
+        check_count(name, number)
     check_key("key", key)
     learn_key, key = jax.random.split(key)
     return multicanonical(key, model, wang_landau(learn_key, model, levels, walkers, learning), sweeps)
@@ -185,16 +187,3 @@ def _multicanonical(key, model, weights, sweeps):
     broken = first.outside | last.outside | (weights.result == DIVERGED)
     result = jnp.where(broken, DIVERGED, jnp.where(mixed, CONVERGED, NOT_MIXED)).astype(jnp.int32)
     return Density(levels, log_density, error, shares, last.trips, flatness, result)
-
-
-def standard_error(influences: Float[Array, "walkers *rest"]) -> Float[Array, "*rest"]:
-    """The standard error of a number that every walker, independently, changes by its influence.
-
-        sqrt(M/(M - 1) Σ_m (r_m - mean r)²)
-
-    >>> float(standard_error(jnp.array([1.0, -1.0])))
-    2.0
-    """
-    count = len(influences)
-    away = influences - jnp.mean(influences, axis=0, keepdims=True)
-    return jnp.sqrt(jnp.sum(jnp.square(away), axis=0) * (count / (count - 1)))

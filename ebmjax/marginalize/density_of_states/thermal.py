@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, check_record, is_static
-from ebmjax.marginalize.density_of_states.multicanonical import Density, standard_error
+from ebmjax.marginalize.density_of_states.multicanonical import Density
+from ebmjax.marginalize.density_of_states.walkers import standard_error
 from ebmjax.marginalize.reweighting.mixture import Thermodynamics
 from ebmjax.numerics import matmul, widened
 from ebmjax.types import CONVERGED, NO_OVERLAP, Estimate, Numbers
@@ -97,7 +98,8 @@ def _prepared(density, beta):
     beta = as_float("beta", beta, ())
     if is_static(beta) and not np.isfinite(np.asarray(beta)):
         raise ArgumentError(f"beta: got {float(beta)}, wanted a finite inverse temperature")
-    return jax.tree.map(widened, density), widened(beta).astype(density.log_density.dtype)
+    density = jax.tree.map(widened, density)
+    return density, widened(beta).astype(density.log_density.dtype)
 
 
 @jax.jit

@@ -124,7 +124,7 @@ def sweep(
 def _sweep(key, model, levels, log_density, walkers):
     units, count = walkers.positions.shape
     dtype = walkers.positions.dtype
-    values = [value.astype(dtype) for value in model.values]
+    values = model.values.astype(dtype)
     uniforms = random_bits.uniform(key, (units, count)).astype(dtype)
     places = np.concatenate([np.arange(units, dtype=np.int32)[:, None], model.neighbours], axis=1)
 
@@ -134,34 +134,25 @@ def _sweep(key, model, levels, log_density, walkers):
         rows = _computed_once(positions[place])
         own, around = rows[0], rows[1:]
         local = jax.vmap(model.local, (None, 1), 1)(terms, around).astype(dtype)
-        before = _where_own(own, values, local)
-        changes = [local[number] - before for number in range(len(values))]
-        logs = [_log_at(levels, log_density, energies + change) for change in changes]
-        here = _where_own(own, values, logs)
+        is_own = own[None] == values[:, None]
+        of_own = lambda numbers: jnp.sum(jnp.where(is_own, numbers, 0), axis=0)
+        changes = local - of_own(local)[None]
+        logs = _log_at(levels, log_density, energies[None] + changes)
         # 1/g relative to that of the present state, which is allowed
-        weights = [jnp.exp(jnp.minimum(here - log, MOST)) for log in logs]
+        weights = jnp.exp(jnp.minimum(of_own(logs)[None] - logs, MOST))
         # the unit takes the first value at which the sum of the weights reaches its uniform share of the whole sum
-        sums = list(itertools.accumulate(weights))
-        passed = [(below < uniform * sums[-1]).astype(dtype) for below in sums[:-1]]
-        chosen = _computed_once(sum(passed[1:], start=passed[0])[None])[0]
-        new, change = values[0], changes[0]
-        for number in range(1, len(values)):
-            new = jnp.where(chosen == number, values[number], new)
-            change = jnp.where(chosen == number, changes[number], change)
+        sums = list(itertools.accumulate(weights[number] for number in range(len(values))))
+        reached = uniform * sums[-1]
+        new, change = jnp.broadcast_to(values[0], own.shape), changes[0]
+        for number, below in enumerate(sums[:-1], start=1):
+            new = jnp.where(below < reached, values[number], new)
+            change = jnp.where(below < reached, changes[number], change)
         positions = jax.lax.dynamic_update_index_in_dim(positions, new, place[0], 0)
         return (positions, energies + change), energies
 
     inputs = (jnp.asarray(places), model.terms, uniforms)
     (positions, _), visited = jax.lax.scan(visit, (walkers.positions, walkers.energies), inputs)
     return placed(model, positions), visited
-
-
-def _where_own(own, values, numbers):
-    """The one of several numbers that belongs to the unit's own value."""
-    here = numbers[0]
-    for number in range(1, len(values)):
-        here = jnp.where(own == values[number], numbers[number], here)
-    return here
 
 
 def _log_at(levels, log_density, energies):
@@ -201,6 +192,19 @@ def is_outside(walkers: Walkers, levels: Float[Array, " levels"]) -> Bool[Array,
     """
     at = level_of(walkers.energies, levels)
     return ~jnp.isfinite(walkers.energies) | (at < 0) | (at >= len(levels))
+
+
+def standard_error(influences: Float[Array, "walkers *rest"]) -> Float[Array, "*rest"]:
+    """The standard error of a number that every walker, independently, changes by its influence.
+
+        sqrt(M/(M - 1) Σ_m (r_m - mean r)²)
+
+    >>> float(standard_error(jnp.array([1.0, -1.0])))
+    2.0
+    """
+    count = len(influences)
+    away = influences - jnp.mean(influences, axis=0, keepdims=True)
+    return jnp.sqrt(jnp.sum(jnp.square(away), axis=0) * (count / (count - 1)))
 
 
 def _computed_once(rows):

@@ -25,6 +25,7 @@ from ebmjax.marginalize.density_of_states.walkers import (
     histograms,
     is_outside,
     level_of,
+    refreshed,
     standard_error,
     sweep,
 )
@@ -65,6 +66,7 @@ class _State(NamedTuple):
     counts: Float[Array, "walkers levels"]
     fresh: Bool[Array, " walkers"]
     trips: Int[Array, "walkers ends"]
+    steps: Int[Array, ""]
     outside: Array
 
 
@@ -150,13 +152,14 @@ def _multicanonical(key, model, weights, sweeps):
 
     def step(rng_key, state):
         positions, visited = sweep(rng_key, model, levels, weights.log_density, state.position)
+        positions, steps = refreshed(model, positions, state.steps), state.steps + 1
         least, most = (level_of(limit(visited, axis=0), levels) for limit in (jnp.min, jnp.max))
         fresh = state.fresh | ((least <= hottest) & (most >= hottest))
         arrived = jnp.stack([least <= lowest, most >= highest], axis=1)
         trips = state.trips + (arrived & fresh[:, None]).astype(jnp.int32)
         outside = state.outside | jnp.any(is_outside(positions, levels))
         counts = histograms(state.counts, visited, levels)
-        return _State(positions, counts, fresh & ~jnp.any(arrived, axis=1), trips, outside), None
+        return _State(positions, counts, fresh & ~jnp.any(arrived, axis=1), trips, steps, outside), None
 
     kernel = Kernel(lambda position, rng_key=None: position, step)
     blank = lambda walkers: _State(
@@ -164,6 +167,7 @@ def _multicanonical(key, model, weights, sweeps):
         jnp.zeros((count, size), levels.dtype),
         jnp.zeros(count, bool),
         jnp.zeros((count, 2), jnp.int32),
+        jnp.zeros((), jnp.int32),
         jnp.array(False),
     )
     first_key, key = jax.random.split(key)

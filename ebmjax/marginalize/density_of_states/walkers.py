@@ -25,6 +25,8 @@ from ebmjax.types import Numbers
 
 MOST = 80
 """The largest log of a ratio of weights, so that they do not overflow."""
+REFRESH = 16
+"""Sweeps from one computation of the energies to the next, which takes as long as a part of a sweep."""
 EVERY = 4
 """Every fourth visit counts for the histogram: energies hardly change between visits, and counting takes time."""
 
@@ -89,6 +91,19 @@ def placed(model: Model, positions: Float[Array, "units walkers"]) -> Walkers:
     return Walkers(positions, jax.vmap(energy, 1)(positions))
 
 
+def refreshed(model: Model, walkers: Walkers, sweeps: Int[Array, ""]) -> Walkers:
+    """The walkers, with energies that are computed anew after every sixteenth sweep.
+
+    >>> from ebmjax.marginalize.density_of_states.models import general
+    >>> drifted = Walkers(jnp.ones((3, 1)), jnp.array([3.1]))
+    >>> refreshed(general(lambda s: s.sum(), (0, 1), 3), drifted, jnp.array(16)).energies.tolist()
+    [3.0]
+    """
+    anew = lambda walkers: placed(model, walkers.positions).energies
+    due = sweeps % REFRESH == 0
+    return walkers._replace(energies=jax.lax.cond(due, anew, lambda walkers: walkers.energies, walkers))
+
+
 def level_of(energies: Float[Array, "*shape"], levels: Float[Array, " levels"]) -> Int[Array, "*shape"]:
     """The number of the nearest level; it is negative, or too large, beyond the ends.
 
@@ -108,8 +123,8 @@ def sweep(
 ) -> tuple[Walkers, Float[Array, "units walkers"]]:
     """Draw every unit of all walkers once, in order; and the energies of all walkers before each draw.
 
-    States beyond the ends of the levels are forbidden. The energies are computed anew at the end, so that rounding does
-    not add up.
+    States beyond the ends of the levels are forbidden. The energies follow from the changes at each visit; `refreshed`
+    computes them anew now and then, so that rounding does not add up.
 
     >>> from ebmjax.marginalize.density_of_states.models import general
     >>> model = general(lambda s: s.sum(), (0, 1), 3)
@@ -151,8 +166,8 @@ def _sweep(key, model, levels, log_density, walkers):
         return (positions, energies + change), energies
 
     inputs = (jnp.asarray(places), model.terms, uniforms)
-    (positions, _), visited = jax.lax.scan(visit, (walkers.positions, walkers.energies), inputs)
-    return placed(model, positions), visited
+    (positions, energies), visited = jax.lax.scan(visit, (walkers.positions, walkers.energies), inputs)
+    return Walkers(positions, energies), visited
 
 
 def _log_at(levels, log_density, energies):

@@ -32,6 +32,7 @@ from ebmjax.marginalize.density_of_states.walkers import (
     check_model,
     histogram,
     is_outside,
+    refreshed,
     sweep,
 )
 from ebmjax.records import record
@@ -121,6 +122,7 @@ def _wang_landau(key, model, levels, walkers, sweeps):
 
     def step(rng_key, state):
         positions, visited = sweep(rng_key, model, levels, state.log_density, state.position)
+        positions = refreshed(model, positions, state.steps)
         counts = histogram(visited, levels)
         visits = counts > 0
         seen, steps = state.seen | visits, state.steps + 1

@@ -1,4 +1,4 @@
-"""The group `free_energy`: partition functions from draws."""
+"""The group `free_energy`: partition functions from draws, by annealing and by elimination."""
 
 import importlib
 import importlib.util
@@ -8,13 +8,15 @@ from importlib.metadata import version
 import jax
 import numpy as np
 
+from benchmarks import annealing, elimination
 from benchmarks.runner import Case, Outcome, Side
 from ebmjax.marginalize.reweighting.mbar import mbar
 
 
 def cases(quick: bool) -> list[Case]:
     """All cases; `quick` makes the problems small."""
-    return [_states(quick, np.float64), _states(quick, np.float32)]
+    states = [_states(quick, np.float64), _states(quick, np.float32)]
+    return [*states, *annealing.cases(quick), *elimination.cases(quick)]
 
 
 def _states(quick, dtype):

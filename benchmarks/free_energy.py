@@ -1,4 +1,4 @@
-"""The group `free_energy`: partition functions from draws, by annealing and by elimination."""
+"""The group `free_energy`: partition functions from draws, by annealing, by elimination, and for all temperatures."""
 
 import importlib
 import importlib.util
@@ -8,7 +8,7 @@ from importlib.metadata import version
 import jax
 import numpy as np
 
-from benchmarks import annealing, elimination
+from benchmarks import annealing, density_of_states, elimination
 from benchmarks.runner import Case, Outcome, Side
 from ebmjax.marginalize.reweighting.mbar import mbar
 
@@ -16,7 +16,7 @@ from ebmjax.marginalize.reweighting.mbar import mbar
 def cases(quick: bool) -> list[Case]:
     """All cases; `quick` makes the problems small."""
     states = [_states(quick, np.float64), _states(quick, np.float32)]
-    return [*states, *annealing.cases(quick), *elimination.cases(quick)]
+    return [*states, *annealing.cases(quick), *elimination.cases(quick), *density_of_states.cases(quick)]
 
 
 def _states(quick, dtype):

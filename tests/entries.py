@@ -66,6 +66,7 @@ INNER = {
     "ebmjax.learn.on_disk": "called by checkpoint",
     "ebmjax.learn.stored": "called by checkpoint",
     "ebmjax.learn.wrapped": "takes the states of learners",
+    "ebmjax.marginalize.density_of_states.walkers": "called by the runs, which check",
     "ebmjax.marginalize.elimination.summing_out": "called by the steps of an elimination",
     "ebmjax.marginalize.elimination.tables": "called by exact and draws, which check",
     "ebmjax.marginalize.reweighting.pair": "called by the estimators, with checked draws",

@@ -30,6 +30,7 @@ from ebmjax.energies import (
     neural,
     penalties,
     placed_ellipse,
+    potts,
     regularizers,
     sparse_coding,
 )
@@ -72,6 +73,12 @@ Y, X, Z = jnp.array([1.2, -0.7]), jnp.array(0.3), jnp.array(0.8)
 SPARSE_CODE = jnp.array([0.8, 0.3, 0.5, 0.2])
 SPINS = jnp.array([[1.0, -1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0, 1.0]])
 PLACED = placed_ellipse.Params(jnp.array([2.0, 1.5]), jnp.array([0.3, -1.0]), jnp.array(0.4))
+
+
+def _potts(key):
+    params = potts.Params(jax.random.normal(key, (12,)), jnp.array([0.2, 0.0, -0.1]))
+    energy = lambda params, state: potts.energy(params, potts.lattice(2, 3), state)
+    return params, energy, jnp.array([0.0, 1.0, 2.0, 2.0, 0.0, 1.0])
 
 
 def _horn(key):
@@ -216,6 +223,7 @@ ENERGIES = {
         "ising",
         lambda key: (ising.Params(jax.random.normal(key, (1, 5)), jnp.full(5, 0.2)), ising.energy, SPINS[0]),
     ),
+    "potts": EnergyExample("potts", _potts),
     "boltzmann": EnergyExample("boltzmann", lambda key: (boltzmann.init(key, 5), boltzmann.energy, SPINS[0])),
     "deep boltzmann": EnergyExample("deep_boltzmann", _deep_boltzmann),
     "restricted boltzmann": EnergyExample("restricted_boltzmann", _restricted_boltzmann),

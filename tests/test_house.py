@@ -62,6 +62,7 @@ RAW_LOOPS = {
     "learn/dictionaries/dictionary.py": "blocks of atoms and the atoms of a block, each by its place, tuned",
     "learn/train.py": "epochs and batches are scanned with their keys and rows, and their metrics are stacked",
     "marginalize/annealed.py": "every step of a path has another law and kernel, made from its t",
+    "marginalize/density_of_states/walkers.py": "visits to units in order, with neighbours and uniforms of each, tuned",
     "marginalize/elimination/draws.py": "steps backwards through tables that are computed again, chunk by chunk",
     "marginalize/elimination/tables.py": "steps of an elimination are data, in chunks that a gradient computes again",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",

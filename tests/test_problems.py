@@ -45,3 +45,27 @@ def test_closed_forms_when_it_is_cold_or_hot():
     np.testing.assert_allclose([problems.onsager_energy(beta) for beta in (1e-9, 1e-3)], [-2e-9, -2e-3], rtol=1e-5)
     np.testing.assert_allclose(problems.onsager_energy(0.00999), problems.onsager_energy(0.01001), rtol=3e-3)
     assert problems.onsager_magnetization(0.0) == 0
+
+
+def test_kaufmans_lattice_is_that_of_the_transfer_matrix():
+    """At the critical point, where a term vanishes, cold and hot; both signs of beta where the sides are even."""
+    for rows, columns in ((3, 4), (5, 3), (7, 6), (8, 8)):
+        for beta in (1e-9, 1e-6, 0.1, np.log1p(np.sqrt(2)) / 2, 0.5, 1.0, 19.99, 20.01, 300.0):
+            cold = 2 * rows * columns * beta + np.log(2)
+            exact = problems.transfer_matrix(rows, columns, beta) if beta < 10 else cold
+            np.testing.assert_allclose(problems.periodic_lattice(rows, columns, beta), exact, rtol=1e-12)
+    np.testing.assert_allclose(problems.periodic_lattice(8, 8, -0.6), problems.transfer_matrix(8, 8, -0.6), rtol=1e-12)
+    for arguments, message in (
+        ((3, 4, -0.1), "beta: got"),
+        ((2, 4, 0.1), "rows: got 2"),
+        ((4, 4, np.inf), "beta: got"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            problems.periodic_lattice(*arguments)
+
+
+def test_kaufmans_lattice_becomes_onsagers():
+    """Far from the critical point, where the boundary does not matter."""
+    for beta in (0.3, 0.6):
+        cold, hot = (problems.periodic_lattice(64, 64, beta + by) for by in (1e-4, -1e-4))
+        np.testing.assert_allclose(-(cold - hot) / 2e-4 / 64**2, problems.onsager_energy(beta), rtol=1e-6)

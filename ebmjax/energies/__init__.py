@@ -6,7 +6,7 @@ free energies; most have a NamedTuple `Params` and an `init`.
 Latent variables    `ellipse`, `placed_ellipse`, `horn`, `generalized_horn`, `variational_autoencoder`; `latent` builds
                     an energy from a cost, a decoder, a predictor and a regularizer of your own
 Spins and bits      `hopfield`, `modern_hopfield`, `ising`, `boltzmann`, `deep_boltzmann`, `restricted_boltzmann`,
-                    `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`
+                    `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`; `potts`: units of q states
 Sparse codes        `sparse_coding`, `convolutional_sparse_coding`, `convolutional_encoder`; `regularizers` of codes
 Networks            `neural`: dense and convolutional energies
 Energies of energies   `composition`: sums, products, mixtures, negation, temperature, interpolation; `penalties` of a
@@ -30,6 +30,7 @@ from ebmjax.energies import (
     neural,
     penalties,
     placed_ellipse,
+    potts,
     regularizers,
     restricted_boltzmann,
     restricted_boltzmann_gaussian,
@@ -55,6 +56,7 @@ __all__ = [
     "neural",
     "penalties",
     "placed_ellipse",
+    "potts",
     "regularizers",
     "restricted_boltzmann",
     "restricted_boltzmann_gaussian",

@@ -14,6 +14,8 @@ a latent vector with an approximate posterior            `importance_sampling`: 
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
 the same, with draws of the last law                     `population`: good chains replace bad ones on the way
 a schedule for either                                    `population` adapts its own, `pilot` finds one for `annealed`
+units of few states, at every beta, negative too         `density_of_states`: log Z from one run, also where chains at
+                                                         one temperature are stuck in a phase
 energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
 the same with an order parameter, for a phase diagram    `thermodynamics`: F, U, C, S, |m|, chi and the Binder ratio
 
@@ -23,6 +25,7 @@ and the Gibbs samplers share: states that are tuples of layers. `schedules` has 
 
 from ebmjax.marginalize import (
     annealed,
+    density_of_states,
     elimination,
     enumeration,
     free_energy,
@@ -41,6 +44,7 @@ from ebmjax.marginalize import (
 
 __all__ = [
     "annealed",
+    "density_of_states",
     "elimination",
     "enumeration",
     "free_energy",

@@ -80,3 +80,55 @@ def transfer_matrix(rows: int, columns: int, beta: float, field: float = 0.0) ->
     eigenvalues = np.linalg.eigvalsh(np.exp(exponents - largest))
     top = eigenvalues[-1]
     return float(rows * (largest + np.log(top)) + np.log(np.sum((eigenvalues / top) ** rows)))
+
+
+def periodic_lattice(rows: int, columns: int, beta: float) -> float:
+    """The exact log Z of a periodic Ising lattice of any size with J = 1 and no field, in closed form.
+
+        Z = ½ (2 sinh 2K)^(nm/2) [Π_r 2 cosh(m γ_2r+1 / 2) + Π_r 2 sinh(m γ_2r+1 / 2) + Π_r 2 cosh(m γ_2r / 2)
+                                  + Π_r 2 sinh(m γ_2r / 2)],    r = 0, …, n - 1,    K = beta
+        cosh γ_l = cosh²(2K) / sinh(2K) - cos(π l / n),    γ_0 = 2K + log tanh K, which is negative when it is hot
+
+    Raises ValueError for fewer than 3 rows or columns, for which bonds would count twice, a beta that is not finite, or
+    a negative one with an odd side, for which the formula does not hold.
+
+    Kaufman (1949), "Crystal statistics II"; in this form Ferdinand and Fisher (1969), eqs. 2.1 to 2.8.
+
+    >>> abs(periodic_lattice(4, 6, 0.4) - transfer_matrix(4, 6, 0.4)) < 1e-10
+    True
+    """
+    check_count("rows", rows)
+    check_count("columns", columns)
+    for name, side in (("rows", rows), ("columns", columns)):
+        if side < 3:
+            raise ArgumentError(f"{name}: got {side}, wanted at least 3")
+    as_float("beta", beta, ())
+    coupling = float(beta)
+    if not math.isfinite(coupling):
+        raise ArgumentError(f"beta: got {coupling}, wanted a finite inverse temperature")
+    if coupling < 0 and (rows % 2 or columns % 2):
+        raise ArgumentError(f"beta: got {coupling} for a lattice of {rows} by {columns}, wanted even sides for it")
+    coupling = abs(coupling)  # with even sides every other spin can be turned, which turns the sign of J
+    if coupling < 1e-8:
+        return rows * columns * math.log(2)
+    decay = math.exp(-4 * coupling)
+    log_sinh = 2 * coupling + math.log((1 - decay) / 2)
+    cosines = np.cos(np.pi * np.arange(2 * columns) / columns)
+    if coupling > 20:  # γ = log(2 cosh γ), and the cosines are nothing beside cosh γ, which could overflow
+        gamma = np.full(2 * columns, 2 * coupling)
+    else:
+        # cosh γ - 1 is small near the critical point, where γ = log(1 + x + sqrt(x (x + 2)))
+        above = math.exp(2 * coupling) * (1 + decay) ** 2 / (2 * (1 - decay)) - 1 - cosines
+        above[0] = 0.0
+        gamma = np.log1p(above + np.sqrt(above * (above + 2)))
+    gamma[0] = 2 * coupling + math.log(math.tanh(coupling))
+    halves = rows * gamma / 2
+    sizes = np.abs(halves)
+    log_cosh = sizes + np.log1p(np.exp(-2 * sizes))  # of 2 cosh
+    with np.errstate(divide="ignore"):
+        log_sine = sizes + np.log1p(-np.exp(-2 * sizes))  # of 2 |sinh|, -inf at the critical point
+    terms = [part[parity::2].sum() for parity in (1, 0) for part in (log_cosh, log_sine)]
+    signs = [1.0, 1.0, 1.0, float(np.sign(gamma[0]))]
+    top = max(terms)
+    bracket = top + math.log(sum(sign * math.exp(term - top) for sign, term in zip(signs, terms, strict=True)))
+    return float(rows * columns / 2 * (math.log(2) + log_sinh) + bracket - math.log(2))

@@ -56,6 +56,11 @@ _LINES = (
     ),
     Experiment("boltzmann_annealing", "spins", "Spin glasses cooled at once, slowly, and by parallel tempering"),
     Experiment(
+        "phase_diagram",
+        "spins",
+        "Ising and Potts lattices and a spin glass at every temperature, against exact results",
+    ),
+    Experiment(
         "boltzmann_learning",
         "spins",
         "Boltzmann machines trained by the exact likelihood, from samples, and by methods that need neither",

@@ -1,0 +1,193 @@
+"""A multicanonical run: log g(E), the logarithm of the number of states at each energy, with standard errors.
+
+    g(E) ∝ H(E) exp(log g₀(E)),    Σ_E g(E) = number of all states
+
+The weights g₀ of Wang-Landau are fixed, so that the walkers are independent Markov chains, and H is the histogram of
+the energies that they visit. Where g₀ is good, H is flat, and each walker travels over all energies, also between the
+two phases of a first-order transition, where a chain at one temperature stays in one of them.
+
+Berg and Neuhaus (1992), "Multicanonical ensemble: a new approach to simulate first-order phase transitions".
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from ebmjax.checks import ArgumentError, check_count, check_key, check_record
+from ebmjax.compiled import compiled
+from ebmjax.loops import repeat
+from ebmjax.marginalize.density_of_states.models import Model, log_states
+from ebmjax.marginalize.density_of_states.walkers import (
+    Walkers,
+    check_model,
+    histograms,
+    is_outside,
+    level_of,
+    refreshed,
+    standard_error,
+    sweep,
+)
+from ebmjax.marginalize.density_of_states.wang_landau import Weights, wang_landau
+from ebmjax.numerics import matmul, widened
+from ebmjax.records import record
+from ebmjax.types import CONVERGED, DIVERGED, NOT_MIXED, Kernel, Numbers
+
+LEAST_TRIPS = 1
+"""In the mean every walker should have gone once from the level of most states to either end."""
+LEAST_FLAT = 0.1
+"""A histogram is flat when no level that was visited has less than this share of the mean."""
+
+
+@record
+class Density(NamedTuple):
+    """The density of states, from which `thermal` answers at any temperature."""
+
+    levels: Float[Array, " levels"]
+    """The energies E."""
+    log_density: Float[Array, " levels"]
+    """log g(E) in nats, where Σ g(E) is the number of all states; -inf at a level that was not visited."""
+    standard_error: Float[Array, " levels"]
+    """Of log g(E), from the walkers, which are independent; infinite at a level that was not visited."""
+    shares: Float[Array, "walkers levels"]
+    """The share of each walker in the visits of each level; zero where there is none."""
+    trips: Int[Array, "walkers ends"]
+    """How often each walker has come from the level of most states to the lowest level, and to the highest."""
+    flatness: Float[Array, ""]
+    """The least number of visits of a level as a share of the mean, 1 for a flat histogram."""
+    result: Int[Array, ""]
+    """`NOT_MIXED` where walkers do not travel from end to end, a level of Wang-Landau was not found again, or the
+    histogram is not flat; `DIVERGED` where an energy is beyond the levels or not finite; else `CONVERGED`."""
+
+
+class _State(NamedTuple):
+    position: Walkers
+    counts: Float[Array, "walkers levels"]
+    fresh: Bool[Array, " walkers"]
+    trips: Int[Array, "walkers ends"]
+    steps: Int[Array, ""]
+    outside: Array
+
+
+def multicanonical(key: Key[Array, ""], model: Model, weights: Weights, sweeps: int) -> Density:
+    """Go on with fixed weights, and estimate the density of states.
+
+    The first tenth of the sweeps is not counted.
+
+    Args:
+        key: typed random key.
+        model: the energy for which the weights were learned.
+        weights: of `wang_landau`, with at least 2 walkers.
+        sweeps: visits of each walker to all units, static, at least 1.
+
+    Returns:
+        `Density`.
+
+    Raises:
+        ValueError: a key that is not typed, something that is no `Model` or no `Weights`, weights of one walker or of
+            another number of units, sweeps below 1.
+
+    Berg and Neuhaus (1992).
+
+    >>> from ebmjax.energies import ising
+    >>> from ebmjax.marginalize.density_of_states import models
+    >>> ring = models.ising(ising.Params(jnp.array(1.0), jnp.array(0.0)), (6,))  # 2, 30, 30 and 2 states
+    >>> weights = wang_landau(jax.random.key(0), ring, [-6.0, -2.0, 2.0, 6.0], walkers=16, sweeps=400)
+    >>> density = multicanonical(jax.random.key(1), ring, weights, sweeps=1000)
+    >>> bool(jnp.all(abs(density.log_density - jnp.log(jnp.array([2, 30, 30, 2]))) < 5 * density.standard_error))
+    True
+    """
+    check_key("key", key)
+    check_model(model)
+    check_record("weights", weights, Weights)
+    units, walkers = weights.walkers.positions.shape
+    if units != len(model.neighbours):
+        raise ArgumentError(f"weights: got those of {units} units, wanted {len(model.neighbours)}, as the model has")
+    if walkers < 2:
+        raise ArgumentError(f"weights: got {walkers} walker, wanted at least 2: errors come from independent walkers")
+    check_count("sweeps", sweeps)
+    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps)
+
+
+def density_of_states(
+    key: Key[Array, ""], model: Model, levels: Numbers, walkers: int, learning: int, sweeps: int
+) -> Density:
+    """The density of states in one call: weights by Wang-Landau, then a multicanonical run with these weights.
+
+    Args:
+        key: typed random key.
+        model, levels, walkers: as in `wang_landau`, with at least 2 walkers.
+        learning: sweeps of Wang-Landau, static: several times log of the number of states.
+        sweeps: of the multicanonical run, static: so many that `Density.trips` are several.
+
+    Errors are those of `wang_landau` and `multicanonical`.
+
+    >>> from ebmjax.energies import potts
+    >>> from ebmjax.marginalize.density_of_states import models
+    >>> model = models.potts(potts.Params(jnp.array(1.0), jnp.zeros(3)), potts.lattice(1, 4), 4)
+    >>> found = density_of_states(jax.random.key(0), model, [-4.0, -3.0, -2.0, -1.0, 0.0], 16, 400, 1000)
+    >>> jnp.isinf(found.log_density).tolist()  # no state of a ring has all bonds but one
+    [False, True, False, False, False]
+    """
+    check_count("walkers", walkers)
+    if walkers < 2:
+        raise ArgumentError(f"walkers: got {walkers}, wanted at least 2: errors come from independent walkers")
+    for name, number in (("learning", learning), ("sweeps", sweeps)):
+        check_count(name, number)
+    check_key("key", key)
+    learn_key, key = jax.random.split(key)
+    return multicanonical(key, model, wang_landau(learn_key, model, levels, walkers, learning), sweeps)
+
+
+@compiled
+def _multicanonical(key, model, weights, sweeps):
+    levels = weights.levels
+    count, size = len(weights.walkers.energies), len(levels)
+    numbers = jnp.arange(size, dtype=jnp.int32)
+    lowest = jnp.min(jnp.where(weights.seen, numbers, size))
+    highest = jnp.max(jnp.where(weights.seen, numbers, -1))
+
+    hottest = jnp.argmax(weights.log_density)
+
+    def step(rng_key, state):
+        positions, visited = sweep(rng_key, model, levels, weights.log_density, state.position)
+        positions, steps = refreshed(model, positions, state.steps), state.steps + 1
+        least, most = (level_of(limit(visited, axis=0), levels) for limit in (jnp.min, jnp.max))
+        fresh = state.fresh | ((least <= hottest) & (most >= hottest))
+        arrived = jnp.stack([least <= lowest, most >= highest], axis=1)
+        trips = state.trips + (arrived & fresh[:, None]).astype(jnp.int32)
+        outside = state.outside | jnp.any(is_outside(positions, levels))
+        counts = histograms(state.counts, visited, levels)
+        return _State(positions, counts, fresh & ~jnp.any(arrived, axis=1), trips, steps, outside), None
+
+    kernel = Kernel(lambda position, rng_key=None: position, step)
+    blank = lambda walkers: _State(
+        walkers,
+        jnp.zeros((count, size), levels.dtype),
+        jnp.zeros(count, bool),
+        jnp.zeros((count, 2), jnp.int32),
+        jnp.zeros((), jnp.int32),
+        jnp.array(False),
+    )
+    first_key, key = jax.random.split(key)
+    first = repeat(first_key, kernel, blank(weights.walkers), max(1, sweeps // 10)).state
+    last = repeat(key, kernel, blank(first.position), sweeps).state
+
+    visits = jnp.sum(last.counts, axis=0)
+    found = visits > 0
+    shares = last.counts / jnp.where(found, visits, 1)[None]
+    logs = jnp.where(found, weights.log_density + jnp.log(jnp.where(found, visits, 1)), -jnp.inf)
+    log_density = logs - jax.nn.logsumexp(logs) + jnp.asarray(log_states(model), levels.dtype)
+    # by linearization, log g(E) changes with a walker by its share in E less its share in all states
+    influences = shares - matmul(shares, jnp.exp(logs - jax.nn.logsumexp(logs)))[:, None]
+    error = jnp.where(found, standard_error(influences), jnp.inf)
+
+    mean = jnp.sum(visits) / jnp.sum(found.astype(levels.dtype))
+    flatness = jnp.min(jnp.where(found, visits, jnp.inf)) / mean
+    travelled = jnp.all(jnp.mean(last.trips.astype(levels.dtype), axis=0) >= LEAST_TRIPS)
+    again = jnp.all(found | ~weights.seen)
+    mixed = travelled & again & (flatness >= LEAST_FLAT)
+    broken = first.outside | last.outside | (weights.result == DIVERGED)
+    result = jnp.where(broken, DIVERGED, jnp.where(mixed, CONVERGED, NOT_MIXED)).astype(jnp.int32)
+    return Density(levels, log_density, error, shares, last.trips, flatness, result)

@@ -1,0 +1,435 @@
+"""Phase diagrams: Ising and Potts lattices and a spin glass at every temperature, against exact results
+
+**Ising.** Chains at 64 temperatures, with swaps, in one compiled call. All their energies and magnetizations together
+give free energy F, energy U, heat capacity C, entropy S, magnetization and Binder ratio with errors, beside Kaufman's
+exact finite lattice and Onsager's infinite one. The curves of the Binder ratio for two sizes cross at the critical
+temperature.
+
+**Potts.** The density of states g(E) by Wang-Landau and a multicanonical run answers at every inverse temperature, also
+at negative ones, where neighbours prefer different states. For q ≤ 4 the transition is continuous. For q = 10 it is of
+first order: two phases coexist, and the energy has two peaks at a distance of the latent heat. A chain at one
+temperature stays in one of the phases.
+
+**Spin glass.** Couplings ±1 at random, with an open boundary, so that elimination gives the exact answer.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from ebmjax import problems
+from ebmjax.energies import ising, potts
+from ebmjax.loops import repeat, thinned, trajectory
+from ebmjax.marginalize.density_of_states import models, multicanonical, thermal
+from ebmjax.marginalize.elimination import exact, factors, graphs, plans
+from ebmjax.marginalize.thermodynamics import PhaseDiagram, thermodynamics
+from ebmjax.sample.special.checkerboard import checkerboard
+from ebmjax.sample.tempering import tempering
+from ebmjax.types import SPINS, describe
+from experiments.application import options
+from experiments.application.options import AtLeast, Between, Count
+from experiments.application.report import Report
+from experiments.drawing import plots
+
+UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
+COLORS = ("blue", "vermillion", "green", "purple", "orange")
+COLDEST = 0.8  # inverse temperature at which the Ising ladder ends, nearly twice the critical one
+AXIS = np.linspace(0.01, COLDEST, 200)
+STEP = 1e-3  # of differences of log Z, which are in float64
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the experiment."""
+
+    sizes: Annotated[tuple[int, ...], AtLeast(4)] = (10, 32)
+    """Sides of the Ising lattices, even numbers."""
+    betas: Annotated[int, AtLeast(4)] = 64
+    """Inverse temperatures of the chains, from 0 to 0.8."""
+    draws: Annotated[int, AtLeast(40)] = 1000
+    """Energies and magnetizations that each chain records."""
+    thin: Count = 5
+    """Sweeps between two of them."""
+    states: Annotated[tuple[int, ...], AtLeast(2)] = (2, 3, 10)
+    """Numbers of states q of the Potts lattices."""
+    potts_side: Annotated[int, AtLeast(3)] = 16
+    """Side of the Potts lattices."""
+    glass_side: Annotated[int, Between(3, 20)] = 10
+    """Side of the spin glass, at most 20, because elimination gives the exact answer."""
+    walkers: Annotated[int, AtLeast(4)] = 64
+    """Walkers of the density of states."""
+    learning: Count = 3000
+    """Sweeps of Wang-Landau."""
+    sweeps: Count = 6000
+    """Sweeps of the multicanonical run."""
+
+    def __post_init__(self):
+        options.check(self)
+        options.require(not any(side % 2 for side in self.sizes), "sizes", self.sizes, "even numbers")
+
+
+QUICK = Config(
+    sizes=(10,), betas=16, draws=200, thin=2, states=(10,), potts_side=5, glass_side=5, walkers=32, learning=600,
+    sweeps=600,
+)  # fmt: skip
+
+
+class Curves(NamedTuple):
+    """Quantities per unit against beta, each a row (betas,); with standard errors or without."""
+
+    free_energy: np.ndarray
+    mean_energy: np.ndarray
+    heat_capacity: np.ndarray
+    entropy: np.ndarray
+
+
+class Diagram(NamedTuple):
+    """Measured curves, their standard errors, and the exact ones."""
+
+    betas: np.ndarray
+    values: Curves
+    errors: Curves
+    truth: Curves | None
+
+
+def run(config: Config, report: Report) -> None:
+    """Measure the three kinds of lattices, and draw each beside what is exact."""
+    ising_key, potts_key, glass_key = jax.random.split(report.key(), 3)
+    lattices = {
+        side: _lattice(config, report, key, side)
+        for side, key in zip(config.sizes, jax.random.split(ising_key, len(config.sizes)), strict=True)
+    }
+    _show_ising(report, lattices)
+    densities = {
+        states: _potts(config, report, key, states)
+        for states, key in zip(config.states, jax.random.split(potts_key, len(config.states)), strict=True)
+    }
+    _show_potts(config, report, densities)
+    _show_glass(config, report, _glass(config, report, glass_key))
+
+
+# ---- Ising: chains at many temperatures ------------------------------------------------------------------------------
+
+
+def _lattice(config: Config, report: Report, key: Key[Array, ""], side: int) -> PhaseDiagram:
+    """Tempering of one lattice over all betas; and what its draws say."""
+    betas = jnp.linspace(0, COLDEST, config.betas)
+    sites = side**2
+    start_key, warm_key, run_key = jax.random.split(key, 3)
+
+    def measured(start_key, warm_key, run_key):
+        energy = lambda parts: ising.energy(UNIFORM, ising.join(parts))
+        kernel = tempering(energy, lambda beta: checkerboard(UNIFORM, beta, (side, side)), betas)
+        kernel = thinned(kernel, config.thin)
+        spins = jax.random.rademacher(start_key, (config.betas, side, side), jnp.float32)
+        state = repeat(warm_key, kernel, kernel.init(jax.vmap(ising.split)(spins)), max(1, config.draws // 5)).state
+        total = lambda state: sum(part.sum(axis=(1, 2)) for part in state.position)
+        found = trajectory(run_key, kernel, state.position, config.draws, observe=total)
+        return found.infos.energy.T, found.positions.T
+
+    with report.stage(f"Ising, {side} × {side}: {config.betas} temperatures, {config.draws} draws"):
+        energies, magnetizations = report.compiled(measured, start_key, warm_key, run_key)
+    with report.stage(f"Ising, {side} × {side}: free energies and errors"):
+        answer = partial(thermodynamics, units=sites, log_volume=sites * math.log(2))
+        return jax.tree.map(np.asarray, report.compiled(answer, betas, energies, magnetizations))
+
+
+def _finite(side: int, betas: np.ndarray) -> Curves:
+    """Kaufman's finite lattice, per spin; derivatives of log Z by differences."""
+    cold, here, hot = (
+        np.array([problems.periodic_lattice(side, side, max(float(beta), 0.0) + by) for beta in betas])
+        for by in (STEP, 0.0, -STEP)
+    )
+    return _curves(betas, side**2, here, -(cold - hot) / (2 * STEP), (cold - 2 * here + hot) / STEP**2, math.log(2))
+
+
+def _curves(betas, units, log_z, energy, variance, log_states) -> Curves:
+    """Per unit, from log Z, <E> and var E of the whole."""
+    safe = np.where(betas == 0, 1, betas)
+    free = np.where(betas == 0, energy / units, -(log_z / units - log_states) / safe)
+    return Curves(free, energy / units, betas**2 * variance / units, (log_z + betas * energy) / units)
+
+
+def _infinite(betas: np.ndarray) -> Curves:
+    """Onsager's lattice per spin: the energy in closed form, the rest by differences and by integration."""
+    betas = np.asarray(betas, np.float64)
+    fine = np.linspace(1e-6, betas.max() + STEP, 20001)
+    slopes = np.array([-problems.onsager_energy(beta) for beta in fine])
+    log_z = math.log(2) + np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2 * np.diff(fine))])
+    energy = np.array([problems.onsager_energy(beta) for beta in betas])
+    cold, hot = (np.array([problems.onsager_energy(beta + by) for beta in betas]) for by in (1e-5, -1e-5))
+    return _curves(betas, 1, np.interp(betas, fine, log_z), energy, -(cold - hot) / 2e-5, math.log(2))
+
+
+def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
+    figure, axes = plots.panels(2, 3, width=4.2, height=3.3, share_x=True)
+    names = ("free energy F per spin", "energy U per spin", "heat capacity C per spin", "entropy S per spin, in nats")
+    limit = _infinite(AXIS)
+    for panel, curve in zip(axes.flat, limit, strict=False):
+        panel.plot(AXIS, curve, color=plots.PALETTE["black"], linewidth=1.0, linestyle="--", label="infinite, exact")
+    rows = []
+    for (side, found), name in zip(lattices.items(), COLORS, strict=False):
+        color = plots.PALETTE[name]
+        betas = np.asarray(found.betas)
+        for panel, curve in zip(axes.flat, _finite(side, AXIS), strict=False):
+            panel.plot(AXIS, curve, color=color, linewidth=1.0, label=f"{side} × {side}, exact")
+        quantities = (found.free_energy, found.mean_energy, found.heat_capacity, found.entropy)
+        more = (found.magnetization, found.binder_ratio)
+        for panel, quantity in zip(axes.flat, (*quantities, *more), strict=True):
+            panel.errorbar(
+                betas, quantity.value, quantity.standard_error, fmt=".", markersize=4, color=color, elinewidth=1,
+                label=f"{side} × {side}, measured",
+            )  # fmt: skip
+        inside = betas > 0
+        truth = _finite(side, betas[inside])
+        scores = [
+            (quantity.value[inside] - exact) / quantity.standard_error[inside]
+            for quantity, exact in zip(quantities, truth, strict=True)
+        ]
+        rows += [
+            (f"{side} × {side}", each, f"{np.sqrt(np.mean(score**2)):.2f}", f"{np.abs(score).max():.1f}")
+            for each, score in zip("FUCS", scores, strict=True)
+        ]
+        for index, beta in enumerate(betas):
+            values = {key: getattr(found, key) for key in ("free_energy", "mean_energy", "heat_capacity", "entropy")}
+            report.metrics(
+                system="ising",
+                side=side,
+                beta=beta,
+                **{key: value.value[index] for key, value in values.items()},
+                **{f"{key}_error": value.standard_error[index] for key, value in values.items()},
+                binder_ratio=found.binder_ratio.value[index],
+                binder_ratio_error=found.binder_ratio.standard_error[index],
+            )
+        report.summary(
+            **{
+                f"ising_{side}_rms_z_of_{each}": float(np.sqrt(np.mean(score**2)))
+                for each, score in zip("FUCS", scores, strict=True)
+            }
+        )
+    axes[1, 1].plot(AXIS, [problems.onsager_magnetization(beta) for beta in AXIS], "--", color="black", linewidth=1.0)
+    axes[0, 1].set_ylim(top=0.05)
+    axes[0, 2].set_ylim(0, 1.15 * max(found.heat_capacity.value.max() for found in lattices.values()))
+    for panel, title in zip(axes.flat, (*names, "magnetization ⟨|m|⟩", "Binder ratio"), strict=True):
+        panel.axvline(ising.CRITICAL_BETA, color="#777777", linestyle=":", linewidth=1.2)
+        plots.label(panel, "inverse temperature β" if panel in axes[1] else "", title)
+    axes[0, 0].legend(fontsize="small")
+    report.figure(
+        "ising",
+        figure,
+        "The Ising model on square lattices: measured at every temperature, with standard errors (mostly smaller than "
+        "the dots), beside the exact finite and infinite lattices. The dotted line is the critical point of the "
+        "infinite lattice, where the curves of the Binder ratio cross.",
+    )
+    report.table(
+        "Measured less exact, in standard errors: root mean square and maximum over the temperatures; 1 is expected",
+        ("lattice", "quantity", "root mean square", "maximum"),
+        rows,
+    )
+
+
+# ---- Potts: the density of states ------------------------------------------------------------------------------------
+
+
+def _potts(config: Config, report: Report, key: Key[Array, ""], states: int) -> multicanonical.Density:
+    side = config.potts_side
+    params = potts.Params(jnp.array(1.0), jnp.zeros(states))
+    model = models.potts(params, potts.lattice(side, side), side**2)
+    levels = np.arange(-2.0 * side**2, 1.0, dtype=np.float32)
+    return _density(config, report, key, model, levels, f"Potts, q = {states}, {side} × {side}")
+
+
+def _density(config, report, key, model, levels, name) -> multicanonical.Density:
+    with report.stage(f"{name}: density of states, {config.walkers} walkers"):
+        program = lambda key, levels: multicanonical.density_of_states(
+            key, model, levels, config.walkers, config.learning, config.sweeps
+        )
+        found = report.compiled(program, key, levels)
+    trips = np.asarray(found.trips).mean(axis=0)
+    report.progress(f"{name}: {describe(int(found.result))}; {trips[0]:.1f} and {trips[1]:.1f} trips of a walker")
+    return found
+
+
+def _of_density(density: multicanonical.Density, betas: np.ndarray, units: int, log_states: float) -> Diagram:
+    """Curves and errors at all betas; errors of F and S by those of log Z and U."""
+    axis = jax.tree.map(np.asarray, jax.vmap(lambda beta: thermal.at(density, beta))(jnp.asarray(betas, jnp.float32)))
+    variance = axis.heat_capacity / np.where(betas == 0, 1, betas) ** 2
+    values = _curves(betas, units, axis.log_partition, axis.mean_energy, variance, log_states)
+    zero = betas == 0
+    errors = Curves(
+        np.where(zero, axis.mean_energy_error, axis.log_partition_error / np.where(zero, 1, np.abs(betas))) / units,
+        axis.mean_energy_error / units,
+        axis.heat_capacity_error / units,
+        # log Z and beta U are correlated; the sum of both errors is a bound
+        (axis.log_partition_error + np.abs(betas) * axis.mean_energy_error) / units,
+    )
+    return Diagram(betas, values, errors, None)
+
+
+class Transition(NamedTuple):
+    """Where the variance of the energy is largest, and the law of the energy there."""
+
+    beta: float
+    law: Float[np.ndarray, " levels"]
+    peaks: tuple[float, float] | None
+    """Energies per site of the two phases; None where there is one peak."""
+    dip: float
+    """The least probability between two peaks, relative to the lower peak; 1 where there is one peak."""
+
+
+def _transition(density: multicanonical.Density, units: int, start: float) -> Transition:
+    betas = jnp.linspace(0.85 * start, 1.15 * start, 601)
+    axis = jax.vmap(lambda beta: thermal.at(density, beta))(betas)
+    beta = betas[jnp.argmax(axis.heat_capacity / betas**2)]
+    law = np.asarray(thermal.energy_law(density, beta))
+    levels = np.asarray(density.levels) / units
+    # smooth over a few levels, so that noise makes no peaks
+    width = max(1, round(0.03 * units))
+    smooth = np.convolve(law, np.ones(2 * width + 1) / (2 * width + 1), mode="same")
+    mean = law @ levels
+    low, high = levels < mean, levels >= mean
+    left, right = (np.argmax(np.where(side, smooth, -1)) for side in (low, high))
+    valley = smooth[left : right + 1].min()
+    dip = float(valley / min(smooth[left], smooth[right]))
+    two = dip < 0.9 and right - left > 4 * width
+    return Transition(float(beta), law, (float(levels[left]), float(levels[right])) if two else None, dip if two else 1)
+
+
+def _show_potts(config: Config, report: Report, densities: dict[int, multicanonical.Density]) -> None:
+    figure, axes = plots.panels(1, 3, width=4.4, height=3.8)
+    units = config.potts_side**2
+    betas = np.linspace(-2, 3, 251)
+    rows = []
+    for (states, density), name in zip(densities.items(), COLORS, strict=False):
+        color, start = plots.PALETTE[name], potts.critical_beta(states)
+        curves = _of_density(density, betas, units, math.log(states))
+        entropy = np.asarray(density.log_density) / units
+        levels = np.asarray(density.levels) / units
+        seen = np.isfinite(entropy)
+        axes[0, 0].plot(levels[seen], entropy[seen], color=color, label=f"q = {states}")
+        axes[0, 1].plot(betas, curves.values.mean_energy, color=color, label=f"q = {states}")
+        low, high = (curves.values.mean_energy + by * curves.errors.mean_energy for by in (-2, 2))
+        axes[0, 1].fill_between(betas, low, high, color=color, alpha=0.25, linewidth=0)
+        axes[0, 1].axvline(start, color=color, linestyle=":", linewidth=1.0)
+        found = _transition(density, units, start)
+        density_of_energy = found.law[seen] / np.gradient(levels[seen])  # some lattices do not have every level
+        axes[0, 2].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
+        gap = found.peaks[1] - found.peaks[0] if found.peaks else 0.0
+        latent = problems.latent_heat(states)
+        rows.append(
+            (
+                states,
+                f"{found.beta:.4f}",
+                f"{start:.4f}",
+                f"{gap:.3f}" if found.peaks else "one peak",
+                f"{latent:.3f}" if latent else "0, continuous",
+                f"{found.dip:.3f}" if found.peaks else "-",
+                describe(int(density.result)),
+            )
+        )
+        report.metrics(system="potts", states=states, beta=found.beta, gap=gap, dip=found.dip)
+        report.summary(**{f"potts_{states}_transition_beta": found.beta, f"potts_{states}_distance_of_peaks": gap})
+    plots.label(axes[0, 0], "energy E per site", "log g(E) per site")
+    plots.label(axes[0, 1], "inverse temperature β", "mean energy per site")
+    plots.label(axes[0, 2], "energy per site", "probability density")
+    for panel in axes[0]:
+        panel.locator_params(axis="x", nbins=5)
+        panel.legend()
+    report.figure(
+        "potts",
+        figure,
+        f"Potts lattices of {config.potts_side} × {config.potts_side}, each from one density of states. Left: the "
+        "number of states at each energy. Middle: the mean energy at every inverse temperature, also at negative ones, "
+        "with bands of two standard errors; dotted: the transition of the infinite lattice. Right: the law of the "
+        "energy where its variance is largest; two peaks of a transition of first order, one of a continuous one.",
+    )
+    report.table(
+        "The transition: where the variance of the energy is largest, and the distance of the two peaks of its law "
+        "beside the latent heat of the infinite lattice",
+        ("q", "β", "β, infinite", "distance", "latent heat, infinite", "dip between the peaks", "density of states"),
+        rows,
+    )
+
+
+# ---- Spin glass: the density of states and elimination ---------------------------------------------------------------
+
+
+def _glass(config: Config, report: Report, key: Key[Array, ""]) -> Diagram:
+    side = config.glass_side
+    bond_key, run_key = jax.random.split(key)
+    coupling = np.array(jax.random.rademacher(bond_key, (2, side, side), jnp.float32))
+    coupling[0, -1], coupling[1, :, -1] = 0, 0  # no bonds across the boundary
+    params = ising.Params(jnp.asarray(coupling), jnp.array(0.0))
+    bonds = 2 * side * (side - 1)
+    levels = np.arange(-bonds, bonds + 1, 2, dtype=np.float32)
+    model = models.ising(params, (side, side))
+    density = _density(config, report, run_key, model, levels, f"spin glass, {side} × {side}")
+    betas = np.linspace(-2, 2, 81)
+    found = _of_density(density, betas, side**2, math.log(2))
+    with report.stage(f"spin glass, {side} × {side}: elimination"):
+        return found._replace(truth=_eliminated(report, params, side, betas))
+
+
+def _eliminated(report: Report, params: ising.Params, side: int, betas: np.ndarray) -> Curves:
+    """The exact curves, by elimination; at a negative beta those of the opposite couplings."""
+    machine = ising.to_boltzmann(params, (side, side))
+    plan = plans.plan(graphs.from_matrix(machine.weights))
+    terms = factors.machine(plan, machine, SPINS)
+
+    def both(beta):
+        log_z = lambda beta: exact.log_partition(plan, terms, beta).log_partition
+        slope = lambda beta: jax.jvp(log_z, (beta,), (jnp.ones_like(beta),))
+        (value, rise), (_, variance) = jax.jvp(slope, (beta,), (jnp.ones_like(beta),))
+        return value, -rise, variance
+
+    positive = jnp.asarray(np.unique(np.abs(betas).round(6)), jnp.float32)
+    program = lambda betas: jax.lax.map(both, betas)
+    log_zs, energies, variances = (np.asarray(part, np.float64) for part in report.compiled(program, positive))
+    # every other spin can be turned, which turns the sign of all couplings of an open lattice
+    at = np.searchsorted(np.asarray(positive), np.abs(betas).round(6).astype(np.float32))
+    return _curves(betas, side**2, log_zs[at], np.sign(betas) * energies[at], variances[at], math.log(2))
+
+
+def _show_glass(config: Config, report: Report, found: Diagram) -> None:
+    figure, axes = plots.panels(2, 2, width=5.0, height=3.4, share_x=True)
+    names = ("free energy F per spin", "energy U per spin", "heat capacity C per spin", "entropy S per spin, in nats")
+    rows = []
+    assert found.truth is not None
+    for panel, letter, name, value, error, truth in zip(
+        axes.flat, "FUCS", names, found.values, found.errors, found.truth, strict=True
+    ):
+        panel.plot(found.betas, truth, color=plots.PALETTE["black"], linewidth=1.0, label="elimination, exact")
+        panel.errorbar(
+            found.betas, value, error, fmt=".", markersize=4, elinewidth=1, color=plots.PALETTE["blue"],
+            label="density of states",
+        )  # fmt: skip
+        plots.label(panel, "inverse temperature β" if panel in axes[1] else "", name)
+        known = error > 1e-6
+        scores = (value[known] - truth[known]) / error[known]
+        rows.append((name, f"{np.sqrt(np.mean(scores**2)):.2f}", f"{np.abs(value - truth).max():.1e}"))
+        report.summary(**{f"glass_rms_z_of_{letter}": float(np.sqrt(np.mean(scores**2)))})
+    axes[0, 0].legend()
+    report.figure(
+        "glass",
+        figure,
+        f"A spin glass of {config.glass_side} × {config.glass_side} spins with couplings ±1 and an open boundary, at "
+        "inverse temperatures of both signs, from one density of states, beside the exact curves.",
+    )
+    report.table(
+        "Measured less exact: root mean square in standard errors, and the largest deviation",
+        ("quantity", "in standard errors", "largest deviation"),
+        rows,
+    )
+    for index, beta in enumerate(found.betas):
+        report.metrics(
+            system="glass",
+            beta=beta,
+            **{key: value[index] for key, value in found.values._asdict().items()},
+            **{f"{key}_error": value[index] for key, value in found.errors._asdict().items()},
+        )

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.loops import map_chunks, repeat
 from ebmjax.marginalize import enumeration
-from ebmjax.marginalize.annealed import ReducedEnergy, annealed, bidirectional
+from ebmjax.marginalize.annealed import ReducedEnergy, annealed, annealed_importance, bidirectional
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.units import draw
 from ebmjax.types import BITS, Estimate, KernelAtBeta
@@ -139,6 +139,16 @@ def sandwiched(
     way, schedule = path(params, base), jnp.linspace(0, 1, temperatures)
     starts = starts_of(start_key, base, len(machine_draws))
     return bidirectional(key, way.reduced_energy, way.make_kernel, schedule, starts, machine_draws, way.log_partition)
+
+
+def forward(
+    key: Key[Array, ""], params: rbm.Params, base: Float[Array, " visible"], chains: int, temperatures: int
+) -> Estimate:
+    """log Z from chains that go from independent units to the machine; arguments as in `sandwiched`."""
+    start_key, key = jax.random.split(key)
+    way, starts = path(params, base), starts_of(start_key, base, chains)
+    schedule = jnp.linspace(0, 1, temperatures)
+    return annealed_importance(key, way.reduced_energy, way.make_kernel, schedule, starts, way.log_partition)
 
 
 def log_likelihoods(

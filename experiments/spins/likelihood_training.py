@@ -35,11 +35,20 @@ KEPT = 0.9
 class Method(enum.Enum):
     """Where the samples of the model come from."""
 
-    CD_1 = "CD-1"
-    CD_3 = "CD-3"
-    CD_25 = "CD-25"
-    PCD = "PCD"
-    TEMPERED_PCD = "tempered PCD"
+    CD_1 = "cd-1"
+    CD_3 = "cd-3"
+    CD_25 = "cd-25"
+    PCD = "pcd"
+    TEMPERED_PCD = "tempered-pcd"
+
+    @property
+    def title(self) -> str:
+        """As it is written in text.
+
+        >>> Method.TEMPERED_PCD.title
+        'tempered PCD'
+        """
+        return self.value.replace("cd", "CD").replace("pCD", "PCD").replace("-P", " P")
 
 
 class Gradient(enum.Enum):

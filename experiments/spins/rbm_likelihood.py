@@ -266,7 +266,7 @@ def _measured(key, params, base, prefix, test, temperatures, chains):
 
 def _title(name: Name) -> str:
     hidden, method, gradient = name
-    return f"{gradient.value} {method.value}, {hidden} hidden units"
+    return f"{gradient.value} {method.title}, {hidden} hidden units"
 
 
 def _folder(name: Name) -> str:
@@ -329,9 +329,9 @@ def _tell(config: Config, report: Report, found: dict[Name, Judged]) -> None:
     best = max(found, key=lambda name: found[name].test)
     report.text(
         f"The machine that gives the held-out pictures the largest likelihood is that of {_title(best)}: "
-        f"**{found[best].test:.2f} nats**. The error behind a test likelihood is that of the choice of the pictures; that "
-        "of log Z is in its own column. Likelihoods of machines that can be summed are from the exact log Z, all others "
-        "from the estimate from both sides."
+        f"**{found[best].test:.2f} nats**. The error behind a test likelihood is that of the choice of the pictures; "
+        "that of log Z is in its own column. Likelihoods of machines that can be summed are from the exact log Z, all "
+        "others from the estimate from both sides."
     )
 
 
@@ -346,7 +346,7 @@ def _draw_training(report: Report, hidden: int, found: dict[Name, Judged]) -> No
             style,
             color=plots.PALETTE[COLORS[method]],
             markersize=3.5,
-            label=f"{gradient.value} {method.value}",
+            label=f"{gradient.value} {method.title}",
         )
     plots.label(axes, "updates", "mean log-likelihood of held-out pictures (nats)", f"{hidden} hidden units")
     axes.legend(fontsize="small")

@@ -41,14 +41,15 @@ class Method(enum.Enum):
     PCD = "pcd"
     TEMPERED_PCD = "tempered-pcd"
 
-    @property
-    def title(self) -> str:
-        """As it is written in text.
 
-        >>> Method.TEMPERED_PCD.title
-        'tempered PCD'
-        """
-        return self.value.replace("cd", "CD").replace("pCD", "PCD").replace("-P", " P")
+TITLES = {
+    Method.CD_1: "CD-1",
+    Method.CD_3: "CD-3",
+    Method.CD_25: "CD-25",
+    Method.PCD: "PCD",
+    Method.TEMPERED_PCD: "tempered PCD",
+}
+"""The names of the methods in text."""
 
 
 class Gradient(enum.Enum):

@@ -33,7 +33,7 @@ from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
 from experiments.spins import machine_likelihoods as likelihoods
-from experiments.spins.likelihood_training import Gradient, Method, Plan, learner
+from experiments.spins.likelihood_training import TITLES, Gradient, Method, Plan, learner
 from experiments.spins.restricted_machines import PREFIX, divided
 
 PUBLISHED = {
@@ -266,7 +266,7 @@ def _measured(key, params, base, prefix, test, temperatures, chains):
 
 def _title(name: Name) -> str:
     hidden, method, gradient = name
-    return f"{gradient.value} {method.title}, {hidden} hidden units"
+    return f"{gradient.value} {TITLES[method]}, {hidden} hidden units"
 
 
 def _folder(name: Name) -> str:
@@ -346,7 +346,7 @@ def _draw_training(report: Report, hidden: int, found: dict[Name, Judged]) -> No
             style,
             color=plots.PALETTE[COLORS[method]],
             markersize=3.5,
-            label=f"{gradient.value} {method.title}",
+            label=f"{gradient.value} {TITLES[method]}",
         )
     plots.label(axes, "updates", "mean log-likelihood of held-out pictures (nats)", f"{hidden} hidden units")
     axes.legend(fontsize="small")

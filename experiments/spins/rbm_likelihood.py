@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
+from ebmjax.likelihoods import paths, restricted
 from ebmjax.loops import map_chunks
 from ebmjax.types import CONVERGED, Estimate, describe
 from experiments.application import options
@@ -32,7 +33,7 @@ from experiments.application.watched import Watched, train_watched
 from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
-from experiments.spins import machine_likelihoods as likelihoods
+from experiments.spins import machine_likelihoods
 from experiments.spins.likelihood_training import TITLES, Gradient, Method, Plan, learner
 from experiments.spins.restricted_machines import PREFIX, divided
 
@@ -67,7 +68,7 @@ class Config:
     """Where the samples of the model come from."""
     gradients: tuple[Gradient, ...] = tuple(Gradient)
     """Plain or centered."""
-    small: Annotated[int, Between(0, likelihoods.MOST_HIDDEN)] = 20
+    small: Annotated[int, Between(0, machine_likelihoods.MOST_HIDDEN)] = 20
     """Hidden units of the machines whose likelihood is exact; 0 for none."""
     large: Annotated[int, AtLeast(0)] = 100
     """Hidden units of the larger machines; 0 for none."""
@@ -178,7 +179,7 @@ def _judged(
     hidden, method, gradient = name
     init_key, learn_key, measure_key, ends_key, both_key = jax.random.split(key, 5)
     mean = data.mean(axis=0)
-    base = _logits(mean)
+    base = paths.base_biases(data)
     epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
     plan = Plan(
         config.batch_size,
@@ -215,8 +216,8 @@ def _judged(
     with report.stage(f"log Z of {title}"):
         draws = _drawn(ends_key, machine.params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
         estimate = _sandwiched(both_key, machine.params, base, draws, config.temperatures)
-    exact = hidden <= likelihoods.MOST_HIDDEN
-    log_partition = likelihoods.log_partition(machine.params) if exact else estimate.log_partition
+    exact = hidden <= machine_likelihoods.MOST_HIDDEN
+    log_partition = _exact(machine.params).log_partition if exact else estimate.log_partition
     values = np.asarray(_log_likelihoods(machine.params, test, log_partition), np.float64)
     in_train = np.asarray(_log_likelihoods(machine.params, prefix, log_partition), np.float64)
     return Judged(
@@ -233,19 +234,20 @@ def _judged(
 SHOWN = 10  # draws of each machine in the picture
 
 
-def _logits(mean):
-    mean = jnp.clip(mean, 0.01, 0.99)
-    return jnp.log(mean) - jnp.log1p(-mean)
-
-
 @partial(jax.jit, static_argnames=("chains", "temperatures", "sweeps"))
 def _drawn(key, params, base, chains, temperatures, sweeps):
-    return likelihoods.ends(key, params, base, chains, temperatures, sweeps)
+    way = restricted.path(params, 1.0, base)
+    return machine_likelihoods.ends(key, params, way, jnp.linspace(0, 1, temperatures), chains, sweeps)
 
 
 @partial(jax.jit, static_argnames="temperatures")
 def _sandwiched(key, params, base, draws, temperatures):
-    return likelihoods.sandwiched(key, params, base, draws, temperatures)
+    return paths.sandwiched(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), draws)
+
+
+@jax.jit
+def _exact(params):
+    return restricted.log_partition(params, 1.0)
 
 
 @jax.jit
@@ -256,12 +258,12 @@ def _log_likelihoods(params, pictures, log_partition):
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
 def _measured(key, params, base, prefix, test, temperatures, chains):
-    if params.hidden_bias.shape[0] <= likelihoods.MOST_HIDDEN:
-        log_partition = likelihoods.log_partition(params)
+    if params.hidden_bias.shape[0] <= machine_likelihoods.MOST_HIDDEN:
+        found = restricted.log_partition(params, 1.0)
     else:
-        log_partition = likelihoods.forward(key, params, base, chains, temperatures).log_partition
-    mean = lambda pictures: _log_likelihoods(params, pictures, log_partition).mean()
-    return Measures(mean(prefix), mean(test), log_partition)
+        found = paths.forward(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), chains)
+    mean = lambda pictures: _log_likelihoods(params, pictures, found.log_partition).mean()
+    return Measures(mean(prefix), mean(test), found.log_partition)
 
 
 def _title(name: Name) -> str:
@@ -284,7 +286,7 @@ def _published(config: Config, name: Name) -> float:
 def _tell(config: Config, report: Report, found: dict[Name, Judged]) -> None:
     rows = []
     for name, one in found.items():
-        exact = name[0] <= likelihoods.MOST_HIDDEN
+        exact = name[0] <= machine_likelihoods.MOST_HIDDEN
         published = _published(config, name)
         folder = _folder(name)
         report.summary(
@@ -350,7 +352,7 @@ def _draw_training(report: Report, hidden: int, found: dict[Name, Judged]) -> No
         )
     plots.label(axes, "updates", "mean log-likelihood of held-out pictures (nats)", f"{hidden} hidden units")
     axes.legend(fontsize="small")
-    exact = hidden <= likelihoods.MOST_HIDDEN
+    exact = hidden <= machine_likelihoods.MOST_HIDDEN
     report.figure(
         f"training_{hidden}",
         figure,

@@ -109,7 +109,8 @@ def learner(
     """
     free_energy = lambda params, visible: rbm.free_energy(params, visible, 1.0)
     negative = viewed(_samples(method, plan, mean, hidden), lambda params, position: position[0])
-    decay = optax.masked(optax.add_decayed_weights(plan.weight_decay), rbm.Params(True, False, False))
+    couplings = lambda params: jax.tree.map(lambda leaf: leaf.ndim == 2, params)
+    decay = optax.add_decayed_weights(plan.weight_decay, couplings)
     steps = optax.chain(decay, optax.sgd(optax.linear_schedule(plan.rate, 0.0, updates)))
     centered = centering(mean) if gradient is Gradient.CENTERED else None
     return _binarized(_smoothed(contrastive(free_energy, observed(), negative, steps, centered), updates_an_epoch))

@@ -113,7 +113,7 @@ def learner(
     decay = optax.add_decayed_weights(plan.weight_decay, couplings)
     steps = optax.chain(decay, optax.sgd(optax.linear_schedule(plan.rate, 0.0, updates)))
     centered = centering(mean) if gradient is Gradient.CENTERED else None
-    return _binarized(_smoothed(contrastive(free_energy, observed(), negative, steps, centered), updates_an_epoch))
+    return binarized_afresh(smoothed(contrastive(free_energy, observed(), negative, steps, centered), updates_an_epoch))
 
 
 def _samples(method: Method, plan: Plan, mean: Float[Array, " visible"], hidden: int) -> Phase:
@@ -130,7 +130,8 @@ def _samples(method: Method, plan: Plan, mean: Float[Array, " visible"], hidden:
     return contrastive_divergence(kernel, lambda key, visible: (visible, nothing), DIVERGENCE[method])
 
 
-def _smoothed(learner: Learner, updates_an_epoch: int) -> Learner:
+def smoothed(learner: Learner, updates_an_epoch: int) -> Learner:
+    """The learner whose parameters are running means over about the last ten epochs."""
     inside = averaged(learner, KEPT ** (1 / updates_an_epoch))
 
     def init(key: Key[Array, ""], params: Any) -> Smoothed:
@@ -144,7 +145,9 @@ def _smoothed(learner: Learner, updates_an_epoch: int) -> Learner:
     return Learner(init, update)
 
 
-def _binarized(learner: Learner) -> Learner:
+def binarized_afresh(learner: Learner) -> Learner:
+    """The learner of pictures that become zeros and ones by chance, with their brightness as the probability."""
+
     def update(key: Key[Array, ""], state: Any, batch: Any) -> tuple[Any, Any]:
         bits_key, key = jax.random.split(key)
         return learner.update(key, state, sample_binary(bits_key, batch))

@@ -329,6 +329,6 @@ def _draw_looseness(report: Report, found: dict[str, Judged]) -> None:
     report.figure(
         "looseness",
         figure,
-        "The estimated log-likelihood of single held-out pictures against its bound. The distance above the dotted line "
-        "is the divergence of the mean field from the posterior law of the hidden layers.",
+        "The estimated log-likelihood of single held-out pictures against its bound. The distance above the dotted "
+        "line is the divergence of the mean field from the posterior law of the hidden layers.",
     )

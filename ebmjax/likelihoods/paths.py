@@ -14,7 +14,7 @@ Salakhutdinov and Murray (2008), "On the quantitative analysis of deep belief ne
 (2015), "Sandwiching the marginal likelihood using bidirectional Monte Carlo".
 """
 
-from typing import Annotated, Any, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,14 +22,28 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, as_float, check_count, check_key, check_record, is_static, leading_axis
+from ebmjax.checks import (
+    ArgumentError,
+    as_beta,
+    as_float,
+    as_params,
+    check_count,
+    check_finite_beta,
+    check_key,
+    check_record,
+    is_static,
+    leading_axis,
+)
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
 from ebmjax.marginalize.annealed import ReducedEnergy, annealed, annealed_importance, bidirectional
 from ebmjax.records import record
 from ebmjax.sample.units import draw
 from ebmjax.states import begun
-from ebmjax.types import BITS, CONVERGED, Estimate, KernelAtBeta, Numbers
+from ebmjax.temperature import reduced
+from ebmjax.types import BITS, CONVERGED, Beta, Estimate, KernelAtBeta, Numbers
+
+M = TypeVar("M")
 
 
 @runtime_checkable
@@ -214,23 +228,50 @@ def base_biases(visible: Annotated[Numbers, "samples visible"], least: float = 0
     return jnp.log(mean) - jnp.log1p(-mean)
 
 
-def independent(key: Key[Array, ""], biases: Float[Array, " units"], chains: int) -> Float[Array, "chains units"]:
+def independent(key: Key[Array, ""], biases: Annotated[Numbers, "units"], chains: int) -> Float[Array, "chains units"]:
     """Draws of independent units of {0, 1} with these biases: P(unit = 1) = σ(bias).
+
+    Raises ValueError for a key that is not typed, biases that are no vector of numbers, and fewer than 1 chain.
 
     >>> independent(jax.random.key(0), jnp.array([-50.0, 50.0]), 2).tolist()
     [[0.0, 1.0], [0.0, 1.0]]
     """
+    check_count("chains", chains)
+    biases = as_float("biases", biases, (None,))
     return draw(key, jnp.broadcast_to(biases, (chains, *biases.shape)), 1.0, BITS)
+
+
+def as_schedule(schedule: Annotated[Numbers, "laws"]) -> Float[Array, " laws"]:
+    """The t of the laws of a path as a floating array. Raises ValueError for static ones that do not rise from 0 to 1.
+
+    >>> as_schedule([0, 0.5, 1]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    schedule = as_float("schedule", schedule, (None,))
+    if is_static(schedule):
+        values = np.asarray(schedule)
+        if len(values) < 2 or not (values[0] == 0 and values[-1] == 1 and (np.diff(values) > 0).all()):
+            raise ArgumentError("schedule: got one that does not rise from 0 to 1, wanted at least 2 numbers that do")
+    return schedule
+
+
+def warmed(params: M, record: type[M], beta: Beta) -> M:
+    """Parameters whose law at beta = 1 is that of `params` at beta, for an energy that is linear in them: beta times.
+
+    Raises ValueError for parameters of another record, and for a beta that is negative, infinite or not a scalar.
+
+    >>> from ebmjax.energies.restricted_boltzmann import Params
+    >>> warmed(Params(jnp.ones((1, 1)), jnp.zeros(1), jnp.zeros(1)), Params, 0.5).weights.tolist()
+    [[0.5]]
+    """
+    check_finite_beta(beta)
+    return jax.tree.map(lambda leaf: reduced(leaf, as_beta(beta)), as_params(params, record))
 
 
 def _checked(key, path, schedule):
     check_key("key", key)
     check_record("path", path, Path)
-    schedule = as_float("schedule", schedule, (None,))
-    if is_static(schedule) and schedule.size:
-        first, last = np.asarray(schedule)[[0, -1]]
-        if first != 0 or last != 1:
-            raise ArgumentError(f"schedule: got one from {first:g} to {last:g}, wanted one from 0 to 1")
+    schedule = as_schedule(schedule)
     # on CPU these keys give the same numbers several times as fast
     plain = jax.random.key_impl(key) == jax.random.key_impl(jax.random.key(0, impl="threefry2x32"))
     return random_bits.unrolled(key) if plain else key, schedule

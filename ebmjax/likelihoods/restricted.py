@@ -16,16 +16,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ebmjax.checks import as_beta, as_float, as_params, check_finite_beta
+from ebmjax.checks import as_float
 from ebmjax.compiled import compiled
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params as Params
-from ebmjax.likelihoods.paths import Path, independent, relative
+from ebmjax.likelihoods.paths import Path, independent, relative, warmed
 from ebmjax.marginalize import enumeration
 from ebmjax.numerics import matmul, sum_softplus
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.units import draw
-from ebmjax.temperature import reduced
 from ebmjax.types import BITS, Beta, Estimate, Numbers, exact_estimate
 
 MOST = enumeration.MOST
@@ -47,7 +46,7 @@ def path(params: Params, beta: Beta, base: Annotated[Numbers, "visible"]) -> Pat
     >>> round(float(way.log_partition), 4), round(float(way.reduced_energy(1.0, jnp.zeros(3))), 4)  # 5 log 2, -2 log 2
     (3.4657, -1.3863)
     """
-    machine = warmed(params, beta)
+    machine = warmed(params, Params, beta)
     base = as_float("base", base, machine.visible_bias.shape)
     hidden = machine.hidden_bias.shape[0]
 
@@ -85,7 +84,7 @@ def log_partition(params: Params, beta: Beta) -> Estimate:
     >>> round(float(log_partition(params, 0.5).log_partition), 4)  # 5 log 2
     3.4657
     """
-    return _log_partition(warmed(params, beta))
+    return _log_partition(warmed(params, Params, beta))
 
 
 @compiled
@@ -108,7 +107,7 @@ def draws(key: Key[Array, ""], params: Params, beta: Beta, count: int) -> Float[
     >>> draws(jax.random.key(0), Params(jnp.zeros((2, 1)), jnp.array([-50.0, 50.0]), jnp.zeros(1)), 1.0, 2).tolist()
     [[0.0, 1.0], [0.0, 1.0]]
     """
-    return _draws(key, warmed(params, beta), count)
+    return _draws(key, warmed(params, Params, beta), count)
 
 
 @compiled
@@ -144,7 +143,7 @@ def log_likelihoods(
     >>> (found.log_partition + 3 * jnp.log(2)).round(4).tolist()
     [0.0]
     """
-    machine = warmed(params, beta)
+    machine = warmed(params, Params, beta)
     visible = as_float("visible", visible, (None, machine.visible_bias.shape[0]))
     return relative(_densities(machine, visible), log_partition)
 
@@ -152,19 +151,6 @@ def log_likelihoods(
 @compiled
 def _densities(machine, visible):
     return exact_estimate(jax.vmap(lambda one: _log_sum(machine, one))(visible))
-
-
-def warmed(params: Params, beta: Beta) -> Params:
-    """The machine whose law at beta = 1 is that of these parameters at beta: all of them times beta.
-
-    Raises ValueError for other parameters, and for a beta that is negative, infinite or not a scalar.
-
-    >>> warmed(Params(jnp.ones((1, 1)), jnp.zeros(1), jnp.zeros(1)), 0.5).weights.tolist()
-    [[0.5]]
-    """
-    check_finite_beta(beta)
-    params = as_params(params, Params)
-    return jax.tree.map(lambda leaf: reduced(leaf, as_beta(beta)), params)
 
 
 def _log_sum(machine, visible):

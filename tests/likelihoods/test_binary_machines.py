@@ -103,5 +103,5 @@ def test_relative_takes_bounds_and_errors_of_both():
     ],
 )
 def test_bad_input_is_refused_by_name(name, call):
-    with pytest.raises(ArgumentError, match=f"^{name}: "):
+    with pytest.raises(ArgumentError, match=rf"^{name}: "):
         call(restricted.path(MACHINE, BETA, BASE))

@@ -139,6 +139,7 @@ _LINES = (
         "spins",
         "How likely held-out pictures are to machines trained in five ways, with log Z from both sides",
     ),
+    Experiment("dbm_likelihood", "spins", "A bound on the likelihood of a deep machine, and how loose it is"),
     Experiment(
         "log_partition",
         "spins",

@@ -32,7 +32,7 @@ from experiments.application.report import Report
 from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat
-from experiments.spins.deep_machines import MOST_SUMMED, Machine, Plan, log_sums, train_deep, variational_free_energies
+from experiments.spins.deep_machines import MOST_SUMMED, Machine, Plan, log_sums, train_deep
 from experiments.spins.likelihood_training import binarized_afresh, smoothed
 
 PUBLISHED = -84.62
@@ -155,7 +155,7 @@ def _judged(
     test: Array,
 ) -> Judged:
     learn_key, measure_key, ends_key, both_key, clamped_key = jax.random.split(key, 5)
-    base = paths.base_biases(data)
+    base = (paths.base_biases(data), *(jnp.zeros(size) for size in hidden))
     plan = Plan(
         config.batch_size,
         config.pretraining_updates,
@@ -192,7 +192,7 @@ def _judged(
         ends = _drawn(ends_key, params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
         log_z = _sandwiched(both_key, params, base, ends, config.temperatures)
     with report.stage(f"bounds of {len(test):,} pictures"):
-        bounds = -np.asarray(_free_energies(params, test)) - float(log_z.log_partition)
+        bounds = np.asarray(_bounds(params, test, log_z).log_partition)
     with report.stage(f"likelihoods of {config.clamped_pictures} pictures"):
         clamped = _clamped(
             clamped_key,
@@ -217,8 +217,8 @@ def _sandwiched(key, params, base, ends, temperatures):
 
 
 @jax.jit
-def _free_energies(params, pictures):
-    return variational_free_energies(params, pictures)
+def _bounds(params, pictures, log_z):
+    return deep.bounds(params, pictures, 1.0, log_z)
 
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
@@ -230,9 +230,9 @@ def _clamped(key, params, pictures, log_z, temperatures, chains):
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
 def _measured(key, params, base, train, test, temperatures, chains):
     way = deep.path(params, 1.0, base)
-    log_z = paths.forward(key, way, jnp.linspace(0, 1, temperatures), chains).log_partition
-    bound = lambda pictures: -variational_free_energies(params, pictures).mean() - log_z
-    return Measures(bound(train), bound(test), log_z)
+    log_z = paths.forward(key, way, jnp.linspace(0, 1, temperatures), chains)
+    bound = lambda pictures: deep.bounds(params, pictures, 1.0, log_z).log_partition.mean()
+    return Measures(bound(train), bound(test), log_z.log_partition)
 
 
 def _tell(config: Config, report: Report, found: dict[str, Judged], test: Array) -> None:

@@ -1,6 +1,5 @@
 """Helper of `dbm` and `dbm_likelihood`: how a deep Boltzmann machine of two hidden layers is trained and measured."""
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -15,11 +14,11 @@ from ebmjax.learn import checkpoint
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.greedy import copied_machine, pretrain
 from ebmjax.learn.contrast.phases import persistent, variational
+from ebmjax.likelihoods import deep
 from ebmjax.loops import map_chunks
 from ebmjax.marginalize.mean_field import mean_field
-from ebmjax.marginalize.spaces import binary_cube
 from ebmjax.sample.gibbs import block
-from ebmjax.types import BITS, Kernel, Learner, Solution
+from ebmjax.types import BITS, Kernel, Learner, Solution, exact_estimate
 from experiments.application.report import Report
 from experiments.application.watched import Row, Watched, train_watched
 from experiments.spins.restricted_machines import divided
@@ -27,8 +26,6 @@ from experiments.spins.restricted_machines import divided
 LAYERS = 3
 MOST_SUMMED = 14
 """Units of a first hidden layer whose states are summed."""
-CHUNK = 500
-"""Pictures that are inferred together."""
 
 
 class Plan(NamedTuple):
@@ -160,19 +157,18 @@ def infer(params: dbm.Params, visible: Float[Array, " visible"], max_sweeps: int
 
 def variational_free_energies(params: dbm.Params, visible: Float[Array, "n visible"]) -> Float[Array, " n"]:
     """F(q) of each picture, with sums over hidden states in place of means: log p(v) ≥ -F(q) - log Z."""
-    states = (params.weights[0].shape[1] + params.weights[1].shape[1]) * math.log(2)
-    return map_chunks(lambda v: infer(params, v).energy, visible, CHUNK) - states
+    nothing = exact_estimate(jnp.zeros((), visible.dtype))
+    return -deep.bounds(params, visible, 1.0, nothing, max_sweeps=50, tolerance=1e-4).log_partition
 
 
 def log_sums(params: dbm.Params, visible: Float[Array, "n visible"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
     """log Σ exp(-E) over the hidden states of each picture, and over all states: log p(v) is their difference.
 
-    The states of the first hidden layer are enumerated. Given one of these, all other units are independent.
+    Of two hidden layers, the states of one are enumerated.
     """
-    (below, above), (a, b, c) = params
-    first = binary_cube(len(b)).points
-    top = jax.nn.softplus(c[None] + first @ above).sum(axis=1) + first @ b
-    joint = lambda v: v @ a + jax.nn.logsumexp(top + first @ (v @ below))
-    return map_chunks(joint, visible, 64), jax.nn.logsumexp(
-        top + jax.nn.softplus(a[None] + first @ below.T).sum(axis=1)
-    )
+
+    def joint(picture):
+        machine, weight = deep.clamped(params, picture)
+        return deep.log_partition(machine, 1.0).log_partition + weight
+
+    return map_chunks(joint, visible, 64), deep.log_partition(params, 1.0).log_partition

@@ -93,7 +93,11 @@ INNER_FUNCTIONS = {
     "updates_of",  # inside the learners and descent
     "first_states",  # these two take the parameters of any model
     "next_states",
-    "fit_ladder",  # these five inside the estimators of reweighting
+    "begun_chains",  # these three inside the estimators along paths
+    "log_mean",
+    "result_of_weights",
+    "fit_ladder",  # these six inside the estimators of reweighting
+    "mixture_of",
     "estimate_of",
     "result_for",
     "means",

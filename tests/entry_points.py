@@ -25,12 +25,15 @@ from ebmjax.losses.noise_contrastive import noise_contrastive
 from ebmjax.losses.pseudo_likelihood import pseudo_likelihood
 from ebmjax.losses.score_matching import denoising_score_matching, score_matching, sliced_score_matching
 from ebmjax.marginalize import importance_sampling
+from ebmjax.marginalize.annealed import tempered
 from ebmjax.marginalize.elimination import draws, exact, factors, graphs, plans
 from ebmjax.marginalize.free_energy import log_ratio, marginal
 from ebmjax.marginalize.mean_field import mean_field
+from ebmjax.marginalize.population import adaptive_population_annealing
 from ebmjax.marginalize.reweighting import integration, stepping_stones
 from ebmjax.marginalize.reweighting.bar import bar
 from ebmjax.marginalize.reweighting.mixture import at, mixture
+from ebmjax.marginalize.thermodynamics import thermodynamics
 from ebmjax.minimize import descent, evolution, search
 from ebmjax.minimize.codes import convolutional, coordinate, find_code, predictive, proximal
 from ebmjax.minimize.codes.admm import admm
@@ -131,6 +134,7 @@ _prepared = hyperlista.prepare(_dictionary)
 _encoder = predictive.init(jax.random.key(0), _dictionary)
 
 
+_starts = jnp.ones((4, len(SPINS[0])))
 LADDER, DRAWN = jnp.array([0.5, 1.0]), jnp.arange(8.0).reshape(2, 4)
 ENTRY_POINTS = {
     "softmin": (ebmjax.softmin, (jnp.arange(5.0), jnp.array(1.0), jnp.zeros(5))),
@@ -143,6 +147,29 @@ ENTRY_POINTS = {
     "refine": (lambda y, beta: refine(partial(ellipse.energy, _params, y), circle(24), beta), (Y, jnp.array(1.0))),
     "mixture": (lambda b, energies, beta: at(mixture(b, energies), beta), (LADDER, DRAWN, jnp.array(0.7))),
     "bar": (bar, (LADDER, DRAWN)),
+    "thermodynamics": (
+        lambda energies: thermodynamics([0.0, 1.0], energies, energies, 3, 2.0, blocks=2),
+        (DRAWN,),
+    ),
+    "population annealing": (
+        lambda key: adaptive_population_annealing(
+            key,
+            tempered(_spin_energy),
+            lambda beta: gibbs.systematic(_spin_energy, beta),
+            [0.0, 0.7],
+            _starts,
+            1.0,
+            max_links=3,
+            groups=2,
+        ),
+        (jax.random.key(0),),
+    ),
+    "invariance_test": (
+        lambda key: diagnostics.invariance_test(
+            key, gibbs.systematic(_spin_energy, 0.7), jnp.ones((50, len(SPINS[0]))), lambda s: s
+        ),
+        (jax.random.key(0),),
+    ),
     "stepping_stones": (stepping_stones.stepping_stones, (LADDER, DRAWN)),
     "thermodynamic_integration": (integration.thermodynamic_integration, (LADDER, DRAWN)),
     "gradient_descent": (

@@ -12,10 +12,13 @@ hundreds of units of few states on a sparse graph        `elimination`: exact, a
 many binary units                                        `mean_field`: an upper bound of the free energy
 a latent vector with an approximate posterior            `importance_sampling`: an unbiased estimate of Z
 any energy, and a kernel for each temperature            `annealed`: an unbiased estimate of Z, or a bound on each side
+the same, with draws of the last law                     `population`: good chains replace bad ones on the way
+a schedule for either                                    `population` adapts its own, `pilot` finds one for `annealed`
 energies of draws at several temperatures                `reweighting`: log Z from any sampler, at any beta
+the same with an order parameter, for a phase diagram    `thermodynamics`: F, U, C, S, |m|, chi and the Binder ratio
 
 `points` has the energies of all points of a space, with which the first of them begin. `layers` has what `mean_field`
-and the Gibbs samplers share: states that are tuples of layers.
+and the Gibbs samplers share: states that are tuples of layers. `schedules` has the step of an adaptive schedule.
 """
 
 from ebmjax.marginalize import (
@@ -26,10 +29,14 @@ from ebmjax.marginalize import (
     importance_sampling,
     layers,
     mean_field,
+    pilot,
     points,
+    population,
     refine,
     reweighting,
+    schedules,
     spaces,
+    thermodynamics,
 )
 
 __all__ = [
@@ -40,8 +47,12 @@ __all__ = [
     "importance_sampling",
     "layers",
     "mean_field",
+    "pilot",
     "points",
+    "population",
     "refine",
     "reweighting",
+    "schedules",
     "spaces",
+    "thermodynamics",
 ]

@@ -15,28 +15,26 @@ Neal (2001), "Annealed importance sampling"; Grosse, Ghahramani & Adams (2015), 
 using bidirectional Monte Carlo".
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from ebmjax.checks import (
-    ArgumentError,
     as_float,
-    as_floats,
     as_scalar,
     check_callable,
     check_count,
     check_key,
-    is_static,
     leading_axis,
 )
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.pair import ratio
+from ebmjax.marginalize.schedules import as_chains, as_schedule
 from ebmjax.numerics import added
 from ebmjax.records import record
 from ebmjax.states import begun, continued
@@ -47,6 +45,7 @@ from ebmjax.types import (
     NO_OVERLAP,
     NOT_MIXED,
     TOO_FEW_TEMPERATURES,
+    AnyKernel,
     Energy,
     Estimate,
     KernelAtBeta,
@@ -132,31 +131,72 @@ def annealed(
 def _annealed(key, path, make_kernel, schedule, starts, steps):
     chains = leading_axis("starts", starts)
     first_key, key = jax.random.split(key)
-    states = jax.vmap(lambda key, start: begun(key, make_kernel(schedule[0]), start))(
-        jax.random.split(first_key, chains), starts
-    )
+    states = begun_chains(first_key, make_kernel(schedule[0]), starts)
 
-    def change(old, new, position):
-        before, after = (as_scalar("path", path(t, position)) for t in (old, new))
-        # from a state that is forbidden on both sides nothing can be learned: a weight of zero
-        return jnp.where(after == jnp.inf, -jnp.inf, before - after)
-
-    def move(key, state, t):
-        state = continued(key, make_kernel, t, state)
-        return repeat(key, make_kernel(t), state, steps).state
+    change, move = log_change(path), moved(make_kernel, steps)
 
     def step(carry, link):
         states, log_weights, lost = carry
         old, new, step_key = link
         term = jax.vmap(lambda state: change(old, new, state.position))(states)
         log_weights, lost = added(log_weights, lost, term.astype(log_weights.dtype))
-        moved = jax.vmap(lambda key, state: move(key, state, new))(jax.random.split(step_key, chains), states)
-        return (moved, log_weights, lost), None
+        states = jax.vmap(lambda key, state: move(key, new, state))(jax.random.split(step_key, chains), states)
+        return (states, log_weights, lost), None
 
     zeros = jnp.zeros(chains, schedule.dtype)  # with what rounding loses, since temperatures are many
     links = (schedule[:-1], schedule[1:], jax.random.split(key, len(schedule) - 1))
     (states, log_weights, _), _ = jax.lax.scan(step, (states, zeros, zeros), links)
     return Annealed(log_weights, states.position)
+
+
+def begun_chains(key: Key[Array, ""], kernel: AnyKernel, starts: PyTree[Array]) -> Any:
+    """The states of many chains at their starts, with the leading axis chains.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> begun_chains(jax.random.key(0), systematic(lambda s: -s.sum(), 1.0), jnp.ones((5, 2))).position.shape
+    (5, 2)
+    """
+    keys = jax.random.split(key, leading_axis("starts", starts))
+    return jax.vmap(lambda key, start: begun(key, kernel, start))(keys, starts)
+
+
+def log_change(path: ReducedEnergy) -> Callable[[Any, Any, Any], Float[Array, ""]]:
+    """`(old, new, x) -> u(old, x) - u(new, x)`, the logarithm of what a change of the law adds to the weight of x.
+
+    Raises ValueError for a path that is no function.
+
+    >>> float(log_change(tempered(lambda x: x))(0.5, 1.0, jnp.array(4.0)))
+    -2.0
+    """
+    check_callable("path", path)
+
+    def change(old, new, position):
+        before, after = (as_scalar("path", path(t, position)) for t in (old, new))
+        # from a state that is forbidden on both sides nothing can be learned: a weight of zero
+        return jnp.where(after == jnp.inf, -jnp.inf, before - after)
+
+    return change
+
+
+def moved(make_kernel: KernelAtBeta, steps: int) -> Callable[[Key[Array, ""], Any, Any], Any]:
+    """`(key, t, state) -> state`: some steps of the kernel at t, by a chain whose law was another one.
+
+    Raises ValueError for a `make_kernel` that is no function, or steps below 1.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> make_kernel = lambda beta: systematic(lambda s: -s.sum(), beta)
+    >>> state = make_kernel(0.5).init(-jnp.ones(3))
+    >>> moved(make_kernel, 2)(jax.random.key(0), jnp.array(50.0), state).position.tolist()
+    [1.0, 1.0, 1.0]
+    """
+    check_callable("make_kernel", make_kernel)
+    check_count("steps", steps)
+
+    def move(key, t, state):
+        state = continued(key, make_kernel, t, state)
+        return repeat(key, make_kernel(t), state, steps).state
+
+    return move
 
 
 def annealed_importance(
@@ -241,7 +281,7 @@ def bidirectional(
     forward_key, back_key = jax.random.split(key)
     log_partition = as_float("log_partition", log_partition, ())
     schedule, starts = _checked(key, path, make_kernel, schedule, starts, steps)
-    ends = _chains("ends", ends)
+    ends = as_chains("ends", ends)
     forward = _annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
     back = _annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
     return _between(forward, back, log_partition)
@@ -249,15 +289,20 @@ def bidirectional(
 
 @jax.jit
 def _estimated(log_weights, log_partition):
-    mean, error, effective = _spread(log_weights)
+    mean, error, effective = log_mean(log_weights)
     value = log_partition.astype(mean.dtype) + mean
-    return Estimate(value, error, effective, value, jnp.full_like(value, jnp.inf), _result(log_weights, effective))
+    return Estimate(
+        value, error, effective, value, jnp.full_like(value, jnp.inf), result_of_weights(log_weights, effective)
+    )
 
 
-def _result(log_weights, effective):
-    """How far the weights can be trusted, taken as those of a normal law of log w.
+def result_of_weights(log_weights: Float[Array, " n"], effective: Float[Array, ""]) -> Int[Array, ""]:
+    """How far the mean of independent weights can be trusted, taken as those of a normal law of log w.
 
     The error of the mean of w is estimated from w², whose own relative variance is about exp(4 var(log w)) / n.
+
+    >>> result_of_weights(jnp.full(20, 0.7), jnp.array(20.0)).item()
+    0
     """
     count = log_weights.shape[0]
     some = jnp.isfinite(log_weights)
@@ -272,8 +317,8 @@ def _result(log_weights, effective):
 
 @jax.jit
 def _between(forward, back, log_partition):
-    low, low_error, _ = _spread(forward)
-    high, high_error, _ = _spread(back)
+    low, low_error, _ = log_mean(forward)
+    high, high_error, _ = log_mean(back)
     value, error, shared = _ratio(forward, back)
     # in the mean low ≤ log ratio ≤ -high; draws of the end that have not mixed turn this around
     crossed = low + high > CROSSED * jnp.hypot(low_error, high_error)
@@ -284,8 +329,13 @@ def _between(forward, back, log_partition):
     return Estimate(at(value), error, shared, at(low), at(-high), result)
 
 
-def _spread(log_weights):
-    """log 1/n Σ w, its standard error, and the effective number of draws (Σw)² / Σw²."""
+def log_mean(log_weights: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """log 1/n Σ w, its standard error, and the effective number of draws (Σw)² / Σw².
+
+    >>> mean, error, effective = log_mean(jnp.log(jnp.array([1.0, 3.0])))
+    >>> round(mean.item(), 5), round(error.item(), 5), round(effective.item(), 5)
+    (0.69315, 0.5, 1.6)
+    """
     largest = jnp.max(log_weights)
     unit = jnp.where(jnp.isfinite(largest), largest, 0)
     weights = jnp.exp(log_weights - unit)
@@ -319,21 +369,4 @@ def _checked(key, path, make_kernel, schedule, starts, steps):
     check_callable("path", path)
     check_callable("make_kernel", make_kernel)
     check_count("steps", steps)
-    schedule = as_float("schedule", schedule, (None,))
-    if len(schedule) < 2:
-        raise ArgumentError(f"schedule: got {len(schedule)} value, wanted at least 2")
-    if is_static(schedule):
-        values = np.asarray(schedule)
-        if not np.isfinite(values).all():
-            raise ArgumentError(f"schedule: got {schedule}, wanted finite numbers")
-        if not ((np.diff(values) > 0).all() or (np.diff(values) < 0).all()):
-            raise ArgumentError("schedule: got one that goes back or repeats, wanted numbers that rise, or that fall")
-    return schedule, _chains("starts", starts)
-
-
-def _chains(name, positions):
-    positions = as_floats(name, positions)
-    chains = leading_axis(name, positions)
-    if chains < 2:
-        raise ArgumentError(f"{name}: got {chains} chain, wanted at least 2, for a standard error")
-    return positions
+    return as_schedule(schedule), as_chains("starts", starts)

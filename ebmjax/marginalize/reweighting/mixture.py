@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int
 
 from ebmjax.checks import ArgumentError, as_beta, as_float, check_betas, check_finite_beta, check_record, is_static
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
-from ebmjax.marginalize.reweighting.draws import as_draws, result_for
+from ebmjax.marginalize.reweighting.draws import Draws, as_draws, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference, estimate_of, fit_ladder
 from ebmjax.marginalize.reweighting.solve import Fit, contrast_variance
 from ebmjax.numerics import matmul, widened
@@ -96,11 +96,16 @@ def mixture(
     True
     """
     draws = as_draws(betas, energies, counts, inefficiency)
-    return _mixture(draws, as_reference(log_reference))
+    return mixture_of(draws, as_reference(log_reference))
 
 
 @jax.jit
-def _mixture(draws, reference):
+def mixture_of(draws: Draws, reference: Float[Array, ""]) -> Mixture:
+    """`mixture` of draws that have been checked.
+
+    >>> mixture_of(as_draws([0.0, 1.0], [[1.0, 3.0], [0.0, 2.0]], None, None), jnp.zeros(())).energies.shape
+    (2, 2)
+    """
     fit, *pivot = fit_ladder(draws)
     moved = (draws.betas - draws.betas[0]) * pivot[1]
     estimate = estimate_of(fit, draws.measure.reshape(-1), draws.numbers, draws.sound, moved, reference)
@@ -147,6 +152,30 @@ def _at(mixture, beta):
     return Thermodynamics(
         log_partition, errors[0], mean + pivot_energy, errors[1], beta**2 * variance, errors[2], effective, result
     )
+
+
+def weights_at(mixture: Mixture, beta: Beta) -> tuple[Float[Array, ""], Float[Array, "states draws"]]:
+    """log Z(beta) and the weight of each draw under exp(-beta E)/Z: any mean is Σ weight · value over all draws.
+
+    Arguments and errors are those of `at`. The weights sum to one; they are of the shape of the energies.
+
+    >>> draws = jax.random.normal(jax.random.key(0), (2, 5000)) / jnp.sqrt(jnp.array([[1.0], [2.0]]))
+    >>> log_z, weights = weights_at(mixture([1.0, 2.0], draws**2 / 2), 1.5)
+    >>> bool(abs(log_z + jnp.log(1.5) / 2) < 0.05), bool(abs(jnp.sum(weights * draws**2) - 1 / 1.5) < 0.05)
+    (True, True)
+    """
+    check_record("mixture", mixture, Mixture)
+    check_finite_beta(beta)
+    return _weights_at(jax.tree.map(widened, mixture), jnp.asarray(as_beta(beta)))
+
+
+@jax.jit
+def _weights_at(mixture, beta):
+    beta = beta.astype(mixture.energies.dtype)
+    log_total, weights, _ = _law(mixture, beta)
+    moved = (beta - mixture.betas[0]) * mixture.pivot[1]
+    weights = mixture.measure * weights.reshape(mixture.measure.shape)
+    return log_total - moved + mixture.estimate.log_partition[0], weights
 
 
 def mean(mixture: Mixture, beta: Beta, values: Numbers) -> Average:

@@ -99,6 +99,11 @@ def refreshed(model: Model, walkers: Walkers, sweeps: Int[Array, ""]) -> Walkers
     >>> refreshed(general(lambda s: s.sum(), (0, 1), 3), drifted, jnp.array(16)).energies.tolist()
     [3.0]
     """
+    return _refreshed(model, walkers, sweeps)
+
+
+@compiled
+def _refreshed(model, walkers, sweeps):
     anew = lambda walkers: placed(model, walkers.positions).energies
     due = sweeps % REFRESH == 0
     return walkers._replace(energies=jax.lax.cond(due, anew, lambda walkers: walkers.energies, walkers))

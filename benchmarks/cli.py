@@ -20,7 +20,7 @@ GROUPS = {
     "spins": "Ising lattices, dense and restricted Boltzmann machines, many temperatures at once",
     "sparse": "Sparse codes, exact and learned, dictionary learning, convolutional codes",
     "neural": "Training of a variational autoencoder, random walks of many chains",
-    "free_energy": "Partition functions from draws",
+    "free_energy": "Partition functions from draws, by annealing and by elimination",
 }
 
 

@@ -21,7 +21,7 @@ from benchmarks.cli import Options
 
 PEERS = (
     *("torch", "scipy", "sklearn", "thrml", "blackjax", "spams", "celer"),
-    *("sporco", "pymbar", "numpy", "numba", "c", "naive-vmap", "python-loop"),
+    *("sporco", "pymbar", "dwave", "numpy", "numba", "c", "naive-vmap", "python-loop"),
 )
 
 WIDE = {"xla_cpu_prefer_vector_width": 512}

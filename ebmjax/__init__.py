@@ -7,9 +7,9 @@ An energy is a scalar function of what is not known. Four packages answer four q
     sample        draws from exp(-beta E)/Z                       any beta in [0, inf]
     learn         shape the energy so that data lie low, by a loss of `losses`
 
-`energies` holds the models, `losses` the losses, `diagnostics` says how far samples are to be trusted, `problems` has
-problems with known answers. Every public module opens by its dotted name: `ebm.energies.ellipse`, `ebm.sample.gibbs`.
-The names of every day are lifted here.
+`energies` holds the models, `losses` the losses, `likelihoods` log p(x) of large models. `diagnostics` says how far
+samples are to be trusted, `problems` has problems with known answers. Every public module opens by its dotted name:
+`ebm.energies.ellipse`, `ebm.sample.gibbs`. The names of every day are lifted here.
 """
 
 from ebmjax import (
@@ -19,6 +19,7 @@ from ebmjax import (
     energies,
     gaussian,
     learn,
+    likelihoods,
     loops,
     losses,
     marginalize,
@@ -73,6 +74,7 @@ __all__ = [
     "hamiltonian",
     "interval",
     "learn",
+    "likelihoods",
     "log_partition",
     "loops",
     "losses",

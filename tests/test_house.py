@@ -33,6 +33,7 @@ ORDER = [
     "minimize",
     "marginalize",
     "sample",
+    "likelihoods",
     "losses",
     "learn",
     "diagnostics",

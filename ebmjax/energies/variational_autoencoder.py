@@ -32,6 +32,7 @@ from ebmjax.checks import (
     is_static,
 )
 from ebmjax.gaussian import Gaussian
+from ebmjax.numerics import sum_softplus
 from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
@@ -81,7 +82,7 @@ def _bernoulli_cost(logits, y):
     y = as_example("y", y, logits)
     inside = jnp.all((y >= 0) & (y <= 1))
     # a factor: the gradient is NaN too, so that no training goes on as if nothing had happened
-    return jnp.where(inside, 1, jnp.nan) * (_sum_softplus(logits) - jnp.sum(y * logits))
+    return jnp.where(inside, 1, jnp.nan) * (sum_softplus(logits) - jnp.sum(y * logits))
 
 
 def gaussian(scale: Scalar) -> Observation:
@@ -238,22 +239,3 @@ def energy(params: Params, observation: Observation, y: Annotated[Numbers, "*obs
     1.8379
     """
     return misfit(params, observation, y, z) + jnp.sum(as_float("z", z) ** 2 + math.log(2 * math.pi)) / 2
-
-
-@jax.custom_jvp
-def _sum_softplus(logits: Annotated[Numbers, "*shape"]) -> Scalar:
-    """Σ log(1 + exp aᵢ), with one logarithm for 112 terms.
-
-    Each term is max(a, 0) + log(1 + exp(-|a|)). The argument of the logarithm lies in [1, 2], so that the product of
-    112 of them does not overflow. A logarithm for each pixel of each sample would take most of the time.
-    """
-    flat = logits.ravel()
-    terms = jnp.pad(1 + jnp.exp(-jnp.abs(flat)), (0, -flat.size % 112), constant_values=1)
-    products = jnp.prod(terms.reshape(-1, 112), axis=-1)
-    return jnp.sum(jnp.maximum(flat, 0)) + jnp.sum(jnp.log(products))
-
-
-@_sum_softplus.defjvp
-def _sum_softplus_jvp(primals, tangents):
-    (logits,), (slope,) = primals, tangents
-    return _sum_softplus(logits), jnp.sum(jax.nn.sigmoid(logits) * slope)

@@ -26,7 +26,7 @@ from ebmjax.checks import (
 from ebmjax.compiled import compiled
 from ebmjax.loops import map_chunks
 from ebmjax.temperature import reduced, softmin
-from ebmjax.types import BITS, CONVERGED, Alphabet, Beta, Energy, Estimate
+from ebmjax.types import BITS, Alphabet, Beta, Energy, Estimate, exact_estimate
 
 MOST = 28
 """The most units: 270 million states."""
@@ -109,9 +109,7 @@ def _checked(energy, units, beta, alphabet):
 @compiled
 def _log_partition(energy, units, beta, alphabet):
     free = softmin(_blocks(energy, units, beta, alphabet), beta)
-    value = units * math.log(2) - reduced(free, beta)
-    infinite = jnp.full_like(value, jnp.inf)
-    return Estimate(value, jnp.zeros_like(value), infinite, value, value, jnp.int32(CONVERGED))
+    return exact_estimate(units * math.log(2) - reduced(free, beta))
 
 
 @compiled

@@ -140,6 +140,12 @@ _LINES = (
         "Codes of a variational autoencoder as fuzzy balls: what noise, spring and size control do to them",
     ),
     Experiment(
+        "rbm_likelihood",
+        "spins",
+        "How likely held-out pictures are to machines trained in five ways, with log Z from both sides",
+    ),
+    Experiment("dbm_likelihood", "spins", "A bound on the likelihood of a deep machine, and how loose it is"),
+    Experiment(
         "log_partition",
         "spins",
         "log Z of your own restricted Boltzmann machine, from both sides (--rbm FILE.npz)",

@@ -18,7 +18,6 @@ summing over the states of its first hidden layer.
 Salakhutdinov and Hinton (2009), "Deep Boltzmann machines".
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -27,33 +26,32 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import deep_boltzmann as dbm
-from ebmjax.learn import checkpoint
-from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.greedy import copied_machine, pretrain
-from ebmjax.learn.contrast.phases import persistent, variational
-from ebmjax.loops import map_chunks, repeat
+from ebmjax.loops import repeat
 from ebmjax.marginalize.mean_field import mean_field
-from ebmjax.marginalize.spaces import binary_cube
 from ebmjax.sample.gibbs import block
-from ebmjax.types import BITS, Kernel, Learner, Solution
+from ebmjax.types import BITS
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
-from experiments.application.watched import Watched, train_watched
 from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
-from experiments.spins.restricted_machines import divided
+from experiments.spins.deep_machines import (
+    LAYERS,
+    MOST_SUMMED,
+    Machine,
+    Plan,
+    infer,
+    log_sums,
+    train_deep,
+    variational_free_energies,
+)
 
-LAYERS = 3
-MOST_SUMMED = 14  # units of a first hidden layer whose states are summed
 SWEEPS = 1000  # of the Gibbs chains that draw fantasies
 MEASURED = 2000  # pictures of each set on which a machine is measured
-CHUNK = 500  # of them together
 
 
 @dataclass(frozen=True)
@@ -108,23 +106,16 @@ class Measures(NamedTuple):
     """Mean exact log-likelihood of held-out pictures."""
 
 
-class Machine(NamedTuple):
-    """A machine before and after joint learning."""
-
-    pretrained: dbm.Params
-    watched: Watched
-
-
 def run(config: Config, report: Report) -> None:
     """Pretrain and train two machines, measure them and draw the results."""
     split = load(config.images)
     shape = split.train.shape[1:]
     data, test = jnp.asarray(binarize(flat(split.train))), jnp.asarray(binarize(flat(split.test)))
     large_key, small_key, chains_key = jax.random.split(report.key(), 3)
-    large = _train(config, report, "large", large_key, config.hidden, data, test)
+    large = _trained(config, report, "large", large_key, config.hidden, data, test)
     small = large
     if config.small_hidden != config.hidden:
-        small = _train(config, report, "small", small_key, config.small_hidden, data, test)
+        small = _trained(config, report, "small", small_key, config.small_hidden, data, test)
     _summarize(report, large, small)
     _draw_fantasies(report, chains_key, large, data, shape)
     _draw_curves(report, large, small)
@@ -132,62 +123,23 @@ def run(config: Config, report: Report) -> None:
     _draw_reconstructions(report, large, test, shape)
 
 
-def learner(config: Config, mean: Float[Array, " visible"], hidden: tuple[int, int], updates: int) -> Learner:
-    """Contrast mean fields with persistent chains, by plain gradient steps at a rate that falls linearly to zero."""
-
-    def kernel(params: dbm.Params) -> Kernel:
-        return block(partial(dbm.energy, params), 1.0, dbm.odd_even(LAYERS), BITS)
-
-    def start(key):
-        fair = [jnp.full(size, 0.5, mean.dtype) for size in hidden]
-        keys = jax.random.split(key, LAYERS)
-        return tuple(
-            jax.random.bernoulli(layer_key, layer).astype(mean.dtype)
-            for layer_key, layer in zip(keys, (mean, *fair), strict=True)
-        )
-
-    positive = variational(
-        dbm.energy,
-        lambda key, visible: _middle(hidden, visible),
-        1.0,
-        dbm.odd_even_hidden(LAYERS),
-        max_sweeps=config.mean_field_steps,
-    )
-    negative = persistent(kernel, start, config.chains, config.sweeps)
-    return contrastive(dbm.energy, positive, negative, optax.sgd(optax.linear_schedule(config.rate, 0.0, updates)))
-
-
-def _train(
+def _trained(
     config: Config, report: Report, name: str, key: Key[Array, ""], hidden: tuple[int, int], data: Array, test: Array
 ) -> Machine:
-    pretrain_key, train_key = jax.random.split(key)
-    first_epochs, _ = divided(len(data), config.batch_size, config.pretraining_updates, 1)
-    epochs, updates = divided(len(data), config.batch_size, config.updates, config.measured)
-    learner_of_layer = partial(copied_machine, beta=1.0, optimizer=optax.sgd(config.pretraining_rate, momentum=0.5))
-    grow = lambda key, data: pretrain(key, learner_of_layer, hidden, 1.0, data, config.batch_size, first_epochs)
-    folder = report.checkpoints / f"{name}_pretrained"
-    with report.stage(f"pretraining the {name} machine"):
-        found = checkpoint.restore(folder, jax.eval_shape(grow, pretrain_key, data))
-        params = found[1] if found else report.compiled(grow, pretrain_key, data)
-        if not found:
-            checkpoint.save(folder, 0, params)
-    dbm.check_params(params)
+    plan = Plan(
+        config.batch_size,
+        config.pretraining_updates,
+        config.pretraining_rate,
+        config.updates,
+        config.rate,
+        config.chains,
+        config.sweeps,
+        config.mean_field_steps,
+        config.measured,
+    )
     exact = hidden[0] <= MOST_SUMMED
-    with report.stage(f"learning the {name} machine as a whole"):
-        watched = train_watched(
-            train_key,
-            report,
-            name,
-            learner(config, data.mean(axis=0), hidden, updates),
-            params,
-            data,
-            config.batch_size,
-            epochs,
-            config.measured,
-            lambda params: _measure(params, data[:MEASURED], test[:MEASURED], exact),
-            _row,
-        )
-    return Machine(params, watched)
+    measure = lambda params: _measure(params, data[:MEASURED], test[:MEASURED], exact)
+    return train_deep(key, report, name, plan, hidden, data, lambda learner: learner, measure, _row)
 
 
 def _row(measured: Measures) -> dict[str, Any]:
@@ -199,39 +151,13 @@ def _row(measured: Measures) -> dict[str, Any]:
     }
 
 
-def _middle(hidden: tuple[int, int], visible: Array) -> tuple[Array, ...]:
-    return (visible, *(jnp.full(size, 0.5, visible.dtype) for size in hidden))
-
-
-def infer(params: dbm.Params, visible: Float[Array, " visible"], max_sweeps: int = 50) -> Solution:
-    """Mean field over the hidden layers, given a picture."""
-    sizes = (params.weights[0].shape[1], params.weights[1].shape[1])
-    energy = partial(dbm.energy, params)
-    return mean_field(energy, _middle(sizes, visible), 1.0, dbm.odd_even_hidden(LAYERS), BITS, max_sweeps, 1e-4)
-
-
 @partial(jax.jit, static_argnums=3)
 def _measure(params: dbm.Params, train: Array, test: Array, exact: bool) -> Measures:
-    states = (params.weights[0].shape[1] + params.weights[1].shape[1]) * math.log(2)
-    mean = lambda pictures: map_chunks(lambda v: infer(params, v).energy, pictures, CHUNK).mean() - states
+    mean = lambda pictures: variational_free_energies(params, pictures).mean()
     if not exact:
         return Measures(mean(train), mean(test), jnp.array(jnp.nan), jnp.array(jnp.nan))
     joint, whole = log_sums(params, test)
     return Measures(mean(train), mean(test), whole, joint.mean() - whole)
-
-
-def log_sums(params: dbm.Params, visible: Float[Array, "n visible"]) -> tuple[Float[Array, " n"], Float[Array, ""]]:
-    """log Σ exp(-E) over the hidden states of each picture, and over all states: log p(v) is their difference.
-
-    The states of the first hidden layer are enumerated. Given one of these, all other units are independent.
-    """
-    (below, above), (a, b, c) = params
-    first = binary_cube(len(b)).points
-    top = jax.nn.softplus(c[None] + first @ above).sum(axis=1) + first @ b
-    joint = lambda v: v @ a + jax.nn.logsumexp(top + first @ (v @ below))
-    return map_chunks(joint, visible, 64), jax.nn.logsumexp(
-        top + jax.nn.softplus(a[None] + first @ below.T).sum(axis=1)
-    )
 
 
 def _summarize(report: Report, large: Machine, small: Machine) -> None:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
+from ebmjax.likelihoods import paths, restricted
 from ebmjax.types import Estimate, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
@@ -23,8 +24,6 @@ from experiments.application.report import Report
 from experiments.data import machines
 from experiments.drawing import plots
 from experiments.spins import machine_likelihoods
-
-SMOOTHED = 0.01  # the mean of a pixel is at least so far from 0 and 1
 
 
 @dataclass(frozen=True)
@@ -54,30 +53,31 @@ def run(config: Config, report: Report) -> None:
     params = machines.read(config.rbm)
     visible, hidden = params.weights.shape
     data = None if config.data is None else jnp.asarray(machines.read_states(config.data, visible))
-    base = params.visible_bias if data is None else _logits(data)
+    base = params.visible_bias if data is None else paths.base_biases(data)
     report.text(f"`{config.rbm.name}` has {visible} visible and {hidden} hidden units.")
     few = hidden <= machine_likelihoods.MOST_HIDDEN
     numbers = [config.temperatures // 16, config.temperatures // 4, config.temperatures]
     found: list[Estimate] = []
     ends_key, *keys = jax.random.split(report.key(), 1 + len(numbers))
     with report.stage("drawing from the machine"):
+        schedule = jnp.linspace(0, 1, config.temperatures)
         draw = lambda key, params, base: machine_likelihoods.ends(
-            key, params, base, config.chains, config.temperatures, config.sweeps
+            key, params, restricted.path(params, 1.0, base), schedule, config.chains, config.sweeps
         )
         ends = report.compiled(draw, ends_key, params, base)
     for number, key in zip(numbers, keys, strict=True):
         with report.stage(f"annealing through {number:,} laws, there and back"):
-            one = lambda key, params, base, ends, number=number: machine_likelihoods.sandwiched(
-                key, params, base, ends, number
+            one = lambda key, params, base, ends, number=number: paths.sandwiched(
+                key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, number), ends
             )
             found.append(report.compiled(one, key, params, base, ends))
         report.metrics(temperatures=number, **_fields(found[-1]))
     last = found[-1]
-    exact = float(machine_likelihoods.log_partition(params)) if few else math.nan
+    whole = restricted.log_partition(params, 1.0) if few else last
+    exact = float(whole.log_partition) if few else math.nan
     _tell(report, numbers, found, exact)
     if data is not None and config.data is not None:
-        best = exact if few else float(last.log_partition)
-        values = np.asarray(machine_likelihoods.log_likelihoods(params, data, jnp.float32(best)), np.float64)
+        values = np.asarray(restricted.log_likelihoods(params, data, 1.0, whole).log_partition, np.float64)
         scatter = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
         report.summary(log_likelihood=float(values.mean()), log_likelihood_standard_error=float(scatter))
         report.text(
@@ -86,11 +86,6 @@ def run(config: Config, report: Report) -> None:
             f"of log Z is {0.0 if few else float(last.standard_error):.2g}."
         )
     _draw(report, numbers, found, exact)
-
-
-def _logits(data):
-    mean = jnp.clip(data.mean(axis=0), SMOOTHED, 1 - SMOOTHED)
-    return jnp.log(mean) - jnp.log1p(-mean)
 
 
 def _fields(estimate: Estimate) -> dict[str, float]:

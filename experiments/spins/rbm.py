@@ -28,6 +28,7 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.phases import Phase, contrastive_divergence, persistent
+from ebmjax.likelihoods import restricted
 from ebmjax.loops import repeat
 from ebmjax.sample.special import restricted as sweeps
 from experiments.application import options
@@ -37,7 +38,7 @@ from experiments.application.watched import Watched
 from experiments.data.images import Images, Pictures, binarize, load
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show, strongest
-from experiments.spins.machine_likelihoods import MOST_HIDDEN, log_partition
+from experiments.spins.machine_likelihoods import MOST_HIDDEN
 from experiments.spins.restricted_machines import PREFIX, Schedule, train_machine
 
 SHOWN = (0, 1, 10, 100, 1000)  # sweeps after which chains are drawn
@@ -158,7 +159,8 @@ def _train(config: Config, report: Report, method: Method, key: Key[Array, ""], 
 @partial(jax.jit, static_argnums=3)
 def _measure(params: rbm.Params, train: Array, test: Array, exact: bool) -> Measures:
     mean = lambda pictures: jnp.mean(jax.vmap(lambda visible: rbm.free_energy(params, visible, 1.0))(pictures))
-    return Measures(mean(train), mean(test), log_partition(params) if exact else jnp.array(jnp.nan))
+    log_partition = restricted.log_partition(params, 1.0).log_partition if exact else jnp.array(jnp.nan)
+    return Measures(mean(train), mean(test), log_partition)
 
 
 def log_likelihoods(measured: Measures, hidden: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from benchmarks import free_energy
+from benchmarks import annealing, elimination, free_energy
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["float64", "float32"])
@@ -14,3 +14,18 @@ def test_states(index):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for peer in case.peers.values():
             case.agree(ours, peer.prepare()())
+
+
+def test_annealing_agrees_with_numpy():
+    case = annealing.cases(quick=True)[0]
+    ours = case.ours.prepare()()
+    for peer in case.peers.values():
+        case.agree(ours, peer.prepare()())
+
+
+@pytest.mark.parametrize("case", elimination.cases(quick=True), ids=["log_partition", "ground_state"])
+def test_elimination_agrees_with_its_peer(case):
+    ours = case.ours.prepare()()
+    assert abs(ours.objective) > 1
+    for peer in case.peers.values():
+        case.agree(ours, peer.prepare()())

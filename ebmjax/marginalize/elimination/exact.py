@@ -22,7 +22,7 @@ from ebmjax.marginalize.elimination.factors import Factors, as_factors
 from ebmjax.marginalize.elimination.plans import Plan
 from ebmjax.marginalize.elimination.tables import eliminated, log_states, on_device
 from ebmjax.temperature import reduced
-from ebmjax.types import CONVERGED, DIVERGED, Beta, Estimate
+from ebmjax.types import CONVERGED, DIVERGED, Beta, Estimate, exact_estimate
 
 
 def free_energy(plan: Plan, factors: Factors, beta: Beta) -> Float[Array, ""]:
@@ -74,7 +74,7 @@ def log_partition(plan: Plan, factors: Factors, beta: Beta) -> Estimate:
     whole = eliminated(*prepared)
     value = log_states(plan) + whole.log_count - reduced(whole.free_energy, prepared[2])
     result = jnp.where(jnp.isfinite(whole.free_energy), CONVERGED, DIVERGED).astype(jnp.int32)
-    return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), value, value, result)
+    return exact_estimate(value)._replace(result=result)
 
 
 def marginals(plan: Plan, factors: Factors, beta: Beta) -> Factors:

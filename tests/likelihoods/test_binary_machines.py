@@ -41,7 +41,7 @@ def test_likelihoods_of_all_states():
 
 
 @pytest.mark.parametrize("params", [MACHINE, TURNED])
-def test_exact_draws_have_the_law_of_the_machine(params):
+def test_exact_draws_have_the_law_of_the_machine_and_keep_it(params):
     """Every state within 5 standard errors of a multinomial law: a false alarm in a thousand runs or so."""
     count = 20_000
     drawn = np.asarray(restricted.draws(jax.random.key(3), params, BETA, count))
@@ -49,8 +49,12 @@ def test_exact_draws_have_the_law_of_the_machine(params):
     law = np.exp(jax.nn.log_softmax(densities(params, BETA)))
     powers = 2.0 ** np.arange(drawn.shape[1])
     order = np.argsort(cube @ powers)
-    found = np.bincount((drawn @ powers).astype(int), minlength=len(cube)) / count
-    assert (np.abs(found - law[order]) < 5 * np.sqrt(law[order] / count) + 5 / count).all()
+    kernel = restricted.path(params, BETA, jnp.zeros(drawn.shape[1])).make_kernel(1.0)
+    step = jax.jit(jax.vmap(lambda key, visible: kernel.step(key, kernel.init(visible))[0].position))
+    moved = np.asarray(step(jax.random.split(jax.random.key(4), count), drawn))
+    for states in (drawn, moved):  # the kernel of the path leaves the law as it is
+        found = np.bincount((states @ powers).astype(int), minlength=len(cube)) / count
+        assert (np.abs(found - law[order]) < 5 * np.sqrt(law[order] / count) + 5 / count).all()
 
 
 @pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])

@@ -44,7 +44,11 @@ def test_gaussian_machine_by_annealing_there_and_back():
     density = jnp.exp(restricted_gaussian.log_likelihoods(REAL, PLANE, BETA, exact_estimate(log_z)).log_partition)
     mean = CELL * density @ PLANE
     deviation = jnp.sqrt(CELL * density @ jnp.square(PLANE - mean[None]))
-    assert (jnp.abs(ends.mean(axis=0) - mean) < 5 * deviation / jnp.sqrt(2000)).all()
+    kernel = path.make_kernel(1.0)
+    step = jax.jit(jax.vmap(lambda key, visible: kernel.step(key, kernel.init(visible))[0].position))
+    for drawn in (ends, step(jax.random.split(jax.random.key(2), 2000), ends)):  # the kernel leaves the law as it is
+        assert (jnp.abs(drawn.mean(axis=0) - mean) < 5 * deviation / jnp.sqrt(2000)).all()
+        assert (jnp.abs(drawn.std(axis=0) / deviation - 1) < 0.1).all()  # 5 standard errors are 0.08 for a normal law
     found = paths.sandwiched(jax.random.key(0), path, jnp.linspace(0, 1, 5), ends)
     assert abs(found.log_partition - log_z) < 5 * found.standard_error < 0.4
     assert found.lower - 0.3 < log_z < found.upper + 0.3

@@ -88,3 +88,4 @@ def test_every_experiment_has_a_line():
     said = (ROOT / "docs/experiments.md").read_text()
     for name in EXPERIMENTS:
         assert re.search(rf"`{name}[ `]", said), name
+    assert f"the {len(EXPERIMENTS)} experiments" in (ROOT / "README.md").read_text()

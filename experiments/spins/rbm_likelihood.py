@@ -106,7 +106,7 @@ class Config:
 
 
 QUICK = Config(
-    methods=(Method.CD_1, Method.TEMPERED_PCD),
+    methods=(Method.TEMPERED_PCD,),
     gradients=(Gradient.CENTERED,),
     small=8,
     large=30,

@@ -27,21 +27,22 @@ from ebmjax import problems
 from ebmjax.energies import ising, potts
 from ebmjax.loops import repeat, thinned, trajectory
 from ebmjax.marginalize.density_of_states import models, multicanonical, thermal
-from ebmjax.marginalize.elimination import exact, factors, graphs, plans
 from ebmjax.marginalize.thermodynamics import PhaseDiagram, thermodynamics
 from ebmjax.sample.special.checkerboard import checkerboard
 from ebmjax.sample.tempering import tempering
-from ebmjax.types import SPINS, describe
+from ebmjax.types import describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count
 from experiments.application.report import Report
 from experiments.drawing import plots
+from experiments.spins.exact_curves import Curves, curves, eliminated, finite, infinite
 
 UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
 COLORS = ("blue", "vermillion", "green", "purple", "orange")
 COLDEST = 0.8  # inverse temperature at which the Ising ladder ends, nearly twice the critical one
+AWAY = 0.25  # so far from the critical beta, as a share of it, a lattice of 32 × 32 is as good as infinite
+ONSAGER = "C against the infinite lattice, away from the transition"
 AXIS = np.linspace(0.01, COLDEST, 200)
-STEP = 1e-3  # of differences of log Z, which are in float64
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,6 @@ QUICK = Config(
     sizes=(10,), betas=16, draws=200, thin=2, states=(10,), potts_side=5, glass_side=5, walkers=32, learning=600,
     sweeps=600,
 )  # fmt: skip
-
-
-class Curves(NamedTuple):
-    """Quantities per unit against beta, each a row (betas,); with standard errors or without."""
-
-    free_energy: np.ndarray
-    mean_energy: np.ndarray
-    heat_capacity: np.ndarray
-    entropy: np.ndarray
 
 
 class Diagram(NamedTuple):
@@ -140,44 +132,17 @@ def _lattice(config: Config, report: Report, key: Key[Array, ""], side: int) -> 
         return jax.tree.map(np.asarray, report.compiled(answer, betas, energies, magnetizations))
 
 
-def _finite(side: int, betas: np.ndarray) -> Curves:
-    """Kaufman's finite lattice, per spin; derivatives of log Z by differences."""
-    cold, here, hot = (
-        np.array([problems.periodic_lattice(side, side, max(float(beta), 0.0) + by) for beta in betas])
-        for by in (STEP, 0.0, -STEP)
-    )
-    return _curves(betas, side**2, here, -(cold - hot) / (2 * STEP), (cold - 2 * here + hot) / STEP**2, math.log(2))
-
-
-def _curves(betas, units, log_z, energy, variance, log_states) -> Curves:
-    """Per unit, from log Z, <E> and var E of the whole."""
-    safe = np.where(betas == 0, 1, betas)
-    free = np.where(betas == 0, energy / units, -(log_z / units - log_states) / safe)
-    return Curves(free, energy / units, betas**2 * variance / units, (log_z + betas * energy) / units)
-
-
-def _infinite(betas: np.ndarray) -> Curves:
-    """Onsager's lattice per spin: the energy in closed form, the rest by differences and by integration."""
-    betas = np.asarray(betas, np.float64)
-    fine = np.linspace(1e-6, betas.max() + STEP, 20001)
-    slopes = np.array([-problems.onsager_energy(beta) for beta in fine])
-    log_z = math.log(2) + np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2 * np.diff(fine))])
-    energy = np.array([problems.onsager_energy(beta) for beta in betas])
-    cold, hot = (np.array([problems.onsager_energy(beta + by) for beta in betas]) for by in (1e-5, -1e-5))
-    return _curves(betas, 1, np.interp(betas, fine, log_z), energy, -(cold - hot) / 2e-5, math.log(2))
-
-
 def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
     figure, axes = plots.panels(2, 3, width=4.2, height=3.3, share_x=True)
     names = ("free energy F per spin", "energy U per spin", "heat capacity C per spin", "entropy S per spin, in nats")
-    limit = _infinite(AXIS)
+    limit = infinite(AXIS)
     for panel, curve in zip(axes.flat, limit, strict=False):
         panel.plot(AXIS, curve, color=plots.PALETTE["black"], linewidth=1.0, linestyle="--", label="infinite, exact")
     rows = []
     for (side, found), name in zip(lattices.items(), COLORS, strict=False):
         color = plots.PALETTE[name]
         betas = np.asarray(found.betas)
-        for panel, curve in zip(axes.flat, _finite(side, AXIS), strict=False):
+        for panel, curve in zip(axes.flat, finite(side, AXIS), strict=False):
             panel.plot(AXIS, curve, color=color, linewidth=1.0, label=f"{side} × {side}, exact")
         quantities = (found.free_energy, found.mean_energy, found.heat_capacity, found.entropy)
         more = (found.magnetization, found.binder_ratio)
@@ -187,7 +152,7 @@ def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
                 label=f"{side} × {side}, measured",
             )  # fmt: skip
         inside = betas > 0
-        truth = _finite(side, betas[inside])
+        truth = finite(side, betas[inside])
         scores = [
             (quantity.value[inside] - exact) / quantity.standard_error[inside]
             for quantity, exact in zip(quantities, truth, strict=True)
@@ -196,6 +161,11 @@ def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
             (f"{side} × {side}", each, f"{np.sqrt(np.mean(score**2)):.2f}", f"{np.abs(score).max():.1f}")
             for each, score in zip("FUCS", scores, strict=True)
         ]
+        away = inside & (np.abs(betas / ising.CRITICAL_BETA - 1) > AWAY)
+        capacity = found.heat_capacity
+        score = (capacity.value[away] - infinite(betas[away]).heat_capacity) / capacity.standard_error[away]
+        rows.append((f"{side} × {side}", ONSAGER, f"{np.sqrt(np.mean(score**2)):.2f}", f"{np.abs(score).max():.1f}"))
+        report.summary(**{f"ising_{side}_rms_z_of_C_against_onsager": float(np.sqrt(np.mean(score**2)))})
         for index, beta in enumerate(betas):
             values = {key: getattr(found, key) for key in ("free_energy", "mean_energy", "heat_capacity", "entropy")}
             report.metrics(
@@ -260,7 +230,7 @@ def _of_density(density: multicanonical.Density, betas: np.ndarray, units: int, 
     """Curves and errors at all betas; errors of F and S by those of log Z and U."""
     axis = jax.tree.map(np.asarray, jax.vmap(lambda beta: thermal.at(density, beta))(jnp.asarray(betas, jnp.float32)))
     variance = axis.heat_capacity / np.where(betas == 0, 1, betas) ** 2
-    values = _curves(betas, units, axis.log_partition, axis.mean_energy, variance, log_states)
+    values = curves(betas, units, axis.log_partition, axis.mean_energy, variance, log_states)
     zero = betas == 0
     errors = Curves(
         np.where(zero, axis.mean_energy_error, axis.log_partition_error / np.where(zero, 1, np.abs(betas))) / units,
@@ -373,27 +343,7 @@ def _glass(config: Config, report: Report, key: Key[Array, ""]) -> Diagram:
     betas = np.linspace(-2, 2, 81)
     found = _of_density(density, betas, side**2, math.log(2))
     with report.stage(f"spin glass, {side} × {side}: elimination"):
-        return found._replace(truth=_eliminated(report, params, side, betas))
-
-
-def _eliminated(report: Report, params: ising.Params, side: int, betas: np.ndarray) -> Curves:
-    """The exact curves, by elimination; at a negative beta those of the opposite couplings."""
-    machine = ising.to_boltzmann(params, (side, side))
-    plan = plans.plan(graphs.from_matrix(machine.weights))
-    terms = factors.machine(plan, machine, SPINS)
-
-    def both(beta):
-        log_z = lambda beta: exact.log_partition(plan, terms, beta).log_partition
-        slope = lambda beta: jax.jvp(log_z, (beta,), (jnp.ones_like(beta),))
-        (value, rise), (_, variance) = jax.jvp(slope, (beta,), (jnp.ones_like(beta),))
-        return value, -rise, variance
-
-    positive = jnp.asarray(np.unique(np.abs(betas).round(6)), jnp.float32)
-    program = lambda betas: jax.lax.map(both, betas)
-    log_zs, energies, variances = (np.asarray(part, np.float64) for part in report.compiled(program, positive))
-    # every other spin can be turned, which turns the sign of all couplings of an open lattice
-    at = np.searchsorted(np.asarray(positive), np.abs(betas).round(6).astype(np.float32))
-    return _curves(betas, side**2, log_zs[at], np.sign(betas) * energies[at], variances[at], math.log(2))
+        return found._replace(truth=eliminated(report, params, side, betas))
 
 
 def _show_glass(config: Config, report: Report, found: Diagram) -> None:

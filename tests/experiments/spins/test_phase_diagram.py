@@ -6,14 +6,14 @@ import numpy as np
 
 from ebmjax import problems
 from ebmjax.marginalize.density_of_states import multicanonical
-from experiments.spins import phase_diagram
+from experiments.spins import exact_curves, phase_diagram
 
 
 def test_the_curves_of_the_infinite_lattice_are_those_of_a_large_one():
     """Away from the critical point, at beta = 0.3 and 0.6; the energy is the slope of beta F, S is beta (U - F)."""
     betas = np.array([0.3, 0.6])
-    limit = phase_diagram._infinite(betas)
-    large = phase_diagram._finite(64, betas)
+    limit = exact_curves.infinite(betas)
+    large = exact_curves.finite(64, betas)
     for name, one, other in zip(limit._fields, limit, large, strict=True):
         # below the critical temperature the finite lattice has the two phases, log 2 / 64² each
         np.testing.assert_allclose(one, other, rtol=2e-3, atol=4e-4, err_msg=name)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from ebmjax.loops import thinned, trajectory
+from ebmjax.loops import trajectory
 from ebmjax.marginalize.annealed import annealed
 from ebmjax.marginalize.density_of_states import multicanonical, thermal
 from ebmjax.marginalize.path_weights import estimate_of_both, estimate_of_weights
@@ -30,8 +30,6 @@ MBAR, STONES, INTEGRATION = "MBAR", "stepping stones", "thermodynamic integratio
 DENSITY = "density of states"
 ESTIMATORS = (AIS, BOTH, FIXED, ADAPTIVE, MBAR, STONES, INTEGRATION, DENSITY)
 
-PARTS = (1, 4)
-"""An estimate uses all of its chains or draws, or one of so many parts."""
 BURN = 0.2
 """This share of the draws of a tempering run is thrown away."""
 
@@ -51,17 +49,9 @@ class Sizes(NamedTuple):
     """Temperatures of a population that follows a fixed schedule, each with one sweep."""
     rungs: int
     draws: int
-    """Draws that each rung of a tempering run records."""
-    thin: int
-    """Sweeps between two of them."""
-
-
-class Runs(NamedTuple):
-    """Estimates of one method at one amount of work, with the leading axis runs."""
-
-    estimate: Estimate
-    work: float
-    """Mean number of sweeps of one run."""
+    """Draws that each rung of a tempering run records, one after each sweep."""
+    parts: tuple[int, ...]
+    """An estimate uses all of its chains or draws, or one of so many parts."""
 
 
 # ---- Annealed chains -------------------------------------------------------------------------------------------------
@@ -83,7 +73,7 @@ def weights(problem: Problem, sizes: Sizes, key: Key[Array, ""], ends: PyTree[Ar
 def of_weights(sizes: Sizes, log_weights: Float[Array, "3 chains"], log_start: Any) -> dict[str, list[Estimate]]:
     """Estimates at each amount of work, from the chains of `weights` dealt out to repetitions."""
     found = {AIS: [], BOTH: []}
-    for part in PARTS:
+    for part in sizes.parts:
         dealt = log_weights.reshape(3, sizes.repetitions * part, -1)
         forward = jnp.concatenate([dealt[0], dealt[1]], axis=1)
         found[AIS].append(jax.vmap(estimate_of_weights, (0, None))(forward, log_start))
@@ -143,7 +133,7 @@ def tempered_energies(
 
     def one(key):
         start_key, run_key = jax.random.split(key)
-        kernel = thinned(tempering(problem.change, problem.make_kernel, ladder), sizes.thin)
+        kernel = tempering(problem.change, problem.make_kernel, ladder)
         found = trajectory(run_key, kernel, problem.starts(start_key, sizes.rungs), sizes.draws, observe=last)
         return found.infos.energy.T, jax.tree.map(lambda leaf: leaf[kept].astype(jnp.float32), found.positions)
 
@@ -157,7 +147,7 @@ def of_energies(
     """Estimates at each amount of work, from the first draws of each tempering run."""
     methods = {MBAR: mbar, STONES: stepping_stones, INTEGRATION: thermodynamic_integration}
     found = {name: [] for name in methods}
-    for part in PARTS:
+    for part in sizes.parts:
         count = sizes.draws // part
         used = energies[:, :, int(BURN * count) : count]
         inefficiency = jax.vmap(ladder_inefficiency, (None, 0))(ladder, used)

@@ -105,7 +105,7 @@ def angle() -> Problem:
 
     def ends(key, count):
         cell_key, within_key = jax.random.split(key)
-        cell = jnp.searchsorted(shares, jax.random.uniform(cell_key, (count,)))
+        cell = jnp.searchsorted(shares, jax.random.uniform(cell_key, (count,))).astype(jnp.float32)
         return (cell + jax.random.uniform(within_key, (count,)) - 0.5) * (2 * np.pi / GRID)
 
     def make_kernel(t):
@@ -153,13 +153,26 @@ def _spins(params: ising.Params, side: int, beta: float) -> dict[str, Any]:
     """Fields of a `Problem` with the four sublattices of a square lattice as its position."""
     return {
         "base": _nothing,
-        "change": lambda parts: beta * ising.energy(params, ising.join(parts)),
+        "change": lambda parts: beta * energy_of_parts(params, side, parts),
         "make_kernel": lambda t: checkerboard(params, t * beta, (side, side)),
         "starts": lambda key, count: jax.vmap(ising.split)(
             jax.random.rademacher(key, (count, side, side), jnp.float32)
         ),
         "log_start": side**2 * math.log(2),
     }
+
+
+def energy_of_parts(params: ising.Params, side: int, parts: ising.Sublattices) -> Float[Array, ""]:
+    """`ising.energy` of a lattice without a field, from its sublattices, which is faster than to join them."""
+    down, right = (ising.split(bonds) for bonds in jnp.broadcast_to(params.coupling, (2, side, side)))
+    total = jnp.zeros(())
+    for index, part in enumerate(parts):
+        row, column = divmod(index, 2)
+        below, beside = parts[index ^ 2], parts[index ^ 1]
+        below = jnp.roll(below, -1, 0) if row else below
+        beside = jnp.roll(beside, -1, 1) if column else beside
+        total = total + jnp.sum(part * (down[index] * below + right[index] * beside))
+    return -total
 
 
 ISING_BETA = 0.44
@@ -173,6 +186,7 @@ def lattice(side: int = 32) -> Problem:
         f"Ising, {side} × {side}",
         **_spins(params, side, ISING_BETA),
         truth=problems.periodic_lattice(side, side, ISING_BETA),
+        bend=-0.8,
         levels=Levels(models.ising(params, (side, side)), energies, ISING_BETA),
     )
 
@@ -202,7 +216,7 @@ def glass(key: Key[Array, ""], side: int = 16) -> Problem:
 
 
 POTTS_STATES = 10
-POTTS = {16: (744.68, 0.03)}
+POTTS = {16: (744.672, 0.024)}
 """log Z and its standard error of periodic lattices at the transition of the infinite one, by sides."""
 
 

@@ -15,22 +15,21 @@ and to thermodynamic integration; the **density of states** comes from Wang-Land
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
-from matplotlib.axes import Axes
 
-from ebmjax.types import CONVERGED, RESULTS, Estimate
+from ebmjax.types import Estimate
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
-from experiments.drawing import plots
 from experiments.spins import league_estimators as league
-from experiments.spins import league_problems
+from experiments.spins import league_problems, league_scores
 from experiments.spins.league_problems import Problem
+from experiments.spins.league_scores import Score
 
 GROUPS = 32  # of a population, from which its error comes
 
@@ -110,48 +109,6 @@ QUICK = Config(
     parts=(1,),
 )
 
-BAND = (0.8, 1.3)
-"""The standard deviation of z-scores of error bars that are right."""
-ENOUGH = 10
-"""A standard deviation is that of at least so many z-scores."""
-COLORS = {
-    league.AIS: ("vermillion", "v"),
-    league.BOTH: ("orange", "D"),
-    league.FIXED: ("green", "s"),
-    league.ADAPTIVE: ("sky", "o"),
-    league.MBAR: ("blue", "P"),
-    league.STONES: ("purple", "^"),
-    league.INTEGRATION: ("yellow", "X"),
-    league.DENSITY: ("black", "*"),
-}
-
-
-class Score(NamedTuple):
-    """One estimator on one problem, with one amount of work."""
-
-    problem: str
-    estimator: str
-    work: float
-    """Mean number of sweeps of a run."""
-    runs: int
-    deviation: float
-    """Root mean square of log Z less the truth, over all runs with a finite log Z."""
-    error: float
-    """Mean of their own standard errors."""
-    converged: float
-    """Share of the runs that say so."""
-    spread: float
-    """Standard deviation of the z-scores of these; NaN where they are few."""
-    shift: float
-    """Mean of these z-scores."""
-    code: str
-    """The most common result."""
-
-    @property
-    def noise(self) -> float:
-        """The standard error of `spread`."""
-        return self.spread / np.sqrt(2 * max(1, self.converged * self.runs - 1))
-
 
 def run(config: Config, report: Report) -> None:
     """Run all estimators on all problems, and judge their errors and what they say of them."""
@@ -166,8 +123,8 @@ def run(config: Config, report: Report) -> None:
         report.metrics(**score._asdict())
     full = _with_most_work(scores)
     _tell(report, full)
-    _draw_errors(report, scores)
-    _draw_spreads(report, full)
+    league_scores.draw_errors(report, scores)
+    league_scores.draw_spreads(report, full)
 
 
 def _problem(which: Which, key: Key[Array, ""]) -> Problem:
@@ -186,13 +143,13 @@ def _problem(which: Which, key: Key[Array, ""]) -> Problem:
 def _scores(config: Config, report: Report, problem: Problem, key: Key[Array, ""]) -> list[Score]:
     sizes = league.Sizes(
         config.repetitions, config.chains, config.temperatures, config.members, GROUPS, config.steps, config.rungs,
-        config.draws, config.parts,
+        config.draws,
     )  # fmt: skip
     temper_key, ends_key, anneal_key, fixed_key, adaptive_key, density_key = jax.random.split(key, 6)
     found: list[Score] = []
 
     def judge(name: str, estimate: Estimate, work: float) -> None:
-        found.append(_judged(problem, name, estimate, work))
+        found.append(league_scores.judged(problem, name, estimate, work))
 
     positions = None
     annealed = Method.ANNEALED in config.methods
@@ -201,11 +158,12 @@ def _scores(config: Config, report: Report, problem: Problem, key: Key[Array, ""
             draw = lambda key: league.tempered_energies(problem, sizes, key)
             energies, positions = report.compiled(draw, temper_key)
             ladder = jnp.asarray(problem.schedule(sizes.rungs))
-            of_ladder = _shared(report, league.of_energies, sizes, ladder, energies, np.float32(problem.log_start))
         if Method.TEMPERING in config.methods:
-            for name, estimates in of_ladder.items():
-                for part, estimate in zip(config.parts, estimates, strict=True):
-                    judge(name, estimate, sizes.rungs * sizes.draws / part)
+            with report.stage(f"{problem.name}: estimates from its energies"):
+                data = (ladder, energies, np.float32(problem.log_start))
+                for part in config.parts:
+                    for name, estimate in _shared(report, league.of_energies, sizes, part, *data).items():
+                        judge(name, estimate, sizes.rungs * sizes.draws / part)
     if annealed:
         with report.stage(f"{problem.name}: annealed chains"):
             count = sizes.repetitions * sizes.chains // 2
@@ -213,10 +171,10 @@ def _scores(config: Config, report: Report, problem: Problem, key: Key[Array, ""
             ends = positions if exact is None else report.compiled(lambda key: exact(key, count), ends_key)
             weigh = lambda key, ends: league.weights(problem, sizes, key, ends)
             log_weights = report.compiled(weigh, anneal_key, ends)
-            of_chains = _shared(report, league.of_weights, sizes, log_weights, np.float32(problem.log_start))
-        for name, estimates in of_chains.items():
-            for part, estimate in zip(config.parts, estimates, strict=True):
-                judge(name, estimate, sizes.chains * sizes.temperatures / part)
+            data = (log_weights, np.float32(problem.log_start))
+            for part in config.parts:
+                for name, estimate in _shared(report, league.of_weights, sizes, part, *data).items():
+                    judge(name, estimate, sizes.chains * sizes.temperatures / part)
     if Method.POPULATION in config.methods:
         with report.stage(f"{problem.name}: populations"):
             fixed = report.compiled(lambda key: league.populations(problem, sizes, key), fixed_key)
@@ -237,58 +195,12 @@ def _scores(config: Config, report: Report, problem: Problem, key: Key[Array, ""
 _PROGRAMS: dict[Any, Any] = {}
 
 
-def _shared(report: Report, function: Callable[..., Any], sizes: league.Sizes, *args: Any) -> Any:
-    """`function(sizes, *args)` by a program that all problems share, since its arguments have the same shapes."""
-    key = (function, sizes)
+def _shared(report: Report, function: Callable[..., Any], sizes: league.Sizes, part: int, *args: Any) -> Any:
+    """`function(sizes, part, *args)` by a program that all problems share: its arguments have the same shapes."""
+    key = (function, sizes, part)
     if key not in _PROGRAMS:
-        _PROGRAMS[key] = report.program(lambda *args: function(sizes, *args), *args)
+        _PROGRAMS[key] = report.program(lambda *args: function(sizes, part, *args), *args)
     return _PROGRAMS[key](*args)
-
-
-def _judged(problem: Problem, name: str, estimate: Estimate, work: float) -> Score:
-    value, error = (np.asarray(part, np.float64) for part in (estimate.log_partition, estimate.standard_error))
-    result = np.asarray(estimate.result)
-    away = value - problem.truth
-    known = np.isfinite(away)
-    good = known & (result == CONVERGED) & (error > 0)
-    z = away[good] / np.hypot(error[good], problem.truth_error)
-    few = len(z) < ENOUGH
-    average = lambda numbers: float(np.mean(numbers)) if numbers.size else float("nan")
-    codes = np.bincount(result, minlength=len(RESULTS))
-    return Score(
-        problem.name,
-        name,
-        float(work),
-        len(value),
-        float(np.sqrt(average(away[known] ** 2))),
-        average(error[np.isfinite(error)]),
-        float(np.mean(result == CONVERGED)),
-        float("nan") if few else float(z.std(ddof=1)),
-        float("nan") if few else float(z.mean()),
-        RESULTS[int(codes.argmax())],
-    )
-
-
-def _with_most_work(scores: list[Score]) -> list[Score]:
-    """The score with the largest amount of work, of each problem and estimator."""
-    found: dict[tuple[str, str], Score] = {}
-    for score in scores:
-        place = (score.problem, score.estimator)
-        if place not in found or score.work > found[place].work:
-            found[place] = score
-    return list(found.values())
-
-
-def _verdict(score: Score) -> str:
-    """What became of an estimator: one word for the table."""
-    if score.converged < 0.5:
-        return "says that it failed"
-    if np.isnan(score.spread):
-        return "too few runs to judge"
-    low, high = BAND
-    if score.spread - 2 * score.noise > high or abs(score.shift) > 1:
-        return "errors too small"
-    return "errors too large" if score.spread + 2 * score.noise < low else "right"
 
 
 def _tell(report: Report, scores: list[Score]) -> None:
@@ -304,7 +216,7 @@ def _tell(report: Report, scores: list[Score]) -> None:
             number(score.shift),
             f"{score.converged:.0%}",
             "" if score.converged == 1 else score.code,
-            _verdict(score),
+            league_scores.verdict(score),
         )
         for score in scores
     ]
@@ -315,9 +227,9 @@ def _tell(report: Report, scores: list[Score]) -> None:
         rows,
     )
     said = [score for score in scores if score.converged < 0.5]
-    silent = [score for score in scores if _verdict(score) == "errors too small"]
+    silent = [score for score in scores if league_scores.verdict(score) == "errors too small"]
     judged = [score for score in scores if not np.isnan(score.spread) and score.converged >= 0.5]
-    inside = [score for score in judged if BAND[0] <= score.spread <= BAND[1]]
+    inside = [score for score in judged if league_scores.BAND[0] <= score.spread <= league_scores.BAND[1]]
     report.summary(
         pairs=len(scores),
         pairs_that_converged=len(judged),
@@ -327,9 +239,10 @@ def _tell(report: Report, scores: list[Score]) -> None:
         standard_deviation_of_z={f"{score.problem} | {score.estimator}": score.spread for score in judged},
         error={f"{score.problem} | {score.estimator}": score.deviation for score in scores},
     )
+    low, high = league_scores.BAND
     report.text(
         f"Of {len(scores)} pairs of a problem and an estimator, **{len(judged)} say that they converged**, and "
-        f"{len(inside)} of these have z-scores with a standard deviation between {BAND[0]} and {BAND[1]}."
+        f"{len(inside)} of these have z-scores with a standard deviation between {low} and {high}."
     )
     report.text("**Failed, and said so:** " + _listed(said) + ".")
     report.text("**Said that it converged, with errors that are too small:** " + _listed(silent) + ".")
@@ -345,91 +258,3 @@ def _listed(scores: list[Score]) -> str:
     for score in scores:
         names.setdefault(score.problem, []).append(score.estimator)
     return "; ".join(f"{problem}: {', '.join(each)}" for problem, each in names.items()) or "none"
-
-
-def _grid(count: int) -> tuple[Any, list[Axes]]:
-    columns = min(4, count + 1)
-    rows = -(-(count + 1) // columns)
-    figure, axes = plots.panels(rows, columns, width=3.4, height=3.1)
-    return figure, list(axes.flat)
-
-
-def _draw_errors(report: Report, scores: list[Score]) -> None:
-    names = list(dict.fromkeys(score.problem for score in scores))
-    figure, axes = _grid(len(names))
-    shown = {}
-    for panel, name in zip(axes, names, strict=False):
-        for estimator, (color, marker) in COLORS.items():
-            curve = sorted(
-                (score for score in scores if (score.problem, score.estimator) == (name, estimator)),
-                key=lambda score: score.work,
-            )
-            if not curve:
-                continue
-            work, deviation = [score.work for score in curve], [score.deviation for score in curve]
-            (line,) = panel.plot(work, deviation, color=plots.PALETTE[color], linewidth=1.2)
-            for score in curve:
-                face = plots.PALETTE[color] if score.converged >= 0.5 else "white"
-                (line,) = panel.plot(
-                    score.work, score.deviation, marker, color=plots.PALETTE[color], markerfacecolor=face, markersize=6
-                )
-            shown[estimator] = line
-        panel.set_xscale("log")
-        panel.set_yscale("log")
-        plots.label(panel, "sweeps", "error of log Z (nats)", name)
-    _legend(axes[len(names) :])
-    report.figure(
-        "errors",
-        figure,
-        "The root mean square error of log Z against the work of a run. Symbols are filled where at least half of the "
-        "runs say that they converged, and hollow where most say that they did not.",
-    )
-
-
-def _legend(axes: list[Axes]) -> None:
-    """The names of all estimators in the first of these panels; none of them has axes."""
-    for panel in axes:
-        panel.axis("off")
-    for estimator, (color, marker) in COLORS.items():
-        axes[0].plot([], [], marker, color=plots.PALETTE[color], label=estimator, markersize=6)
-    axes[0].legend(loc="center", frameon=False, fontsize="small")
-
-
-def _draw_spreads(report: Report, scores: list[Score]) -> None:
-    names = list(dict.fromkeys(score.problem for score in scores))
-    figure, axes = plots.one(9.5, 1.6 + 0.75 * len(names))
-    axes.axvspan(*BAND, color="#dddddd", zorder=0)
-    axes.axvline(1, color="#888888", linewidth=1)
-    estimators = list(COLORS)
-    for score in scores:
-        color, marker = COLORS[score.estimator]
-        row = names.index(score.problem) + (estimators.index(score.estimator) - 3.5) * 0.1
-        if score.converged < 0.5 or np.isnan(score.spread):
-            axes.plot(0.42, row, marker, color=plots.PALETTE[color], markerfacecolor="white", markersize=6)
-        else:
-            axes.errorbar(
-                min(score.spread, LARGEST), row, xerr=score.noise, fmt=marker, color=plots.PALETTE[color], markersize=6
-            )  # fmt: skip
-    for estimator, (color, marker) in COLORS.items():
-        axes.plot([], [], marker, color=plots.PALETTE[color], label=estimator, markersize=6)
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xscale("log")
-    ticks = (0.42, 0.6, 0.8, 1, 1.3, 2, 3, 4)
-    axes.set_xticks(ticks, ["not\nconverged", *(f"{tick:g}" for tick in ticks[1:])])
-    axes.set_xlim(0.38, 1.1 * LARGEST)
-    axes.minorticks_off()
-    axes.axvline(0.5, color="#888888", linewidth=1, linestyle=":")
-    plots.label(axes, "standard deviation of z-scores", "")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")
-    report.figure(
-        "calibration",
-        figure,
-        "The standard deviation of the z-scores of runs that say that they converged, with its standard error. In the "
-        f"grey band, from {BAND[0]} to {BAND[1]}, error bars are right; on its right side they are too small. Hollow, "
-        "at the left: most runs say that they did not converge.",
-    )
-
-
-LARGEST = 4.0
-"""Larger standard deviations are drawn here."""

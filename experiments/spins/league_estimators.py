@@ -50,8 +50,6 @@ class Sizes(NamedTuple):
     rungs: int
     draws: int
     """Draws that each rung of a tempering run records, one after each sweep."""
-    parts: tuple[int, ...]
-    """An estimate uses all of its chains or draws, or one of so many parts."""
 
 
 # ---- Annealed chains -------------------------------------------------------------------------------------------------
@@ -70,15 +68,14 @@ def weights(problem: Problem, sizes: Sizes, key: Key[Array, ""], ends: PyTree[Ar
     return jax.vmap(run)(keys, schedules, jax.tree.map(together, starts, ends)).log_weights
 
 
-def of_weights(sizes: Sizes, log_weights: Float[Array, "3 chains"], log_start: Any) -> dict[str, list[Estimate]]:
-    """Estimates at each amount of work, from the chains of `weights` dealt out to repetitions."""
-    found = {AIS: [], BOTH: []}
-    for part in sizes.parts:
-        dealt = log_weights.reshape(3, sizes.repetitions * part, -1)
-        forward = jnp.concatenate([dealt[0], dealt[1]], axis=1)
-        found[AIS].append(jax.vmap(estimate_of_weights, (0, None))(forward, log_start))
-        found[BOTH].append(jax.vmap(estimate_of_both, (0, 0, None))(dealt[0], dealt[2], log_start))
-    return found
+def of_weights(sizes: Sizes, part: int, log_weights: Float[Array, "3 chains"], log_start: Any) -> dict[str, Estimate]:
+    """Estimates at one amount of work, from the chains of `weights` dealt out to repetitions."""
+    dealt = log_weights.reshape(3, sizes.repetitions * part, -1)
+    forward = jnp.concatenate([dealt[0], dealt[1]], axis=1)
+    return {
+        AIS: jax.vmap(estimate_of_weights, (0, None))(forward, log_start),
+        BOTH: jax.vmap(estimate_of_both, (0, 0, None))(dealt[0], dealt[2], log_start),
+    }
 
 
 # ---- Populations -----------------------------------------------------------------------------------------------------
@@ -142,19 +139,25 @@ def tempered_energies(
 
 
 def of_energies(
-    sizes: Sizes, ladder: Float[Array, " rungs"], energies: Float[Array, "runs rungs draws"], log_start: Any
-) -> dict[str, list[Estimate]]:
-    """Estimates at each amount of work, from the first draws of each tempering run."""
-    methods = {MBAR: mbar, STONES: stepping_stones, INTEGRATION: thermodynamic_integration}
-    found = {name: [] for name in methods}
-    for part in sizes.parts:
-        count = sizes.draws // part
-        used = energies[:, :, int(BURN * count) : count]
-        inefficiency = jax.vmap(ladder_inefficiency, (None, 0))(ladder, used)
-        for name, method in methods.items():
-            one = partial(method, ladder, log_reference=log_start)
-            each = jax.vmap(lambda energies, inefficiency, one=one: one(energies, inefficiency=inefficiency))
-            found[name].append(jax.tree.map(lambda leaf: leaf[:, -1], each(used, inefficiency)))
+    sizes: Sizes,
+    part: int,
+    ladder: Float[Array, " rungs"],
+    energies: Float[Array, "runs rungs draws"],
+    log_start: Any,
+) -> dict[str, Estimate]:
+    """Estimates at one amount of work, from the first draws of each tempering run.
+
+    Each amount has a program of its own: two batches of linear systems in one program can wait for each other for ever
+    where a processor has two cores (jaxlib 0.10.1, batched LAPACK).
+    """
+    count = sizes.draws // part
+    used = energies[:, :, int(BURN * count) : count]
+    inefficiency = jax.vmap(ladder_inefficiency, (None, 0))(ladder, used)
+    found = {}
+    for name, method in {MBAR: mbar, STONES: stepping_stones, INTEGRATION: thermodynamic_integration}.items():
+        one = partial(method, ladder, log_reference=log_start)
+        each = jax.vmap(lambda energies, inefficiency, one=one: one(energies, inefficiency=inefficiency))
+        found[name] = jax.tree.map(lambda leaf: leaf[:, -1], each(used, inefficiency))
     return found
 
 

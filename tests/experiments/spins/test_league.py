@@ -11,7 +11,7 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.marginalize.elimination import exact, factors, graphs, plans
 from ebmjax.types import CONVERGED, Estimate
 from experiments.data import glasses
-from experiments.spins import free_energy_league, league_problems
+from experiments.spins import league_problems, league_scores
 
 COUNT = 4000
 
@@ -102,14 +102,16 @@ def test_scores_tell_right_errors_from_wrong_ones():
     noise = np.random.default_rng(0).normal(size=400)
 
     def score(error, result):
-        value = problem.truth + 0.1 * noise
-        unused = np.zeros(400)
-        return free_energy_league._judged(
-            problem, "MBAR", Estimate(value, unused + error, unused, unused, unused, np.full(400, result)), 1.0
+        value, unused = jnp.asarray(problem.truth + 0.1 * noise), jnp.zeros(400)
+        return league_scores.judged(
+            problem,
+            "MBAR",
+            Estimate(value, unused + error, unused, unused, unused, jnp.full(400, result, jnp.int32)),
+            1.0,
         )
 
-    assert free_energy_league._verdict(score(0.1, CONVERGED)) == "right"
-    assert free_energy_league._verdict(score(0.05, CONVERGED)) == "errors too small"
-    assert free_energy_league._verdict(score(0.2, CONVERGED)) == "errors too large"
-    assert free_energy_league._verdict(score(0.05, 7)) == "says that it failed"
+    assert league_scores.verdict(score(0.1, CONVERGED)) == "right"
+    assert league_scores.verdict(score(0.05, CONVERGED)) == "errors too small"
+    assert league_scores.verdict(score(0.2, CONVERGED)) == "errors too large"
+    assert league_scores.verdict(score(0.05, 7)) == "says that it failed"
     assert abs(score(0.1, CONVERGED).spread - 1) < 0.15

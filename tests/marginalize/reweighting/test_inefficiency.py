@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ebmjax.marginalize.reweighting.bar import bar
 from ebmjax.marginalize.reweighting.inefficiency import ladder_inefficiency, statistical_inefficiency, thinned
 from ebmjax.marginalize.reweighting.integration import thermodynamic_integration
 from ebmjax.marginalize.reweighting.mbar import mbar
+from ebmjax.marginalize.reweighting.stepping_stones import stepping_stones
+from ebmjax.types import CONVERGED, NOT_MIXED
 from tests import oscillators
 
 MEMORY = 0.8
@@ -98,6 +101,22 @@ def test_a_ladder_of_independent_states_has_the_inefficiency_of_each():
     np.testing.assert_allclose(
         ladder_inefficiency(BETAS / 7, 7e3 * several), ladder_inefficiency(BETAS, several), rtol=1e-4
     )
+
+
+METHODS = [mbar, bar, stepping_stones, thermodynamic_integration]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_short_chain_says_that_it_has_not_mixed(method):
+    """200 draws that are worth 20 in the state in the middle: from there on the code is NOT_MIXED, with an error."""
+    betas = jnp.array([1.0, 1.1, 1.2])
+    energies = oscillators.draws(jax.random.key(7), betas, 200, 1)
+    codes = lambda g: method(betas, energies, None, jnp.array(g)).result.tolist()
+    assert codes([1.0, 10.0, 1.0]) == [CONVERGED, NOT_MIXED, NOT_MIXED]
+    assert codes([1.0, 3.0, 1.0]) == [CONVERGED] * 3
+    assert np.isfinite(method(betas, energies, None, jnp.array([1.0, 10.0, 1.0])).standard_error).all()
+    few = method(betas, energies[:, :40], None, None)  # independent draws may be few
+    assert NOT_MIXED not in few.result.tolist()
 
 
 def test_thinning_keeps_one_in_g():

@@ -121,7 +121,7 @@ def run(config: Config, report: Report) -> None:
         scores += _scores(config, report, problem, key)
     for score in scores:
         report.metrics(**score._asdict())
-    full = _with_most_work(scores)
+    full = league_scores.with_most_work(scores)
     _tell(report, full)
     league_scores.draw_errors(report, scores)
     league_scores.draw_spreads(report, full)

@@ -79,7 +79,7 @@ def judged(problem: Problem, name: str, estimate: Estimate, work: float) -> Scor
     )
 
 
-def _with_most_work(scores: list[Score]) -> list[Score]:
+def with_most_work(scores: list[Score]) -> list[Score]:
     """The score with the largest amount of work, of each problem and estimator."""
     found: dict[tuple[str, str], Score] = {}
     for score in scores:

@@ -41,6 +41,7 @@ def test_the_ellipse_and_the_mixture_by_quadrature():
         for t, truth, drawn in ((0.0, problem.log_start, problem.starts), (1.0, problem.truth, problem.ends)):
             log_z, mean = by_quadrature(problem, points, cell, t)
             assert abs(log_z - truth) < 2e-3 + rounding
+            assert drawn is not None
             values = np.asarray(slope(problem, drawn(jax.random.key(0), COUNT)), np.float64)
             assert abs(values.mean() - mean) < 5 * values.std() / np.sqrt(COUNT) + rounding
 

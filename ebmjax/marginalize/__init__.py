@@ -20,7 +20,8 @@ energies of draws at several temperatures                `reweighting`: log Z fr
 the same with an order parameter, for a phase diagram    `thermodynamics`: F, U, C, S, |m|, chi and the Binder ratio
 
 `points` has the energies of all points of a space, with which the first of them begin. `layers` has what `mean_field`
-and the Gibbs samplers share: states that are tuples of layers. `schedules` has the step of an adaptive schedule.
+and the Gibbs samplers share: states that are tuples of layers. `schedules` has the step of an adaptive schedule,
+`path_weights` what the weights of `annealed` say of log Z.
 """
 
 from ebmjax.marginalize import (
@@ -32,6 +33,7 @@ from ebmjax.marginalize import (
     importance_sampling,
     layers,
     mean_field,
+    path_weights,
     pilot,
     points,
     population,
@@ -51,6 +53,7 @@ __all__ = [
     "importance_sampling",
     "layers",
     "mean_field",
+    "path_weights",
     "pilot",
     "points",
     "population",

@@ -11,6 +11,8 @@ spread depends on the number of temperatures and of steps.
 `bidirectional`         the same, and chains that go back from draws of the law at the other end: a bound on each side
 `tempered`              the path in inverse temperature, u(beta, x) = beta E(x)
 
+`path_weights` has what they do with the weights, for those of several runs of `annealed` together.
+
 Neal (2001), "Annealed importance sampling"; Grosse, Ghahramani & Adams (2015), "Sandwiching the marginal likelihood
 using bidirectional Monte Carlo".
 """
@@ -20,7 +22,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.checks import (
     as_float,
@@ -32,28 +34,19 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
-from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
-from ebmjax.marginalize.reweighting.pair import ratio
+from ebmjax.marginalize.path_weights import estimate_of_both, estimate_of_weights
 from ebmjax.marginalize.schedules import as_chains, as_schedule
 from ebmjax.numerics import added
 from ebmjax.records import record
 from ebmjax.states import begun, continued
 from ebmjax.temperature import reduced
 from ebmjax.types import (
-    CONVERGED,
-    DIVERGED,
-    NO_OVERLAP,
-    NOT_MIXED,
-    TOO_FEW_TEMPERATURES,
     AnyKernel,
     Energy,
     Estimate,
     KernelAtBeta,
     Scalar,
 )
-
-CROSSED = 4
-"""Bounds that are out of order by more than this many standard errors are no bounds: one in 30,000 by chance."""
 
 
 @runtime_checkable
@@ -235,7 +228,7 @@ def annealed_importance(
     True
     """
     log_partition = as_float("log_partition", log_partition, ())
-    return _estimated(annealed(key, path, make_kernel, schedule, starts, steps).log_weights, log_partition)
+    return estimate_of_weights(annealed(key, path, make_kernel, schedule, starts, steps).log_weights, log_partition)
 
 
 def bidirectional(
@@ -284,84 +277,7 @@ def bidirectional(
     ends = as_chains("ends", ends)
     forward = _annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
     back = _annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
-    return _between(forward, back, log_partition)
-
-
-@jax.jit
-def _estimated(log_weights, log_partition):
-    mean, error, effective = log_mean(log_weights)
-    value = log_partition.astype(mean.dtype) + mean
-    return Estimate(
-        value, error, effective, value, jnp.full_like(value, jnp.inf), result_of_weights(log_weights, effective)
-    )
-
-
-def result_of_weights(log_weights: Float[Array, " n"], effective: Float[Array, ""]) -> Int[Array, ""]:
-    """How far the mean of independent weights can be trusted, taken as those of a normal law of log w.
-
-    The error of the mean of w is estimated from w², whose own relative variance is about exp(4 var(log w)) / n.
-
-    >>> result_of_weights(jnp.full(20, 0.7), jnp.array(20.0)).item()
-    0
-    """
-    count = log_weights.shape[0]
-    some = jnp.isfinite(log_weights)
-    weights = jnp.where(some, log_weights, 0)
-    mean = jnp.sum(weights) / jnp.maximum(jnp.sum(some.astype(weights.dtype)), 1)
-    variance = jnp.sum(jnp.where(some, jnp.square(weights - mean), 0)) / (count - 1)
-    wide = (effective < LEAST_EFFECTIVE) | (jnp.exp(jnp.minimum(4 * variance, 80)) > count)
-    result = jnp.where(wide, TOO_FEW_TEMPERATURES, CONVERGED)
-    result = jnp.where(jnp.any(some), result, NO_OVERLAP)
-    return jnp.where(_is_broken(log_weights), DIVERGED, result).astype(jnp.int32)
-
-
-@jax.jit
-def _between(forward, back, log_partition):
-    low, low_error, _ = log_mean(forward)
-    high, high_error, _ = log_mean(back)
-    value, error, shared = _ratio(forward, back)
-    # in the mean low ≤ log ratio ≤ -high; draws of the end that have not mixed turn this around
-    crossed = low + high > CROSSED * jnp.hypot(low_error, high_error)
-    result = jnp.where(shared < LEAST_EFFECTIVE, TOO_FEW_TEMPERATURES, jnp.where(crossed, NOT_MIXED, CONVERGED))
-    result = jnp.where(jnp.isfinite(low) & jnp.isfinite(high), result, NO_OVERLAP)
-    result = jnp.where(_is_broken(forward) | _is_broken(back), DIVERGED, result).astype(jnp.int32)
-    at = lambda log_ratio: log_partition.astype(log_ratio.dtype) + log_ratio
-    return Estimate(at(value), error, shared, at(low), at(-high), result)
-
-
-def log_mean(log_weights: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
-    """log 1/n Σ w, its standard error, and the effective number of draws (Σw)² / Σw².
-
-    >>> mean, error, effective = log_mean(jnp.log(jnp.array([1.0, 3.0])))
-    >>> round(mean.item(), 5), round(error.item(), 5), round(effective.item(), 5)
-    (0.69315, 0.5, 1.6)
-    """
-    largest = jnp.max(log_weights)
-    unit = jnp.where(jnp.isfinite(largest), largest, 0)
-    weights = jnp.exp(log_weights - unit)
-    first, second, count = jnp.sum(weights), jnp.sum(jnp.square(weights)), len(log_weights)
-    effective = jnp.where(second > 0, first**2 / jnp.where(second > 0, second, 1), 0)
-    # by linearization the variance of the logarithm of a mean is its relative variance
-    variance = jnp.maximum(count / jnp.where(effective > 0, effective, jnp.nan) - 1, 0) / (count - 1)
-    return jnp.log(first / count) + unit, jnp.sqrt(variance), effective
-
-
-def _ratio(forward, back):
-    """log Z(t_K) / Z(t_0) from the weights of both directions, its standard error, and the paths that both share."""
-    sizes = len(forward), len(back)
-    # what is as likely on the way there as on the way back has log w = -log w'; a row that is shorter is filled up
-    filled = lambda values, fill: jnp.pad(values, (0, max(sizes) - len(values)), constant_values=fill)
-    differences = jnp.stack([filled(-forward, 0), filled(back, 0)])
-    measure = jnp.stack([filled(jnp.ones_like(forward), 0), filled(jnp.ones_like(back), 0)])
-    numbers = jnp.asarray(sizes, differences.dtype)
-    pair = ratio(differences, measure, numbers, 1e-3)
-    variance = 1 / pair.shared - 1 / numbers[0] - 1 / numbers[1]
-    # two sets of n paths that agree share n / 2
-    return pair.log_ratio, jnp.sqrt(jnp.maximum(variance, 0)), 2 * pair.shared
-
-
-def _is_broken(log_weights):
-    return jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))
+    return estimate_of_both(forward, back, log_partition)
 
 
 def _checked(key, path, make_kernel, schedule, starts, steps):

@@ -40,10 +40,9 @@ from ebmjax.marginalize.annealed import (
     ReducedEnergy,
     begun_chains,
     log_change,
-    log_mean,
     moved,
-    result_of_weights,
 )
+from ebmjax.marginalize.path_weights import log_mean, result_of_weights
 from ebmjax.marginalize.schedules import as_chains, as_schedule, next_point
 from ebmjax.numerics import added
 from ebmjax.records import record

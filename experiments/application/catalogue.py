@@ -61,6 +61,11 @@ _LINES = (
         "Ising and Potts lattices and a spin glass at every temperature, against exact results",
     ),
     Experiment(
+        "free_energy_league",
+        "spins",
+        "Eight estimators of log Z on seven problems with exact answers: errors, and who says that it failed",
+    ),
+    Experiment(
         "boltzmann_learning",
         "spins",
         "Boltzmann machines trained by the exact likelihood, from samples, and by methods that need neither",

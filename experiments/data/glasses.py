@@ -63,3 +63,23 @@ def planted(key: Key[Array, ""], side: int) -> ising.Params:
 def planted_energy(side: int) -> float:
     """The energy of the ground state of `planted`: each of the side²/2 tiles has its least energy."""
     return -sum(TILE) * side**2 / 2
+
+
+def planted_wishart(key: Key[Array, ""], units: int, columns: int) -> tuple[hopfield.Params, Float[Array, " units"]]:
+    """A dense glass of N spins whose ground states are a chosen state t and -t; and this state.
+
+        E(s) = 1/2N Σ_m (w_m · s)² - 1/2N Σ_m |w_m|²,    w_m ~ N(0, 1 - t tᵀ/N)
+
+    The columns w_m are orthogonal to t, so that no state has a lower energy than t. The fewer columns there are, the
+    more states lie nearly as low.
+
+    Hamze, Raymond, Pattison, Biswas & Katzgraber (2020), "Wishart planted ensemble: a tunably rugged pairwise Ising
+    model with a first-order phase transition".
+    """
+    state_key, columns_key = jax.random.split(key)
+    planted = jax.random.rademacher(state_key, (units,), jnp.float32)
+    free = jax.random.normal(columns_key, (units, columns))
+    across = np.sqrt(units / (units - 1)) * (free - jnp.outer(planted, planted @ free) / units)
+    couplings = -across @ across.T / units
+    couplings = (couplings + couplings.T) / 2
+    return hopfield.Params(couplings - jnp.diag(jnp.diag(couplings)), jnp.zeros(units)), planted

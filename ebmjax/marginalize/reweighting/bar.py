@@ -10,7 +10,14 @@ Bennett (1976), eq. 12; Shirts, Bair, Hooker, Pande (2003).
 import jax
 import jax.numpy as jnp
 
-from ebmjax.marginalize.reweighting.draws import as_draws, means, result_for, variance_of_mean
+from ebmjax.marginalize.reweighting.draws import (
+    as_draws,
+    if_long,
+    inefficiency_of,
+    means,
+    result_for,
+    variance_of_mean,
+)
 from ebmjax.marginalize.reweighting.mbar import as_reference
 from ebmjax.marginalize.reweighting.pair import ratio
 from ebmjax.types import CONVERGED, STEP_LIMIT, Estimate, Numbers
@@ -75,6 +82,7 @@ def _bar(draws, reference):
     result = result_for(draws.sound, values, joined, jnp.where(solved, CONVERGED, STEP_LIMIT))
     known = (result == CONVERGED) | (result == STEP_LIMIT)
     error = jnp.where(known, jnp.sqrt(variance), jnp.nan)
+    result = if_long(result, draws.numbers, inefficiency_of(draws))
     effective = first(jnp.inf, jax.lax.cummin(pairs.shared))
     unbounded = jnp.full_like(values, jnp.inf)
     return Estimate(values, error, effective, -unbounded, unbounded, result)

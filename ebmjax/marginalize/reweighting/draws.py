@@ -8,12 +8,17 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ebmjax.checks import ArgumentError, as_float, check_betas, check_count, is_static
 from ebmjax.records import record
-from ebmjax.types import DIVERGED, NO_OVERLAP, Numbers
+from ebmjax.types import CONVERGED, DIVERGED, NO_OVERLAP, NOT_MIXED, Numbers
 
 LEAST_SHARED = 10
 """Two groups of states are connected by at least so many shared draws.
 
 Their number has a relative error of about 1/√10: with fewer, the standard error itself is not known to a third.
+"""
+LEAST_LENGTH = 50
+"""A chain has at least so many independent draws, or its statistical inefficiency is not known.
+
+The rule of Sokal (1997), "Monte Carlo methods in statistical mechanics", and of Foreman-Mackey et al. (2013), "emcee".
 """
 
 
@@ -124,6 +129,36 @@ def result_for(
     """
     known = jnp.isfinite(values) & sound
     return jnp.where(known, jnp.where(overlaps, otherwise, NO_OVERLAP), DIVERGED).astype(jnp.int32)
+
+
+def if_long(
+    result: Int[Array, " states"], numbers: Float[Array, " states"], inefficiency: Float[Array, " states"]
+) -> Int[Array, " states"]:
+    """A result code that was CONVERGED is NOT_MIXED from the first state on whose chain is too short to judge it.
+
+    The inefficiency that is found in a chain of a few correlation times is too small, and so is the standard error.
+    Draws that are independent, with an inefficiency of one, may be few.
+
+    Args:
+        result: codes.
+        numbers: independent draws of each state.
+        inefficiency: how many draws are worth one independent draw.
+
+    >>> if_long(jnp.array([0, 0, 0]), jnp.array([20.0, 80.0, 20.0]), jnp.array([1.0, 5.0, 5.0])).tolist()
+    [0, 0, 7]
+    """
+    short = (numbers < LEAST_LENGTH) & (inefficiency > 1 + 1e-3)
+    since = jnp.cumsum(short.astype(jnp.int32)) > 0
+    return jnp.where(since & (result == CONVERGED), NOT_MIXED, result).astype(jnp.int32)
+
+
+def inefficiency_of(draws: Draws) -> Float[Array, " states"]:
+    """How many draws of each state are worth one independent draw.
+
+    >>> inefficiency_of(as_draws([0.0, 1.0], [[1.0, 3.0], [0.0, 1.0]], None, [1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
+    return jnp.sum(draws.measure > 0, axis=1).astype(draws.numbers.dtype) / draws.numbers
 
 
 def means(draws: Draws, values: Float[Array, "states draws"]) -> Float[Array, " states"]:

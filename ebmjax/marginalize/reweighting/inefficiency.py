@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebmjax.checks import ArgumentError, as_float, is_static
-from ebmjax.marginalize.reweighting.draws import as_inefficiency
+from ebmjax.marginalize.reweighting.draws import as_draws, as_inefficiency
 from ebmjax.records import record
 from ebmjax.types import Numbers
 
@@ -76,6 +76,53 @@ def _inefficiency(series):
     kept = jnp.cumprod(positive.astype(jnp.int32), axis=-1) > 0
     g = jnp.maximum(1 + 2 * jnp.sum(jnp.where(kept, terms, 0), axis=-1), 1)
     return jnp.where(constant[..., 0], 1, g)
+
+
+def ladder_inefficiency(betas: Numbers, energies: Numbers) -> Float[Array, " states"]:
+    """How many successive draws of each state of a tempering run are worth one, for errors of log Z at its last beta.
+
+    Chains that exchange their positions are correlated with each other, which `statistical_inefficiency` of each does
+    not see: a replica that stays in one mode carries it to one state after another. What log Z has from the draws at
+    one step is about ψ(t) = Σ_k c_k E_k(t), with the weights c of the trapezoid rule over beta. If the states were
+    independent, its mean had the variance Σ_k c_k² var(E_k) g_k / N; it has var(ψ) g(ψ) / N. All g_k are multiplied
+    by the ratio of both.
+
+    Args:
+        betas: (states,), at least 2, as in `mbar`.
+        energies: (states, draws), at least 4 draws, of one step in each column.
+
+    Returns:
+        For the argument `inefficiency` of the estimators, at least 1. It is that of the whole ladder: for states that
+        end before its last beta the errors are about right.
+
+    Raises:
+        ValueError: fewer than 2 betas, or ones that do not rise; energies of another shape, with fewer than 4 draws, or
+            static ones that are not finite.
+
+    >>> betas, noise = jnp.array([0.0, 1.0, 2.0]), jax.random.normal(jax.random.key(0), (3, 4000))
+    >>> bool(jnp.all(ladder_inefficiency(betas, noise) < 1.3))
+    True
+    >>> together = jnp.broadcast_to(noise[:1], (3, 4000))  # the variance of a sum of equals: (1/2 + 1 + 1/2)² / (3/2)
+    >>> bool(jnp.all(abs(ladder_inefficiency(betas, together) - 4 / 1.5) < 0.4))
+    True
+    """
+    draws = as_draws(betas, energies, None, None)
+    if draws.energies.shape[1] < 4:
+        raise ArgumentError(f"energies: got shape {draws.energies.shape}, wanted (states, draws), at least 4 draws")
+    return _ladder(draws.betas, draws.energies)
+
+
+@jax.jit
+def _ladder(betas, energies):
+    gaps = jnp.diff(betas)
+    end = jnp.zeros(1, gaps.dtype)
+    halves = jnp.concatenate([gaps, end]) / 2 + jnp.concatenate([end, gaps]) / 2
+    of_states = halves[:, None] * (energies - energies.mean(axis=1, keepdims=True))
+    of_step = of_states.sum(axis=0)
+    each, together = _inefficiency(of_states), _inefficiency(of_step[None])[0]
+    independent = jnp.sum(jnp.mean(of_states**2, axis=1) * each)
+    ratio = jnp.mean(of_step**2) * together / jnp.where(independent > 0, independent, 1)
+    return jnp.where(independent > 0, jnp.maximum(each * ratio, 1), each)
 
 
 def thinned(energies: Numbers, inefficiency: Numbers) -> Thinned:

@@ -17,7 +17,7 @@ Kirkwood (1935); Gelman and Meng (1998), section 3; Friel, Hurn, Wyse (2014) for
 import jax
 import jax.numpy as jnp
 
-from ebmjax.marginalize.reweighting.draws import as_draws, means, variance_of_mean
+from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, means, variance_of_mean
 from ebmjax.marginalize.reweighting.mbar import as_reference
 from ebmjax.types import CONVERGED, DIVERGED, TOO_FEW_TEMPERATURES, Estimate, Numbers
 
@@ -40,7 +40,7 @@ def thermodynamic_integration(
         `Estimate` with one entry for each beta. The standard error is that of the draws. The bounds are sums of
         rectangles, which hold in the mean over draws. `effective_samples` are the independent draws at this beta.
         `result` is `TOO_FEW_TEMPERATURES` where the error of the quadrature, estimated by leaving out every other beta,
-        is more than half of the standard error.
+        is more than half of the standard error, and `NOT_MIXED` as of `mbar`.
 
     Friel, Hurn, Wyse (2014), eq. 9.
 
@@ -80,10 +80,9 @@ def _integrate(draws, reference):
     fine = jnp.cumprod(fine.astype(jnp.int32)) > 0
     values = jnp.where(draws.sound, values, jnp.nan)
     result = jnp.where(jnp.isfinite(values), jnp.where(fine, CONVERGED, TOO_FEW_TEMPERATURES), DIVERGED)
+    result = if_long(result.astype(jnp.int32), draws.numbers, inefficiency_of(draws))
     rectangles = lambda heights: jnp.concatenate([zero, jnp.cumsum(-h * heights)]) + reference.astype(h.dtype)
-    return Estimate(
-        values, error, draws.numbers, rectangles(average[:-1]), rectangles(average[1:]), result.astype(jnp.int32)
-    )
+    return Estimate(values, error, draws.numbers, rectangles(average[:-1]), rectangles(average[1:]), result)
 
 
 def _quadrature_error(h, average, spread, steps, rule):

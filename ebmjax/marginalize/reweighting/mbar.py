@@ -16,7 +16,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, is_static
-from ebmjax.marginalize.reweighting.draws import Draws, as_draws, as_inefficiency, means, result_for
+from ebmjax.marginalize.reweighting.draws import (
+    Draws,
+    as_draws,
+    as_inefficiency,
+    if_long,
+    inefficiency_of,
+    means,
+    result_for,
+)
 from ebmjax.marginalize.reweighting.pair import ratio
 from ebmjax.marginalize.reweighting.solve import NEAR, Fit, solve
 from ebmjax.numerics import matmul
@@ -47,7 +55,8 @@ def mbar(
         `Estimate` with one entry for each beta. The standard errors are those of log Z_k - log Z_0, from the asymptotic
         covariance. `effective_samples` are those of the weights at beta_k. There are no bounds. `result` is
         `NO_OVERLAP` for a state that shares fewer than 10 draws with states towards betas[0] (the error is then NaN),
-        and `DIVERGED` where an energy is not finite.
+        `NOT_MIXED` from the first state on whose chain is shorter than 50 times its inefficiency, and `DIVERGED` where
+        an energy is not finite.
 
     Raises:
         ValueError: betas that are equal, falling, infinite or negative; energies that are not finite; shapes that
@@ -136,7 +145,8 @@ def as_reference(log_reference: Numbers) -> Float[Array, ""]:
 def _mbar(draws, reference):
     fit, _, energy = fit_ladder(draws)
     moved = (draws.betas - draws.betas[0]) * energy
-    return estimate_of(fit, draws.measure.reshape(-1), draws.numbers, draws.sound, moved, reference)
+    estimate = estimate_of(fit, draws.measure.reshape(-1), draws.numbers, draws.sound, moved, reference)
+    return estimate._replace(result=if_long(estimate.result, draws.numbers, inefficiency_of(draws)))
 
 
 @jax.jit
@@ -152,9 +162,9 @@ def _mbar_of_states(reduced, numbers, source, places, real, inefficiency, refere
     differences = reduced[rows + 1, own] - reduced[rows, own]
     numbers = numbers / inefficiency
     start = _start(differences, pair(jnp.where(real, weights[places], 0)), pair(numbers))
-    return estimate_of(
-        solve(shifted, weights, numbers, start), weights, numbers, sound, jnp.zeros_like(start), reference
-    )
+    solution = solve(shifted, weights, numbers, start)
+    estimate = estimate_of(solution, weights, numbers, sound, jnp.zeros_like(start), reference)
+    return estimate._replace(result=if_long(estimate.result, numbers, inefficiency))
 
 
 def fit_ladder(draws: Draws) -> tuple[Fit, Float[Array, ""], Float[Array, ""]]:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
-from ebmjax.marginalize.reweighting.draws import as_draws, result_for
+from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference
 from ebmjax.types import CONVERGED, Estimate, Numbers
 
@@ -37,7 +37,8 @@ def stepping_stones(
         `Estimate` with one entry for each beta. The lower bound is the estimate, the upper one that of the draws of the
         colder states; both hold in the mean over draws. `effective_samples` is the smallest of all means up to this
         beta, infinite at betas[0]. `result` is `NO_OVERLAP` from the first pair on where one of the two directions has
-        fewer than 10 effective samples, or where they differ by more than 4 standard errors.
+        fewer than 10 effective samples, or where they differ by more than 4 standard errors, and `NOT_MIXED` as of
+        `mbar`.
 
     Xie et al. (2011), eq. 7.
 
@@ -68,6 +69,7 @@ def _stepping_stones(draws, reference):
     result = result_for(draws.sound, values, joined, CONVERGED)
     error = jnp.where(result == CONVERGED, jnp.sqrt(first(0, jnp.cumsum(forward_variance))), jnp.nan)
     effective = first(jnp.inf, jax.lax.cummin(forward_effective))
+    result = if_long(result, draws.numbers, inefficiency_of(draws))
     return Estimate(values, error, effective, values, upper, result)
 
 

@@ -190,7 +190,7 @@ def _judged(
     params = machine.watched.params
     with report.stage(f"log Z of the {name} machine"):
         ends = _drawn(ends_key, params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
-        log_z = _sandwiched(both_key, params, base, ends, config.temperatures)
+        log_z = jax.block_until_ready(_sandwiched(both_key, params, base, ends, config.temperatures))
     with report.stage(f"bounds of {len(test):,} pictures"):
         bounds = np.asarray(_bounds(params, test, log_z).log_partition)
     with report.stage(f"likelihoods of {config.clamped_pictures} pictures"):

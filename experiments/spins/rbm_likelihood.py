@@ -215,7 +215,7 @@ def _judged(
         )
     with report.stage(f"log Z of {title}"):
         draws = _drawn(ends_key, machine.params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
-        estimate = _sandwiched(both_key, machine.params, base, draws, config.temperatures)
+        estimate = jax.block_until_ready(_sandwiched(both_key, machine.params, base, draws, config.temperatures))
     exact = hidden <= machine_likelihoods.MOST_HIDDEN
     log_partition = _exact(machine.params).log_partition if exact else estimate.log_partition
     values = np.asarray(_log_likelihoods(machine.params, test, log_partition), np.float64)

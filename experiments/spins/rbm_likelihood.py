@@ -34,17 +34,8 @@ from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat, show
 from experiments.spins import machine_likelihoods
-from experiments.spins.likelihood_training import TITLES, Gradient, Method, Plan, learner
+from experiments.spins.likelihood_training import PUBLISHED, TITLES, Gradient, Method, Plan, learner
 from experiments.spins.restricted_machines import PREFIX, divided
-
-PUBLISHED = {
-    (20, Method.CD_1): -164.5,
-    (20, Method.CD_3): -150.1,
-    (500, Method.CD_1): -125.5,
-    (500, Method.CD_3): -105.5,
-    (500, Method.CD_25): -86.34,
-}
-"""Salakhutdinov and Murray (2008), table 1: mean log-likelihood of the test pictures of binarized MNIST, in nats."""
 
 COLORS = {
     Method.CD_1: "vermillion",
@@ -168,7 +159,7 @@ def run(config: Config, report: Report) -> None:
     _tell(config, report, found)
     for hidden in (config.small, config.large):
         if hidden:
-            _draw_training(report, hidden, {name: one for name, one in found.items() if name[0] == hidden})
+            _draw_training(config, report, hidden, {name: one for name, one in found.items() if name[0] == hidden})
     _draw_likelihoods(config, report, found)
     _draw_samples(report, found, test, shape)
 
@@ -337,7 +328,7 @@ def _tell(config: Config, report: Report, found: dict[Name, Judged]) -> None:
     )
 
 
-def _draw_training(report: Report, hidden: int, found: dict[Name, Judged]) -> None:
+def _draw_training(config: Config, report: Report, hidden: int, found: dict[Name, Judged]) -> None:
     figure, axes = plots.one(6.8, 4.4)
     for (_, method, gradient), one in found.items():
         style = "-o" if gradient is Gradient.CENTERED else "--s"
@@ -350,6 +341,9 @@ def _draw_training(report: Report, hidden: int, found: dict[Name, Judged]) -> No
             markersize=3.5,
             label=f"{gradient.value} {TITLES[method]}",
         )
+    known = [value for (units, _), value in PUBLISHED.items() if units == hidden]
+    if known and config.images is Images.BINARIZED_MNIST:
+        axes.axhline(max(known), color=plots.PALETTE["black"], linestyle=":", label="best published")
     plots.label(axes, "updates", "mean log-likelihood of held-out pictures (nats)", f"{hidden} hidden units")
     axes.legend(fontsize="small")
     exact = hidden <= machine_likelihoods.MOST_HIDDEN

@@ -66,6 +66,7 @@ RAW_LOOPS = {
     "marginalize/elimination/draws.py": "steps backwards through tables that are computed again, chunk by chunk",
     "marginalize/elimination/tables.py": "steps of an elimination are data, in chunks that a gradient computes again",
     "marginalize/importance_sampling.py": "chunks of draws add to running sums, each with a key of its own",
+    "marginalize/reweighting/solve.py": "states of a small matrix are eliminated one after the other",
     "minimize/codes/certificate.py": "terms of a sum one by one, with what rounding takes from each",
     "minimize/codes/coordinate.py": "samples one after the other on a CPU, and a path of weights",
     "minimize/codes/rounds.py": "nested loops over active sets that become one compiled kernel, tuned",

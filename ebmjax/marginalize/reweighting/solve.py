@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from ebmjax.loops import iterate_until
@@ -157,8 +156,27 @@ def _voltages(cross, numbers):
     apart = jnp.where(jnp.eye(states, dtype=bool), 0, cross)
     leak = jnp.maximum(1e-4 * LEAST_SHARED / states, 4 * jnp.finfo(cross.dtype).eps * numbers.max())
     laplacian = jnp.diag(apart.sum(axis=1) + leak) - apart
-    inverse = cho_solve(cho_factor(laplacian[1:, 1:]), jnp.eye(states - 1, dtype=cross.dtype))
+    inverse = _inverse(laplacian[1:, 1:])
     return jnp.zeros_like(cross).at[1:, 1:].set((inverse + inverse.T) / 2)
+
+
+def _inverse(matrix):
+    """The inverse of a positive definite matrix, by Gauss-Jordan elimination of one state after another.
+
+    It is not LAPACK's, whose batched calls wait for work on the threads on which they run: on a CPU with two threads a
+    program with two estimates under vmap was seen to stop for ever.
+    """
+    states = jnp.arange(len(matrix), dtype=jnp.int32)
+
+    def eliminate(place, matrix):
+        here = states == place
+        row, column, pivot = matrix[place], matrix[:, place], matrix[place, place]
+        rest = matrix - jnp.outer(column, row / pivot)
+        edge = jnp.where(here[None], -column[:, None], row[None]) / pivot
+        inside = ~here[:, None] & ~here[None]
+        return jnp.where(inside, rest, jnp.where(here[:, None] & here[None], 1 / pivot, edge))
+
+    return jax.lax.fori_loop(0, len(matrix), eliminate, matrix)
 
 
 def _overlaps(voltages, numbers):

@@ -9,6 +9,23 @@ import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+LONG = (
+    "ebmjax/likelihoods",
+    "ebmjax/marginalize/density_of_states",
+    "ebmjax/marginalize/pilot",
+    "ebmjax/marginalize/population",
+    "ebmjax/marginalize/reweighting",
+    "ebmjax/marginalize/thermodynamics",
+)
+"""Where examples compile for long: they are among the long tests. `tests.entries` runs them as well."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before the long tests are left out
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.nodeid.startswith(LONG):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def bounded_memory():

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import annealing, elimination, free_energy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1], ids=["float64", "float32"])
 def test_states(index):
     case = free_energy.cases(quick=True)[index]
@@ -16,6 +17,7 @@ def test_states(index):
             case.agree(ours, peer.prepare()())
 
 
+@pytest.mark.slow
 def test_annealing_agrees_with_numpy():
     case = annealing.cases(quick=True)[0]
     ours = case.ours.prepare()()
@@ -23,6 +25,7 @@ def test_annealing_agrees_with_numpy():
         case.agree(ours, peer.prepare()())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", elimination.cases(quick=True), ids=["log_partition", "ground_state"])
 def test_elimination_agrees_with_its_peer(case):
     ours = case.ours.prepare()()

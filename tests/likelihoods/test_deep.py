@@ -48,6 +48,7 @@ def test_exact_log_partition_and_a_path_that_ends_there():
     assert abs(found.log_partition - log_z) < 5 * found.standard_error < 0.4
 
 
+@pytest.mark.slow
 def test_bounds_are_below_and_annealed_likelihoods_right():
     """The posterior is annealed over 4 laws only, so that the kernel counts. One false alarm in 100,000."""
     visible, sums = log_sums()

@@ -260,16 +260,6 @@ class Estimate(NamedTuple):
     """`CONVERGED`, `TOO_FEW_TEMPERATURES`, `NO_OVERLAP`, `NOT_MIXED`, or another result code; see `describe`."""
 
 
-def exact_estimate(log_partition: Float[Array, "..."]) -> Estimate:
-    """The `Estimate` of a log Z that is known exactly: an error of zero, and both bounds equal to it.
-
-    >>> exact_estimate(jnp.array(2.0)).standard_error.item()
-    0.0
-    """
-    zeros, result = jnp.zeros_like(log_partition), jnp.full(jnp.shape(log_partition), CONVERGED, jnp.int32)
-    return Estimate(log_partition, zeros, zeros + jnp.inf, log_partition, log_partition, result)
-
-
 def result_of(finite: Bool[Array, "..."] | bool, finished: Bool[Array, "..."] | bool) -> Int[Array, "..."]:
     """The result code of an iteration: DIVERGED where it is not finite, CONVERGED where it finished, else STEP_LIMIT.
 

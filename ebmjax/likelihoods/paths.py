@@ -192,7 +192,7 @@ def relative(density: Estimate, log_partition: Estimate) -> Estimate:
 
     Raises ValueError for what is no `Estimate`.
 
-    >>> from ebmjax.types import exact_estimate
+    >>> from ebmjax.marginalize.enumeration import exact_estimate
     >>> relative(exact_estimate(jnp.array([1.0, 2.0])), exact_estimate(jnp.array(3.0))).log_partition.tolist()
     [-2.0, -1.0]
     """

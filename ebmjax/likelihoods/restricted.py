@@ -22,10 +22,11 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies.restricted_boltzmann import Params as Params
 from ebmjax.likelihoods.paths import Path, independent, relative, warmed
 from ebmjax.marginalize import enumeration
+from ebmjax.marginalize.enumeration import exact_estimate
 from ebmjax.numerics import matmul, sum_softplus
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.units import draw
-from ebmjax.types import BITS, Beta, Estimate, Numbers, exact_estimate
+from ebmjax.types import BITS, Beta, Estimate, Numbers
 
 MOST = enumeration.MOST
 """With at most so many units on one side log Z and draws are exact."""

@@ -28,10 +28,11 @@ from ebmjax.energies.restricted_boltzmann_gaussian import Params as Params
 from ebmjax.gaussian import Gaussian, reparameterize
 from ebmjax.likelihoods.paths import Path, relative
 from ebmjax.marginalize import enumeration
+from ebmjax.marginalize.enumeration import exact_estimate
 from ebmjax.numerics import matmul, sum_softplus
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.units import draw
-from ebmjax.types import BITS, Beta, Estimate, Numbers, exact_estimate
+from ebmjax.types import BITS, Beta, Estimate, Numbers
 
 
 def path(params: Params, beta: Beta, base: Gaussian) -> Path:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key
 from ebmjax.checks import (
     ArgumentError,
     as_beta,
+    as_float,
     as_scalar,
     check_callable,
     check_count,
@@ -26,7 +27,7 @@ from ebmjax.checks import (
 from ebmjax.compiled import compiled
 from ebmjax.loops import map_chunks
 from ebmjax.temperature import reduced, softmin
-from ebmjax.types import BITS, Alphabet, Beta, Energy, Estimate, exact_estimate
+from ebmjax.types import BITS, CONVERGED, Alphabet, Beta, Energy, Estimate, Numbers
 
 MOST = 28
 """The most units: 270 million states."""
@@ -144,3 +145,19 @@ def _energies(energy, block, size, units, alphabet):
 def _states(number, units, alphabet):
     bits = (number >> jnp.arange(units, dtype=jnp.uint32)) & jnp.uint32(1)
     return jnp.where(bits == 1, jnp.asarray(alphabet.high, float), jnp.asarray(alphabet.low, float))
+
+
+def exact_estimate(log_partition: Numbers) -> Estimate:
+    """The `Estimate` of a log Z that is known exactly: an error of zero, and both bounds equal to it.
+
+    Args:
+        log_partition: log Z in nats, of one model or of many.
+
+    Raises ValueError for what is not numbers.
+
+    >>> exact_estimate(2.0).standard_error.item()
+    0.0
+    """
+    value = as_float("log_partition", log_partition)
+    zeros, result = jnp.zeros_like(value), jnp.full(value.shape, CONVERGED, jnp.int32)
+    return Estimate(value, zeros, zeros + jnp.inf, value, value, result)

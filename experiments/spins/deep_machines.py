@@ -16,9 +16,10 @@ from ebmjax.learn.contrast.greedy import copied_machine, pretrain
 from ebmjax.learn.contrast.phases import persistent, variational
 from ebmjax.likelihoods import deep
 from ebmjax.loops import map_chunks
+from ebmjax.marginalize.enumeration import exact_estimate
 from ebmjax.marginalize.mean_field import mean_field
 from ebmjax.sample.gibbs import block
-from ebmjax.types import BITS, Kernel, Learner, Solution, exact_estimate
+from ebmjax.types import BITS, Kernel, Learner, Solution
 from experiments.application.report import Report
 from experiments.application.watched import Row, Watched, train_watched
 from experiments.spins.restricted_machines import divided

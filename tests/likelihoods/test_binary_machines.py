@@ -10,7 +10,8 @@ from ebmjax.checks import ArgumentError
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.likelihoods import paths, restricted
 from ebmjax.marginalize.annealed import annealed
-from ebmjax.types import CONVERGED, exact_estimate
+from ebmjax.marginalize.enumeration import exact_estimate
+from ebmjax.types import CONVERGED
 
 RANDOM = np.random.default_rng(0)
 MACHINE = rbm.Params(*(jnp.asarray(RANDOM.normal(size=size), jnp.float32) for size in ((8, 5), 8, 5)))

@@ -11,7 +11,7 @@ from ebmjax.energies import restricted_boltzmann_gaussian as gaussian
 from ebmjax.energies import restricted_boltzmann_labels as labels
 from ebmjax.gaussian import Gaussian
 from ebmjax.likelihoods import paths, restricted_gaussian, restricted_labels
-from ebmjax.types import exact_estimate
+from ebmjax.marginalize.enumeration import exact_estimate
 
 RANDOM = np.random.default_rng(1)
 BETA = 0.6

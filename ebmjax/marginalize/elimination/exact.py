@@ -21,8 +21,9 @@ from ebmjax.compiled import compiled
 from ebmjax.marginalize.elimination.factors import Factors, as_factors
 from ebmjax.marginalize.elimination.plans import Plan
 from ebmjax.marginalize.elimination.tables import eliminated, log_states, on_device
+from ebmjax.marginalize.enumeration import exact_estimate
 from ebmjax.temperature import reduced
-from ebmjax.types import CONVERGED, DIVERGED, Beta, Estimate, exact_estimate
+from ebmjax.types import CONVERGED, DIVERGED, Beta, Estimate
 
 
 def free_energy(plan: Plan, factors: Factors, beta: Beta) -> Float[Array, ""]:

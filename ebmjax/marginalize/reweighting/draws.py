@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ebmjax.checks import ArgumentError, as_float, check_betas, check_count, is_static
+from ebmjax.checks import ArgumentError, as_float, check_betas, check_count, check_record, is_static
 from ebmjax.records import record
 from ebmjax.types import CONVERGED, DIVERGED, NO_OVERLAP, NOT_MIXED, Numbers
 
@@ -144,20 +144,24 @@ def if_long(
         numbers: independent draws of each state.
         inefficiency: how many draws are worth one independent draw.
 
+    Raises ValueError for what is not numbers.
+
     >>> if_long(jnp.array([0, 0, 0]), jnp.array([20.0, 80.0, 20.0]), jnp.array([1.0, 5.0, 5.0])).tolist()
     [0, 0, 7]
     """
+    numbers, inefficiency = as_float("numbers", numbers), as_float("inefficiency", inefficiency)
     short = (numbers < LEAST_LENGTH) & (inefficiency > 1 + 1e-3)
     since = jnp.cumsum(short.astype(jnp.int32)) > 0
     return jnp.where(since & (result == CONVERGED), NOT_MIXED, result).astype(jnp.int32)
 
 
 def inefficiency_of(draws: Draws) -> Float[Array, " states"]:
-    """How many draws of each state are worth one independent draw.
+    """How many draws of each state are worth one independent draw. Raises ValueError for what is no `Draws`.
 
     >>> inefficiency_of(as_draws([0.0, 1.0], [[1.0, 3.0], [0.0, 1.0]], None, [1.0, 2.0])).tolist()
     [1.0, 2.0]
     """
+    check_record("draws", draws, Draws)
     return jnp.sum(draws.measure > 0, axis=1).astype(draws.numbers.dtype) / draws.numbers
 
 

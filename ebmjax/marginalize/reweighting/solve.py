@@ -160,6 +160,7 @@ def _voltages(cross, numbers):
     return jnp.zeros_like(cross).at[1:, 1:].set((inverse + inverse.T) / 2)
 
 
+@jax.jit
 def _inverse(matrix):
     """The inverse of a positive definite matrix, by Gauss-Jordan elimination of one state after another.
 

@@ -43,9 +43,9 @@ from experiments.spins.deep_machines import (
     LAYERS,
     MOST_SUMMED,
     Machine,
-    Plan,
     infer,
     log_sums,
+    plan_of,
     train_deep,
     variational_free_energies,
 )
@@ -126,17 +126,7 @@ def run(config: Config, report: Report) -> None:
 def _trained(
     config: Config, report: Report, name: str, key: Key[Array, ""], hidden: tuple[int, int], data: Array, test: Array
 ) -> Machine:
-    plan = Plan(
-        config.batch_size,
-        config.pretraining_updates,
-        config.pretraining_rate,
-        config.updates,
-        config.rate,
-        config.chains,
-        config.sweeps,
-        config.mean_field_steps,
-        config.measured,
-    )
+    plan = plan_of(config)
     exact = hidden[0] <= MOST_SUMMED
     measure = lambda params: _measure(params, data[:MEASURED], test[:MEASURED], exact)
     return train_deep(key, report, name, plan, hidden, data, lambda learner: learner, measure, _row)

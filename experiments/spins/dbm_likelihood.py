@@ -32,7 +32,7 @@ from experiments.application.report import Report
 from experiments.data.images import Images, Pictures, load, sample_binary
 from experiments.drawing import plots
 from experiments.drawing.mosaics import flat
-from experiments.spins.deep_machines import MOST_SUMMED, Machine, Plan, log_sums, train_deep
+from experiments.spins.deep_machines import MOST_SUMMED, Machine, log_sums, plan_of, train_deep
 from experiments.spins.likelihood_training import binarized_afresh, smoothed
 
 PUBLISHED = -84.62
@@ -156,17 +156,7 @@ def _judged(
 ) -> Judged:
     learn_key, measure_key, ends_key, both_key, clamped_key = jax.random.split(key, 5)
     base = (paths.base_biases(data), *(jnp.zeros(size) for size in hidden))
-    plan = Plan(
-        config.batch_size,
-        config.pretraining_updates,
-        config.pretraining_rate,
-        config.updates,
-        config.rate,
-        config.chains,
-        config.sweeps,
-        config.mean_field_steps,
-        config.measured,
-    )
+    plan = plan_of(config)
     wrapped = lambda learner: binarized_afresh(smoothed(learner, len(data) // config.batch_size))
     few = test[: config.measured_pictures]
     measure = lambda params: _measured(

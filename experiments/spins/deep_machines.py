@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +48,11 @@ class Plan(NamedTuple):
     """Limit of the mean-field sweeps in each update."""
     measured: int
     """Measurements during joint learning, after the one before it."""
+
+
+def plan_of(config: Any) -> Plan:
+    """The plan in the options of an experiment, whose names are those of the plan's fields."""
+    return Plan(*(getattr(config, name) for name in Plan._fields))
 
 
 class Machine(NamedTuple):

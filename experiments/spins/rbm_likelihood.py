@@ -24,7 +24,6 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.likelihoods import paths, restricted
-from ebmjax.loops import map_chunks
 from ebmjax.types import CONVERGED, Estimate, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, NotNegative, Positive
@@ -208,13 +207,13 @@ def _judged(
         draws = _drawn(ends_key, machine.params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
         estimate = jax.block_until_ready(_sandwiched(both_key, machine.params, base, draws, config.temperatures))
     exact = hidden <= machine_likelihoods.MOST_HIDDEN
-    log_partition = _exact(machine.params).log_partition if exact else estimate.log_partition
+    log_partition = _exact(machine.params) if exact else estimate
     values = np.asarray(_log_likelihoods(machine.params, test, log_partition), np.float64)
     in_train = np.asarray(_log_likelihoods(machine.params, prefix, log_partition), np.float64)
     return Judged(
         machine,
         estimate,
-        float(log_partition),
+        float(log_partition.log_partition),
         float(in_train.mean()),
         float(values.mean()),
         float(values.std(ddof=1) / math.sqrt(len(values))),
@@ -243,8 +242,7 @@ def _exact(params):
 
 @jax.jit
 def _log_likelihoods(params, pictures, log_partition):
-    one = lambda visible: -jnp.asarray(rbm.summed_free_energy(params, visible, 1.0))
-    return map_chunks(one, pictures, 1000) - log_partition
+    return restricted.log_likelihoods(params, pictures, 1.0, log_partition).log_partition
 
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
@@ -253,7 +251,7 @@ def _measured(key, params, base, prefix, test, temperatures, chains):
         found = restricted.log_partition(params, 1.0)
     else:
         found = paths.forward(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), chains)
-    mean = lambda pictures: _log_likelihoods(params, pictures, found.log_partition).mean()
+    mean = lambda pictures: _log_likelihoods(params, pictures, found).mean()
     return Measures(mean(prefix), mean(test), found.log_partition)
 
 

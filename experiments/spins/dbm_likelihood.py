@@ -22,18 +22,17 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from ebmjax.likelihoods import deep, paths
 from ebmjax.types import CONVERGED, Estimate, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
-from experiments.data.images import Images, Pictures, load, sample_binary
+from experiments.data.images import Images, Pictures
 from experiments.drawing import plots
-from experiments.drawing.mosaics import flat
 from experiments.spins.deep_machines import MOST_SUMMED, Machine, log_sums, plan_of, train_deep
-from experiments.spins.likelihood_training import binarized_afresh, smoothed
+from experiments.spins.likelihood_training import Measures, binarized_afresh, check_fresh, load_sets, smoothed
 
 PUBLISHED = -84.62
 """Salakhutdinov and Hinton (2009), section 4.1: the bound of a machine of two layers on binarized MNIST, in nats."""
@@ -91,9 +90,7 @@ class Config:
         options.check(self)
         few = self.small_hidden[0] <= MOST_SUMMED
         options.require(few, "small_hidden", self.small_hidden, f"at most {MOST_SUMMED} units in the first layer")
-        options.require(
-            not self.fresh or self.images is Images.BINARIZED_MNIST, "fresh", True, "--images binarized-mnist"
-        )
+        check_fresh(self.fresh, self.images)
 
 
 QUICK = Config(
@@ -107,14 +104,6 @@ QUICK = Config(
     clamped_pictures=10,
     clamped_temperatures=60,
 )
-
-
-class Measures(NamedTuple):
-    """Mean bounds on the log-likelihood, in nats, and log Z by annealed chains."""
-
-    train: Float[Array, ""]
-    test: Float[Array, ""]
-    log_partition: Float[Array, ""]
 
 
 class Judged(NamedTuple):
@@ -131,11 +120,8 @@ class Judged(NamedTuple):
 
 def run(config: Config, report: Report) -> None:
     """Train a large and a small machine, and bound the likelihood of the held-out pictures."""
-    split = load(config.images)
-    data = jnp.asarray(flat(load(Images.MNIST).train if config.fresh else split.train))
     train_key, test_key, large_key, small_key = jax.random.split(report.key(), 4)
-    prefix = sample_binary(train_key, data[: config.measured_pictures])
-    test = sample_binary(test_key, jnp.asarray(flat(split.test)))
+    data, prefix, test, _ = load_sets(train_key, test_key, config.images, config.fresh, config.measured_pictures)
     found = {"large": _judged(config, report, "large", large_key, config.hidden, data, prefix, test)}
     if config.small_hidden != config.hidden:
         found["small"] = _judged(config, report, "small", small_key, config.small_hidden, data, prefix, test)
@@ -182,7 +168,7 @@ def _judged(
         ends = _drawn(ends_key, params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
         log_z = jax.block_until_ready(_sandwiched(both_key, params, base, ends, config.temperatures))
     with report.stage(f"bounds of {len(test):,} pictures"):
-        bounds = np.asarray(_bounds(params, test, log_z).log_partition)
+        bounds = np.asarray(deep.bounds(params, test, 1.0, log_z).log_partition)
     with report.stage(f"likelihoods of {config.clamped_pictures} pictures"):
         clamped = _clamped(
             clamped_key,
@@ -204,11 +190,6 @@ def _drawn(key, params, base, chains, temperatures, sweeps):
 @partial(jax.jit, static_argnames="temperatures")
 def _sandwiched(key, params, base, ends, temperatures):
     return paths.sandwiched(key, deep.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), ends)
-
-
-@jax.jit
-def _bounds(params, pictures, log_z):
-    return deep.bounds(params, pictures, 1.0, log_z)
 
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))

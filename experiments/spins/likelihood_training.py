@@ -1,4 +1,4 @@
-"""Helper of `rbm_likelihood`: machines trained by five methods, with a plain or a centered gradient.
+"""Helper of `rbm_likelihood` and `dbm_likelihood`: machines trained by five methods, plain or centered; their pictures.
 
 The pictures are binarized by chance, afresh in every update: the brightness of a pixel is the probability of a one. A
 picture of zeros and ones stays as it is. The parameters that are kept are running means of those of the last updates,
@@ -9,6 +9,7 @@ import enum
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
@@ -26,7 +27,9 @@ from ebmjax.learn.contrast.phases import (
 )
 from ebmjax.sample.special import restricted as sweeps
 from ebmjax.types import Learner
-from experiments.data.images import sample_binary
+from experiments.application import options
+from experiments.data.images import Images, Pictures, load, sample_binary
+from experiments.drawing.mosaics import flat
 
 KEPT = 0.9
 """Weight of the running mean of the parameters after one epoch."""
@@ -92,6 +95,48 @@ class Plan(NamedTuple):
     """Measurements, at equal distances, after the one before training."""
 
 
+class Measures(NamedTuple):
+    """What is known of a machine during training: mean log-likelihoods or bounds of them in nats, and log Z."""
+
+    train: Float[Array, ""]
+    test: Float[Array, ""]
+    log_partition: Float[Array, ""]
+
+
+class Sets(NamedTuple):
+    """The pictures of a run."""
+
+    data: Float[Array, "n pixels"]
+    """To train on, grey or in black and white."""
+    prefix: Float[Array, "most pixels"]
+    """The first of them, binarized once, to measure on."""
+    test: Float[Array, "m pixels"]
+    """Held-out pictures, binarized once."""
+    shape: tuple[int, ...]
+    """Rows and columns."""
+
+
+def check_fresh(fresh: bool, images: Pictures) -> None:
+    """Raise ValueError for the option --fresh with other pictures than binarized-mnist."""
+    options.require(not fresh or images is Images.BINARIZED_MNIST, "fresh", True, "--images binarized-mnist")
+
+
+def load_sets(train_key: Key[Array, ""], test_key: Key[Array, ""], images: Pictures, fresh: bool, most: int) -> Sets:
+    """Read the pictures.
+
+    Args:
+        train_key, test_key: typed random keys, for what is binarized once.
+        images: which pictures.
+        fresh: with binarized-mnist, train on the grey pictures of MNIST instead.
+        most: training pictures to measure on.
+    """
+    split = load(images)
+    grey = load(Images.MNIST).train if fresh else split.train
+    data = jnp.asarray(flat(grey))
+    test = sample_binary(test_key, jnp.asarray(flat(split.test)))
+    return Sets(data, sample_binary(train_key, data[:most]), test, grey.shape[1:])
+
+
 class Smoothed(NamedTuple):
     """The state of a learner whose parameters are the running means of those of the learner inside."""
 
@@ -129,13 +174,13 @@ def learner(
 def _samples(method: Method, plan: Plan, mean: Float[Array, " visible"], hidden: int) -> Phase:
     at_beta = sweeps.binary
     kernel = lambda params: at_beta(params, 1.0)
-    nothing = jax.numpy.zeros(hidden, mean.dtype)
+    nothing = jnp.zeros(hidden, mean.dtype)
     start = lambda key: (jax.random.bernoulli(key, mean).astype(mean.dtype), nothing)
     if method is Method.PCD:
         return persistent(kernel, start, plan.chains, plan.sweeps)
     if method is Method.TEMPERED_PCD:
         energy = lambda params, position: rbm.energy(params, *position)
-        betas = jax.numpy.linspace(0, 1, plan.rungs)
+        betas = jnp.linspace(0, 1, plan.rungs)
         return persistent_tempering(energy, at_beta, betas, start, plan.chains, plan.sweeps)
     return contrastive_divergence(kernel, lambda key, visible: (visible, nothing), DIVERGENCE[method])
 

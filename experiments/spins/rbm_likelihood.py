@@ -20,7 +20,7 @@ from typing import Annotated, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.likelihoods import paths, restricted
@@ -29,11 +29,21 @@ from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, NotNegative, Positive
 from experiments.application.report import Report
 from experiments.application.watched import Watched, train_watched
-from experiments.data.images import Images, Pictures, load, sample_binary
+from experiments.data.images import Images, Pictures
 from experiments.drawing import plots
-from experiments.drawing.mosaics import flat, show
+from experiments.drawing.mosaics import show
 from experiments.spins import machine_likelihoods
-from experiments.spins.likelihood_training import PUBLISHED, TITLES, Gradient, Method, Plan, learner
+from experiments.spins.likelihood_training import (
+    PUBLISHED,
+    TITLES,
+    Gradient,
+    Measures,
+    Method,
+    Plan,
+    check_fresh,
+    learner,
+    load_sets,
+)
 from experiments.spins.restricted_machines import PREFIX, divided
 
 COLORS = {
@@ -90,9 +100,7 @@ class Config:
     def __post_init__(self):
         options.check(self)
         options.require(self.small + self.large > 0, "small", 0, "hidden units, where --large is 0")
-        options.require(
-            not self.fresh or self.images is Images.BINARIZED_MNIST, "fresh", True, "--images binarized-mnist"
-        )
+        check_fresh(self.fresh, self.images)
 
 
 QUICK = Config(
@@ -106,14 +114,6 @@ QUICK = Config(
     temperatures=500,
     long_sweeps=100,
 )
-
-
-class Measures(NamedTuple):
-    """Mean log-likelihoods in nats, and log Z."""
-
-    train: Float[Array, ""]
-    test: Float[Array, ""]
-    log_partition: Float[Array, ""]
 
 
 class Judged(NamedTuple):
@@ -138,12 +138,8 @@ Name = tuple[int, Method, Gradient]
 
 def run(config: Config, report: Report) -> None:
     """Train all machines, find log Z of each from both sides, and compare the likelihoods."""
-    split = load(config.images)
-    grey = load(Images.MNIST).train if config.fresh else split.train
-    shape, data = grey.shape[1:], jnp.asarray(flat(grey))
     train_key, test_key, *keys = jax.random.split(report.key(), 3)
-    prefix = sample_binary(train_key, data[:PREFIX])
-    test = sample_binary(test_key, jnp.asarray(flat(split.test)))
+    data, prefix, test, shape = load_sets(train_key, test_key, config.images, config.fresh, PREFIX)
     names = [
         (hidden, method, gradient)
         for hidden in (config.small, config.large)
@@ -207,9 +203,11 @@ def _judged(
         draws = _drawn(ends_key, machine.params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
         estimate = jax.block_until_ready(_sandwiched(both_key, machine.params, base, draws, config.temperatures))
     exact = hidden <= machine_likelihoods.MOST_HIDDEN
-    log_partition = _exact(machine.params) if exact else estimate
-    values = np.asarray(_log_likelihoods(machine.params, test, log_partition), np.float64)
-    in_train = np.asarray(_log_likelihoods(machine.params, prefix, log_partition), np.float64)
+    log_partition = restricted.log_partition(machine.params, 1.0) if exact else estimate
+    likelihoods = lambda pictures: np.asarray(
+        restricted.log_likelihoods(machine.params, pictures, 1.0, log_partition).log_partition, np.float64
+    )
+    values, in_train = likelihoods(test), likelihoods(prefix)
     return Judged(
         machine,
         estimate,
@@ -235,23 +233,13 @@ def _sandwiched(key, params, base, draws, temperatures):
     return paths.sandwiched(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), draws)
 
 
-@jax.jit
-def _exact(params):
-    return restricted.log_partition(params, 1.0)
-
-
-@jax.jit
-def _log_likelihoods(params, pictures, log_partition):
-    return restricted.log_likelihoods(params, pictures, 1.0, log_partition).log_partition
-
-
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
 def _measured(key, params, base, prefix, test, temperatures, chains):
     if params.hidden_bias.shape[0] <= machine_likelihoods.MOST_HIDDEN:
         found = restricted.log_partition(params, 1.0)
     else:
         found = paths.forward(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), chains)
-    mean = lambda pictures: _log_likelihoods(params, pictures, found).mean()
+    mean = lambda pictures: restricted.log_likelihoods(params, pictures, 1.0, found).log_partition.mean()
     return Measures(mean(prefix), mean(test), found.log_partition)
 
 

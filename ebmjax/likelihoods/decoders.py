@@ -6,7 +6,7 @@ The code z is annealed from a normal law to its posterior by Hamiltonian Monte C
 published, or the encoder's q(z|y), from which the path is much shorter. Importance sampling from q(z|y)
 (`ebmjax.marginalize.importance_sampling`) is cheaper, and too low where q is a bad fit.
 
-    log_likelihoods   a lower bound of log p(y), in the mean
+    log_likelihoods   log p(y), too low in the mean
     sandwiched        a bound on each side, for data that were simulated from the model with codes that are known
 
 Wu, Burda, Salakhutdinov, Grosse (2017), "On the quantitative analysis of decoder-based generative models"; Grosse,
@@ -56,7 +56,7 @@ def log_likelihoods(
     steps: int,
     chunk: int = 10,
 ) -> Estimate:
-    """log p(y) of every example from chains that go from `bases` to the posteriors: a lower bound, in the mean.
+    """log p(y) of every example from chains that go from `bases` to the posteriors: too low in the mean.
 
     Args:
         key: typed random key.

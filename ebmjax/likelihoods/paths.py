@@ -5,8 +5,9 @@
 A `Path` is what `ebmjax.marginalize.annealed` needs: u, a kernel for every t, exact draws of the first law, and its
 log Z. Each family of models makes one (`restricted.path`, `deep.path`, `continuous.path`, …).
 
-    forward        log Z from chains that go to the model: a bound from below, in the mean
+    forward        log Z from chains that go to the model: a bound from below
     sandwiched     the same, and chains that come back from draws of the model: a bound on each side
+    both_ways      the weights of these chains
     chained_ends   draws of the model from long chains, where there are no exact ones
     relative       log p(x) = log of an unnormalized density less log Z, with the errors and bounds of both
 
@@ -36,7 +37,9 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
-from ebmjax.marginalize.annealed import ReducedEnergy, annealed, annealed_importance, bidirectional
+from ebmjax.marginalize.annealed import BothWays, ReducedEnergy, annealed, annealed_importance
+from ebmjax.marginalize.annealed import both_ways as annealed_both_ways
+from ebmjax.marginalize.path_weights import estimate_of_both
 from ebmjax.records import record
 from ebmjax.sample.units import draw
 from ebmjax.states import begun
@@ -72,7 +75,7 @@ class Path(NamedTuple):
 def forward(
     key: Key[Array, ""], path: Path, schedule: Annotated[Numbers, "laws"], chains: int, steps: int = 1
 ) -> Estimate:
-    """log Z of the model from chains that begin at the known law: a bound from below, in the mean.
+    """log Z of the model from chains that begin at the known law: a bound from below.
 
     Args:
         key: typed random key.
@@ -126,13 +129,33 @@ def sandwiched(
     >>> bool(abs(found.log_partition - restricted.log_partition(params, 0.5).log_partition) < 0.1)
     True
     """
+    weights = both_ways(key, path, schedule, ends, steps)
+    return estimate_of_both(weights.forward, weights.back, path.log_partition)
+
+
+def both_ways(
+    key: Key[Array, ""], path: Path, schedule: Annotated[Numbers, "laws"], ends: PyTree[Any], steps: int = 1
+) -> BothWays:
+    """The weights of the chains of `sandwiched`, for an estimate of each direction alone, by `path_weights`.
+
+    Arguments and errors are those of `sandwiched`.
+
+    >>> from ebmjax.likelihoods import restricted
+    >>> from ebmjax.marginalize.path_weights import estimate_of_reverse
+    >>> params = restricted.Params(jnp.ones((3, 2)), jnp.zeros(3), jnp.zeros(2))
+    >>> path, ends = restricted.path(params, 0.5, jnp.zeros(3)), restricted.draws(jax.random.key(1), params, 0.5, 200)
+    >>> weights = both_ways(jax.random.key(0), path, jnp.linspace(0, 1, 20), ends)
+    >>> found = estimate_of_reverse(weights.back, path.log_partition)
+    >>> bool(abs(found.log_partition - restricted.log_partition(params, 0.5).log_partition) < 0.1)
+    True
+    """
     key, schedule = _checked(key, path, schedule)
     start_key, key = jax.random.split(key)
     chains = leading_axis("ends", ends)
     if chains < 2:
         raise ArgumentError(f"ends: got {chains} draw, wanted at least 2, for a standard error")
     starts = path.starts(start_key, chains)
-    return bidirectional(key, path.reduced_energy, path.make_kernel, schedule, starts, ends, path.log_partition, steps)
+    return annealed_both_ways(key, path.reduced_energy, path.make_kernel, schedule, starts, ends, steps)
 
 
 def chained_ends(

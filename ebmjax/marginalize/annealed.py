@@ -9,6 +9,7 @@ spread depends on the number of temperatures and of steps.
 `annealed`              runs the chains and returns their weights and last positions
 `annealed_importance`   log Z from chains that begin at the known law: too low in the mean
 `bidirectional`         the same, and chains that go back from draws of the law at the other end: a bound on each side
+`both_ways`             the weights from which it is estimated
 `tempered`              the path in inverse temperature, u(beta, x) = beta E(x)
 
 `path_weights` has what they do with the weights, for those of several runs of `annealed` together.
@@ -66,6 +67,16 @@ class Annealed(NamedTuple):
     """log w of each chain."""
     positions: PyTree[Array]
     """Where the chains are, with the leading axis chains; weighted by w they are draws of the last law."""
+
+
+@record
+class BothWays(NamedTuple):
+    """log w of chains that go along a path, and of others that come back."""
+
+    forward: Float[Array, " chains"]
+    """log w of each chain from the start of the path to its end."""
+    back: Float[Array, " ends"]
+    """log w of each chain from its end to its start."""
 
 
 def tempered(energy: Energy) -> ReducedEnergy:
@@ -210,9 +221,10 @@ def annealed_importance(
         log_partition: log Z(t_0). At beta = 0 it is log |Z|, such as n log 2 for n spins.
 
     Returns:
-        `Estimate`. The estimate itself is the lower bound, in the mean; it exceeds log Z by b with a probability of at
-        most exp(-b). `result` is `TOO_FEW_TEMPERATURES` where the weights spread too far for their own standard error,
-        `NO_OVERLAP` where all of them are zero, `DIVERGED` where one is NaN or infinite.
+        `Estimate`. The estimate is too low in the mean; it exceeds log Z by b with a probability of at most exp(-b).
+        `lower` is 3 of its standard errors below it. `result` is `TOO_FEW_TEMPERATURES` where the weights spread too
+        far for their own standard error, `NO_OVERLAP` where all of them are zero, `DIVERGED` where one is NaN or
+        infinite.
 
     Errors are those of `annealed`.
 
@@ -243,8 +255,8 @@ def bidirectional(
 ) -> Estimate:
     """log Z at the end of a schedule, between bounds: chains from draws at its start, and others back from its end.
 
-    The chains that go forward are a lower bound in the mean, those that go back an upper one. The estimate between them
-    is Bennett's, from the weights of both.
+    The mean weight of the chains that go forward is too low in the mean, that of those that go back too high: each with
+    3 of its standard errors is a bound. The estimate between them is Bennett's, from the weights of both.
 
     Args:
         key, path, make_kernel, schedule, starts, log_partition, steps: as in `annealed_importance`.
@@ -270,14 +282,37 @@ def bidirectional(
     >>> bool(abs(found.log_partition - 3 * jnp.log(2 * jnp.cosh(0.7))) < 5 * found.standard_error)
     True
     """
-    check_key("key", key)
-    forward_key, back_key = jax.random.split(key)
     log_partition = as_float("log_partition", log_partition, ())
+    return estimate_of_both(*both_ways(key, path, make_kernel, schedule, starts, ends, steps), log_partition)
+
+
+def both_ways(
+    key: Key[Array, ""],
+    path: ReducedEnergy,
+    make_kernel: KernelAtBeta,
+    schedule: Any,
+    starts: PyTree[Any],
+    ends: PyTree[Any],
+    steps: int = 1,
+) -> BothWays:
+    """The weights of chains in both directions, from which `bidirectional` estimates log Z.
+
+    `path_weights` has the estimates of each direction alone.
+
+    Arguments and errors are those of `bidirectional`.
+
+    >>> from ebmjax.sample.gibbs import systematic
+    >>> energy, kernel = lambda s: -s.sum(), lambda beta: systematic(lambda s: -s.sum(), beta)
+    >>> starts, ends = -jnp.ones((4, 3)), jnp.ones((5, 3))
+    >>> found = both_ways(jax.random.key(0), tempered(energy), kernel, jnp.linspace(0, 0.7, 5), starts, ends)
+    >>> found.forward.shape, found.back.shape
+    ((4,), (5,))
+    """
     schedule, starts = _checked(key, path, make_kernel, schedule, starts, steps)
     ends = as_chains("ends", ends)
+    forward_key, back_key = jax.random.split(key)
     forward = _annealed(forward_key, path, make_kernel, schedule, starts, steps).log_weights
-    back = _annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights
-    return estimate_of_both(forward, back, log_partition)
+    return BothWays(forward, _annealed(back_key, path, make_kernel, schedule[::-1], ends, steps).log_weights)
 
 
 def _checked(key, path, make_kernel, schedule, starts, steps):

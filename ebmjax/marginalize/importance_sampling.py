@@ -30,7 +30,7 @@ from ebmjax.gaussian import Gaussian, log_density, reparameterize
 from ebmjax.numerics import added
 from ebmjax.records import record
 from ebmjax.temperature import reduced
-from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate
+from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate, below
 
 LEAST_EFFECTIVE = 10
 """Fewer effective samples than this are no estimate: one draw more could change it by as much as all others."""
@@ -68,8 +68,8 @@ def estimate_log_partition(
         chunk: how many draws are evaluated together, at least 1.
 
     Returns:
-        `Estimate`, whose `effective_samples` are (Σw)² / Σw² and whose lower bound is the estimate itself, since it is
-        too low in the mean. `result` is `NO_OVERLAP` below 10 effective samples.
+        `Estimate`, whose `effective_samples` are (Σw)² / Σw² and whose lower bound is 3 of its standard errors
+        below the estimate, which is too low in the mean. `result` is `NO_OVERLAP` below 10 effective samples.
 
     Raises:
         ValueError: a bad or infinite beta, samples or chunk below 1; an energy that is no function or not a scalar, a
@@ -139,4 +139,5 @@ def _sum_chunks(energy, key, constants, proposal, beta, samples, chunk):
     # the variance of log Σw is that of w over the square of its mean, by linearization
     share = jnp.maximum(1 / jnp.where(effective > 0, effective, jnp.nan) - 1 / samples, 0)
     result = jnp.where(effective >= LEAST_EFFECTIVE, CONVERGED, NO_OVERLAP).astype(jnp.int32)
-    return Estimate(value, jnp.sqrt(share), effective, value, jnp.full_like(value, jnp.inf), result)
+    error = jnp.sqrt(share)
+    return Estimate(value, error, effective, below(value, error), jnp.full_like(value, jnp.inf), result)

@@ -24,6 +24,7 @@ from ebmjax.types import (
     Estimate,
     Numbers,
     Scalar,
+    below,
 )
 
 CROSSED = 4
@@ -49,6 +50,30 @@ def estimate_of_weights(log_weights: Numbers, log_partition: Scalar) -> Estimate
     0.69315
     """
     return _estimated(_row("log_weights", log_weights), as_float("log_partition", log_partition, ()))
+
+
+def estimate_of_reverse(back: Numbers, log_partition: Scalar) -> Estimate:
+    """log Z at the end of a path from the weights of independent chains that go back from draws of its law there.
+
+        log Z(t_K) ≈ log Z(t_0) - log 1/n Σ_i w_i
+
+    Args:
+        back: log w of each chain, (chains,), at least 2.
+        log_partition: log Z at the start of the path, where the chains end.
+
+    Returns:
+        `Estimate`, which is too high in the mean: `upper` is a bound, `lower` is not. The codes are those of
+        `annealed_importance`.
+
+    Raises:
+        ValueError: weights that are no row of at least 2 numbers, a log_partition that is not a scalar.
+
+    Grosse, Ghahramani & Adams (2015), section 3.
+
+    >>> round(float(estimate_of_reverse(jnp.log(jnp.array([1.0, 3.0])), 0.0).log_partition), 5)  # -log 2
+    -0.69315
+    """
+    return _back(_row("back", back), as_float("log_partition", log_partition, ()))
 
 
 def estimate_of_both(forward: Numbers, back: Numbers, log_partition: Scalar) -> Estimate:
@@ -78,10 +103,14 @@ def estimate_of_both(forward: Numbers, back: Numbers, log_partition: Scalar) -> 
 @jax.jit
 def _estimated(log_weights, log_partition):
     mean, error, effective = log_mean(log_weights)
-    value = log_partition.astype(mean.dtype) + mean
-    return Estimate(
-        value, error, effective, value, jnp.full_like(value, jnp.inf), result_of_weights(log_weights, effective)
-    )
+    value, none = log_partition.astype(mean.dtype) + mean, jnp.full_like(mean, jnp.inf)
+    return Estimate(value, error, effective, below(value, error), none, result_of_weights(log_weights, effective))
+
+
+@jax.jit
+def _back(log_weights, log_partition):
+    found = _estimated(log_weights, -log_partition)
+    return found._replace(log_partition=-found.log_partition, lower=-found.upper, upper=-found.lower)
 
 
 def result_of_weights(log_weights: Float[Array, " n"], effective: Float[Array, ""]) -> Int[Array, ""]:
@@ -114,7 +143,7 @@ def _between(forward, back, log_partition):
     result = jnp.where(jnp.isfinite(low) & jnp.isfinite(high), result, NO_OVERLAP)
     result = jnp.where(_is_broken(forward) | _is_broken(back), DIVERGED, result).astype(jnp.int32)
     at = lambda log_ratio: log_partition.astype(log_ratio.dtype) + log_ratio
-    return Estimate(at(value), error, shared, at(low), at(-high), result)
+    return Estimate(at(value), error, shared, below(at(low), low_error), -below(-at(-high), high_error), result)
 
 
 def log_mean(log_weights: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:

@@ -56,6 +56,7 @@ from ebmjax.types import (
     KernelAtBeta,
     Numbers,
     Scalar,
+    below,
 )
 
 LEAST_FAMILIES = 100
@@ -147,10 +148,11 @@ def population_annealing(
             of their estimates, is known to a share of 1/√(2 groups): with 10 or less, the result is not `CONVERGED`.
 
     Returns:
-        `Population`. The estimates are lower bounds, in the mean. Their `effective_samples` are R / rho_t. `result` is
-        `NOT_MIXED` where this is below 100: families have died out, and more members or more steps are needed;
-        `TOO_FEW_TEMPERATURES` where the estimates of the groups differ too much for their own standard error;
-        `NO_OVERLAP` where all members are forbidden, and `DIVERGED` where a weight is NaN or infinite.
+        `Population`. The estimates are too low in the mean; `lower` is 3 standard errors below. Their
+        `effective_samples` are R / rho_t. `result` is `NOT_MIXED` where this is below 100: families have died out, and
+        more members or more steps are needed; `TOO_FEW_TEMPERATURES` where the estimates of the groups differ too much
+        for their own standard error; `NO_OVERLAP` where all members are forbidden, and `DIVERGED` where a weight is NaN
+        or infinite.
 
     Raises:
         ValueError: a path or a kernel that is no function, a static schedule that goes back, repeats or is not finite,
@@ -335,7 +337,7 @@ def _report(last, positions, shares, log_partition, end, is_bound):
         families = members / mean_square
         few = (result == CONVERGED) & (families < LEAST_FAMILIES)
         value = log_partition.astype(value.dtype) + value
-        lower = value if is_bound else jnp.full_like(value, -jnp.inf)
+        lower = below(value, error) if is_bound else jnp.full_like(value, -jnp.inf)
         upper = jnp.full_like(value, jnp.inf)
         return Estimate(value, error, families, lower, upper, jnp.where(few, NOT_MIXED, result).astype(jnp.int32))
 

@@ -25,14 +25,16 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.likelihoods import deep, paths
-from ebmjax.types import CONVERGED, Estimate, describe
+from ebmjax.types import CONVERGED, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Count, Positive
 from experiments.application.report import Report
 from experiments.data.images import Images, Pictures
 from experiments.drawing import plots
+from experiments.spins import machine_likelihoods
 from experiments.spins.deep_machines import MOST_SUMMED, Machine, log_sums, plan_of, train_deep
 from experiments.spins.likelihood_training import Measures, binarized_afresh, check_fresh, load_sets, smoothed
+from experiments.spins.machine_likelihoods import Sides
 
 PUBLISHED = -84.62
 """Salakhutdinov and Hinton (2009), section 4.1: the bound of a machine of two layers on binarized MNIST, in nats."""
@@ -50,7 +52,8 @@ class Config:
     hidden: Annotated[tuple[int, int], AtLeast(1)] = (60, 60)
     """Units of the two hidden layers."""
     small_hidden: Annotated[tuple[int, int], AtLeast(1)] = (10, 20)
-    """Units of the hidden layers of a small machine, whose likelihood is exact: at most 14 in the first layer."""
+    """Units of the hidden layers of a small machine, whose likelihood is exact: at most 14 in the first layer. With
+    those of --hidden there is no small machine."""
     batch_size: Count = 100
     """Pictures in each update."""
     pretraining_updates: Count = 1500
@@ -88,7 +91,7 @@ class Config:
 
     def __post_init__(self):
         options.check(self)
-        few = self.small_hidden[0] <= MOST_SUMMED
+        few = self.small_hidden[0] <= MOST_SUMMED or self.small_hidden == self.hidden
         options.require(few, "small_hidden", self.small_hidden, f"at most {MOST_SUMMED} units in the first layer")
         check_fresh(self.fresh, self.images)
 
@@ -110,7 +113,7 @@ class Judged(NamedTuple):
     """A machine after its training."""
 
     machine: Machine
-    log_partition: Estimate
+    log_partition: Sides
     """From both sides."""
     bounds: np.ndarray
     """The bound of every held-out picture."""
@@ -166,15 +169,15 @@ def _judged(
     params = machine.watched.params
     with report.stage(f"log Z of the {name} machine"):
         ends = _drawn(ends_key, params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
-        log_z = jax.block_until_ready(_sandwiched(both_key, params, base, ends, config.temperatures))
+        log_z = jax.block_until_ready(_sides(both_key, params, base, ends, config.temperatures))
     with report.stage(f"bounds of {len(test):,} pictures"):
-        bounds = np.asarray(deep.bounds(params, test, 1.0, log_z).log_partition)
+        bounds = np.asarray(deep.bounds(params, test, 1.0, log_z.both).log_partition)
     with report.stage(f"likelihoods of {config.clamped_pictures} pictures"):
         clamped = _clamped(
             clamped_key,
             params,
             test[: config.clamped_pictures],
-            log_z,
+            log_z.both,
             config.clamped_temperatures,
             config.clamped_chains,
         )
@@ -188,8 +191,8 @@ def _drawn(key, params, base, chains, temperatures, sweeps):
 
 
 @partial(jax.jit, static_argnames="temperatures")
-def _sandwiched(key, params, base, ends, temperatures):
-    return paths.sandwiched(key, deep.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), ends)
+def _sides(key, params, base, ends, temperatures):
+    return machine_likelihoods.sides(key, deep.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), ends)
 
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
@@ -209,15 +212,19 @@ def _measured(key, params, base, train, test, temperatures, chains):
 def _tell(config: Config, report: Report, found: dict[str, Judged], test: Array) -> None:
     rows = []
     for name, one in found.items():
-        params, log_z, count = one.machine.watched.params, one.log_partition, len(one.likelihoods)
+        params, log_z, count = one.machine.watched.params, one.log_partition.both, len(one.likelihoods)
+        forward, reverse = (
+            float(one.log_partition.forward.log_partition),
+            float(one.log_partition.reverse.log_partition),
+        )
         likelihood, bound = float(one.likelihoods.mean()), float(one.bounds.mean())
         scatter = float(one.bounds.std(ddof=1)) / math.sqrt(len(one.bounds))
         report.summary(
             **{
                 f"{name}_bound_test": bound,
                 f"{name}_bound_test_standard_error": scatter,
-                f"{name}_log_z_forward": float(log_z.lower),
-                f"{name}_log_z_reverse": float(log_z.upper),
+                f"{name}_log_z_forward": forward,
+                f"{name}_log_z_reverse": reverse,
                 f"{name}_log_z_standard_error": float(log_z.standard_error),
                 f"{name}_looseness": likelihood - float(one.bounds[:count].mean()),
             }
@@ -241,9 +248,9 @@ def _tell(config: Config, report: Report, found: dict[str, Judged], test: Array)
                 f"{float(one.bounds[:count].mean()):.2f}",
                 f"{likelihood:.2f}",
                 exact_likelihood,
-                f"{float(log_z.lower):.2f}",
+                f"{forward:.2f}",
                 f"{float(log_z.log_partition):.2f} ± {float(log_z.standard_error):.2f}",
-                f"{float(log_z.upper):.2f}",
+                f"{reverse:.2f}",
                 exact_z,
                 "" if int(log_z.result) == CONVERGED else describe(int(log_z.result)).split(":")[0],
             )

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.energies import deep_boltzmann as dbm
 from ebmjax.learn import checkpoint
+from ebmjax.learn.contrast.centering import deep_centering
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.greedy import copied_machine, pretrain
 from ebmjax.learn.contrast.phases import persistent, variational
@@ -63,7 +64,7 @@ class Machine(NamedTuple):
 
 
 def learner(plan: Plan, mean: Float[Array, " visible"], hidden: tuple[int, int], updates: int) -> Learner:
-    """Contrast mean fields with persistent chains, by plain gradient steps at a rate that falls linearly to zero.
+    """Contrast mean fields with persistent chains, by steps along the centered gradient, at a rate that falls to zero.
 
     Args:
         plan: how the machine is trained.
@@ -91,7 +92,8 @@ def learner(plan: Plan, mean: Float[Array, " visible"], hidden: tuple[int, int],
         max_sweeps=plan.mean_field_steps,
     )
     negative = persistent(kernel, start, plan.chains, plan.sweeps)
-    return contrastive(dbm.energy, positive, negative, optax.sgd(optax.linear_schedule(plan.rate, 0.0, updates)))
+    steps = optax.sgd(optax.linear_schedule(plan.rate, 0.0, updates))
+    return contrastive(dbm.energy, positive, negative, steps, deep_centering(mean))
 
 
 def train_deep(

@@ -1,9 +1,9 @@
 """log Z of your own restricted Boltzmann machine, from both sides, and the likelihood of your data.
 
 The file has the weights `W` (visible × hidden), the visible biases `a` and the hidden biases `b` of binary units in
-{0, 1}. Chains are annealed from independent units to the machine, which bounds log Z from below in the mean, and back
-from draws of the machine, which bounds it from above. With at most 20 hidden units these draws are exact, and log Z is
-summed exactly as well.
+{0, 1}. Chains are annealed from independent units to the machine, whose log Z is too low in the mean, and back from
+draws of the machine, whose log Z is too high. Each with 3 of its standard errors bounds log Z. With at most
+20 hidden units these draws are exact, and log Z is summed exactly as well.
 """
 
 import math
@@ -17,13 +17,14 @@ import numpy as np
 import tyro
 
 from ebmjax.likelihoods import paths, restricted
-from ebmjax.types import Estimate, describe
+from ebmjax.types import describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Count
 from experiments.application.report import Report
 from experiments.data import machines
 from experiments.drawing import plots
 from experiments.spins import machine_likelihoods
+from experiments.spins.machine_likelihoods import Sides
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def run(config: Config, report: Report) -> None:
     report.text(f"`{config.rbm.name}` has {visible} visible and {hidden} hidden units.")
     few = hidden <= machine_likelihoods.MOST_HIDDEN
     numbers = [config.temperatures // 16, config.temperatures // 4, config.temperatures]
-    found: list[Estimate] = []
+    found: list[Sides] = []
     ends_key, *keys = jax.random.split(report.key(), 1 + len(numbers))
     with report.stage("drawing from the machine"):
         schedule = jnp.linspace(0, 1, config.temperatures)
@@ -67,12 +68,12 @@ def run(config: Config, report: Report) -> None:
         ends = report.compiled(draw, ends_key, params, base)
     for number, key in zip(numbers, keys, strict=True):
         with report.stage(f"annealing through {number:,} laws, there and back"):
-            one = lambda key, params, base, ends, number=number: paths.sandwiched(
+            one = lambda key, params, base, ends, number=number: machine_likelihoods.sides(
                 key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, number), ends
             )
             found.append(report.compiled(one, key, params, base, ends))
         report.metrics(temperatures=number, **_fields(found[-1]))
-    last = found[-1]
+    last = found[-1].both
     whole = restricted.log_partition(params, 1.0) if few else last
     exact = float(whole.log_partition) if few else math.nan
     _tell(report, numbers, found, exact)
@@ -88,27 +89,40 @@ def run(config: Config, report: Report) -> None:
     _draw(report, numbers, found, exact)
 
 
-def _fields(estimate: Estimate) -> dict[str, float]:
+def _fields(sides: Sides) -> dict[str, float]:
     return {
-        "log_z_forward": float(estimate.lower),
-        "log_z_reverse": float(estimate.upper),
-        "log_z": float(estimate.log_partition),
-        "standard_error": float(estimate.standard_error),
+        "log_z_forward": float(sides.forward.log_partition),
+        "log_z_reverse": float(sides.reverse.log_partition),
+        "log_z": float(sides.both.log_partition),
+        "standard_error": float(sides.both.standard_error),
+        "log_z_lower": float(sides.both.lower),
+        "log_z_upper": float(sides.both.upper),
     }
 
 
-def _tell(report: Report, numbers: list[int], found: list[Estimate], exact: float) -> None:
+def _tell(report: Report, numbers: list[int], found: list[Sides], exact: float) -> None:
     last = found[-1]
-    report.summary(**_fields(last), result=describe(int(last.result)))
+    report.summary(**_fields(last), result=describe(int(last.both.result)))
     rows: list[tuple] = [
-        (number, one.lower, one.log_partition, one.standard_error, one.upper, describe(int(one.result)).split(":")[0])
+        (
+            number,
+            one.both.lower,
+            one.forward.log_partition,
+            one.both.log_partition,
+            one.both.standard_error,
+            one.reverse.log_partition,
+            one.both.upper,
+            describe(int(one.both.result)).split(":")[0],
+        )
         for number, one in zip(numbers, found, strict=True)
     ]
     if not math.isnan(exact):
         report.summary(log_z_exact=exact)
-        rows.append(("all states", exact, exact, 0.0, exact, "exact"))
+        rows.append(("all states", exact, exact, exact, 0.0, exact, exact, "exact"))
     report.table(
-        "log Z (nats)", ("laws on the way", "forward", "from both", "standard error", "reverse", "result"), rows
+        "log Z (nats)",
+        ("laws on the way", "at least", "forward", "from both", "standard error", "reverse", "at most", "result"),
+        rows,
     )
     if math.isnan(exact):
         report.text(
@@ -117,14 +131,24 @@ def _tell(report: Report, numbers: list[int], found: list[Estimate], exact: floa
         )
 
 
-def _draw(report: Report, numbers: list[int], found: list[Estimate], exact: float) -> None:
+def _draw(report: Report, numbers: list[int], found: list[Sides], exact: float) -> None:
     figure, axes = plots.one(6.2, 4.2)
     for name, values, color in (
-        ("reverse: from above", [one.upper for one in found], "vermillion"),
-        ("forward: from below", [one.lower for one in found], "sky"),
+        ("reverse: from above", [one.reverse for one in found], "vermillion"),
+        ("forward: from below", [one.forward for one in found], "sky"),
     ):
-        axes.plot(numbers, np.asarray(values), "-o", color=plots.PALETTE[color], label=name)
-    middle, errors = (np.array([float(one[field]) for one in found]) for field in (0, 1))
+        values = np.array([float(one.log_partition) for one in values])
+        axes.plot(numbers, values, "-o", color=plots.PALETTE[color], label=name)
+    axes.fill_between(
+        numbers,
+        np.array([float(one.both.lower) for one in found]),
+        np.array([float(one.both.upper) for one in found]),
+        color=plots.PALETTE["black"],
+        alpha=0.08,
+        linewidth=0,
+        label="between the bounds",
+    )
+    middle, errors = (np.array([float(one.both[field]) for one in found]) for field in (0, 1))
     axes.errorbar(numbers, middle, errors, fmt="s", color=plots.PALETTE["black"], capsize=3, label="from both")
     if not math.isnan(exact):
         axes.axhline(exact, color=plots.PALETTE["black"], linewidth=1, linestyle=":", label="all states summed")
@@ -134,7 +158,7 @@ def _draw(report: Report, numbers: list[int], found: list[Estimate], exact: floa
     report.figure(
         "log_partition",
         figure,
-        "log Z from chains that go to the machine (a lower bound in the mean) and from chains that come back from it "
-        "(an upper bound). The more laws on the way, the closer the two. The bar is one standard error of the estimate "
-        "from both.",
+        "log Z from chains that go to the machine (too low in the mean) and from chains that come back from it (too "
+        "high). The more laws on the way, the closer the two. The shaded bounds are 3 standard errors further out, and "
+        "the bar is one standard error of the estimate from both.",
     )

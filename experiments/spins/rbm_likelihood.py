@@ -2,7 +2,7 @@
 
 The likelihood of a machine with few hidden units is a sum over all hidden states. That of a large machine needs its
 partition function Z, which annealed importance sampling estimates from both sides. Chains that go from independent
-units to the machine bound log Z from below in the mean, and chains that go back from draws of the machine bound it from
+units to the machine bound log Z from below, and chains that go back from draws of the machine bound it from
 above. Where the two agree, the likelihood is known; the forward value alone makes a machine look better than it is.
 
 **CD-k** takes as samples of the model the states after k Gibbs sweeps from the data, **PCD** those of chains that
@@ -24,7 +24,7 @@ from jaxtyping import Array, Key
 
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.likelihoods import paths, restricted
-from ebmjax.types import CONVERGED, Estimate, describe
+from ebmjax.types import CONVERGED, describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, NotNegative, Positive
 from experiments.application.report import Report
@@ -44,6 +44,7 @@ from experiments.spins.likelihood_training import (
     learner,
     load_sets,
 )
+from experiments.spins.machine_likelihoods import Sides
 from experiments.spins.restricted_machines import PREFIX, divided
 
 COLORS = {
@@ -120,7 +121,7 @@ class Judged(NamedTuple):
     """A machine after its training."""
 
     machine: Watched
-    estimate: Estimate
+    sides: Sides
     """log Z from both sides."""
     log_partition: float
     """log Z: exact where all hidden states can be summed."""
@@ -201,16 +202,16 @@ def _judged(
         )
     with report.stage(f"log Z of {title}"):
         draws = _drawn(ends_key, machine.params, base, config.annealed_chains, config.temperatures, config.long_sweeps)
-        estimate = jax.block_until_ready(_sandwiched(both_key, machine.params, base, draws, config.temperatures))
+        sides = jax.block_until_ready(_sides(both_key, machine.params, base, draws, config.temperatures))
     exact = hidden <= machine_likelihoods.MOST_HIDDEN
-    log_partition = restricted.log_partition(machine.params, 1.0) if exact else estimate
+    log_partition = restricted.log_partition(machine.params, 1.0) if exact else sides.both
     likelihoods = lambda pictures: np.asarray(
         restricted.log_likelihoods(machine.params, pictures, 1.0, log_partition).log_partition, np.float64
     )
     values, in_train = likelihoods(test), likelihoods(prefix)
     return Judged(
         machine,
-        estimate,
+        sides,
         float(log_partition.log_partition),
         float(in_train.mean()),
         float(values.mean()),
@@ -229,8 +230,9 @@ def _drawn(key, params, base, chains, temperatures, sweeps):
 
 
 @partial(jax.jit, static_argnames="temperatures")
-def _sandwiched(key, params, base, draws, temperatures):
-    return paths.sandwiched(key, restricted.path(params, 1.0, base), jnp.linspace(0, 1, temperatures), draws)
+def _sides(key, params, base, draws, temperatures):
+    way = restricted.path(params, 1.0, base)
+    return machine_likelihoods.sides(key, way, jnp.linspace(0, 1, temperatures), draws)
 
 
 @partial(jax.jit, static_argnames=("temperatures", "chains"))
@@ -264,15 +266,14 @@ def _tell(config: Config, report: Report, found: dict[Name, Judged]) -> None:
     rows = []
     for name, one in found.items():
         exact = name[0] <= machine_likelihoods.MOST_HIDDEN
-        published = _published(config, name)
-        folder = _folder(name)
+        published, folder, both = _published(config, name), _folder(name), one.sides.both
         report.summary(
             **{
                 f"log_likelihood_test_{folder}": one.test,
                 f"log_likelihood_train_{folder}": one.train,
-                f"log_z_forward_{folder}": float(one.estimate.lower),
-                f"log_z_reverse_{folder}": float(one.estimate.upper),
-                f"log_z_standard_error_{folder}": float(one.estimate.standard_error),
+                f"log_z_forward_{folder}": float(one.sides.forward.log_partition),
+                f"log_z_reverse_{folder}": float(one.sides.reverse.log_partition),
+                f"log_z_standard_error_{folder}": float(one.sides.both.standard_error),
             }
         )
         if exact:
@@ -283,11 +284,11 @@ def _tell(config: Config, report: Report, found: dict[Name, Judged]) -> None:
                 f"{one.train:.2f}",
                 f"{one.test:.2f} ± {one.scatter:.2f}",
                 "" if math.isnan(published) else f"{published:.1f}",
-                f"{float(one.estimate.lower):.2f}",
-                f"{float(one.estimate.log_partition):.2f} ± {float(one.estimate.standard_error):.2f}",
-                f"{float(one.estimate.upper):.2f}",
+                f"{float(one.sides.forward.log_partition):.2f}",
+                f"{float(both.log_partition):.2f} ± {float(both.standard_error):.2f}",
+                f"{float(one.sides.reverse.log_partition):.2f}",
                 f"{one.log_partition:.2f}" if exact else "",
-                "" if int(one.estimate.result) == CONVERGED else describe(int(one.estimate.result)).split(":")[0],
+                "" if int(both.result) == CONVERGED else describe(int(both.result)).split(":")[0],
             )
         )
     report.table(

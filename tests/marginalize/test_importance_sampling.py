@@ -67,7 +67,7 @@ def test_the_standard_error_is_that_of_repetitions_and_few_effective_samples_are
     assert 0.8 < scores.std() < 1.2
     assert abs(scores.mean()) < 0.3
     assert np.all(many.result == CONVERGED)
-    np.testing.assert_array_equal(many.lower, many.log_partition)
+    assert (many.lower < of_the_bowl(beta)).mean() > 0.98
     narrow = Gaussian(jnp.full(2, 30.0), jnp.full(2, -4.0))
     assert int(estimate_log_partition(jax.random.key(0), bowl, narrow, beta, 400, 100).result) == NO_OVERLAP
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax.marginalize.path_weights import estimate_of_both, estimate_of_weights
+from ebmjax.marginalize.path_weights import estimate_of_both, estimate_of_reverse, estimate_of_weights
 from ebmjax.types import CONVERGED, DIVERGED, NO_OVERLAP, NOT_MIXED, TOO_FEW_TEMPERATURES
 
 TRUTH = 2.0
@@ -30,7 +30,13 @@ def test_estimates_and_their_errors():
         assert abs(z.mean()) < 5 / 20 + 0.1  # the logarithm of a mean is too low by a tenth of its error
         assert (found.result == CONVERGED).mean() > 0.95
     assert (both.standard_error < one.standard_error).mean() > 0.95
-    assert np.mean(both.lower) < 3 + TRUTH < np.mean(both.upper)
+    # the direction that is too low in the mean, and the one that is too high, with 3 errors each
+    reverse = jax.vmap(partial(estimate_of_reverse, log_partition=3.0))(back)
+    assert np.mean(one.log_partition) < 3 + TRUTH < np.mean(reverse.log_partition)
+    assert ((one.lower < 3 + TRUTH) & (reverse.upper > 3 + TRUTH)).mean() > 0.97
+    np.testing.assert_allclose(both.lower, one.lower, rtol=1e-5)
+    np.testing.assert_allclose(both.upper, reverse.upper, rtol=1e-5)
+    assert np.all(np.isposinf(one.upper) & np.isneginf(reverse.lower))
 
 
 def test_chains_of_several_runs_are_judged_together():

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 
 from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, means, variance_of_mean
 from ebmjax.marginalize.reweighting.mbar import as_reference
-from ebmjax.types import CONVERGED, DIVERGED, TOO_FEW_TEMPERATURES, Estimate, Numbers
+from ebmjax.types import CONVERGED, DIVERGED, TOO_FEW_TEMPERATURES, Estimate, Numbers, below
 
 TOLERATED = 0.5
 """The error of the quadrature may be this share of the standard error: together they are then 12% larger than one."""
@@ -38,7 +38,7 @@ def thermodynamic_integration(
 
     Returns:
         `Estimate` with one entry for each beta. The standard error is that of the draws. The bounds are sums of
-        rectangles, which hold in the mean over draws. `effective_samples` are the independent draws at this beta.
+        rectangles, with 3 of their own standard errors. `effective_samples` are the independent draws at this beta.
         `result` is `TOO_FEW_TEMPERATURES` where the error of the quadrature, estimated by leaving out every other beta,
         is more than half of the standard error, and `NOT_MIXED` as of `mbar`.
 
@@ -81,8 +81,11 @@ def _integrate(draws, reference):
     values = jnp.where(draws.sound, values, jnp.nan)
     result = jnp.where(jnp.isfinite(values), jnp.where(fine, CONVERGED, TOO_FEW_TEMPERATURES), DIVERGED)
     result = if_long(result.astype(jnp.int32), draws.numbers, inefficiency_of(draws))
-    rectangles = lambda heights: jnp.concatenate([zero, jnp.cumsum(-h * heights)]) + reference.astype(h.dtype)
-    return Estimate(values, error, draws.numbers, rectangles(average[:-1]), rectangles(average[1:]), result)
+    summed = lambda terms: jnp.concatenate([zero, jnp.cumsum(terms)])
+    rectangles = lambda heights: summed(-h * heights) + reference.astype(h.dtype)
+    lower = below(rectangles(average[:-1]), jnp.sqrt(summed(variance_of_mean(draws, left * away)[:-1])))
+    upper = -below(-rectangles(average[1:]), jnp.sqrt(summed(variance_of_mean(draws, right * away)[1:])))
+    return Estimate(values, error, draws.numbers, lower, upper, result)
 
 
 def _quadrature_error(h, average, spread, steps, rule):

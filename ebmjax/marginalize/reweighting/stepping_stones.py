@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference
-from ebmjax.types import CONVERGED, Estimate, Numbers
+from ebmjax.types import CONVERGED, Estimate, Numbers, below
 
 FARTHEST = 4.0
 """Up to so many standard errors, the forward and the backward ratio of a pair agree."""
@@ -34,11 +34,11 @@ def stepping_stones(
     Arguments and errors are those of `mbar`, which has smaller errors. This one has bounds.
 
     Returns:
-        `Estimate` with one entry for each beta. The lower bound is the estimate, the upper one that of the draws of the
-        colder states; both hold in the mean over draws. `effective_samples` is the smallest of all means up to this
-        beta, infinite at betas[0]. `result` is `NO_OVERLAP` from the first pair on where one of the two directions has
-        fewer than 10 effective samples, or where they differ by more than 4 standard errors, and `NOT_MIXED` as of
-        `mbar`.
+        `Estimate` with one entry for each beta. The estimate is too low in the mean, that of the draws of the colder
+        states is too high: each with 3 of its standard errors is a bound. `effective_samples` is the
+        smallest of all means up to this beta, infinite at betas[0]. `result` is `NO_OVERLAP` from the first pair on
+        where one of the two directions has fewer than 10 effective samples, or where they differ by more than 4
+        standard errors, and `NOT_MIXED` as of `mbar`.
 
     Xie et al. (2011), eq. 7.
 
@@ -64,13 +64,15 @@ def _stepping_stones(draws, reference):
     reference = reference.astype(forward.dtype)
     values = first(0, jnp.cumsum(forward)) + reference
     values = jnp.where(draws.sound, values, jnp.nan)
-    upper = first(0, jnp.cumsum(-backward)) + reference
+    above = first(0, jnp.cumsum(-backward)) + reference
     joined = first(True, jnp.cumprod(overlaps.astype(jnp.int32)) > 0)
     result = result_for(draws.sound, values, joined, CONVERGED)
-    error = jnp.where(result == CONVERGED, jnp.sqrt(first(0, jnp.cumsum(forward_variance))), jnp.nan)
+    summed = lambda variance: jnp.sqrt(first(0, jnp.cumsum(variance)))
+    lower, upper = below(values, summed(forward_variance)), -below(-above, summed(backward_variance))
+    error = jnp.where(result == CONVERGED, summed(forward_variance), jnp.nan)
     effective = first(jnp.inf, jax.lax.cummin(forward_effective))
     result = if_long(result, draws.numbers, inefficiency_of(draws))
-    return Estimate(values, error, effective, values, upper, result)
+    return Estimate(values, error, effective, lower, upper, result)
 
 
 def _log_means(exponents, measure):

@@ -24,7 +24,6 @@ from ebmjax.learn.contrast.boltzmann_phases import (
     symmetric_updates,
     whole_state,
 )
-from ebmjax.learn.contrast.centering import Means, centering
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.phases import contrastive_divergence, observed, persistent, persistent_tempering, viewed
 from ebmjax.losses.contrast import contrast
@@ -251,49 +250,3 @@ def test_adam_alone_makes_whole_steps_of_a_rounding():
     assert jnp.abs(jnp.diagonal(moved["plain"])).min() > 0.05
     assert (jnp.diagonal(moved["symmetric"]) == 0).all()
     assert (moved["symmetric"] == moved["symmetric"].T).all()
-
-
-@pytest.mark.slow
-def test_centering_descends_in_centred_parameters(x64):
-    """The step in plain parameters is that of gradient descent on (W, a', b') of the energy in v - μ and h - λ."""
-    params, means = restricted(), Means(jnp.linspace(0.1, 0.9, 6), jnp.linspace(0.3, 0.6, 5))
-    loss, batch = contrast(free_energy), (pictures(), binary_cube(6).points[20:24])
-
-    def plain(centred):
-        """a = a' - Wλ, b = b' - Wᵀμ: linear, so that it maps steps as it maps parameters."""
-        weights, visible, hidden = centred
-        return rbm.Params(weights, visible - weights @ means.hidden, hidden - means.visible @ weights)
-
-    centred = rbm.Params(
-        params.weights,
-        params.visible_bias + params.weights @ means.hidden,
-        params.hidden_bias + means.visible @ params.weights,
-    )
-    truth = plain(jax.grad(lambda centred: loss(plain(centred), batch))(centred))
-    step, kept = centering(means.visible, decay=1.0).apply(params, means, jax.grad(loss)(params, batch), batch[0])
-    for ours, exact in zip([*step, *kept], [*truth, *means], strict=True):
-        np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-12)
-
-
-def test_centering_does_not_mind_which_value_is_called_one(x64):
-    """Visible units 1 and 4 turned over, in the data and in the parameters: the step turns with them."""
-    turned = jnp.zeros(6).at[jnp.array([1, 4])].set(1.0)
-    sign = 1 - 2 * turned
-
-    def turn(params, offset=1.0):
-        """The same law of turned units; for a step, which is a difference, offsets cancel."""
-        weights = params.weights * sign[:, None]
-        return rbm.Params(weights, params.visible_bias * sign, params.hidden_bias + offset * turned @ params.weights)
-
-    def step(params, positives, negatives):
-        slope = jax.grad(contrast(free_energy))(params, (positives, negatives))
-        preconditioner = centering(positives.mean(axis=0), decay=0.7)
-        return slope, preconditioner.apply(params, preconditioner.init(params), slope, positives)[0]
-
-    params, positives, negatives = restricted(), pictures(), binary_cube(6).points[20:24]
-    flip = lambda units: units * sign[None] + turned[None]
-    plain, centred = step(params, positives, negatives)
-    other_plain, other_centred = step(turn(params), flip(positives), flip(negatives))
-    for ours, exact in zip(other_centred, turn(centred), strict=True):
-        np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-12)
-    assert jnp.abs(other_plain.weights - turn(plain).weights).max() > 0.1

@@ -1,5 +1,7 @@
 """log Z of continuous unknowns and likelihoods of decoders by annealing, against closed forms and grids."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import ebmjax
 from ebmjax.checks import ArgumentError
+from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.gaussian import Gaussian
 from ebmjax.likelihoods import continuous, decoders, paths
 
@@ -95,6 +98,31 @@ def test_a_decoder_from_a_good_base_needs_few_laws():
     base = Gaussian(means + 0.1, jnp.broadcast_to(jnp.log(jnp.diag(posterior)), means.shape))
     found = decoders.log_likelihoods(jax.random.key(1), energy, data, base, SCHEDULE, 200, [0.4, 0.4], 4, chunk=3)
     assert (jnp.abs(found.log_partition - wanted) < 5 * found.standard_error).all()
+    assert (found.standard_error < 0.1).all()
+
+
+@pytest.mark.slow
+def test_a_variational_autoencoder_from_its_encoder_against_a_grid():
+    """Networks with strong weights, whose posteriors of two codes are bent: log p(y) is an integral in the plane."""
+    params = vae.init(jax.random.key(0), 12, (8,), 2)
+    strong = lambda leaf: 3 * leaf if leaf.ndim == 2 else leaf
+    params = params._replace(decoder=jax.tree.map(strong, params.decoder))
+    energy = partial(vae.energy, params, vae.bernoulli())
+    data = jnp.asarray(RANDOM.random((5, 12)) < 0.5, jnp.float32)
+    space = ebmjax.box(-7.0, 7.0, 281, 2)
+    wanted = jax.vmap(lambda y: ebmjax.log_partition(partial(energy, y), space, 1.0))(data)
+    found = decoders.log_likelihoods(
+        jax.random.key(1),
+        energy,
+        data,
+        jax.vmap(partial(vae.encode, params))(data),
+        jnp.linspace(0, 1, 40),
+        200,
+        [0.4, 0.3],
+        4,
+        chunk=5,
+    )
+    assert (jnp.abs(found.log_partition - wanted) < 5 * found.standard_error + 0.02).all()
     assert (found.standard_error < 0.1).all()
 
 

@@ -124,7 +124,14 @@ SAID_AS = {
 }
 """Other names under which an argument is refused."""
 
-TREES = {"per_layer": "weights", "repeat": "state", "from_layer_before": "weights"}
+TREES = {
+    "per_layer": "weights",
+    "repeat": "state",
+    "from_layer_before": "weights",
+    "warm_up": "position",
+    "to_units": "position",
+    "from_units": "units",
+}
 """Arguments that may be any pytree, lists and dicts among them."""
 
 

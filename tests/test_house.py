@@ -75,6 +75,7 @@ RAW_LOOPS = {
     "minimize/unrolled/unroll.py": "layers are scanned with their own weights, and their codes are stacked",
     "sample/annealing.py": "every round has another kernel, made from its beta",
     "sample/gibbs.py": "visits to sites in an order that is data, each with a key of its own",
+    "sample/warm_up.py": "windows of a warm-up, each of its own length, with the units of the one before",
     "sample/special/dense.py": "blocks of units and the units of a block, tuned",
     "sample/special/single_site.py": "visits to sites, each with a threshold that was drawn before",
 }

@@ -15,6 +15,7 @@ binary units                         `gibbs.systematic`; `gibbs.chromatic` if a 
 continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a step must be cheap; `langevin.unadjusted`
                                      or `langevin.underdamped` if a small bias is allowed
 anything with a symmetric proposal   `metropolis`
+the step size and the units          `warm_up` finds them, `rescaled` uses them
 several separate minima              `tempering`, which makes one kernel of several at a ladder of temperatures
 a low minimum instead of draws       `annealing`, which runs a kernel while the temperature falls
 
@@ -42,10 +43,12 @@ from ebmjax.sample import (
     hamiltonian,
     langevin,
     metropolis,
+    rescaled,
     special,
     tempering,
     trees,
     units,
+    warm_up,
 )
 
 __all__ = [
@@ -55,8 +58,10 @@ __all__ = [
     "hamiltonian",
     "langevin",
     "metropolis",
+    "rescaled",
     "special",
     "tempering",
     "trees",
     "units",
+    "warm_up",
 ]

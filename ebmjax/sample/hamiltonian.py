@@ -42,7 +42,7 @@ def hamiltonian(energy: Energy, beta: Beta, step_size: Scalar, steps: int) -> Ke
             is not finite is always refused, and counted as a divergence.
         beta: inverse temperature in [0, inf); may be traced.
         step_size: h of one leapfrog step, positive, in units of position; may be traced. In many dimensions the best
-            one has about 0.65 of the moves accepted; BlackJAX's dual averaging finds it.
+            one has about 0.65 of the moves accepted; `ebmjax.sample.warm_up` finds it.
         steps: leapfrog steps of one move, static, at least 1.
 
     Returns:

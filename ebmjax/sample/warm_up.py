@@ -267,6 +267,8 @@ def diagonal() -> Spread:
 def dense() -> Spread:
     """Units in which the unknowns, one vector, are uncorrelated: the Cholesky factor of their covariance.
 
+    When it begins, it raises ValueError for a position that is no vector.
+
     >>> dense().start(jnp.zeros(2)).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """

@@ -84,7 +84,10 @@ def deep_centering(visible_mean: Any, decay: Scalar = 0.99) -> Preconditioner:
     which starts at ½ in the hidden layers; any means give a direction of descent.
 
     Args:
-        visible_mean, decay: as in `centering`, with its errors; positives of another number of layers are refused.
+        visible_mean, decay: as in `centering`.
+
+    Raises:
+        ValueError: as `centering`; when it is applied, positives of another number of layers.
 
     Montavon and Müller (2012), section 2.
 

@@ -30,8 +30,8 @@ MBAR, STONES, INTEGRATION = "MBAR", "stepping stones", "thermodynamic integratio
 DENSITY = "density of states"
 ESTIMATORS = (AIS, BOTH, FIXED, ADAPTIVE, MBAR, STONES, INTEGRATION, DENSITY)
 
-BURN = 0.25
-"""This share of the draws of a tempering run is thrown away."""
+BURN = 1 / 3
+"""This share of the draws of a tempering run is thrown away: a spin glass comes to rest slowly."""
 
 
 class Sizes(NamedTuple):

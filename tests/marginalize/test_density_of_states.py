@@ -174,7 +174,7 @@ def test_runs_that_are_too_short_say_so():
 
 @pytest.mark.slow
 def test_few_walkers_raise_no_walls():
-    """Eight walkers on 1,024 spins: after 150 sweeps log g is nowhere lower than in a state alone, by N log 2, and some.
+    """Eight walkers on 1,024 spins: after 150 sweeps log g is nowhere lower than N log 2 below, and some.
 
     Where a level may rise at once by as much as one walker's visits make of it, there are walls of thousands of nats.
     """

@@ -129,6 +129,7 @@ TREES = {
     "repeat": "state",
     "from_layer_before": "weights",
     "warm_up": "position",
+    "adaptive_tempering": "position",
     "to_units": "position",
     "from_units": "units",
 }

@@ -16,7 +16,8 @@ continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a s
                                      or `langevin.underdamped` if a small bias is allowed
 anything with a symmetric proposal   `metropolis`
 the step size and the units          `warm_up` finds them, `rescaled` uses them
-several separate minima              `tempering`, which makes one kernel of several at a ladder of temperatures
+several separate minima              `tempering`, which makes one kernel of several at a ladder of temperatures;
+                                     `adaptive_tempering` places them and says whether they suffice
 a low minimum instead of draws       `annealing`, which runs a kernel while the temperature falls
 
 For a few special energies the folder `special` has samplers of the same law that are faster:
@@ -37,6 +38,7 @@ binary units have.
 """
 
 from ebmjax.sample import (
+    adaptive_tempering,
     annealing,
     gibbs,
     gradient_state,
@@ -52,6 +54,7 @@ from ebmjax.sample import (
 )
 
 __all__ = [
+    "adaptive_tempering",
     "annealing",
     "gibbs",
     "gradient_state",

@@ -77,17 +77,17 @@ class Config:
     """Of the population that an adaptive schedule keeps in each step, from less work to more."""
     rungs: Annotated[int, AtLeast(4)] = 24
     """Temperatures of a tempering run."""
-    draws: Annotated[int, AtLeast(64)] = 1024
-    """Draws at each of them. The first fifth is thrown away."""
+    draws: Annotated[int, AtLeast(64)] = 1536
+    """Draws at each of them. The first third is thrown away."""
     parts: tuple[Count, ...] = (1, 4)
     """Amounts of work: all chains or draws of a run, and a part of so many. The first one is 1."""
     density_runs: Annotated[int, AtLeast(4)] = 16
     """Runs of the density of states, which take longer."""
     walkers: Annotated[int, AtLeast(4)] = 16
     """Walkers of each of them."""
-    learning: Count = 1000
+    learning: Count = 2000
     """Sweeps of Wang-Landau."""
-    sweeps: Count = 1500
+    sweeps: Count = 3000
     """Sweeps of the multicanonical run."""
 
     def __post_init__(self):
@@ -155,12 +155,12 @@ def _scores(config: Config, report: Report, problem: Problem, key: Key[Array, ""
     annealed = Method.ANNEALED in config.methods
     if Method.TEMPERING in config.methods or (annealed and problem.ends is None):
         with report.stage(f"{problem.name}: tempering"):
-            draw = lambda key: league.tempered_energies(problem, sizes, key)
-            energies, positions = report.compiled(draw, temper_key)
+            draw = lambda key: league.tempered(problem, sizes, key)
+            runs, positions = report.compiled(draw, temper_key)
             ladder = jnp.asarray(problem.schedule(sizes.rungs))
         if Method.TEMPERING in config.methods:
             with report.stage(f"{problem.name}: estimates from its energies"):
-                data = (ladder, energies, np.float32(problem.log_start))
+                data = (ladder, runs, np.float32(problem.log_start))
                 for part in config.parts:
                     for name, estimate in _shared(report, league.of_energies, sizes, part, *data).items():
                         judge(name, estimate, sizes.rungs * sizes.draws / part)

@@ -30,8 +30,8 @@ MBAR, STONES, INTEGRATION = "MBAR", "stepping stones", "thermodynamic integratio
 DENSITY = "density of states"
 ESTIMATORS = (AIS, BOTH, FIXED, ADAPTIVE, MBAR, STONES, INTEGRATION, DENSITY)
 
-BURN = 0.2
-"""This share of the draws of a tempering run is thrown away."""
+BURN = 1 / 3
+"""This share of the draws of a tempering run is thrown away: a spin glass comes to rest slowly."""
 
 
 class Sizes(NamedTuple):
@@ -118,41 +118,43 @@ def adaptive_populations(
 # ---- Tempering -------------------------------------------------------------------------------------------------------
 
 
-def tempered_energies(
-    problem: Problem, sizes: Sizes, key: Key[Array, ""]
-) -> tuple[Float[Array, "runs rungs draws"], PyTree[Array]]:
-    """D of the draws of all rungs of tempering runs, and positions of the last rung, chains / 2 of each run."""
+class Tempered(NamedTuple):
+    """What is kept of the tempering runs."""
+
+    energies: Float[Array, "runs rungs draws"]
+    """D of the draws of all rungs."""
+    replicas: Int[Array, "runs rungs draws"]
+    """Which replica was there."""
+
+
+def tempered(problem: Problem, sizes: Sizes, key: Key[Array, ""]) -> tuple[Tempered, PyTree[Array]]:
+    """Tempering runs, and positions of the last rung, chains / 2 of each run."""
     ladder = jnp.asarray(problem.schedule(sizes.rungs))
     first = int(BURN * sizes.draws)
     kept = np.linspace(first, sizes.draws - 1, sizes.chains // 2).astype(np.int32)
     # positions are states of few values; those of problems with exact draws are not needed
     last = lambda state: None if problem.ends else jax.tree.map(lambda leaf: leaf[-1].astype(jnp.int8), state.position)
+    observe = lambda state: (state.replica, last(state))
 
     def one(key):
         start_key, run_key = jax.random.split(key)
         kernel = tempering(problem.change, problem.make_kernel, ladder)
-        found = trajectory(run_key, kernel, problem.starts(start_key, sizes.rungs), sizes.draws, observe=last)
-        return found.infos.energy.T, jax.tree.map(lambda leaf: leaf[kept].astype(jnp.float32), found.positions)
+        found = trajectory(run_key, kernel, problem.starts(start_key, sizes.rungs), sizes.draws, observe=observe)
+        replicas, positions = found.positions
+        kept_positions = jax.tree.map(lambda leaf: leaf[kept].astype(jnp.float32), positions)
+        return Tempered(found.infos.energy.T, replicas.T), kept_positions
 
-    energies, positions = jax.vmap(one)(jax.random.split(key, sizes.repetitions))
-    return energies, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), positions)
+    runs, positions = jax.vmap(one)(jax.random.split(key, sizes.repetitions))
+    return runs, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), positions)
 
 
 def of_energies(
-    sizes: Sizes,
-    part: int,
-    ladder: Float[Array, " rungs"],
-    energies: Float[Array, "runs rungs draws"],
-    log_start: Any,
+    sizes: Sizes, part: int, ladder: Float[Array, " rungs"], runs: Tempered, log_start: Any
 ) -> dict[str, Estimate]:
-    """Estimates at one amount of work, from the first draws of each tempering run.
-
-    Each amount has a program of its own: two batches of linear systems in one program can wait for each other for ever
-    where a processor has two cores (jaxlib 0.10.1, batched LAPACK).
-    """
+    """Estimates at one amount of work, from the first draws of each tempering run."""
     count = sizes.draws // part
-    used = energies[:, :, int(BURN * count) : count]
-    inefficiency = jax.vmap(ladder_inefficiency, (None, 0))(ladder, used)
+    used, replicas = (leaf[:, :, int(BURN * count) : count] for leaf in runs)
+    inefficiency = jax.vmap(ladder_inefficiency, (None, 0, 0))(ladder, used, replicas)
     found = {}
     for name, method in {MBAR: mbar, STONES: stepping_stones, INTEGRATION: thermodynamic_integration}.items():
         one = partial(method, ladder, log_reference=log_start)

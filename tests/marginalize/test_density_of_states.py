@@ -172,6 +172,20 @@ def test_runs_that_are_too_short_say_so():
     assert int(density.result) == NOT_MIXED
 
 
+@pytest.mark.slow
+def test_few_walkers_raise_no_walls():
+    """Eight walkers on 1,024 spins: after 150 sweeps log g is nowhere lower than N log 2 below, and some.
+
+    Where a level may rise at once by as much as one walker's visits make of it, there are walls of thousands of nats.
+    """
+    model = models.ising(UNIFORM, (32, 32))
+    weights = wang_landau.wang_landau(jax.random.key(11), model, np.arange(-1844.0, 241.0, 4.0), 8, 150)
+    found = np.asarray(weights.log_density)[np.asarray(weights.seen)]
+    assert np.isfinite(found).all()
+    assert np.ptp(found) < 1024 * np.log(2)
+    assert np.abs(np.diff(found)).max() < 20
+
+
 def test_energies_beyond_the_levels_say_so():
     model = models.ising(UNIFORM, (4, 4))
     weights = wang_landau.wang_landau(jax.random.key(0), model, LEVELS[:3], WALKERS, 12)

@@ -45,6 +45,9 @@ FLAT = 0.5
 FASTEST = 64
 """At first log g rises as if its whole range, log of the number of states, were reached in so many sweeps."""
 
+HIGHEST = 4.0
+"""In one sweep no level rises by more nats."""
+
 
 @record
 class Weights(NamedTuple):
@@ -130,7 +133,8 @@ def _wang_landau(key, model, levels, walkers, sweeps):
         found = jnp.any(seen != state.seen)
         period, lately = jnp.where(found, 0, state.period + 1), jnp.where(found, 0, state.lately + counts)
         share = counts * (jnp.sum(seen.astype(dtype)) / jnp.maximum(jnp.sum(counts), 1))
-        log_density = state.log_density + state.factor * share
+        # few walkers would otherwise raise walls between the levels where they are, which take many sweeps to wear down
+        log_density = state.log_density + share * jnp.minimum(state.factor, HIGHEST / jnp.max(share))
         # a level that was not visited is as likely as the least one that was, so that no walker is caught there
         log_density = jnp.where(seen, log_density, jnp.min(jnp.where(seen, log_density, jnp.inf)))
         log_density = log_density - jnp.max(log_density)

@@ -20,6 +20,8 @@ from ebmjax.types import Numbers
 
 LEAST_LAG = 3
 """The sum over lags ends at the first autocorrelation that is not positive, but not before this lag."""
+LEAST_REPLICAS = 4
+"""From the replicas in a state an error follows if they are at least so many: it has a relative error of 1/√(2 · 3)."""
 
 
 @record
@@ -78,7 +80,7 @@ def _inefficiency(series):
     return jnp.where(constant[..., 0], 1, g)
 
 
-def ladder_inefficiency(betas: Numbers, energies: Numbers) -> Float[Array, " states"]:
+def ladder_inefficiency(betas: Numbers, energies: Numbers, replicas: Numbers | None = None) -> Float[Array, " states"]:
     """How many successive draws of each state of a tempering run are worth one, for errors of log Z at its last beta.
 
     Chains that exchange their positions are correlated with each other, which `statistical_inefficiency` of each does
@@ -87,9 +89,21 @@ def ladder_inefficiency(betas: Numbers, energies: Numbers) -> Float[Array, " sta
     independent, its mean had the variance Σ_k c_k² var(E_k) g_k / N; it has var(ψ) g(ψ) / N. All g_k are multiplied
     by the ratio of both.
 
+    The autocorrelation of ψ does not show a mode that is slow and weak: in a spin glass one of 1% of the variance, over
+    hundreds of sweeps, can be more than half of the error, and is lost in the noise of fast modes. It lives in the
+    replicas, which pass their mode on to no other. With `replicas`, the variance of the mean of ψ is also taken from
+    what each replica r contributes to it,
+
+        Σ_r (Σ_t c_k (E_k(t) - mean E_k))² / N²,    k the state where r is at step t,
+
+    and the larger one of the two counts. A state that was visited by fewer than four replicas, as 1/Σ_r p_r² of their
+    shares p_r, knows nothing of others: all its draws are worth one, and the estimators say `NOT_MIXED`.
+
     Args:
         betas: (states,), at least 2, as in `mbar`.
         energies: (states, draws), at least 4 draws, of one step in each column.
+        replicas: (states, draws), whole numbers from 0 to states - 1: which replica was in each state, such as
+            `State.replica` of `tempering`. None is for runs where this was not recorded.
 
     Returns:
         For the argument `inefficiency` of the estimators, at least 1. It is that of the whole ladder: for states that
@@ -97,7 +111,7 @@ def ladder_inefficiency(betas: Numbers, energies: Numbers) -> Float[Array, " sta
 
     Raises:
         ValueError: fewer than 2 betas, or ones that do not rise; energies of another shape, with fewer than 4 draws, or
-            static ones that are not finite.
+            static ones that are not finite; replicas of another shape than the energies, or that are not such numbers.
 
     >>> betas, noise = jnp.array([0.0, 1.0, 2.0]), jax.random.normal(jax.random.key(0), (3, 4000))
     >>> bool(jnp.all(ladder_inefficiency(betas, noise) < 1.3))
@@ -107,22 +121,56 @@ def ladder_inefficiency(betas: Numbers, energies: Numbers) -> Float[Array, " sta
     True
     """
     draws = as_draws(betas, energies, None, None)
-    if draws.energies.shape[1] < 4:
+    states, count = draws.energies.shape
+    if count < 4:
         raise ArgumentError(f"energies: got shape {draws.energies.shape}, wanted (states, draws), at least 4 draws")
-    return _ladder(draws.betas, draws.energies)
+    if replicas is None:
+        return _ladder(draws.betas, draws.energies)
+    replicas = as_float("replicas", replicas, (states, count))
+    if is_static(replicas):
+        values = np.asarray(replicas)
+        if not ((values >= 0) & (values < states) & (values == np.floor(values))).all():
+            raise ArgumentError(f"replicas: got other numbers, wanted whole numbers from 0 to {states - 1}")
+    return _ladder_of_replicas(draws.betas, draws.energies, replicas.astype(jnp.int32))
 
 
 @jax.jit
 def _ladder(betas, energies):
+    of_states = _contributions(betas, energies)
+    of_step = of_states.sum(axis=0)
+    each, together = _inefficiency(of_states), _inefficiency(of_step[None])[0]
+    return _scaled(of_states, each, jnp.mean(of_step**2) * together)
+
+
+def _contributions(betas, energies):
+    """What each draw adds to ψ, less its mean."""
     gaps = jnp.diff(betas)
     end = jnp.zeros(1, gaps.dtype)
     halves = jnp.concatenate([gaps, end]) / 2 + jnp.concatenate([end, gaps]) / 2
-    of_states = halves[:, None] * (energies - energies.mean(axis=1, keepdims=True))
-    of_step = of_states.sum(axis=0)
-    each, together = _inefficiency(of_states), _inefficiency(of_step[None])[0]
+    return halves[:, None] * (energies - energies.mean(axis=1, keepdims=True))
+
+
+def _scaled(of_states, each, variance):
+    """The inefficiencies of all states, multiplied so that N times the variance of the mean of ψ is this one."""
     independent = jnp.sum(jnp.mean(of_states**2, axis=1) * each)
-    ratio = jnp.mean(of_step**2) * together / jnp.where(independent > 0, independent, 1)
+    ratio = variance / jnp.where(independent > 0, independent, 1)
     return jnp.where(independent > 0, jnp.maximum(each * ratio, 1), each)
+
+
+@jax.jit
+def _ladder_of_replicas(betas, energies, replicas):
+    states, count = energies.shape
+    of_states = _contributions(betas, energies)
+    rows = jnp.broadcast_to(jnp.arange(states, dtype=jnp.int32)[:, None], replicas.shape)
+    zeros = jnp.zeros((states, states), energies.dtype)
+    shares = zeros.at[rows, replicas].add(1) / count
+    visitors = 1 / jnp.sum(shares**2, axis=1)
+    # a mean over so many replicas was subtracted: that of their energies is too small by a share of 1/visitors
+    unbiased = jnp.sqrt(visitors / jnp.maximum(visitors - 1, 1e-3))
+    of_replicas = jnp.sum(zeros.at[rows, replicas].add(of_states) * unbiased[:, None], axis=0)
+    by_replicas = _scaled(of_states, _inefficiency(of_states), jnp.sum(of_replicas**2) / count)
+    known = jnp.where(visitors >= LEAST_REPLICAS, 1, count)
+    return jnp.maximum(jnp.maximum(_ladder(betas, energies), by_replicas), known)
 
 
 def thinned(energies: Numbers, inefficiency: Numbers) -> Thinned:

@@ -11,7 +11,7 @@ from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.marginalize.elimination import exact, factors, graphs, plans
 from ebmjax.types import CONVERGED, Estimate
 from experiments.data import glasses
-from experiments.spins import league_problems, league_scores
+from experiments.spins import league_estimators, league_problems, league_scores
 
 COUNT = 4000
 
@@ -116,3 +116,20 @@ def test_scores_tell_right_errors_from_wrong_ones():
     assert league_scores.verdict(score(0.2, CONVERGED)) == "errors too large"
     assert league_scores.verdict(score(0.05, 7)) == "says that it failed"
     assert abs(score(0.1, CONVERGED).spread - 1) < 0.15
+
+
+@pytest.mark.slow
+def test_chains_in_both_directions_have_the_truth_between_them():
+    """On the mixture: from below and from above in the mean, and the estimates within 5 of their own errors."""
+    problem = league_problems.mixture()
+    sizes = league_estimators.Sizes(8, 512, 48, 64, 32, 4, 8, 64)
+    assert problem.ends is not None
+    start_key, run_key = jax.random.split(jax.random.key(7))
+    ends = problem.ends(start_key, sizes.repetitions * sizes.chains // 2)
+    log_weights = jax.jit(lambda key, ends: league_estimators.weights(problem, sizes, key, ends))(run_key, ends)
+    forward, backward = np.asarray(log_weights[:2]).mean(), np.asarray(log_weights[2]).mean()
+    ratio = problem.truth - problem.log_start
+    assert forward < ratio < -backward, (forward, ratio, -backward)
+    both = league_estimators.of_weights(sizes, 1, log_weights, np.float32(problem.log_start))[league_estimators.BOTH]
+    z = (np.asarray(both.log_partition) - problem.truth) / np.asarray(both.standard_error)
+    assert np.abs(z).max() < 5, z

@@ -103,6 +103,46 @@ def test_a_ladder_of_independent_states_has_the_inefficiency_of_each():
     )
 
 
+STATES, STEPS, MODE = 8, 400, 0.3
+
+
+def carried(key):
+    """Noise of variance 1 in each state, and a weak mode that each replica keeps in a random walk over the states."""
+    noise_key, mode_key, walk_key = jax.random.split(key, 3)
+    replicas = jnp.argsort(jax.random.uniform(walk_key, (STATES, STEPS)), axis=0).astype(jnp.int32)
+    modes = MODE * jax.random.normal(mode_key, (STATES,))
+    return jax.random.normal(noise_key, (STATES, STEPS)) + modes[replicas], replicas
+
+
+def test_a_slow_mode_that_is_weak_is_seen_in_the_replicas():
+    """In energies it is a constant. Of 400 runs: scatter of the integral over its error, 1 with replicas, 6 without.
+
+    The variance of the mean over 8 states is (1/400 + MODE²) / 8, of which only the first part shows in a series. The
+    scatter is known to 4% and the mean error to 2%, so that the bounds are 5 standard errors away.
+    """
+    betas = jnp.linspace(0.0, 1.0, STATES)
+
+    def run(key):
+        energies, replicas = carried(key)
+        last = lambda g: jax.tree.map(lambda leaf: leaf[-1], thermodynamic_integration(betas, energies, None, g))
+        return last(ladder_inefficiency(betas, energies, replicas)), last(ladder_inefficiency(betas, energies))
+
+    told, untold = jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(8), 400))
+    scatter = lambda found: np.asarray(found.log_partition).std() / np.asarray(found.standard_error).mean()
+    assert 0.8 < scatter(told) < 1.25, scatter(told)
+    assert scatter(untold) > 4, scatter(untold)
+
+
+def test_replicas_that_stay_know_nothing_of_each_other():
+    betas = jnp.linspace(0.0, 1.0, STATES)
+    energies, replicas = carried(jax.random.key(9))
+    still = jnp.broadcast_to(jnp.arange(STATES, dtype=jnp.int32)[:, None], replicas.shape)
+    g = ladder_inefficiency(betas, energies, still)
+    assert g.tolist() == [STEPS] * STATES
+    assert set(mbar(betas, energies, None, g).result.tolist()) == {NOT_MIXED}
+    assert ladder_inefficiency(betas, jnp.ones((STATES, STEPS)), replicas).tolist() == [1] * STATES
+
+
 METHODS = [mbar, bar, stepping_stones, thermodynamic_integration]
 
 
@@ -134,6 +174,8 @@ def test_refusals():
         (partial(statistical_inefficiency, np.array([1, 2, np.inf, 3])), "series: got a value that is not finite"),
         (partial(ladder_inefficiency, [0.0, 1.0], np.ones((2, 3))), "energies: .* at least 4 draws"),
         (partial(ladder_inefficiency, [1.0, 0.0], np.ones((2, 9))), "betas: got"),
+        (partial(ladder_inefficiency, [0.0, 1.0], np.ones((2, 9)), np.zeros((2, 8))), "replicas: got shape"),
+        (partial(ladder_inefficiency, [0.0, 1.0], np.ones((2, 9)), np.full((2, 9), 2)), "replicas: .* from 0 to 1"),
         (partial(thinned, np.ones(3), [1.0]), "energies: got shape"),
         (partial(thinned, np.ones((2, 3)), [1.0]), "inefficiency: got shape"),
         (partial(thinned, np.ones((2, 3)), [0.0, 1.0]), "inefficiency: .* at least 1"),

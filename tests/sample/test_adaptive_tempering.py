@@ -1,0 +1,91 @@
+"""Tempering that places its rungs: the law, log Z, round trips, and what it says of ladders that do not serve."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ebmjax
+from ebmjax.checks import ArgumentError
+from ebmjax.sample.adaptive_tempering import adaptive_tempering
+from ebmjax.sample.gibbs import systematic
+from ebmjax.sample.metropolis import metropolis
+from ebmjax.types import CONVERGED, NOT_MIXED, TOO_FEW_TEMPERATURES
+
+SPINS = 8
+COUPLINGS = np.triu(np.random.default_rng(1).normal(size=(SPINS, SPINS)), 1)
+BETAS = jnp.array([0.0, 0.05, 0.1, 0.2, 0.4, 3.0])  # far from equal steps of the barrier
+
+
+def energy(spins):
+    return -jnp.einsum("i,ij,j", spins, jnp.asarray(COUPLINGS, spins.dtype), spins)
+
+
+def gibbs(beta):
+    return systematic(energy, beta)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def run(key, make_kernel, steps, betas):
+    return adaptive_tempering(key, energy, make_kernel, betas, jnp.ones((len(betas), SPINS)), steps)
+
+
+@pytest.mark.slow
+def test_rungs_move_to_equal_rates_and_the_law_and_log_z_are_those_of_enumeration():
+    """20 runs: acceptances within a fifth of each other where they began far apart, z-scores of log Z near 1."""
+    found = jax.vmap(lambda key: run(key, gibbs, 2048, BETAS))(jax.random.split(jax.random.key(0), 20))
+    assert (found.result == CONVERGED).all()
+    assert (found.betas[:, 0] == 0).all()
+    assert (found.betas[:, -1] == 3).all()
+    spread = found.acceptance.max(axis=1) - found.acceptance.min(axis=1)
+    assert (spread < 0.2).all()
+    assert (np.abs(np.asarray(found.round_trips) / np.asarray(found.expected_trips) - 1) < 0.6).all()
+    space = ebmjax.spin_cube(SPINS)
+    truth = ebmjax.log_partition(energy, space, 3.0) - SPINS * np.log(2)
+    z = (found.estimate.log_partition[:, -1] - truth) / found.estimate.standard_error[:, -1]
+    assert (jnp.abs(z) < 5).all()
+    assert 0.5 < z.std() < 1.6
+    cold = found.positions[:, :, -1].reshape(-1, SPINS)
+    truth = ebmjax.posterior(energy, space, 3.0) @ space.points
+    errors = found.positions[:, :, -1].mean(axis=1).std(axis=0) / np.sqrt(20)
+    assert (jnp.abs(cold.mean(axis=0) - truth) < 5 * errors + 0.01).all()
+    assert (found.wanted_rungs >= 3).all()
+    assert (np.asarray(found.wanted_rungs) == np.ceil(2 * np.asarray(found.barrier)) + 1).all()
+
+
+@pytest.mark.slow
+def test_too_few_rungs_and_a_rung_that_does_not_mix_say_so():
+    """Two rungs at a distance of many barriers; a ladder that swaps well, with a kernel that does not move.
+
+    Falling betas give the same verdicts.
+    """
+    deep = lambda spins: 6 * energy(spins)
+    cold = adaptive_tempering(
+        jax.random.key(0), deep, lambda beta: systematic(deep, beta), jnp.array([0.0, 10.0]), jnp.ones((2, SPINS)), 512
+    )
+    assert int(cold.result) == TOO_FEW_TEMPERATURES
+    assert int(cold.wanted_rungs) > 2
+    still = lambda beta: metropolis(lambda spins: jnp.sum(spins) * 1e6, beta, lambda key, spins: spins)
+    apart = jnp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], size=(8, SPINS)), jnp.float32)
+    stuck = adaptive_tempering(jax.random.key(0), energy, still, jnp.linspace(0, 0.8, 8), apart, 4096)
+    assert int(stuck.result) == NOT_MIXED
+    falling = run(jax.random.key(3), gibbs, 512, BETAS[::-1])
+    assert int(falling.result) == CONVERGED
+    assert (jnp.diff(falling.betas) < 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("steps", {"steps": 63}),
+        ("betas", {"betas": jnp.array([0.0, jnp.inf])}),
+        ("position", {"position": jnp.ones((3, 2))}),
+    ],
+)
+def test_bad_input_is_refused_by_name(name, changed):
+    right = {"betas": jnp.array([0.0, 1.0]), "position": jnp.ones((2, 2)), "steps": 64}
+    pair = lambda spins: -spins[0] * spins[1]
+    with pytest.raises(ArgumentError, match=rf"^{name}: "):
+        adaptive_tempering(jax.random.key(0), pair, lambda beta: systematic(pair, beta), **(right | changed))

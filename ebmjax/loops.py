@@ -21,11 +21,20 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Int, Key
 
-from ebmjax.checks import ArgumentError, check_arrays, check_callable, check_count, check_key, is_static, leading_axis
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    check_arrays,
+    check_callable,
+    check_count,
+    check_key,
+    is_static,
+    leading_axis,
+)
 from ebmjax.compiled import compiled
 from ebmjax.records import record
-from ebmjax.states import begun
-from ebmjax.types import AnyKernel, Kernel
+from ebmjax.states import begun, continued
+from ebmjax.types import AnyKernel, Kernel, KernelAtBeta, Numbers
 
 S = TypeVar("S")
 X = TypeVar("X")
@@ -77,26 +86,31 @@ def _check_kernel(kernel):
 
 def trajectory(
     key: Key[Array, ""],
-    kernel: AnyKernel,
+    kernel: AnyKernel | KernelAtBeta,
     position: Any,
     steps: int,
     observe: Observe = position_of,
+    schedule: Numbers | None = None,
 ) -> Run:
     """Run a kernel from a position and keep the position, or what `observe` returns, after each step.
 
     Args:
         key: typed random key, split into one for each step; an `init` that takes a key has another one.
-        kernel: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`.
+        kernel: `init(position, rng_key=None) -> state`, `step(rng_key, state) -> (state, info)`. With a schedule it is
+            a function of one number that returns the kernel.
         position: where to start.
         steps: how many steps, static, at least 1.
         observe: `observe(state)` is kept after each step; by default it is the position. If it is a mean or an energy
             instead, a run of a million steps takes little memory.
+        schedule: a number for each step, (steps,), such as step sizes that fall: step t is that of
+            `kernel(schedule[t])`. What a kernel computes from the number is computed anew, the rest of its state goes
+            on.
 
     Returns:
         `Run(state, positions, infos)`; positions and infos have the leading axis `steps`.
 
     Raises:
-        ValueError: a raw key, steps below 1, an argument of another kind.
+        ValueError: a raw key, steps below 1, a schedule of another length, an argument of another kind.
 
     >>> class State(NamedTuple):
     ...     position: jax.Array
@@ -105,15 +119,24 @@ def trajectory(
     [1, 2, 3]
     >>> trajectory(jax.random.key(0), drift, 0, 3, observe=lambda state: state.position % 2 == 0).positions.tolist()
     [False, True, False]
+    >>> by = lambda size: Kernel(drift.init, lambda key, state: (State(state[0] + size), None))
+    >>> trajectory(jax.random.key(0), by, 0.0, 3, schedule=[1.0, 0.5, 0.25]).positions.tolist()
+    [1.0, 1.5, 1.75]
     """
     check_key("key", key)
-    _check_kernel(kernel)
     check_count("steps", steps)
     check_callable("observe", observe)
     check_arrays("position", position)
-    # the steps have the keys 0 to steps - 1 of a split
-    state = begun(jax.random.fold_in(key, steps), kernel, position)
-    return _trajectory(key, kernel.step, state, steps, observe)
+    start_key = jax.random.fold_in(key, steps)  # the steps have the keys 0 to steps - 1 of a split
+    if schedule is not None:
+        check_callable("kernel", kernel)
+        schedule = as_float("schedule", schedule, (steps,))
+        make_kernel: Any = kernel
+        _check_kernel(make_kernel(schedule[0]))
+        return _scheduled(key, make_kernel, schedule, begun(start_key, make_kernel(schedule[0]), position), observe)
+    one: Any = kernel
+    _check_kernel(one)
+    return _trajectory(key, one.step, begun(start_key, one, position), steps, observe)
 
 
 @compiled
@@ -123,6 +146,18 @@ def _trajectory(key, kernel_step, state, steps, observe):
         return state, (observe(state), info)
 
     state, (positions, infos) = jax.lax.scan(step, state, jax.random.split(key, steps))
+    return Run(state, positions, infos)
+
+
+@compiled
+def _scheduled(key, make_kernel, schedule, state, observe):
+    def step(state, number_and_key):
+        number, key = number_and_key
+        state, info = make_kernel(number).step(key, continued(key, make_kernel, number, state))
+        return state, (observe(state), info)
+
+    keys = jax.random.split(key, len(schedule))
+    state, (positions, infos) = jax.lax.scan(step, state, (schedule, keys))
     return Run(state, positions, infos)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ebmjax.loops import iterate, iterate_until, map_chunks, repeat, thinned, trajectory
+from ebmjax.sample.langevin import mala
 from ebmjax.types import Kernel
 
 
@@ -45,6 +46,24 @@ def test_trajectory_and_repeat_are_python_loops(steps):
     np.testing.assert_allclose(last.position, state.position, rtol=1e-6)
     np.testing.assert_allclose(position, state.position, rtol=1e-6)
     np.testing.assert_allclose(info, infos[-1], rtol=1e-6)
+
+
+def test_a_schedule_of_step_sizes_is_a_python_loop_and_keeps_the_energy_right():
+    """`mala` computes nothing from its step size; its state goes on. An energy that changes is computed anew."""
+    energy, sizes = lambda x: jnp.sum(x**2) / 2, jnp.array([0.5, 0.2, 0.1])
+    by_size = lambda size: mala(energy, 1.3, size)
+    run = trajectory(jax.random.key(0), by_size, jnp.ones(2), 3, schedule=sizes)
+    state = by_size(sizes[0]).init(jnp.ones(2))
+    for size, key, position in zip(sizes, jax.random.split(jax.random.key(0), 3), run.positions, strict=True):
+        state, _ = by_size(size).step(key, state)
+        np.testing.assert_allclose(state.position, position, rtol=1e-6)
+    by_stiffness = lambda stiffness: mala(lambda x: stiffness * energy(x), 1.0, 0.1)
+    run = trajectory(
+        jax.random.key(0), by_stiffness, jnp.ones(2), 3, lambda state: (state.position, state.energy), sizes
+    )
+    np.testing.assert_allclose(run.positions[1], np.asarray(sizes) * jax.vmap(energy)(run.positions[0]), rtol=1e-6)
+    with pytest.raises(ValueError, match="schedule: "):
+        trajectory(jax.random.key(0), by_size, jnp.ones(2), 4, schedule=sizes)
 
 
 def test_a_run_keeps_what_is_observed():

@@ -84,7 +84,7 @@ def tried(key, energy, make_kernel, target, spread, steps):
 def test_units_step_size_and_law(energy, make_kernel, target, spread):
     """Four chains: units near the deviations, the acceptance as wanted, and the moments of the law."""
     found, positions, acceptance = tried(
-        jax.random.split(jax.random.key(0), CHAINS), energy, make_kernel, target, spread, 2000
+        jax.random.split(jax.random.key(0), CHAINS), energy, make_kernel, target, spread, 4000
     )
     assert (found.result == CONVERGED).all()
     np.testing.assert_allclose(acceptance, target, atol=0.15)

@@ -254,29 +254,12 @@ class Estimate(NamedTuple):
     """About how many independent draws from exp(-beta E)/Z itself would be as good; infinite where log Z is exact."""
     lower: Float[Array, "..."]
     """A lower bound of log Z; -inf where the method has none. Where it is drawn, it is an estimate that is too low in
-    the mean, less 3 of its standard errors: see `below`."""
+    the mean, less 3 of its standard errors: see `ebmjax.numerics.below`."""
     upper: Float[Array, "..."]
     """An upper bound of log Z; inf where the method has none. Where it is drawn, it is an estimate that is too high in
     the mean, and 3 of its standard errors more."""
     result: Int[Array, "..."]
     """`CONVERGED`, `TOO_FEW_TEMPERATURES`, `NO_OVERLAP`, `NOT_MIXED`, or another result code; see `describe`."""
-
-
-BOUND_ERRORS = 3
-"""Standard errors by which a drawn bound stands off: if they are right and normal, it fails at most once in 700."""
-
-
-def below(value: Float[Array, "..."], standard_error: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A lower bound from an estimate that is at most log Z in the mean: 3 of its standard errors are taken off.
-
-    An estimate in the mean is above the truth about as often as below where its bias is small beside its error. Where
-    the error is not known there is no bound, -inf. An upper bound is `-below(-value, standard_error)`.
-
-    >>> [float(below(jnp.array(1.0), jnp.array(error))) for error in (0.1, jnp.nan)]
-    [0.699999988079071, -inf]
-    """
-    known = ~jnp.isnan(value) & ~jnp.isnan(standard_error)
-    return jnp.where(known, value - BOUND_ERRORS * standard_error, -jnp.inf)
 
 
 def result_of(finite: Bool[Array, "..."] | bool, finished: Bool[Array, "..."] | bool) -> Int[Array, "..."]:

@@ -27,10 +27,10 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.gaussian import Gaussian, log_density, reparameterize
-from ebmjax.numerics import added
+from ebmjax.numerics import added, below
 from ebmjax.records import record
 from ebmjax.temperature import reduced
-from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate, below
+from ebmjax.types import CONVERGED, NO_OVERLAP, Beta, Energy, Estimate
 
 LEAST_EFFECTIVE = 10
 """Fewer effective samples than this are no estimate: one draw more could change it by as much as all others."""

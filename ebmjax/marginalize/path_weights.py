@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from ebmjax.checks import ArgumentError, as_float
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.pair import ratio
+from ebmjax.numerics import below
 from ebmjax.types import (
     CONVERGED,
     DIVERGED,
@@ -24,7 +25,6 @@ from ebmjax.types import (
     Estimate,
     Numbers,
     Scalar,
-    below,
 )
 
 CROSSED = 4

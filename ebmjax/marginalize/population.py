@@ -44,7 +44,7 @@ from ebmjax.marginalize.annealed import (
 )
 from ebmjax.marginalize.path_weights import log_mean, result_of_weights
 from ebmjax.marginalize.schedules import as_chains, as_schedule, next_point
-from ebmjax.numerics import added
+from ebmjax.numerics import added, below
 from ebmjax.records import record
 from ebmjax.types import (
     CONVERGED,
@@ -56,7 +56,6 @@ from ebmjax.types import (
     KernelAtBeta,
     Numbers,
     Scalar,
-    below,
 )
 
 LEAST_FAMILIES = 100

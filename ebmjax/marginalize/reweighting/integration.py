@@ -19,7 +19,8 @@ import jax.numpy as jnp
 
 from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, means, variance_of_mean
 from ebmjax.marginalize.reweighting.mbar import as_reference
-from ebmjax.types import CONVERGED, DIVERGED, TOO_FEW_TEMPERATURES, Estimate, Numbers, below
+from ebmjax.numerics import below
+from ebmjax.types import CONVERGED, DIVERGED, TOO_FEW_TEMPERATURES, Estimate, Numbers
 
 TOLERATED = 0.5
 """The error of the quadrature may be this share of the standard error: together they are then 12% larger than one."""

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from ebmjax.marginalize.importance_sampling import LEAST_EFFECTIVE
 from ebmjax.marginalize.reweighting.draws import as_draws, if_long, inefficiency_of, result_for
 from ebmjax.marginalize.reweighting.mbar import as_reference
-from ebmjax.types import CONVERGED, Estimate, Numbers, below
+from ebmjax.numerics import below
+from ebmjax.types import CONVERGED, Estimate, Numbers
 
 FARTHEST = 4.0
 """Up to so many standard errors, the forward and the backward ratio of a pair agree."""

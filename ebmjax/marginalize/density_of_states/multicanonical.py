@@ -37,8 +37,8 @@ from ebmjax.types import CONVERGED, DIVERGED, NOT_MIXED, Kernel, Numbers
 LEAST_TRIPS = 0.5
 """In the mean every second walker should have gone from the level of most states to either end.
 
-On Ising lattices of 16 × 16 the z-scores of log Z, of 32 to 64 runs of 16 walkers, had a standard deviation of 0.95 with
-1.2 trips of a walker, 0.8 to 0.95 with 0.4, 1.1 to 1.5 with 0.3, and up to 4 with 0.06.
+On Ising lattices of 16 × 16 the z-scores of log Z, of 32 to 64 runs of 16 walkers, had a standard deviation of 0.95
+with 1.2 trips of a walker, 0.8 to 0.95 with 0.4, 1.1 to 1.5 with 0.3, and up to 4 with 0.06.
 """
 LEAST_FLAT = 0.1
 """A histogram is flat when no level that was visited has less than this share of the mean."""

@@ -81,13 +81,13 @@ class Config:
     """Draws at each of them. The first third is thrown away."""
     parts: tuple[Count, ...] = (1, 4)
     """Amounts of work: all chains or draws of a run, and a part of so many. The first one is 1."""
-    density_runs: Annotated[int, AtLeast(4)] = 16
+    density_runs: Annotated[int, AtLeast(4)] = 12
     """Runs of the density of states, which take longer."""
-    walkers: Annotated[int, AtLeast(4)] = 16
+    walkers: Annotated[int, AtLeast(4)] = 12
     """Walkers of each of them."""
-    learning: Count = 2000
+    learning: Count = 2500
     """Sweeps of Wang-Landau."""
-    sweeps: Count = 3000
+    sweeps: Count = 6000
     """Sweeps of the multicanonical run."""
 
     def __post_init__(self):

@@ -174,9 +174,9 @@ def test_runs_that_are_too_short_say_so():
 
 @pytest.mark.slow
 def test_few_walkers_raise_no_walls():
-    """Eight walkers on 1,024 spins: after 150 sweeps log g is nowhere lower than N log 2 below, and some.
+    """Eight walkers on 1,024 spins: after 150 sweeps log g has a range of less than N log 2, and no steep steps.
 
-    Where a level may rise at once by as much as one walker's visits make of it, there are walls of thousands of nats.
+    Without a limit to the rise of a level in one sweep the range was 1,800 nats, with steps of 460.
     """
     model = models.ising(UNIFORM, (32, 32))
     weights = wang_landau.wang_landau(jax.random.key(11), model, np.arange(-1844.0, 241.0, 4.0), 8, 150)

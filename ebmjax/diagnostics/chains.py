@@ -140,8 +140,8 @@ def _split_r_hat(draws):
 def r_hat_of_chains(draws: Float[Array, "chains steps"]) -> Float[Array, ""]:
     """√(pooled variance / variance within) of checked draws of one quantity; the chains are not cut into halves.
 
-    >>> float(r_hat_of_chains(jnp.array([[0.0, 1.0], [0.0, 1.0]]))) == 0.5**0.5
-    True
+    >>> round(float(r_hat_of_chains(jnp.array([[0.0, 1.0], [0.0, 1.0]]))), 4)  # √(1/2)
+    0.7071
     """
     steps = draws.shape[1]
     first, unit, centred = standardized(draws)

@@ -25,7 +25,8 @@ def z_scores(draws: Any, truth: Any) -> Float[Array, " moments"]:
         truth: the exact means of the moments, (moments,), in the same unit.
 
     Raises:
-        ValueError: draws that have not the axes (chains, steps, moments), fewer than 4 steps, a truth of another length.
+        ValueError: draws that have not the axes (chains, steps, moments), fewer than 4 steps; a truth of another
+            length.
 
     >>> draws = jax.random.normal(jax.random.key(0), (4, 1000, 3))
     >>> bool(jnp.all(jnp.abs(z_scores(draws, jnp.zeros(3))) < 4.5))

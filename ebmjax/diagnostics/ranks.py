@@ -167,8 +167,8 @@ def normal_scores(draws: Float[Array, "rows draws"]) -> Float[Array, "rows draws
 
     Blom (1958); Vehtari et al. (2021), eq. 14.
 
-    >>> normal_scores(jnp.array([[5.0, 7.0, 6.0]])).round(2).tolist()
-    [[-0.8199999928474426, 0.8199999928474426, 0.0]]
+    >>> normal_scores(jnp.array([[5.0, 7.0, 6.0, 6.0]])).round(1).tolist()
+    [[-1.0, 1.0, 0.0, 0.0]]
     """
     flat = draws.reshape(-1)
     count = flat.size
@@ -191,8 +191,8 @@ def normal_scores(draws: Float[Array, "rows draws"]) -> Float[Array, "rows draws
 def deviations(draws: Float[Array, "chains steps"]) -> tuple[Float[Array, ""], Float[Array, "chains steps"]]:
     """`(unit, away)`: draws = their mean + unit · away; constants become exact zeros, with a unit of 1.
 
-    >>> [part.tolist() for part in deviations(jnp.array([[0.0, 2.0], [4.0, 6.0]]))]
-    [6.0, [[-0.5, -0.1666666716337204], [0.1666666716337204, 0.5]]]
+    >>> [part.tolist() for part in deviations(jnp.array([[0.0, 1.0], [3.0, 4.0]]))]
+    [4.0, [[-0.5, -0.25], [0.25, 0.5]]]
     """
     apart = draws - draws[0, 0]
     largest = jnp.abs(apart).max()

@@ -5,6 +5,7 @@ They are standard deviations of the estimates over repeated runs of converged ch
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import betainc, ndtri
 from jaxtyping import Array, Float
@@ -27,7 +28,6 @@ def mean_standard_error(draws: Any) -> Float[Array, "..."]:
 
     Vehtari et al. (2021), section 2.2.
 
-    >>> import jax
     >>> draws = 3 * jax.random.normal(jax.random.key(0), (4, 1000))
     >>> bool(abs(mean_standard_error(draws) / (3 / 4000**0.5) - 1) < 0.1)
     True
@@ -55,7 +55,6 @@ def sd_standard_error(draws: Any) -> Float[Array, "..."]:
 
     Vehtari et al. (2021), section 4.2; Kenney and Keeping (1951), section 7.6.
 
-    >>> import jax
     >>> draws = 3 * jax.random.normal(jax.random.key(0), (4, 1000))
     >>> bool(abs(sd_standard_error(draws) / (3 / 8000**0.5) - 1) < 0.1)
     True
@@ -90,7 +89,6 @@ def quantile_standard_error(draws: Any, probability: Scalar) -> Float[Array, "..
 
     Vehtari et al. (2021), section 4.4.
 
-    >>> import jax
     >>> draws = jax.random.normal(jax.random.key(0), (4, 1000))
     >>> bool(abs(quantile_standard_error(draws, 0.5) / (jnp.pi / 8000) ** 0.5 - 1) < 0.4)
     True
@@ -104,7 +102,8 @@ def _quantile_error(draws, probability):
 
     def of_one(draws):
         count = ess_of_quantile(draws, p)
-        low, high = (beta_quantile(jnp.asarray(share, p.dtype), count * p + 1, count * (1 - p) + 1) for share in RANKS)
+        ranks = lambda share: beta_quantile(share, count * p + 1, count * (1 - p) + 1)
+        low, high = jax.vmap(ranks)(jnp.asarray(RANKS, p.dtype))
         ordered = jnp.sort(draws.reshape(-1))
         place = lambda rank: jnp.clip(rank, 0, draws.size - 1).astype(jnp.int32)
         low = ordered[place(jnp.floor(low * draws.size - 1))]

@@ -30,6 +30,9 @@ NAMES = {
 }
 """What the fields of infos, ours and BlackJAX's, are called in the group `sample_stats` of ArviZ."""
 
+KEPT = [np.dtype(kind) for kind in "?bhilqBHILQfd"]
+"""Types of numbers that are handed on as they are."""
+
 WHOLE = "x"
 """The name of positions that are one array without a name."""
 
@@ -103,7 +106,9 @@ def _groups(samples, infos):
         raise ArgumentError(
             "infos: got an array, wanted a record or a dict of arrays with the axes (chains, steps, ...)"
         )
-    statistics = {NAMES.get(name, name): array for name, array in fields.items() if name in NAMES or array.ndim == 2}
+    statistics = {
+        NAMES.get(name, name): array for name, array in fields.items() if name in NAMES or _is_small(name, array)
+    }
     for argument, variables in (("samples", posterior), ("infos", statistics)):
         for name, array in variables.items():
             if array.ndim < 2 or 0 in shape:
@@ -114,11 +119,16 @@ def _groups(samples, infos):
     return {"posterior": posterior} | ({"sample_stats": statistics} if statistics else {})
 
 
+def _is_small(name, array):
+    """One number a step, at the top of the infos."""
+    return array.ndim == 2 and "." not in name
+
+
 def _named(argument, tree):
     """`(name, array)` of each leaf."""
     check_arrays(argument, tree)
     for path, leaf in jax.tree.leaves_with_path(tree):
         words = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path]
         # NumPy's numbers stay what they are; halves of JAX become float32, and keys are refused
-        kept = isinstance(leaf, np.ndarray | jax.Array) and leaf.dtype.kind in "biuf" and leaf.dtype != np.float16
+        kept = getattr(leaf, "dtype", None) in KEPT
         yield ".".join(words) or WHOLE, np.asarray(leaf if kept else as_float(argument, leaf))

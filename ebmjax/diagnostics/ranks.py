@@ -50,8 +50,8 @@ def r_hat(draws: Any) -> Float[Array, "..."]:
 def _r_hat(draws):
     def of_one(draws):
         halves = split(draws)
-        bulk = r_hat_of_chains(normal_scores(halves))
-        tail = r_hat_of_chains(normal_scores(jnp.abs(halves - jnp.median(halves))))
+        folded = jnp.abs(halves - jnp.median(halves))
+        bulk, tail = jax.vmap(lambda draws: r_hat_of_chains(normal_scores(draws)))(jnp.stack([halves, folded]))
         # the folded draws of a quantity of two values are one value, and say nothing
         return jnp.where(jnp.isnan(tail), bulk, jnp.maximum(bulk, tail))
 
@@ -96,8 +96,8 @@ def tail_effective_sample_size(draws: Any) -> Float[Array, "..."]:
 @compiled
 def _tail(draws):
     def of_one(draws):
-        low, high = (ess_of_quantile(draws, jnp.asarray(p, draws.dtype)) for p in (0.05, 0.95))
-        return jnp.minimum(low, high)
+        ends = jnp.asarray((0.05, 0.95), draws.dtype)
+        return jnp.min(jax.vmap(lambda probability: ess_of_quantile(draws, probability))(ends))
 
     return of_quantities(of_one, draws)
 

@@ -1,4 +1,4 @@
-"""Diagnostics against chains whose effective sample size is known in closed form; `diagnostics/test_arviz` has a peer."""
+"""Diagnostics against chains whose effective sample size is known; `diagnostics/test_arviz` has the peer."""
 
 import jax
 import jax.numpy as jnp
@@ -68,7 +68,7 @@ def test_r_hat_finds_what_split_r_hat_does_not():
     wide = draws * jnp.array([1.0, 1.0, 1.0, 4.0])[:, None]
     assert split_r_hat(wide) < 1.05 < 1.1 < r_hat(wide)
     heavy = jax.random.cauchy(jax.random.key(4), (4, 500)) + 3 * jnp.arange(4.0)[:, None]
-    assert split_r_hat(heavy) < 1.05 < 1.5 < r_hat(heavy)
+    assert split_r_hat(heavy) < 1.05 < 1.2 < r_hat(heavy)
     assert jnp.isnan(r_hat(draws.at[0, 0].set(jnp.nan)))
     assert jnp.isnan(bulk_effective_sample_size(draws.at[0, 0].set(jnp.nan)))
 

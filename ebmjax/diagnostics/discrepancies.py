@@ -73,9 +73,9 @@ def kernel_stein_discrepancy(draws: Any, scores: Any, length: Scalar | None = No
     if scores.shape != draws.shape:
         raise ArgumentError(f"scores: got shape {scores.shape}, wanted {draws.shape}, as the draws")
     dtype = jnp.promote_types(draws.dtype, scores.dtype)
-    flat = (array.astype(dtype).reshape(-1, array.shape[-1]) for array in (draws, scores))
+    flat = lambda array: array.astype(dtype).reshape(-1, array.shape[-1])
     _check_options(length, chunk)
-    return _stein(*flat, _as_length(length), chunk)
+    return _stein(flat(draws), flat(scores), _as_length(length), chunk)
 
 
 @compiled
@@ -128,9 +128,9 @@ def maximum_mean_discrepancy(draws: Any, other: Any, length: Scalar | None = Non
     if draws.shape[-1] != other.shape[-1]:
         raise ArgumentError(f"other: got {other.shape[-1]} dimensions, wanted {draws.shape[-1]}, as the draws")
     dtype = jnp.promote_types(draws.dtype, other.dtype)
-    flat = (array.astype(dtype).reshape(-1, array.shape[-1]) for array in (draws, other))
+    flat = lambda array: array.astype(dtype).reshape(-1, array.shape[-1])
     _check_options(length, chunk)
-    return _mean_discrepancy(*flat, _as_length(length), chunk)
+    return _mean_discrepancy(flat(draws), flat(other), _as_length(length), chunk)
 
 
 @compiled

@@ -64,7 +64,7 @@ def to_datatree(samples: Any, infos: Any = None) -> Any:
     """
     groups = _groups(samples, infos)
     try:
-        from arviz_base import from_dict
+        from arviz_base import from_dict  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             'to_datatree needs ArviZ 1.x and Python 3.12 or later: python -m pip install "ebmjax[arviz]"; '
@@ -86,13 +86,14 @@ def to_inference_data(samples: Any, infos: Any = None) -> Any:
     """
     groups = _groups(samples, infos)
     try:
-        from arviz import InferenceData as _  # noqa: F401
-        from arviz import from_dict
-    except ImportError as error:
+        import arviz  # pyright: ignore[reportMissingImports]
+
+        arviz.InferenceData  # noqa: B018, ArviZ 1.x has none
+    except (AttributeError, ModuleNotFoundError) as error:
         raise ModuleNotFoundError(
             'to_inference_data needs ArviZ 0.x: python -m pip install "arviz<1"; for ArviZ 1.x there is to_datatree'
         ) from error
-    return from_dict(**groups)
+    return arviz.from_dict(**groups)
 
 
 def _groups(samples, infos):

@@ -65,7 +65,7 @@ def test_kernels_of_blackjax(algorithm):
     def both(beta, weight):
         make_kernel = lambda x: algorithm(density(beta, weight, x))
         x = jnp.array([1.0, -0.5])
-        exact = x / 2 + jax.random.normal(jax.random.key(1), (2000, 2)) / (2 * BETA) ** 0.5
+        exact = x[None] / 2 + jax.random.normal(jax.random.key(1), (2000, 2)) / (2 * BETA) ** 0.5
         still = invariance_test(jax.random.key(2), make_kernel(x), exact, lambda z: statistics(z, x))
         found = calibration_test(
             jax.random.key(0), make_kernel, prior, simulate, statistics, 400, 31, STEPS[algorithm], 20

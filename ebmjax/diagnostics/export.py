@@ -85,14 +85,13 @@ def to_inference_data(samples: Any, infos: Any = None) -> Any:
     ('chain', 'draw')
     """
     groups = _groups(samples, infos)
+    wanted = 'to_inference_data needs ArviZ 0.x: python -m pip install "arviz<1"; for ArviZ 1.x there is to_datatree'
     try:
         import arviz  # pyright: ignore[reportMissingImports]
-
-        arviz.InferenceData  # noqa: B018, ArviZ 1.x has none
-    except (AttributeError, ModuleNotFoundError) as error:
-        raise ModuleNotFoundError(
-            'to_inference_data needs ArviZ 0.x: python -m pip install "arviz<1"; for ArviZ 1.x there is to_datatree'
-        ) from error
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(wanted) from error
+    if not arviz.__version__.startswith("0."):
+        raise ModuleNotFoundError(wanted)
     return arviz.from_dict(**groups)
 
 

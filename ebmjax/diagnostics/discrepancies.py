@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float, as_number, check_count, check_positive
@@ -156,7 +157,7 @@ def median_distance(points: Float[Array, "points dimensions"]) -> Float[Array, "
     4.0
     """
     count = min(len(points), FEW)
-    few = points[(jnp.arange(count) * (len(points) / count)).astype(jnp.int32)] if len(points) > FEW else points
+    few = points[(np.arange(count) * len(points) // count).astype(np.int32)]
     distances = jnp.sqrt(jnp.sum(jnp.square(few[:, None] - few[None]), axis=2))
     # the sorted matrix begins with the distances of points to themselves, and has each other one twice
     ordered = jnp.sort(distances.reshape(-1))

@@ -10,6 +10,7 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 LONG = (
+    "ebmjax/diagnostics/calibration",
     "ebmjax/likelihoods",
     "ebmjax/marginalize/density_of_states",
     "ebmjax/marginalize/pilot",

@@ -103,8 +103,16 @@ INNER_FUNCTIONS = {
     "result_for",
     "means",
     "variance_of_mean",
-    "ess_of_chains",  # these three inside the diagnostics
+    "beta_quantile",  # these eleven inside the diagnostics
+    "deviations",
+    "ess_of_chains",
+    "ess_of_quantile",
     "mean",
+    "median_distance",
+    "normal_scores",
+    "of_quantities",
+    "r_hat_of_chains",
+    "split",
     "standardized",
     "energy_of",  # inside the elimination
     "is_coldest",  # these two take anything

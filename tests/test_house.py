@@ -48,6 +48,7 @@ ALSO_ALLOWED = {
     "marginalize/elimination/orders.py": {"heapq"},  # which unit is next
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
     "learn/fingerprint.py": {"hashlib", "re"},  # reads programs of JAX
+    "diagnostics/export.py": {"arviz", "arviz_base"},  # an extra, imported when first used
     "learn/reporting.py": {"contextlib", "rich"},  # rich is an extra, imported when first used
     "learn/stored.py": {"importlib"},  # finds a record by its name
     "learn/checkpoint.py": {"pathlib"},

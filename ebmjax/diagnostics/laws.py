@@ -8,12 +8,12 @@ from jaxtyping import Array, Float
 
 from ebmjax.checks import ArgumentError, as_float
 from ebmjax.compiled import compiled
-from ebmjax.diagnostics.chains import check_draws, ess_of_chains, mean
+from ebmjax.diagnostics.chains import check_steps, ess_of_chains, mean
 
-AXES = "(chains, draws, moments)"
+AXES = "(chains, steps, moments)"
 
 
-def z_scores(samples: Any, truth: Any) -> Float[Array, " moments"]:
+def z_scores(draws: Any, truth: Any) -> Float[Array, " moments"]:
     """(mean - truth) / standard error of each moment, with the standard error from its effective sample size.
 
     For a correct sampler each score is nearly standard normal: of 55 moments one exceeds 4.5 once in 2,700 runs. For a
@@ -21,31 +21,31 @@ def z_scores(samples: Any, truth: Any) -> Float[Array, " moments"]:
     moments, else inf.
 
     Args:
-        samples: (chains, draws, moments), at least 4 draws, in any unit.
+        draws: (chains, steps, moments), at least 4 steps, in any unit.
         truth: the exact means of the moments, (moments,), in the same unit.
 
     Raises:
-        ValueError: samples that have not the axes (chains, draws, moments), fewer than 4 draws, a truth of another
+        ValueError: draws that have not the axes (chains, steps, moments), fewer than 4 steps; a truth of another
             length.
 
     >>> draws = jax.random.normal(jax.random.key(0), (4, 1000, 3))
     >>> bool(jnp.all(jnp.abs(z_scores(draws, jnp.zeros(3))) < 4.5))
     True
     """
-    samples, truth = as_float("samples", samples), as_float("truth", truth)
-    if samples.ndim != 3:
-        hint = "; one moment is samples[..., None]" if samples.ndim == 2 else ""
-        raise ArgumentError(f"samples: got shape {samples.shape}, wanted {AXES}{hint}")
-    check_draws(samples.shape[0], samples.shape[1], AXES)
-    if truth.shape != samples.shape[-1:]:
-        raise ArgumentError(f"truth: got shape {truth.shape}, wanted {samples.shape[-1:]}, one for each moment")
-    return _z_scores(samples, truth.astype(samples.dtype))
+    draws, truth = as_float("draws", draws), as_float("truth", truth)
+    if draws.ndim != 3:
+        hint = "; one moment is draws[..., None]" if draws.ndim == 2 else ""
+        raise ArgumentError(f"draws: got shape {draws.shape}, wanted {AXES}{hint}")
+    check_steps(draws.shape, AXES)
+    if truth.shape != draws.shape[-1:]:
+        raise ArgumentError(f"truth: got shape {truth.shape}, wanted {draws.shape[-1:]}, one for each moment")
+    return _z_scores(draws, truth.astype(draws.dtype))
 
 
 @compiled
-def _z_scores(samples, truth):
-    count = jax.vmap(ess_of_chains, -1)(samples)
-    flat = samples.reshape(-1, samples.shape[-1]).T
+def _z_scores(draws, truth):
+    count = jax.vmap(ess_of_chains, -1)(draws)
+    flat = draws.reshape(-1, draws.shape[-1]).T
     # from the first draw, in units of the largest deviation: constants are exact zeros, and squares do not underflow
     first = flat[:, 0]
     apart = flat - first[:, None]

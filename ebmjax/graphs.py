@@ -145,13 +145,13 @@ def check_graph(graph: Graph) -> None:
     from_edges(graph.units, graph.edges)
 
 
-def as_edges(edges: Any, units: int) -> Int[Array | np.ndarray, "edges 2"]:
+def as_edges(edges: Any, units: int | None = None) -> Int[Array | np.ndarray, "edges 2"]:
     """The edges of a graph of so many units, as the energies on graphs and the samplers of clusters take them.
 
     Args:
         edges: a `Graph` of so many units, or pairs of numbers of units as in `from_edges`. A traced array of integers
             passes, such as the many edges of a large lattice inside a compiled function; its numbers are not checked.
-        units: how many units there are, at least 1.
+        units: how many units there are, at least 1; None where that is not known yet.
 
     Raises:
         ValueError: as in `from_edges`; a graph of another number of units.
@@ -159,10 +159,12 @@ def as_edges(edges: Any, units: int) -> Int[Array | np.ndarray, "edges 2"]:
     >>> as_edges([(0, 1)], 3).tolist()
     [[0, 1]]
     """
-    check_count("units", units)
+    if units is not None:
+        check_count("units", units)
     pairs = edges
     if isinstance(edges, Graph):
         pairs = edges.edges
+        units = edges.units if units is None else units
         if edges.units != units:
             raise ArgumentError(f"edges: got a graph of {edges.units} units, wanted one of {units}")
     if is_static(pairs):
@@ -216,15 +218,14 @@ def coloring(graph: Graph) -> Int[np.ndarray, " units"]:
     return colors
 
 
-def _checked_pairs(units: int, edges: Any) -> Int[np.ndarray, "edges 2"]:
+def _checked_pairs(units: int | None, edges: Any) -> Int[np.ndarray, "edges 2"]:
     """Pairs of different units that exist."""
     pairs = _as_pairs(edges)
-    outside = (pairs < 0) | (pairs >= units)
+    outside = (pairs < 0) | (pairs >= (np.inf if units is None else units))
     if outside.any():
         edge, end = np.argwhere(outside)[0]
-        raise ArgumentError(
-            f"edges: got the unit {pairs[edge, end]} in edge {edge}, wanted units from 0 to {units - 1}"
-        )
+        wanted = "numbers of at least 0" if units is None else f"units from 0 to {units - 1}"
+        raise ArgumentError(f"edges: got the unit {pairs[edge, end]} in edge {edge}, wanted {wanted}")
     loops = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
     if loops.size:
         unit = pairs[loops[0], 0]

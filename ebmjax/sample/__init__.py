@@ -12,6 +12,7 @@ Which one to take, for any energy:
 
 binary units                         `gibbs.systematic`; `gibbs.chromatic` if a colouring of the units is known,
                                      `gibbs.block` if the units form layers
+ferromagnets on any graph            `cluster`: Swendsen-Wang and Wolff, for Ising and Potts units
 continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a step must be cheap; `langevin.unadjusted`
                                      or `langevin.underdamped` if a small bias is allowed
 anything with a symmetric proposal   `metropolis`
@@ -32,11 +33,13 @@ BlackJAX's kernels have the same protocol: they run in these loops and ladders, 
 `ebmjax.diagnostics` says how far the draws can be trusted.
 
 The modules `gradient_state` and `trees` are what the samplers with a gradient have in common; `units` is what those of
-binary units have.
+binary units have, and `components` what those that move clusters have.
 """
 
 from ebmjax.sample import (
     annealing,
+    cluster,
+    components,
     gibbs,
     gradient_state,
     hamiltonian,
@@ -50,6 +53,8 @@ from ebmjax.sample import (
 
 __all__ = [
     "annealing",
+    "cluster",
+    "components",
     "gibbs",
     "gradient_state",
     "hamiltonian",

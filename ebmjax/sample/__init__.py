@@ -12,7 +12,10 @@ Which one to take, for any energy:
 
 binary units                         `gibbs.systematic`; `gibbs.chromatic` if a colouring of the units is known,
                                      `gibbs.block` if the units form layers
+binary units or categories, any      `informed`: Gibbs with gradients and discrete Langevin, for energies whose gradient
+energy with a gradient               is cheap and whose conditional laws are not
 ferromagnets on any graph            `cluster`: Swendsen-Wang and Wolff, for Ising and Potts units
+spin glasses on any graph            `isoenergetic`, exchanges of clusters between two replicas, around `tempering`
 continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a step must be cheap; `langevin.unadjusted`
                                      or `langevin.underdamped` if a small bias is allowed
 anything with a symmetric proposal   `metropolis`
@@ -43,6 +46,8 @@ from ebmjax.sample import (
     gibbs,
     gradient_state,
     hamiltonian,
+    informed,
+    isoenergetic,
     langevin,
     metropolis,
     special,
@@ -58,6 +63,8 @@ __all__ = [
     "gibbs",
     "gradient_state",
     "hamiltonian",
+    "informed",
+    "isoenergetic",
     "langevin",
     "metropolis",
     "special",

@@ -13,8 +13,7 @@ by orders of magnitude. At beta = 0 the one draws independent units, and the oth
 The law holds for couplings of at least 0 without a field. Others are refused by name where they are known; where they
 are traced, the chain stays where it is and its info says `served` = False. For the couplings of a spin glass there is
 `isoenergetic`. Both kernels label all clusters of the graph in each step (`components`), so that a step costs the same
-whatever the clusters are; a step of `wolff` moves less than one of `swendsen_wang` at nearly its price, and mixes
-better only where most clusters are small and one is large.
+whatever the clusters are, and one of `wolff` as much as one of `swendsen_wang`, which moves more.
 
 Swendsen and Wang (1987), "Nonuniversal critical dynamics in Monte Carlo simulations"; Wolff (1989), "Collective Monte
 Carlo updating for spin systems".
@@ -120,6 +119,8 @@ def _kernel(params, beta, edges, bits, move):
     check_callable("bits", bits)
     params, beta = as_params(params, type(params)), as_beta(beta)
     _check_served(params)
+    if isinstance(params, potts.Params) and params.field.shape[-1:] > (2**16,):
+        raise ArgumentError(f"field: got {params.field.shape[-1]} states, wanted at most {2**16}")
     # as an array of JAX, so that other edges of as many are the same program
     pairs = jnp.asarray(as_edges(edges))
 
@@ -171,7 +172,7 @@ def _step(rng_key, state, params, beta, pairs, bits, move):
     cost = jnp.broadcast_to(2 * params.coupling if spins else params.coupling, (len(pairs),))
     closed = jnp.exp(-reduced(cost, beta))
     # fine near 0, so that edges as good as certain are closed as rarely as they should be
-    uniform = 2 * jnp.abs(random_bits.around_zero(bits(bonds_key, (len(pairs),))))
+    uniform = 2 * jnp.abs(random_bits.around_zero(bits(bonds_key, (len(pairs),)))).astype(closed.dtype)
     equal = old[pairs[:, 0]] == old[pairs[:, 1]]
     labels = components(pairs, equal & (uniform > closed), len(old))
     served = (params.coupling >= 0).all() & (params.field == 0).all()

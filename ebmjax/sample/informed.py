@@ -69,7 +69,7 @@ def gibbs_with_gradients(energy: Energy, beta: Beta, alphabet: Alphabet = SPINS)
         ValueError: a bad or infinite beta; at `init`, static units outside the alphabet, or at an energy or gradient
             that is not finite.
 
-    Grathwohl et al. (2021), algorithm 1.
+    Grathwohl et al. (2021).
 
     >>> kernel = gibbs_with_gradients(lambda s: -s.sum(), 20.0)
     >>> state, info = kernel.step(jax.random.key(0), kernel.init(jnp.array([1.0, -1.0, 1.0])))
@@ -94,7 +94,7 @@ def gibbs_with_gradients_of_categories(energy: Energy, beta: Beta) -> Kernel:
         ValueError: a bad or infinite beta; at `init`, static rows that are not one-hot, or at an energy or gradient
             that is not finite.
 
-    Grathwohl et al. (2021), section 3.
+    Grathwohl et al. (2021).
 
     >>> kernel = gibbs_with_gradients_of_categories(lambda x: -x[0, 2] - x[1, 0], 40.0)
     >>> state, _ = kernel.step(jax.random.key(0), kernel.init(jnp.array([[0, 0, 1], [0, 1, 0]])))
@@ -113,7 +113,7 @@ def langevin(energy: Energy, beta: Beta, step_size: Scalar, alphabet: Alphabet =
         energy: as in `gibbs_with_gradients`.
         beta: inverse temperature in [0, inf); may be traced.
         step_size: α, positive, in units of w²; may be traced. Larger ones change more units, and are refused more
-            often; about 0.57 of the steps accepted is a good choice.
+            often; about 0.57 of the steps accepted is a good choice (Sun, Dai, Schuurmans 2022).
         alphabet: the two values of a unit, ±1 by default.
 
     Returns:
@@ -122,7 +122,7 @@ def langevin(energy: Energy, beta: Beta, step_size: Scalar, alphabet: Alphabet =
     Raises:
         ValueError: a bad or infinite beta, a step size that is not positive; at `init` as in `gibbs_with_gradients`.
 
-    Zhang, Liu, Liu (2022), algorithm 1.
+    Zhang, Liu, Liu (2022).
 
     >>> kernel = langevin(lambda s: -s.sum(), 20.0, 2.0)
     >>> kernel.step(jax.random.key(0), kernel.init(jnp.array([1.0, -1.0, -1.0])))[0].position.tolist()
@@ -138,7 +138,7 @@ def langevin_of_categories(energy: Energy, beta: Beta, step_size: Scalar) -> Ker
 
     Arguments, result and errors as in `langevin` and `gibbs_with_gradients_of_categories`.
 
-    Zhang, Liu, Liu (2022), section 4.
+    Zhang, Liu, Liu (2022).
 
     >>> kernel = langevin_of_categories(lambda x: -x[0, 2] - x[1, 0], 40.0, 2.0)
     >>> kernel.step(jax.random.key(0), kernel.init(jnp.array([[1, 0, 0], [0, 1, 0]])))[0].position.tolist()
@@ -152,7 +152,7 @@ def unadjusted(energy: Energy, beta: Beta, step_size: Scalar, alphabet: Alphabet
 
     The info has `energy_change` and `diverged`. Arguments and errors as in `langevin`.
 
-    Zhang, Liu, Liu (2022), section 4.
+    Zhang, Liu, Liu (2022).
 
     >>> kernel = unadjusted(lambda s: -s.sum(), 20.0, 2.0)
     >>> kernel.step(jax.random.key(0), kernel.init(jnp.array([1.0, -1.0, -1.0])))[0].position.tolist()
@@ -166,7 +166,7 @@ def unadjusted_of_categories(energy: Energy, beta: Beta, step_size: Scalar) -> K
 
     The info has `energy_change` and `diverged`. Arguments and errors as in `langevin_of_categories`.
 
-    Zhang, Liu, Liu (2022), section 4.
+    Zhang, Liu, Liu (2022).
 
     >>> kernel = unadjusted_of_categories(lambda x: -x[0, 2] - x[1, 0], 40.0, 2.0)
     >>> kernel.step(jax.random.key(0), kernel.init(jnp.array([[1, 0, 0], [0, 1, 0]])))[0].position.tolist()

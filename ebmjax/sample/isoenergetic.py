@@ -91,7 +91,7 @@ def isoenergetic(energy: Energy, kernel: AnyKernel, edges: Any, alphabet: Alphab
             do not fit the units, static units outside the alphabet, or an energy that an exchange changes where its
             parameters are static: the graph lacks edges that the energy has.
 
-    Houdayer (2001), section 2.
+    Houdayer (2001).
 
     >>> from ebmjax.sample.gibbs import systematic
     >>> energy = lambda s: -s[0] * s[1] + s[1] * s[2]

@@ -145,3 +145,16 @@ def test_what_is_traced_and_not_served_stays_and_says_so():
 
     served, moved = walk(jnp.array([1.0, -1.0, 1.0]), jnp.array([0.0, 0.0, 0.3]))
     assert served.tolist() == moved.tolist() == [True, False, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [cluster.swendsen_wang, cluster.wolff])
+def test_double_precision_stays_double(x64, make):
+    for params, start in (
+        (ising_on_graph.Params(np.abs(RANDOM.normal(size=10)), 0.0), np.ones(UNITS)),
+        (potts.Params(1.0, np.zeros(3)), np.arange(UNITS) % 3.0),
+    ):
+        kernel = make(params, np.float32(0.7), EDGES)
+        state, info = kernel.step(jax.random.key(0), kernel.init(start))
+        assert state.position.dtype == jnp.float64
+        assert info.served

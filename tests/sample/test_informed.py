@@ -164,3 +164,18 @@ def test_integers_walk_as_floats():
     ]
     np.testing.assert_array_equal(*ends)
     assert ends[0].dtype == jnp.float32
+
+
+@pytest.mark.slow
+def test_double_precision_stays_double(x64):
+    energy = lambda x: jnp.sum(x**3) / 2
+    one_hot = np.eye(3)[[0, 2]]
+    for kernel, start in (
+        (informed.gibbs_with_gradients(energy, np.float32(0.7)), np.ones(3)),
+        (informed.langevin(energy, 0.7, np.float32(1.0)), np.ones(3)),
+        (informed.gibbs_with_gradients_of_categories(energy, 0.7), one_hot),
+        (informed.langevin_of_categories(energy, 0.7, 1.0), one_hot),
+        (informed.unadjusted(energy, 0.7, 1.0), np.ones(3)),
+    ):
+        state, _ = kernel.step(jax.random.key(0), kernel.init(start))
+        assert state.position.dtype == jnp.float64

@@ -139,3 +139,12 @@ def test_what_an_exchange_cannot_serve_is_refused_by_name():
     ]:
         with pytest.raises((ValueError, TypeError), match=message):
             call()
+
+
+@pytest.mark.slow
+def test_double_precision_stays_double(x64):
+    params = ising_on_graph.Params(np.asarray(GLASS.coupling, float), np.asarray(GLASS.field, float))
+    energy = partial(ising_on_graph.energy, params, EDGES)
+    kernel = isoenergetic(energy, metropolis.metropolis(energy, 0.7, metropolis.flip_one), EDGES)
+    state, _ = kernel.step(jax.random.key(0), kernel.init(RANDOM.choice([-1.0, 1.0], (2, UNITS))))
+    assert state.position.dtype == state.replicas.energy.dtype == jnp.float64

@@ -2,6 +2,7 @@
 
     begun       the state at a position
     continued   the state of a chain whose law has changed, such as by an update of the parameters
+    moved       the state of a chain that something else than its kernel has moved
 
 A state holds two kinds of things. What was computed from the law, such as the energy at the position, is wrong as soon
 as the law is another one. Everything else, such as whose turn it is, a momentum or a count of steps, belongs to the
@@ -74,6 +75,38 @@ def continued(key: Key[Array, ""], make_kernel: Callable[[Any], AnyKernel], law:
     stale = jax.tree.unflatten(jax.tree.structure(shapes), stale)
     renew = lambda stale, new, old: jax.lax.convert_element_type(new, old.dtype) if stale else old
     return jax.tree.map(renew, stale, init(numbers), state)
+
+
+def moved(key: Key[Array, ""], kernel: AnyKernel, state: Any, position: Any) -> Any:
+    """The state of a chain at another position: what `init` computes from the position is computed anew, all else kept.
+
+    Args:
+        key: for kernels whose `init` draws.
+        kernel: of the chain.
+        state: of this kernel, at the old position.
+        position: the new one, of the structure and shapes of the old one.
+
+    Returns:
+        The state, of the structure, shapes and dtypes of the old one.
+
+    >>> from typing import NamedTuple
+    >>> from ebmjax.types import Kernel
+    >>> class State(NamedTuple):
+    ...     position: float
+    ...     energy: float
+    ...     count: int
+    >>> begin = lambda position, rng_key=None: State(position, 3.0 * position, 0)
+    >>> old = State(*map(jax.numpy.asarray, (2.0, 6.0, 41)))
+    >>> [leaf.item() for leaf in moved(jax.random.key(0), Kernel(begin, lambda key, state: (state, None)), old, 5.0)]
+    [5.0, 15.0, 41]
+    """
+    init = lambda position: begun(key, kernel, position)
+    position = jax.tree.map(jax.numpy.asarray, position)
+    program, shapes = jax.make_jaxpr(init, return_shape=True)(position)
+    stale = _dependent(program.jaxpr, [True] * len(program.jaxpr.invars))
+    stale = jax.tree.unflatten(jax.tree.structure(shapes), stale)
+    renew = lambda stale, new, old: jax.lax.convert_element_type(new, old.dtype) if stale else old
+    return jax.tree.map(renew, stale, init(position), state)
 
 
 def _takes_key(init: Callable[..., Any]) -> bool:

@@ -7,9 +7,30 @@ import jax.numpy as jnp
 import optax
 
 import ebmjax
-from ebmjax import circle, diagnostics, interval, log_partition, posterior, problems, product, refine, spin_cube
+from ebmjax import (
+    circle,
+    diagnostics,
+    interval,
+    lattices,
+    log_partition,
+    posterior,
+    problems,
+    product,
+    refine,
+    spin_cube,
+)
 from ebmjax.energies import convolutional_sparse_coding as coding
-from ebmjax.energies import ellipse, hopfield, ising, modern_hopfield, neural, regularizers, sparse_coding
+from ebmjax.energies import (
+    ellipse,
+    hopfield,
+    ising,
+    ising_on_graph,
+    modern_hopfield,
+    neural,
+    potts,
+    regularizers,
+    sparse_coding,
+)
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.energies import variational_autoencoder as vae
 from ebmjax.learn.contrast import phases
@@ -40,7 +61,17 @@ from ebmjax.minimize.codes.admm import admm
 from ebmjax.minimize.codes.implicit import implicit
 from ebmjax.minimize.unrolled import alista, hyperlista, lista
 from ebmjax.networks import spectrally_normalized
-from ebmjax.sample import annealing, gibbs, hamiltonian, langevin, metropolis, tempering
+from ebmjax.sample import (
+    annealing,
+    cluster,
+    gibbs,
+    hamiltonian,
+    informed,
+    isoenergetic,
+    langevin,
+    metropolis,
+    tempering,
+)
 from ebmjax.sample.special import many_walks, multispin
 from ebmjax.sample.special import restricted as rbm_sampler
 from ebmjax.sample.special.checkerboard import checkerboard
@@ -77,6 +108,8 @@ _implicit_code = implicit(
 )
 _rbm = rbm.init(jax.random.key(0), jnp.full(6, 0.3), 4, scale=0.5)
 _lattice = ising.Params(jnp.array(1.0), jnp.array(0.0))
+_torus, _on_graph = lattices.hypercubic((3, 4)), ising_on_graph.Params(jnp.array(1.0), jnp.array(0.0))
+_graph_energy = partial(ising_on_graph.energy, _on_graph, _torus.edges)
 
 
 def _steps(kernel, position):
@@ -253,6 +286,29 @@ ENTRY_POINTS = {
             tempering.tempering(_spin_energy, lambda beta: gibbs.systematic(_spin_energy, beta), jnp.array([0.1, 1.0])),
             SPINS,
         ),
+        (jax.random.key(0),),
+    ),
+    "swendsen_wang": (
+        _steps(cluster.swendsen_wang(potts.Params(jnp.array(1.0), jnp.zeros(3)), 0.7, _torus), jnp.zeros(12)),
+        (jax.random.key(0),),
+    ),
+    "wolff": (_steps(cluster.wolff(_on_graph, 0.7, _torus), jnp.ones(12)), (jax.random.key(0),)),
+    "isoenergetic": (
+        _steps(
+            isoenergetic.isoenergetic(
+                _graph_energy,
+                tempering.tempering(
+                    _graph_energy, lambda beta: gibbs.systematic(_graph_energy, beta), jnp.array([0.1, 1.0])
+                ),
+                _torus,
+            ),
+            jnp.ones((2, 2, 12)),
+        ),
+        (jax.random.key(0),),
+    ),
+    "gibbs_with_gradients": (_steps(informed.gibbs_with_gradients(_spin_energy, 0.7), SPINS[0]), (jax.random.key(0),)),
+    "discrete langevin": (
+        _steps(informed.langevin_of_categories(lambda x: jnp.sum(x[0] * x[1]), 0.7, 1.0), jnp.eye(3)[:2]),
         (jax.random.key(0),),
     ),
     "annealing": (

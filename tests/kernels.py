@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmjax.energies import hopfield
-from ebmjax.sample import gibbs, metropolis, tempering
+from ebmjax.sample import gibbs, informed, metropolis, tempering
 from ebmjax.sample.special import dense
 from ebmjax.types import BITS, Alphabet, Kernel
 
@@ -72,6 +72,11 @@ def _ladder(beta, alphabet):
     return tempering.tempering(_energy, make_kernel, beta * jnp.array([0.6, 1.0, 1.5]))
 
 
+def _langevin(beta, alphabet):
+    """As many changes for bits as for spins."""
+    return informed.langevin(_energy, beta, (alphabet.high - alphabet.low) ** 2, alphabet)
+
+
 def _alternate(beta, alphabet):
     """Two kernels in turn: what leaves the law invariant one by one does so together."""
     kernels = (gibbs.random_scan(_energy, beta, alphabet), metropolis.metropolis(_energy, beta, _flip(alphabet)))
@@ -96,6 +101,8 @@ KERNELS = {
     "metropolis": KernelExample(
         "metropolis", ALL, lambda beta, alphabet: metropolis.metropolis(_energy, beta, _flip(alphabet)), thin=10
     ),
+    "gibbs_with_gradients": KernelExample("informed", ALL, partial(informed.gibbs_with_gradients, _energy), thin=10),
+    "discrete langevin": KernelExample("informed", ALL, _langevin, thin=2),
     "dense": KernelExample(
         "dense",
         ALL,

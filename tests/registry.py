@@ -25,6 +25,7 @@ from ebmjax.energies import (
     hopfield,
     horn,
     ising,
+    ising_on_graph,
     latent,
     modern_hopfield,
     neural,
@@ -33,6 +34,7 @@ from ebmjax.energies import (
     potts,
     regularizers,
     sparse_coding,
+    xy,
 )
 from ebmjax.energies import convolutional_sparse_coding as coding
 from ebmjax.energies import restricted_boltzmann as rbm
@@ -79,6 +81,12 @@ def _potts(key):
     params = potts.Params(jax.random.normal(key, (12,)), jnp.array([0.2, 0.0, -0.1]))
     energy = lambda params, state: potts.energy(params, potts.lattice(2, 3), state)
     return params, energy, jnp.array([0.0, 1.0, 2.0, 2.0, 0.0, 1.0])
+
+
+def _on_graph(energy, unknown):
+    edges = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (0, 2)]
+    make = lambda key: ising_on_graph.Params(jax.random.normal(key, (6,)), jnp.full(5, 0.2))
+    return lambda key: (make(key), lambda params, state: energy(params, edges, state), unknown)
 
 
 def _horn(key):
@@ -224,6 +232,8 @@ ENERGIES = {
         lambda key: (ising.Params(jax.random.normal(key, (1, 5)), jnp.full(5, 0.2)), ising.energy, SPINS[0]),
     ),
     "potts": EnergyExample("potts", _potts),
+    "ising on a graph": EnergyExample("ising_on_graph", _on_graph(ising_on_graph.energy, SPINS[0])),
+    "xy": EnergyExample("xy", _on_graph(xy.energy, jnp.linspace(-3.0, 4.0, 5))),
     "boltzmann": EnergyExample("boltzmann", lambda key: (boltzmann.init(key, 5), boltzmann.energy, SPINS[0])),
     "deep boltzmann": EnergyExample("deep_boltzmann", _deep_boltzmann),
     "restricted boltzmann": EnergyExample("restricted_boltzmann", _restricted_boltzmann),

@@ -28,6 +28,8 @@ ORDER = [
     "random_bits",
     "gaussian",
     "optimizers",
+    "graphs",
+    "lattices",
     "networks",
     "energies",
     "minimize",
@@ -45,6 +47,7 @@ ALSO_ALLOWED = {
     "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
     "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
     "optimizers.py": {"inspect"},  # which keyword arguments an optimizer takes
+    "graphs.py": {"heapq"},  # which unit is coloured next
     "marginalize/elimination/orders.py": {"heapq"},  # which unit is next
     "learn/leaves.py": {"enum", "types"},  # kinds of leaves that are no numbers
     "learn/fingerprint.py": {"hashlib", "re"},  # reads programs of JAX

@@ -6,7 +6,9 @@ free energies; most have a NamedTuple `Params` and an `init`.
 Latent variables    `ellipse`, `placed_ellipse`, `horn`, `generalized_horn`, `variational_autoencoder`; `latent` builds
                     an energy from a cost, a decoder, a predictor and a regularizer of your own
 Spins and bits      `hopfield`, `modern_hopfield`, `ising`, `boltzmann`, `deep_boltzmann`, `restricted_boltzmann`,
-                    `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`; `potts`: units of q states
+                    `restricted_boltzmann_gaussian`, `restricted_boltzmann_labels`
+On any graph        `ising_on_graph`: spins; `potts`: units of q states; `xy`: angles. `ebmjax.graphs` reads graphs and
+                    `ebmjax.lattices` makes lattices
 Sparse codes        `sparse_coding`, `convolutional_sparse_coding`, `convolutional_encoder`; `regularizers` of codes
 Networks            `neural`: dense and convolutional energies
 Energies of energies   `composition`: sums, products, mixtures, negation, temperature, interpolation; `penalties` of a
@@ -25,6 +27,7 @@ from ebmjax.energies import (
     hopfield,
     horn,
     ising,
+    ising_on_graph,
     latent,
     modern_hopfield,
     neural,
@@ -37,6 +40,7 @@ from ebmjax.energies import (
     restricted_boltzmann_labels,
     sparse_coding,
     variational_autoencoder,
+    xy,
 )
 
 __all__ = [
@@ -51,6 +55,7 @@ __all__ = [
     "hopfield",
     "horn",
     "ising",
+    "ising_on_graph",
     "latent",
     "modern_hopfield",
     "neural",
@@ -63,4 +68,5 @@ __all__ = [
     "restricted_boltzmann_labels",
     "sparse_coding",
     "variational_autoencoder",
+    "xy",
 ]

@@ -1,4 +1,4 @@
-"""Ising model: spins on a periodic lattice of one or two dimensions, coupled to their nearest neighbours.
+"""Ising model: spins on a periodic lattice of any dimension, coupled to their nearest neighbours.
 
     E(s) = -Σ_<ij> J_ij s_i s_j - Σ_i h_i s_i,    s ∈ {-1, +1}
 
@@ -38,15 +38,15 @@ class Params(NamedTuple):
 
 
 def check_lattice(params: Params, lattice: tuple[int, ...]) -> None:
-    """Raise ValueError unless the lattice has one or two axes of at least 2 sites, and the parameters fit it.
+    """Raise ValueError unless the lattice has at least one axis, each of at least 2 sites, and the parameters fit it.
 
     >>> check_lattice(Params(jnp.ones((2, 4, 4)), jnp.zeros(())), (4, 6))
     Traceback (most recent call last):
     ebmjax.checks.ArgumentError: coupling: got shape (2, 4, 4), wanted () or (2, 4, 6)
     """
-    if len(lattice) not in (1, 2) or min(lattice) < 2:
+    if len(lattice) == 0 or min(lattice) < 2:
         raise ArgumentError(
-            f"spins: got a lattice of shape {lattice}, wanted one or two dimensions of at least 2 sites"
+            f"spins: got a lattice of shape {lattice}, wanted at least one axis, each of 2 sites or more"
         )
     for name, array, full in (
         ("coupling", params.coupling, (len(lattice), *lattice)),

@@ -2,9 +2,9 @@
 
     E(s) = -Σ_e J_e [s_a(e) = s_b(e)] - Σ_i h_i[s_i],    s_i ∈ {0, …, q - 1}
 
-The edges (a, b) of the graph are known before tracing, an integer array of shape (edges, 2); `lattice` has those of a
-square lattice. There is one coupling for all edges or one for each, and one field for all units or one for each. For
-q = 2 it is the Ising model of spins with the coupling J/2, up to a constant.
+The edges (a, b) are known before tracing: a `Graph` of `ebmjax.graphs` or `ebmjax.lattices`, or an integer array of
+shape (edges, 2), such as that of `lattice`. There is one coupling for all edges or one for each, and one field for all
+units or one for each. For q = 2 it is the Ising model of spins with the coupling J/2, up to a constant.
 
 Potts (1952), "Some generalized order-disorder transformations"; Wu (1982), "The Potts model".
 """
@@ -16,7 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ebmjax import lattices
 from ebmjax.checks import ArgumentError, as_example, as_params, check_count
+from ebmjax.graphs import as_edges
 from ebmjax.records import record
 from ebmjax.temperature import softargmin
 from ebmjax.types import Beta, Numbers, Scalar
@@ -60,39 +62,10 @@ def lattice(rows: int, columns: int, periodic: bool = True) -> Int[np.ndarray, "
     """
     check_count("rows", rows)
     check_count("columns", columns)
-    sites = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
-    down = np.stack([sites, np.roll(sites, -1, 0)], axis=-1)
-    right = np.stack([sites, np.roll(sites, -1, 1)], axis=-1)
-    down = down[: rows if periodic and rows > 1 else rows - 1]
-    right = right[:, : columns if periodic and columns > 1 else columns - 1]
-    return np.concatenate([right.reshape(-1, 2), down.reshape(-1, 2)])
+    return lattices.hypercubic((rows, columns), periodic).edges
 
 
-def as_edges(edges: Any, units: int) -> Int[np.ndarray, "edges 2"]:
-    """Edges as an integer array. Raises ValueError for what is no pairs of units, or joins a unit with itself.
-
-    >>> as_edges([(0, 1), (1, 1)], 2)
-    Traceback (most recent call last):
-    ebmjax.checks.ArgumentError: edges: got an edge from 1 to itself, wanted two units
-    """
-    try:
-        array = np.asarray(edges)
-    except Exception:  # a tracer, which NumPy does not take
-        array = np.asarray(None)
-    if array.size == 0 and array.ndim in (1, 2):
-        array = np.zeros((0, 2), np.int32)
-    if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-        raise ArgumentError("edges: got no static pairs of integers, wanted an integer array of shape (edges, 2)")
-    wrong = array[(array < 0) | (array >= units)]
-    if wrong.size:
-        raise ArgumentError(f"edges: got the unit {wrong[0]}, wanted numbers from 0 to {units - 1}")
-    loops = array[array[:, 0] == array[:, 1]]
-    if len(loops):
-        raise ArgumentError(f"edges: got an edge from {loops[0, 0]} to itself, wanted two units")
-    return array.astype(np.int32)
-
-
-def check_params(params: Params, edges: Int[np.ndarray, "edges 2"], units: int) -> None:
+def check_params(params: Params, edges: Int[Array | np.ndarray, "edges 2"], units: int) -> None:
     """Raise ValueError unless couplings and fields fit a graph, and there are at least 2 states.
 
     >>> check_params(Params(jnp.ones(3), jnp.zeros(2)), np.array([[0, 1]]), 2)

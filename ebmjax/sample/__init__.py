@@ -12,6 +12,10 @@ Which one to take, for any energy:
 
 binary units                         `gibbs.systematic`; `gibbs.chromatic` if a colouring of the units is known,
                                      `gibbs.block` if the units form layers
+binary units or categories, any      `informed`: Gibbs with gradients and discrete Langevin, for energies whose gradient
+energy with a gradient               is cheap and whose conditional laws are not
+ferromagnets on any graph            `cluster`: Swendsen-Wang and Wolff, for Ising and Potts units
+spin glasses on any graph            `isoenergetic`, exchanges of clusters between two replicas, around `tempering`
 continuous, with a gradient          `hamiltonian` first; `langevin.mala` if a step must be cheap; `langevin.unadjusted`
                                      or `langevin.underdamped` if a small bias is allowed
 anything with a symmetric proposal   `metropolis`
@@ -34,15 +38,19 @@ BlackJAX's kernels have the same protocol: they run in these loops and ladders, 
 `ebmjax.diagnostics` says how far the draws can be trusted.
 
 The modules `gradient_state` and `trees` are what the samplers with a gradient have in common; `units` is what those of
-binary units have.
+binary units have, and `components` what those that move clusters have.
 """
 
 from ebmjax.sample import (
     adaptive_tempering,
     annealing,
+    cluster,
+    components,
     gibbs,
     gradient_state,
     hamiltonian,
+    informed,
+    isoenergetic,
     langevin,
     metropolis,
     rescaled,
@@ -56,9 +64,13 @@ from ebmjax.sample import (
 __all__ = [
     "adaptive_tempering",
     "annealing",
+    "cluster",
+    "components",
     "gibbs",
     "gradient_state",
     "hamiltonian",
+    "informed",
+    "isoenergetic",
     "langevin",
     "metropolis",
     "rescaled",

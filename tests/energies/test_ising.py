@@ -102,7 +102,7 @@ def test_onsager_is_the_derivative_of_the_free_energy_and_refuses_what_it_does_n
         (lambda: ising.energy(random_params((4, 4)), jnp.ones((4, 6))), "coupling: got shape"),
         (lambda: ising.energy(random_params((4, 4)), jnp.ones(4)), "coupling: got shape"),
         (lambda: ising.energy(ising.Params(jnp.array(1.0), jnp.ones(3)), jnp.ones((4, 4))), "field: got shape"),
-        (lambda: ising.energy(ising.Params(jnp.array(1.0), jnp.array(0.0)), jnp.ones((2, 2, 2))), "one or two dim"),
+        (lambda: ising.energy(ising.Params(jnp.array(1.0), jnp.array(0.0)), jnp.ones((2, 1, 2))), "at least one axis"),
         (lambda: ising.checkerboard_colors((4, 5)), "lattice: got shape"),
         (lambda: problems.transfer_matrix(4, 11, 1.0), "columns: got 11"),
         (lambda: problems.transfer_matrix(2, 4, 1.0), "rows: got 2"),

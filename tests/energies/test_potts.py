@@ -79,7 +79,7 @@ def test_lattices_have_the_right_edges():
         ((potts.Params(jnp.ones(()), jnp.zeros(1)), EDGES, jnp.zeros(6)), "field: got shape"),
         ((PARAMS, EDGES, jnp.zeros(5)), "edges: got the unit 5"),
         ((PARAMS, EDGES, jnp.zeros((2, 3))), "state: got shape"),
-        ((PARAMS, [(1, 1)], jnp.zeros(6)), "edges: got an edge from 1 to itself"),
+        ((PARAMS, [(1, 1)], jnp.zeros(6)), "edges: got edge 0 from unit 1 to itself"),
         ((PARAMS, [0, 1], jnp.zeros(6)), "edges: got"),
         ((PARAMS, np.array([[0.0, 1.0]]), jnp.zeros(6)), "edges: got"),
     ],

@@ -3,7 +3,7 @@
 A unit is drawn given all others, so that a step needs the energies of the unit's values alone, which depend on its
 neighbours.
 
-`ising`     a periodic lattice of one or two dimensions, see `energies.ising`; a bond of zero leaves an edge open
+`ising`     a periodic lattice of any dimension, see `energies.ising`; a bond of zero leaves an edge open
 `potts`     a graph of units of q states, see `energies.potts`
 `general`   any energy of few units; every step evaluates the energy once for each value
 """
@@ -16,9 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
-from ebmjax.checks import ArgumentError, as_float, as_params, as_scalar, check_callable, check_count, check_record
+from ebmjax.checks import (
+    ArgumentError,
+    as_float,
+    as_params,
+    as_scalar,
+    check_callable,
+    check_count,
+    check_record,
+    is_static,
+)
 from ebmjax.energies import ising as of_ising
 from ebmjax.energies import potts as of_potts
+from ebmjax.graphs import as_edges
 from ebmjax.records import record
 from ebmjax.types import Energy, Numbers
 
@@ -68,7 +78,7 @@ def ising(params: of_ising.Params, shape: tuple[int, ...]) -> Model:
 
     Args:
         params: couplings, one number or one for each bond, and fields, one number or one for each site.
-        shape: of the lattice, one or two axes of at least 2 sites.
+        shape: of the lattice, at least one axis, each of 2 sites or more.
 
     Raises ValueError for parameters that do not fit the lattice.
 
@@ -113,7 +123,9 @@ def potts(params: of_potts.Params, edges: Any, units: int) -> Model:
     """
     check_count("units", units)
     params = as_params(params, of_potts.Params)
-    edges = of_potts.as_edges(edges, units)
+    edges = as_edges(edges, units)
+    if not is_static(edges):
+        raise ArgumentError("edges: got a traced array, wanted edges that are known before tracing")
     of_potts.check_params(params, edges, units)
     ends = np.concatenate([edges, edges[:, ::-1]])
     order = np.argsort(ends[:, 0], kind="stable")

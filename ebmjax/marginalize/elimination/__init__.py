@@ -12,7 +12,7 @@ sparse graphs. Everything is exact at every beta in [0, inf].
     exact.free_energy(plan, terms, beta)          # and log_partition, marginals, log_ground_states
     draws.sample(key, plan, terms, beta, 1000)    # and ground_state
 
-`graphs`         edges from a list, a networkx graph, a dense or a sparse matrix
+`graphs`         that of the library: edges from a list, a networkx graph, a dense or a sparse matrix
 `orders`         in which order units are summed out: the best of several orders
 `plans`          the steps, the tables they need, and how large these are; too large ones are refused with the number
 `factors`        the terms of the energy: of spins, bits, Potts states, Boltzmann machines
@@ -22,6 +22,7 @@ sparse graphs. Everything is exact at every beta in [0, inf].
 `tables`         the scan over all steps
 """
 
-from ebmjax.marginalize.elimination import draws, exact, factors, graphs, orders, plans, summing_out, tables
+from ebmjax import graphs
+from ebmjax.marginalize.elimination import draws, exact, factors, orders, plans, summing_out, tables
 
 __all__ = ["draws", "exact", "factors", "graphs", "orders", "plans", "summing_out", "tables"]

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ebmjax.checks import ArgumentError, check_count
-from ebmjax.marginalize.elimination.graphs import Graph, check_graph
+from ebmjax.graphs import Graph, check_graph
 from ebmjax.records import record
 
 WIDEST = 64
@@ -45,7 +45,7 @@ class Order(NamedTuple):
 def adjacency(graph: Graph) -> Adjacency:
     """The set of neighbours of each unit. Errors are those of `check_graph`.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> adjacency(from_edges(3, [(0, 1), (1, 0)]))
     [{1}, {0}, set()]
     """
@@ -63,7 +63,7 @@ def least_width(graph: Graph) -> int:
     This is the degeneracy of the graph, which is exact for complete graphs and for trees, and fast for any graph.
     Errors are those of `check_graph`.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> least_width(from_edges(4, [(0, 1), (1, 2), (2, 3), (3, 0)]))
     2
     """
@@ -88,7 +88,7 @@ def given(graph: Graph, units: Any, widest: int | None = None) -> Order | None:
 
     Raises ValueError for units that are not every unit of the graph once, or widest below 1.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> star = from_edges(4, [(0, 1), (0, 2), (0, 3)])
     >>> given(star, [1, 2, 3, 0]).width, given(star, [0, 1, 2, 3]).width, given(star, [0, 1, 2, 3], widest=2)
     (1, 3, None)
@@ -120,7 +120,7 @@ def best(graph: Graph, tries: int = 4) -> Order | None:
     Raises:
         ValueError: no `Graph`, tries below 1.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> best(from_edges(4, [(0, 1), (1, 2), (2, 3), (3, 0)])).width
     2
     """

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ebmjax.checks import ArgumentError, check_count, check_record, is_static
-from ebmjax.marginalize.elimination.graphs import Graph, check_graph
+from ebmjax.graphs import Graph, check_graph
 from ebmjax.marginalize.elimination.orders import WIDEST, Order, best, given, least_width
 from ebmjax.records import record
 
@@ -93,7 +93,7 @@ def plan(graph: Graph, states: int = 2, order: Any = None) -> Plan:
         ValueError: no `Graph`; states below 2; an order that is not each unit once; a graph that needs tables of more
             than 2^22 entries, with the number that it needs.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> size(plan(from_edges(3, [(0, 1), (1, 2)]))).entries
     4
     >>> plan(from_edges(30, [(i, j) for i in range(30) for j in range(i)]))
@@ -126,7 +126,7 @@ _MOST = f"{MOST_ENTRIES} (2^22)"
 def size(plan: Plan) -> Size:
     """How large the tables of a plan are. Raises ValueError for what is no plan.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> ring = [(i, (i + 1) % 100) for i in range(100)]
     >>> size(plan(from_edges(100, ring), states=3))
     Size(width=2, entries=27, depth=1, megabytes=0.000756, gradient_megabytes=0.006048)
@@ -143,7 +143,7 @@ def size(plan: Plan) -> Size:
 def check_plan(plan: Plan) -> None:
     """Raise ValueError for anything but a `Plan` that is known before tracing.
 
-    >>> from ebmjax.marginalize.elimination.graphs import from_edges
+    >>> from ebmjax.graphs import from_edges
     >>> check_plan(plan(from_edges(2, [(0, 1)])))
     """
     check_record("plan", plan, Plan)

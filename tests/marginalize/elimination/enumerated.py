@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ebmjax.graphs import from_edges
 from ebmjax.marginalize.elimination.factors import Factors
-from ebmjax.marginalize.elimination.graphs import from_edges
 
 RING_WITH_CHORDS = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0), (0, 3), (1, 4)]
 GRAPHS = {

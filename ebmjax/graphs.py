@@ -1,11 +1,19 @@
-"""Graphs as they are handed in: a list of edges, a networkx graph, a dense or a sparse matrix.
+"""Graphs of units that interact in pairs, and colourings of them.
 
-Each becomes a `Graph` of numbered units. The packages networkx and scipy are not imported: their objects are known by
-their methods.
+    from_edges      the graph of a list of edges
+    from_matrix     the graph of a dense or sparse matrix of couplings
+    from_networkx   the graph of a networkx graph
+    as_edges        the edges of a `Graph` or of a list, as the energies on graphs take them
+    coloring        colours such that units with a common edge differ, for `sample.gibbs.chromatic`
+
+Each is a `Graph` of numbered units; `lattices` has regular ones. The packages networkx and scipy are not imported:
+their objects are known by their methods.
 """
 
+import heapq
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -46,17 +54,7 @@ def from_edges(units: int, edges: Any, weights: Any = None) -> Graph:
     ebmjax.checks.ArgumentError: edges: got the unit 3 in edge 0, wanted units from 0 to 2
     """
     check_count("units", units)
-    pairs = _as_pairs(edges)
-    outside = (pairs < 0) | (pairs >= units)
-    if outside.any():
-        edge, end = np.argwhere(outside)[0]
-        raise ArgumentError(
-            f"edges: got the unit {pairs[edge, end]} in edge {edge}, wanted units from 0 to {units - 1}"
-        )
-    loops = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
-    if loops.size:
-        unit = pairs[loops[0], 0]
-        raise ArgumentError(f"edges: got edge {loops[0]} from unit {unit} to itself, wanted edges of two units")
+    pairs = _checked_pairs(units, edges)
     numbers = np.ones(len(pairs), np.float32) if weights is None else _as_weights(weights, len(pairs))
     return Graph(int(units), pairs, numbers, tuple(range(units)))
 
@@ -145,6 +143,94 @@ def check_graph(graph: Graph) -> None:
     if not is_static(graph.units) or not is_static(graph.edges):
         raise ArgumentError("graph: got a traced one, wanted one that is known before tracing")
     from_edges(graph.units, graph.edges)
+
+
+def as_edges(edges: Any, units: int | None = None) -> Int[Array | np.ndarray, "edges 2"]:
+    """The edges of a graph of so many units, as the energies on graphs and the samplers of clusters take them.
+
+    Args:
+        edges: a `Graph` of so many units, or pairs of numbers of units as in `from_edges`. A traced array of integers
+            passes, such as the many edges of a large lattice inside a compiled function; its numbers are not checked.
+        units: how many units there are, at least 1; None where that is not known yet.
+
+    Raises:
+        ValueError: as in `from_edges`; a graph of another number of units.
+
+    >>> as_edges([(0, 1)], 3).tolist()
+    [[0, 1]]
+    """
+    if units is not None:
+        check_count("units", units)
+    pairs = edges
+    if isinstance(edges, Graph):
+        pairs = edges.edges
+        units = edges.units if units is None else units
+        if edges.units != units:
+            raise ArgumentError(f"edges: got a graph of {edges.units} units, wanted one of {units}")
+    if is_static(pairs):
+        return _checked_pairs(units, pairs)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or not jnp.issubdtype(pairs.dtype, jnp.integer):
+        raise ArgumentError(f"edges: got a {pairs.dtype} array of shape {pairs.shape}, wanted pairs of integers")
+    return pairs.astype(jnp.int32)
+
+
+def coloring(graph: Graph) -> Int[np.ndarray, " units"]:
+    """The colour of every unit, such that units with a common edge differ: few colours, not always the fewest.
+
+    The unit that has seen the most different colours around it is next, of several the one with the most edges, and it
+    takes the least colour that none of its neighbours has. Graphs that two colours suffice for, such as a lattice with
+    even sides or a tree, get two.
+
+    Args:
+        graph: known before tracing.
+
+    Returns:
+        numbers from 0; never more than the largest number of neighbours, plus one.
+
+    Raises:
+        ValueError: what is no graph.
+
+    Brélaz (1979), "New methods to color the vertices of a graph".
+
+    >>> coloring(from_edges(4, [(0, 1), (1, 2), (2, 3), (3, 0)])).tolist()
+    [0, 1, 0, 1]
+    """
+    check_graph(graph)
+    neighbours: list[set[int]] = [set() for _ in range(graph.units)]
+    for one, other in np.asarray(graph.edges).tolist():
+        neighbours[one].add(other)
+        neighbours[other].add(one)
+    colors = np.full(graph.units, -1, np.int32)
+    around: list[set[int]] = [set() for _ in range(graph.units)]
+    # entries of the queue become stale where a unit has seen another colour since
+    queue = [(0, -len(beside), unit) for unit, beside in enumerate(neighbours)]
+    heapq.heapify(queue)
+    while queue:
+        seen, _, unit = heapq.heappop(queue)
+        if colors[unit] >= 0 or -seen != len(around[unit]):
+            continue
+        color = next(color for color in range(graph.units) if color not in around[unit])
+        colors[unit] = color
+        for other in neighbours[unit]:
+            if colors[other] < 0 and color not in around[other]:
+                around[other].add(color)
+                heapq.heappush(queue, (-len(around[other]), -len(neighbours[other]), other))
+    return colors
+
+
+def _checked_pairs(units: int | None, edges: Any) -> Int[np.ndarray, "edges 2"]:
+    """Pairs of different units that exist."""
+    pairs = _as_pairs(edges)
+    outside = (pairs < 0) | (pairs >= (np.inf if units is None else units))
+    if outside.any():
+        edge, end = np.argwhere(outside)[0]
+        wanted = "numbers of at least 0" if units is None else f"units from 0 to {units - 1}"
+        raise ArgumentError(f"edges: got the unit {pairs[edge, end]} in edge {edge}, wanted {wanted}")
+    loops = np.flatnonzero(pairs[:, 0] == pairs[:, 1])
+    if loops.size:
+        unit = pairs[loops[0], 0]
+        raise ArgumentError(f"edges: got edge {loops[0]} from unit {unit} to itself, wanted edges of two units")
+    return pairs
 
 
 def _static(name: str, value: Any) -> np.ndarray:

@@ -6,6 +6,7 @@
 Both need the extra `arviz`, which is imported when they are called.
 """
 
+import importlib
 from typing import Any
 
 import jax
@@ -87,7 +88,7 @@ def to_inference_data(samples: Any, infos: Any = None) -> Any:
     groups = _groups(samples, infos)
     wanted = 'to_inference_data needs ArviZ 0.x: python -m pip install "arviz<1"; for ArviZ 1.x there is to_datatree'
     try:
-        import arviz  # pyright: ignore[reportMissingImports]
+        arviz: Any = importlib.import_module("arviz")  # its two generations differ in their types
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(wanted) from error
     if not arviz.__version__.startswith("0."):

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ebmjax import lattices
-from ebmjax.checks import ArgumentError, as_example, as_params, check_count
+from ebmjax.checks import ArgumentError, as_example, as_float, as_params, check_count
 from ebmjax.graphs import as_edges
 from ebmjax.records import record
 from ebmjax.temperature import softargmin
@@ -139,6 +139,28 @@ def conditional(
     [0.0, 0.5, 0.5]
     """
     return softargmin(local_energies(params, edges, state), beta)
+
+
+def order_parameter(state: Annotated[Numbers, "units"], states: int) -> Float[Array, ""]:
+    """m = (q max_a n_a/n - 1) / (q - 1): 1 where all units agree, near 0 where all states are equally frequent.
+
+    Args:
+        state: of n units, whole numbers from 0 to q - 1.
+        states: q, at least 2.
+
+    Raises:
+        ValueError: a state that is no vector of numbers, fewer than 2 states.
+
+    Wu (1982), section I.C.
+
+    >>> [float(order_parameter(jnp.array(state), 2)) for state in ([1, 1, 1, 1], [0, 1, 0, 1])]
+    [1.0, 0.0]
+    """
+    _check_states(states)
+    state = as_float("state", state, (None,))
+    kinds = jnp.arange(states, dtype=state.dtype)
+    largest = jnp.mean((state[:, None] == kinds[None]).astype(state.dtype), axis=0).max()
+    return (states * largest - 1) / (states - 1)
 
 
 def _one_hot(params, state):

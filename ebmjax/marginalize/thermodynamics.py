@@ -49,11 +49,11 @@ SMALL = 0.01
 
 @record
 class Measured(NamedTuple):
-    """A quantity at each beta."""
+    """A quantity, such as one at each beta."""
 
-    value: Float[Array, " betas"]
-    standard_error: Float[Array, " betas"]
-    """By the jackknife; NaN where the value cannot be trusted at all."""
+    value: Float[Array, "..."]
+    standard_error: Float[Array, "..."]
+    """NaN where the value cannot be trusted at all."""
 
 
 @record

@@ -35,7 +35,9 @@ from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count
 from experiments.application.report import Report
 from experiments.drawing import plots
-from experiments.spins.exact_curves import Curves, curves, eliminated, finite, infinite
+from experiments.spins import glass_diagram
+from experiments.spins.density_curves import density, of_density
+from experiments.spins.exact_curves import finite, infinite
 
 UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
 COLORS = ("blue", "vermillion", "green", "purple", "orange")
@@ -61,8 +63,8 @@ class Config:
     """Numbers of states q of the Potts lattices."""
     potts_side: Annotated[int, AtLeast(3)] = 16
     """Side of the Potts lattices."""
-    glass_side: Annotated[int, Between(3, 20)] = 10
-    """Side of the spin glass, at most 20, because elimination gives the exact answer."""
+    glass_side: Annotated[int, Between(4, 20)] = 10
+    """Side of the spin glass, an even number, at most 20, because elimination gives the exact answer."""
     walkers: Annotated[int, AtLeast(4)] = 64
     """Walkers of the density of states."""
     learning: Count = 3000
@@ -73,21 +75,13 @@ class Config:
     def __post_init__(self):
         options.check(self)
         options.require(not any(side % 2 for side in self.sizes), "sizes", self.sizes, "even numbers")
+        options.require(self.glass_side % 2 == 0, "glass_side", self.glass_side, "an even number")
 
 
 QUICK = Config(
-    sizes=(10,), betas=16, draws=200, thin=2, states=(10,), potts_side=5, glass_side=5, walkers=32, learning=600,
+    sizes=(10,), betas=16, draws=200, thin=2, states=(10,), potts_side=5, glass_side=6, walkers=32, learning=600,
     sweeps=600,
 )  # fmt: skip
-
-
-class Diagram(NamedTuple):
-    """Measured curves, their standard errors, and the exact ones."""
-
-    betas: np.ndarray
-    values: Curves
-    errors: Curves
-    truth: Curves | None
 
 
 def run(config: Config, report: Report) -> None:
@@ -103,7 +97,7 @@ def run(config: Config, report: Report) -> None:
         for states, key in zip(config.states, jax.random.split(potts_key, len(config.states)), strict=True)
     }
     _show_potts(config, report, densities)
-    _show_glass(config, report, _glass(config, report, glass_key))
+    glass_diagram.show(config, report, *glass_diagram.measure(config, report, glass_key))
 
 
 # ---- Ising: chains at many temperatures ------------------------------------------------------------------------------
@@ -215,34 +209,13 @@ def _potts(config: Config, report: Report, key: Key[Array, ""], states: int) -> 
     params = potts.Params(jnp.array(1.0), jnp.zeros(states))
     model = models.potts(params, potts.lattice(side, side), side**2)
     levels = np.arange(-2.0 * side**2, 1.0, dtype=np.float32)
-    return _density(config, report, key, model, levels, f"Potts, q = {states}, {side} × {side}")
+    powers = lambda state: potts.order_parameter(state, states) ** jnp.array([2.0, 4.0])
+    return density(config, report, key, model, levels, f"Potts, q = {states}, {side} × {side}", powers)
 
 
-def _density(config, report, key, model, levels, name) -> multicanonical.Density:
-    with report.stage(f"{name}: density of states, {config.walkers} walkers"):
-        program = lambda key, levels: multicanonical.density_of_states(
-            key, model, levels, config.walkers, config.learning, config.sweeps
-        )
-        found = report.compiled(program, key, levels)
-    trips = np.asarray(found.trips).mean(axis=0)
-    report.progress(f"{name}: {describe(int(found.result))}; {trips[0]:.1f} and {trips[1]:.1f} trips of a walker")
-    return found
-
-
-def _of_density(density: multicanonical.Density, betas: np.ndarray, units: int, log_states: float) -> Diagram:
-    """Curves and errors at all betas; errors of F and S by those of log Z and U."""
-    axis = jax.tree.map(np.asarray, jax.vmap(lambda beta: thermal.at(density, beta))(jnp.asarray(betas, jnp.float32)))
-    variance = axis.heat_capacity / np.where(betas == 0, 1, betas) ** 2
-    values = curves(betas, units, axis.log_partition, axis.mean_energy, variance, log_states)
-    zero = betas == 0
-    errors = Curves(
-        np.where(zero, axis.mean_energy_error, axis.log_partition_error / np.where(zero, 1, np.abs(betas))) / units,
-        axis.mean_energy_error / units,
-        axis.heat_capacity_error / units,
-        # log Z and beta U are correlated; the sum of both errors is a bound
-        (axis.log_partition_error + np.abs(betas) * axis.mean_energy_error) / units,
-    )
-    return Diagram(betas, values, errors, None)
+def _binder_of_means(means):
+    """1 - <m⁴> / (3 <m²>²)."""
+    return 1 - means[1] / (3 * means[0] ** 2)
 
 
 class Transition(NamedTuple):
@@ -275,24 +248,35 @@ def _transition(density: multicanonical.Density, units: int, start: float) -> Tr
 
 
 def _show_potts(config: Config, report: Report, densities: dict[int, multicanonical.Density]) -> None:
-    figure, axes = plots.panels(1, 3, width=4.4, height=3.8)
+    figure, axes = plots.panels(2, 2, width=5.0, height=3.8)
     units = config.potts_side**2
     betas = np.linspace(-2, 3, 251)
     rows = []
-    for (states, density), name in zip(densities.items(), COLORS, strict=False):
+    for (states, found_density), name in zip(densities.items(), COLORS, strict=False):
         color, start = plots.PALETTE[name], potts.critical_beta(states)
-        curves = _of_density(density, betas, units, math.log(states))
-        entropy = np.asarray(density.log_density) / units
-        levels = np.asarray(density.levels) / units
+        curves = of_density(found_density, betas, units, math.log(states))
+        entropy = np.asarray(found_density.log_density) / units
+        levels = np.asarray(found_density.levels) / units
         seen = np.isfinite(entropy)
         axes[0, 0].plot(levels[seen], entropy[seen], color=color, label=f"q = {states}")
         axes[0, 1].plot(betas, curves.values.mean_energy, color=color, label=f"q = {states}")
         low, high = (curves.values.mean_energy + by * curves.errors.mean_energy for by in (-2, 2))
         axes[0, 1].fill_between(betas, low, high, color=color, alpha=0.25, linewidth=0)
         axes[0, 1].axvline(start, color=color, linestyle=":", linewidth=1.0)
-        found = _transition(density, units, start)
+        found = _transition(found_density, units, start)
         density_of_energy = found.law[seen] / np.gradient(levels[seen])  # some lattices do not have every level
-        axes[0, 2].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
+        axes[1, 0].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
+        near = np.linspace(0.6 * start, 1.3 * start, 29)
+        binder = jax.tree.map(
+            np.asarray,
+            jax.vmap(lambda beta, of=found_density: thermal.mean_of(of, beta, _binder_of_means))(jnp.asarray(near)),
+        )
+        axes[1, 1].errorbar(
+            near / start, binder.value, binder.standard_error, fmt=".-", markersize=4, linewidth=1, elinewidth=1,
+            color=color, label=f"q = {states}",
+        )  # fmt: skip
+        for beta, value, error in zip(near, *binder, strict=True):
+            report.metrics(system="potts", states=states, beta=beta, binder_ratio=value, binder_ratio_error=error)
         gap = found.peaks[1] - found.peaks[0] if found.peaks else 0.0
         latent = problems.latent_heat(states)
         rows.append(
@@ -303,24 +287,27 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
                 f"{gap:.3f}" if found.peaks else "one peak",
                 f"{latent:.3f}" if latent else "0, continuous",
                 f"{found.dip:.3f}" if found.peaks else "-",
-                describe(int(density.result)),
+                describe(int(found_density.result)),
             )
         )
         report.metrics(system="potts", states=states, beta=found.beta, gap=gap, dip=found.dip)
         report.summary(**{f"potts_{states}_transition_beta": found.beta, f"potts_{states}_distance_of_peaks": gap})
     plots.label(axes[0, 0], "energy E per site", "log g(E) per site")
     plots.label(axes[0, 1], "inverse temperature β", "mean energy per site")
-    plots.label(axes[0, 2], "energy per site", "probability density")
-    for panel in axes[0]:
+    plots.label(axes[1, 0], "energy per site", "probability density")
+    plots.label(axes[1, 1], "β / β of the transition", "Binder ratio")
+    for panel in axes.flat:
         panel.locator_params(axis="x", nbins=5)
         panel.legend()
     report.figure(
         "potts",
         figure,
-        f"Potts lattices of {config.potts_side} × {config.potts_side}, each from one density of states. Left: the "
-        "number of states at each energy. Middle: the mean energy at every inverse temperature, also at negative ones, "
-        "with bands of two standard errors; dotted: the transition of the infinite lattice. Right: the law of the "
-        "energy where its variance is largest; two peaks of a transition of first order, one of a continuous one.",
+        f"Potts lattices of {config.potts_side} × {config.potts_side}, each from one density of states. Above: the "
+        "number of states at each energy; the mean energy at every inverse temperature, also at negative ones, with "
+        "bands of two standard errors, and, dotted, the transition of the infinite lattice. Below: the law of the "
+        "energy where its variance is largest, with two peaks at a transition of first order and one at a continuous "
+        "one; the Binder ratio of the order parameter, which is 2/3 in one phase, and has a dip where two phases "
+        "coexist.",
     )
     report.table(
         "The transition: where the variance of the energy is largest, and the distance of the two peaks of its law "
@@ -328,61 +315,3 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
         ("q", "β", "β, infinite", "distance", "latent heat, infinite", "dip between the peaks", "density of states"),
         rows,
     )
-
-
-# ---- Spin glass: the density of states and elimination ---------------------------------------------------------------
-
-
-def _glass(config: Config, report: Report, key: Key[Array, ""]) -> Diagram:
-    side = config.glass_side
-    bond_key, run_key = jax.random.split(key)
-    coupling = np.array(jax.random.rademacher(bond_key, (2, side, side), jnp.float32))
-    coupling[0, -1], coupling[1, :, -1] = 0, 0  # no bonds across the boundary
-    params = ising.Params(jnp.asarray(coupling), jnp.array(0.0))
-    bonds = 2 * side * (side - 1)
-    levels = np.arange(-bonds, bonds + 1, 2, dtype=np.float32)
-    model = models.ising(params, (side, side))
-    density = _density(config, report, run_key, model, levels, f"spin glass, {side} × {side}")
-    betas = np.linspace(-2, 2, 81)
-    found = _of_density(density, betas, side**2, math.log(2))
-    with report.stage(f"spin glass, {side} × {side}: elimination"):
-        return found._replace(truth=eliminated(report, params, side, betas))
-
-
-def _show_glass(config: Config, report: Report, found: Diagram) -> None:
-    figure, axes = plots.panels(2, 2, width=5.0, height=3.4, share_x=True)
-    names = ("free energy F per spin", "energy U per spin", "heat capacity C per spin", "entropy S per spin, in nats")
-    rows = []
-    assert found.truth is not None
-    for panel, letter, name, value, error, truth in zip(
-        axes.flat, "FUCS", names, found.values, found.errors, found.truth, strict=True
-    ):
-        panel.plot(found.betas, truth, color=plots.PALETTE["black"], linewidth=1.0, label="elimination, exact")
-        panel.errorbar(
-            found.betas, value, error, fmt=".", markersize=4, elinewidth=1, color=plots.PALETTE["blue"],
-            label="density of states",
-        )  # fmt: skip
-        plots.label(panel, "inverse temperature β" if panel in axes[1] else "", name)
-        known = error > 1e-6
-        scores = (value[known] - truth[known]) / error[known]
-        rows.append((name, f"{np.sqrt(np.mean(scores**2)):.2f}", f"{np.abs(value - truth).max():.1e}"))
-        report.summary(**{f"glass_rms_z_of_{letter}": float(np.sqrt(np.mean(scores**2)))})
-    axes[0, 0].legend()
-    report.figure(
-        "glass",
-        figure,
-        f"A spin glass of {config.glass_side} × {config.glass_side} spins with couplings ±1 and an open boundary, at "
-        "inverse temperatures of both signs, from one density of states, beside the exact curves.",
-    )
-    report.table(
-        "Measured less exact: root mean square in standard errors, and the largest deviation",
-        ("quantity", "in standard errors", "largest deviation"),
-        rows,
-    )
-    for index, beta in enumerate(found.betas):
-        report.metrics(
-            system="glass",
-            beta=beta,
-            **{key: value[index] for key, value in found.values._asdict().items()},
-            **{f"{key}_error": value[index] for key, value in found.errors._asdict().items()},
-        )

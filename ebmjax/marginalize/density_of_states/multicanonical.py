@@ -9,13 +9,14 @@ two phases of a first-order transition, where a chain at one temperature stays i
 Berg and Neuhaus (1992), "Multicanonical ensemble: a new approach to simulate first-order phase transitions".
 """
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ebmjax.checks import ArgumentError, check_count, check_key, check_record
+from ebmjax.checks import ArgumentError, as_float, check_callable, check_count, check_key, check_record
 from ebmjax.compiled import compiled
 from ebmjax.loops import repeat
 from ebmjax.marginalize.density_of_states.models import Model, log_states
@@ -63,6 +64,19 @@ class Density(NamedTuple):
     result: Int[Array, ""]
     """`NOT_MIXED` where walkers do not travel from end to end, a level of Wang-Landau was not found again, or the
     histogram is not flat; `DIVERGED` where an energy is beyond the levels or not finite; else `CONVERGED`."""
+    observed: Float[Array, "walkers levels quantities"] | None = None
+    """The sum of what `observe` returned for each walker at each level, once a sweep; `thermal.mean_of` uses it."""
+    times: Float[Array, "walkers levels"] | None = None
+    """How often that was."""
+
+
+@runtime_checkable
+class ObserveState(Protocol):
+    """Quantities of a state whose means are wanted."""
+
+    def __call__(self, state: Any, /) -> Any:
+        """A vector of numbers, such as powers of an order parameter."""
+        ...
 
 
 class _State(NamedTuple):
@@ -72,9 +86,13 @@ class _State(NamedTuple):
     trips: Int[Array, "walkers ends"]
     steps: Int[Array, ""]
     outside: Array
+    observed: Float[Array, "walkers levels quantities"]
+    times: Float[Array, "walkers levels"]
 
 
-def multicanonical(key: Key[Array, ""], model: Model, weights: Weights, sweeps: int) -> Density:
+def multicanonical(
+    key: Key[Array, ""], model: Model, weights: Weights, sweeps: int, observe: ObserveState | None = None
+) -> Density:
     """Go on with fixed weights, and estimate the density of states.
 
     The first tenth of the sweeps is not counted.
@@ -84,13 +102,15 @@ def multicanonical(key: Key[Array, ""], model: Model, weights: Weights, sweeps: 
         model: the energy for which the weights were learned.
         weights: of `wang_landau`, with at least 2 walkers.
         sweeps: visits of each walker to all units, static, at least 1.
+        observe: `observe(state)`, a vector of quantities such as m² and m⁴, taken once a sweep, whose means
+            `thermal.mean_of` then has at every beta; None is for none.
 
     Returns:
         `Density`.
 
     Raises:
         ValueError: a key that is not typed, something that is no `Model` or no `Weights`, weights of one walker or of
-            another number of units, sweeps below 1.
+            another number of units, sweeps below 1, quantities that are no vector.
 
     Berg and Neuhaus (1992).
 
@@ -111,11 +131,19 @@ def multicanonical(key: Key[Array, ""], model: Model, weights: Weights, sweeps: 
     if walkers < 2:
         raise ArgumentError(f"weights: got {walkers} walker, wanted at least 2: errors come from independent walkers")
     check_count("sweeps", sweeps)
-    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps)
+    if observe is not None:
+        check_callable("observe", observe)
+    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps, observe)
 
 
 def density_of_states(
-    key: Key[Array, ""], model: Model, levels: Numbers, walkers: int, learning: int, sweeps: int
+    key: Key[Array, ""],
+    model: Model,
+    levels: Numbers,
+    walkers: int,
+    learning: int,
+    sweeps: int,
+    observe: ObserveState | None = None,
 ) -> Density:
     """The density of states in one call: weights by Wang-Landau, then a multicanonical run with these weights.
 
@@ -123,7 +151,7 @@ def density_of_states(
         key: typed random key.
         model, levels, walkers: as in `wang_landau`, with at least 2 walkers.
         learning: sweeps of Wang-Landau, static: several times log of the number of states.
-        sweeps: of the multicanonical run, static: so many that `Density.trips` are several.
+        sweeps, observe: of the multicanonical run; so many sweeps that `Density.trips` are several.
 
     Errors are those of `wang_landau` and `multicanonical`.
 
@@ -141,12 +169,15 @@ def density_of_states(
         check_count(name, number)
     check_key("key", key)
     learn_key, key = jax.random.split(key)
-    return multicanonical(key, model, wang_landau(learn_key, model, levels, walkers, learning), sweeps)
+    return multicanonical(key, model, wang_landau(learn_key, model, levels, walkers, learning), sweeps, observe)
 
 
 @compiled
-def _multicanonical(key, model, weights, sweeps):
+def _multicanonical(key, model, weights, sweeps, observe):
     levels = weights.levels
+    nothing = jnp.zeros(0, levels.dtype)
+    watch = (lambda state: nothing) if observe is None else partial(_observed, observe)
+    quantities = jax.eval_shape(watch, weights.walkers.positions[:, 0]).shape
     count, size = len(weights.walkers.energies), len(levels)
     numbers = jnp.arange(size, dtype=jnp.int32)
     lowest = jnp.min(jnp.where(weights.seen, numbers, size))
@@ -163,7 +194,11 @@ def _multicanonical(key, model, weights, sweeps):
         trips = state.trips + (arrived & fresh[:, None]).astype(jnp.int32)
         outside = state.outside | jnp.any(is_outside(positions, levels))
         counts = histograms(state.counts, visited, levels)
-        return _State(positions, counts, fresh & ~jnp.any(arrived, axis=1), trips, steps, outside), None
+        place = jnp.arange(count, dtype=jnp.int32), level_of(positions.energies, levels)
+        observed = state.observed.at[place].add(jax.vmap(watch, 1)(positions.positions), mode="drop")
+        times = state.times.at[place].add(1, mode="drop")
+        fresh = fresh & ~jnp.any(arrived, axis=1)
+        return _State(positions, counts, fresh, trips, steps, outside, observed, times), None
 
     kernel = Kernel(lambda position, rng_key=None: position, step)
     blank = lambda walkers: _State(
@@ -173,6 +208,8 @@ def _multicanonical(key, model, weights, sweeps):
         jnp.zeros((count, 2), jnp.int32),
         jnp.zeros((), jnp.int32),
         jnp.array(False),
+        jnp.zeros((count, size, *quantities), levels.dtype),
+        jnp.zeros((count, size), levels.dtype),
     )
     first_key, key = jax.random.split(key)
     first = repeat(first_key, kernel, blank(weights.walkers), max(1, sweeps // 10)).state
@@ -194,4 +231,9 @@ def _multicanonical(key, model, weights, sweeps):
     mixed = travelled & again & (flatness >= LEAST_FLAT)
     broken = first.outside | last.outside | (weights.result == DIVERGED)
     result = jnp.where(broken, DIVERGED, jnp.where(mixed, CONVERGED, NOT_MIXED)).astype(jnp.int32)
-    return Density(levels, log_density, error, shares, last.trips, flatness, result)
+    kept = (None, None) if observe is None else (last.observed, last.times)
+    return Density(levels, log_density, error, shares, last.trips, flatness, result, *kept)
+
+
+def _observed(observe, state):
+    return as_float("observe", observe(state), (None,)).astype(state.dtype)

@@ -6,17 +6,30 @@ Each function takes any finite inverse temperature, also a negative one, static 
 `jax.vmap`. Errors come from the walkers, by linearization.
 """
 
+from typing import Any, Protocol, runtime_checkable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ebmjax.checks import ArgumentError, as_float, check_record, is_static
+from ebmjax.checks import ArgumentError, as_float, as_scalar, check_callable, check_record, is_static
+from ebmjax.compiled import compiled
 from ebmjax.marginalize.density_of_states.multicanonical import Density
 from ebmjax.marginalize.density_of_states.walkers import standard_error
 from ebmjax.marginalize.reweighting.mixture import Thermodynamics
+from ebmjax.marginalize.thermodynamics import Measured
 from ebmjax.numerics import matmul, widened
 from ebmjax.types import CONVERGED, NO_OVERLAP, Estimate, Numbers
+
+
+@runtime_checkable
+class FunctionOfMeans(Protocol):
+    """A number that follows from means."""
+
+    def __call__(self, means: Any, /) -> Any:
+        """A scalar, differentiable in the vector of means."""
+        ...
 
 
 def at(density: Density, beta: Numbers) -> Thermodynamics:
@@ -91,6 +104,61 @@ def energy_law(density: Density, beta: Numbers) -> Float[Array, " levels"]:
     """
     density, beta = _prepared(density, beta)
     return _law(density, beta)
+
+
+def mean_of(density: Density, beta: Numbers, function: FunctionOfMeans | None = None) -> Measured:
+    """The mean at an inverse temperature of what was observed, or a function of these means, with standard errors.
+
+        <O> = Σ_E P(E) O(E),    O(E) the mean of the states at this energy
+
+    Args:
+        density: of a run with `observe`.
+        beta: as in `at`.
+        function: of the vector of means, a scalar, such as the Binder ratio `lambda m: 1 - m[1] / (3 * m[0] ** 2)`
+            where `observe` returns m² and m⁴; None is for the means themselves.
+
+    Returns:
+        `Measured(value, standard_error)`, by linearization in the walkers. Levels at which nothing was observed do not
+        count.
+
+    Raises:
+        ValueError: as `at`; a density of a run without `observe`.
+
+    Berg and Neuhaus (1992).
+
+    >>> from ebmjax.marginalize.density_of_states import models
+    >>> from ebmjax.marginalize.density_of_states.multicanonical import density_of_states
+    >>> model, first = models.general(lambda s: s.sum(), (0, 1), 3), lambda s: s[:1]
+    >>> density = density_of_states(jax.random.key(0), model, jnp.arange(4.0), 16, 400, 1000, first)
+    >>> found = mean_of(density, 1.5)  # 1/(1 + exp(1.5)) = 0.18
+    >>> bool(abs(found.value[0] - jax.nn.sigmoid(-1.5)) < 5 * found.standard_error[0] < 0.05)
+    True
+    """
+    density, beta = _prepared(density, beta)
+    if density.observed is None:
+        raise ArgumentError("density: got one of a run without `observe`, wanted one with it")
+    if function is not None:
+        check_callable("function", function)
+    return _mean_of(density, beta, function)
+
+
+@compiled
+def _mean_of(density, beta, function):
+    sums, times = jnp.sum(density.observed, axis=0), jnp.sum(density.times, axis=0)
+    seen = times > 0
+    at_level = sums / jnp.where(seen, times, 1)[:, None]
+    logs = jnp.where(seen, density.log_density - beta * density.levels, -jnp.inf)
+    law = jax.nn.softmax(logs)
+    means = matmul(law, at_level)
+    # a walker changes P(E) by its share in the visits of E, and O(E) by what it observed there
+    by_law = matmul(density.shares, law[:, None] * (at_level - means[None]))
+    away = density.observed - density.times[:, :, None] * at_level[None]
+    by_states = jnp.einsum("l,wlk->wk", law / jnp.where(seen, times, 1), away, precision="highest")
+    influences = by_law + by_states
+    if function is None:
+        return Measured(means, standard_error(influences))
+    value, slope = jax.value_and_grad(lambda means: as_scalar("function", function(means)))(means)
+    return Measured(value, standard_error(matmul(influences, slope)))
 
 
 def _prepared(density, beta):

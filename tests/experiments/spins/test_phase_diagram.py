@@ -3,10 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from ebmjax import problems
+from ebmjax import problems, spin_cube
+from ebmjax.energies import ising
 from ebmjax.marginalize.density_of_states import multicanonical
-from experiments.spins import exact_curves, phase_diagram
+from ebmjax.marginalize.thermodynamics import thermodynamics
+from experiments.spins import density_curves, exact_curves, glass_diagram, phase_diagram
 
 
 def test_the_curves_of_the_infinite_lattice_are_those_of_a_large_one():
@@ -44,5 +47,30 @@ def test_the_transition_is_where_both_phases_have_the_same_weight():
 
 def test_errors_at_beta_zero_are_finite():
     density = _density(lambda levels: -((levels + 100) ** 2) / 400)
-    found = phase_diagram._of_density(density, np.array([-1.0, 0.0, 1.0]), 100, 1.0)
+    found = density_curves.of_density(density, np.array([-1.0, 0.0, 1.0]), 100, 1.0)
     assert all(np.isfinite(part).all() for part in jax.tree.leaves((found.values, found.errors)))
+
+
+@pytest.mark.slow
+def test_the_overlap_of_two_replicas_has_its_enumerated_moments():
+    """A glass of 4 × 4 spins at seven temperatures, of whose 65,536 states all pairs count.
+
+    <q²> = 1/N² Σ_ij <s_i s_j>², and <q⁴> the same with four spins, within 5 standard errors of their ratio.
+    """
+    params = glass_diagram.glass(jax.random.key(3), 4)
+    betas = jnp.linspace(0, 1.5, 7)
+    energies, overlaps = jax.jit(glass_diagram.pairs, static_argnums=(3, 4, 5))(
+        jax.random.key(0), params, betas, 4, 4000, 2
+    )
+    found = thermodynamics(betas, energies, overlaps, 16, 2 * 16 * np.log(2))
+    spins = np.asarray(spin_cube(16).points)
+    heights = np.asarray(jax.vmap(lambda s: ising.energy(params, s.reshape(4, 4)))(jnp.asarray(spins)), np.float64)
+    pairs = np.einsum("si,sj->sij", spins, spins).reshape(len(spins), -1)
+    for index, beta in enumerate(np.asarray(betas, np.float64)):
+        law = np.exp(-beta * (heights - heights.min()))
+        law /= law.sum()
+        square = np.mean((law @ pairs) ** 2)
+        fourth = np.mean((pairs.T @ (law[:, None] * pairs)) ** 2)
+        wanted = 1 - fourth / (3 * square**2)
+        assert abs(found.binder_ratio.value[index] - wanted) < 5 * found.binder_ratio.standard_error[index]
+        assert found.binder_ratio.standard_error[index] < 0.1

@@ -89,7 +89,8 @@ def ess_of_chains(draws: Float[Array, "chains steps"]) -> Float[Array, ""]:
     even = pairs[end, 0]
     tau = tau + jnp.where((even > 0) | (sums[end] >= 0), even, 0)
     tau = jnp.maximum(tau, 1 / jnp.log10(jnp.asarray(total, draws.dtype)))
-    return jnp.where(constant, total, total / tau)
+    # a sum that ends before its first NaN is a number
+    return jnp.where(constant, total, jnp.where(jnp.isnan(variance), jnp.nan, total / tau))
 
 
 def autocorrelation_time(draws: Any) -> Float[Array, "..."]:

@@ -6,7 +6,6 @@
 Both need the extra `arviz`, which is imported when they are called.
 """
 
-import importlib
 from typing import Any
 
 import jax
@@ -88,12 +87,13 @@ def to_inference_data(samples: Any, infos: Any = None) -> Any:
     groups = _groups(samples, infos)
     wanted = 'to_inference_data needs ArviZ 0.x: python -m pip install "arviz<1"; for ArviZ 1.x there is to_datatree'
     try:
-        arviz: Any = importlib.import_module("arviz")  # its two generations differ in their types
+        import arviz  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(wanted) from error
     if not arviz.__version__.startswith("0."):
         raise ModuleNotFoundError(wanted)
-    return arviz.from_dict(**groups)
+    of_first_generation: Any = arviz.from_dict  # the two differ in their types
+    return of_first_generation(**groups)
 
 
 def _groups(samples, infos):

@@ -10,13 +10,20 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 LONG = (
-    "ebmjax/diagnostics/calibration",
+    "ebmjax/energies/variational_autoencoder",
+    "ebmjax/learn/contrast/greedy",
+    "ebmjax/learn/dictionaries",
     "ebmjax/likelihoods",
+    "ebmjax/marginalize/annealed",
     "ebmjax/marginalize/density_of_states",
     "ebmjax/marginalize/pilot",
     "ebmjax/marginalize/population",
     "ebmjax/marginalize/reweighting",
     "ebmjax/marginalize/thermodynamics",
+    "ebmjax/minimize/codes/coordinate",
+    "ebmjax/networks/convolutional",
+    "ebmjax/sample/adaptive_tempering",
+    "ebmjax/sample/warm_up",
 )
 """Where examples compile for long: they are among the long tests. `tests.entries` runs them as well."""
 

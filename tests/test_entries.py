@@ -9,7 +9,20 @@ import pytest
 
 from tests.entries import modules
 
-LONG = {f"ebmjax.{name}" for name in ("energies", "learn", "losses", "marginalize", "minimize", "networks", "sample")}
+LONG = {
+    f"ebmjax.{name}"
+    for name in (
+        "diagnostics",
+        "energies",
+        "learn",
+        "likelihoods",
+        "losses",
+        "marginalize",
+        "minimize",
+        "networks",
+        "sample",
+    )
+}
 PACKAGES = [
     pytest.param(package, marks=[pytest.mark.slow] * (package in LONG))
     for package in sorted({".".join(name.split(".")[:2]) for name in modules()})

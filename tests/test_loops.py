@@ -48,6 +48,7 @@ def test_trajectory_and_repeat_are_python_loops(steps):
     np.testing.assert_allclose(info, infos[-1], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_schedule_of_step_sizes_is_a_python_loop_and_keeps_the_energy_right():
     """`mala` computes nothing from its step size; its state goes on. An energy that changes is computed anew."""
     energy, sizes = lambda x: jnp.sum(x**2) / 2, jnp.array([0.5, 0.2, 0.1])

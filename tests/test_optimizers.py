@@ -53,6 +53,7 @@ def kernels(optimizer):
     return learner, convolutional_sparse_coding.init(KEY, 2, (3, 3)), np.ones((2, 8, 8), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_a_descent_gives_them_the_energy(optimizer):
@@ -62,6 +63,7 @@ def test_a_descent_gives_them_the_energy(optimizer):
     assert int(solution.result) == CONVERGED
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("system", [spins, atoms, predicted, kernels])
 def test_learners_give_them_their_loss(system):
@@ -78,6 +80,7 @@ def test_learners_give_them_their_loss(system):
     assert any(jax.tree.leaves(changed))
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.parametrize("system", [spins, atoms, predicted, kernels])
 def test_learners_give_a_line_search_their_loss(system):

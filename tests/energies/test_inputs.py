@@ -177,6 +177,7 @@ def test_clamped_values_may_be_integers():
     assert float(clamp(jnp.sum, np.array([True, False]), np.array([7, 0], np.uint8))(jnp.array([-1.5]))) == 5.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "thing",
     [

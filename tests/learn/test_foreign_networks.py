@@ -54,6 +54,7 @@ def usual_promotion():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_another_library_learns(name):
     loss, start = NETWORKS[name]

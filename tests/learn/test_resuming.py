@@ -225,6 +225,7 @@ def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path):
             assert ended[name].tobytes() == unbroken[name].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -287,6 +288,7 @@ def test_parameters_come_back_in_another_program(tmp_path):
     assert "'others': ((2, 3), [(1,)], None)" in printed.stdout.decode()
 
 
+@pytest.mark.slow
 def test_parameters_of_other_classes_need_an_example(tmp_path):
     params = neural.init(jax.random.key(0), (2, 4))
     loss = lambda params, y: jnp.mean(jax.vmap(lambda y: neural.energy(params, y))(y))
@@ -301,6 +303,7 @@ def test_parameters_of_other_classes_need_an_example(tmp_path):
     assert jax.tree.structure(loaded) == jax.tree.structure(params)
 
 
+@pytest.mark.slow
 def test_more_epochs_continue(tmp_path):
     """And end as a run that had as many from the start, up to the rounding of a shorter segment."""
     whole = train_resumable(folder=tmp_path / "whole", **(ARGUMENTS | {"epochs": 15}))

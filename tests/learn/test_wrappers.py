@@ -42,6 +42,7 @@ def path_of(rate, updates):
     return np.array([3 - 3 * (1 - 2 * rate) ** n for n in range(updates + 1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap",
     [

@@ -28,6 +28,7 @@ def densities(params, beta):
     return jax.nn.logsumexp(-beta * joint, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, BETA])
 @pytest.mark.parametrize("params", [MACHINE, TURNED])
 def test_exact_log_partition_from_either_side(params, beta):
@@ -41,6 +42,7 @@ def test_likelihoods_of_all_states():
     np.testing.assert_allclose(found.log_partition, jax.nn.log_softmax(densities(MACHINE, BETA)), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("params", [MACHINE, TURNED])
 def test_exact_draws_have_the_law_of_the_machine_and_keep_it(params):
     """Every state within 5 standard errors of a multinomial law: a false alarm in a thousand runs or so."""
@@ -71,6 +73,7 @@ def test_both_sides_enclose_the_exact_value(exact):
     assert found.lower - 0.15 < truth < found.upper + 0.15
 
 
+@pytest.mark.slow
 def test_weights_of_the_path_and_its_kernels_are_those_of_its_laws():
     """Along a path of 3 laws only, E[w] is the ratio of the sums: a wrong weight, kernel or start would show."""
     path, schedule, chains = restricted.path(MACHINE, BETA, BASE), jnp.array([0.0, 0.5, 1.0]), 5000

@@ -54,6 +54,7 @@ def test_gaussian_machine_by_annealing_there_and_back():
     assert found.lower - 0.3 < log_z < found.upper + 0.3
 
 
+@pytest.mark.slow
 def test_labelled_machine_against_all_its_states():
     of_label = lambda v, c: jax.vmap(lambda h: labels.energy(LABELLED, v, c, h, CLASSES))(HIDDEN)
     joint = jnp.stack([jax.vmap(lambda v, c=c: of_label(v, c))(IMAGES) for c in range(CLASSES)], axis=1)

@@ -128,6 +128,7 @@ def test_what_is_wrong_is_named(loss):
         loss(energy, 1.0)(1.0, jnp.array([[0.5]]))
 
 
+@pytest.mark.slow
 @BOTH
 def test_learning_can_start_where_all_energies_are_equal(x64, loss):
     """At W = 0 every gap is exactly 0: d/dw of -Σ log σ(2 beta w s₀s₁) is -2 beta s₀s₁ there."""

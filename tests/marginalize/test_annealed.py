@@ -70,6 +70,7 @@ def assert_mean(values, wanted):
     assert error < 0.05 * abs(wanted), "too noisy to tell"
 
 
+@pytest.mark.slow
 def test_weights_have_the_right_mean_in_both_directions():
     first, second = there_and_back(jax.random.key(0))
     assert_mean(np.exp(np.asarray(first.log_weights) - (TRUTH - VOLUME)), 1.0)
@@ -169,6 +170,7 @@ def test_between_two_continuous_energies_at_one_beta():
     assert abs(float(found.log_partition) - truth) < 5 * float(found.standard_error) < 0.4
 
 
+@pytest.mark.slow
 def test_what_went_wrong_is_told():
     run = lambda law, betas, chains=100: annealed_importance(
         jax.random.key(5), tempered(law), lambda beta: systematic(law, beta), betas, hot(jax.random.key(6), chains), 0.0

@@ -73,6 +73,7 @@ def test_errors_of_observed_means_are_those_of_repetitions():
         assert ((z.std(axis=0) > 0.6) & (z.std(axis=0) < 1.5)).all(), z.std(axis=0)
 
 
+@pytest.mark.slow
 def test_the_number_of_states_of_each_energy(density):
     """Of all 65,536 states of a lattice of 4 × 4."""
     numbers = np.array([(level == ENERGIES).sum() for level in LEVELS])
@@ -206,6 +207,7 @@ def test_a_first_order_transition():
         )
 
 
+@pytest.mark.slow
 def test_runs_that_are_too_short_say_so():
     """A few sweeps: Wang-Landau has not come to f = 1/t, and the walkers have been nowhere."""
     model = models.ising(UNIFORM, (4, 4))

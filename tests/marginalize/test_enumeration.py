@@ -32,6 +32,7 @@ def test_free_energies_are_those_of_the_cube(units, beta):
         np.testing.assert_allclose(found, wanted, rtol=2e-6, atol=1e-6)  # energies are between 0.1 and 30
 
 
+@pytest.mark.slow
 def test_gradients_are_means_over_all_states():
     couplings = jnp.asarray(COUPLINGS, jnp.float32)
     of = lambda free, space: jax.grad(lambda w: free(lambda s: energy(w, s), space, 0.7))(couplings)

@@ -68,6 +68,7 @@ def adaptive(key):
     return adaptive_population_annealing(key, tempered(energy), kernel, ends, hot(start, 1024), VOLUME, max_links=30)
 
 
+@pytest.mark.slow
 def test_log_z_the_mean_energy_and_draws_on_the_way_to_the_last_law():
     found = fixed(jax.random.key(0))
     assert np.all(found.on_the_way.result == CONVERGED)

@@ -31,6 +31,7 @@ def test_the_share_is_the_effective_sample_size_over_the_population():
     assert float(conditional_share(some, jnp.array([1.0, 1.0, 0.0, 0.0]))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_step_has_the_length_of_the_closed_form_in_any_unit_and_direction(scale, sign):

@@ -65,6 +65,7 @@ def test_pieces_are_some_twenty_and_even_where_they_can_be():
             assert all(total % similar for similar in range(-(-wanted // 2), 2 * wanted + 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [3, 45])
 def test_the_numbers_are_those_of_train(tmp_path, epochs):
     ours = shown(tmp_path, epochs)

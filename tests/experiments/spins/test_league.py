@@ -28,6 +28,7 @@ def by_quadrature(problem, points, cell, t):
     return float(jax.nn.logsumexp(weights) + np.log(cell)), float(share @ jax.vmap(problem.change)(points))
 
 
+@pytest.mark.slow
 def test_the_ellipse_and_the_mixture_by_quadrature():
     """At both ends of the path; the mean of D over exact draws within 5 standard errors: one in a million by chance."""
     side = np.linspace(-24, 24, 1601)
@@ -46,6 +47,7 @@ def test_the_ellipse_and_the_mixture_by_quadrature():
             assert abs(values.mean() - mean) < 5 * values.std() / np.sqrt(COUNT) + rounding
 
 
+@pytest.mark.slow
 def test_a_small_glass_and_a_small_planted_one_by_enumeration():
     glass = league_problems.glass(jax.random.key(0), 4)
     energy = lambda spins: glass.change(ising.split(spins.reshape(4, 4)))

@@ -75,6 +75,7 @@ def test_centering_does_not_mind_which_value_is_called_one(x64):
     assert jnp.abs(other_plain.weights - turn(plain).weights).max() > 0.1
 
 
+@pytest.mark.slow
 def test_centering_of_a_deep_machine(x64):
     """With two layers it is that of the restricted machine; with three, a step in the centred parameters of the energy.
 

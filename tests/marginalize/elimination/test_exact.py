@@ -24,6 +24,7 @@ def many(function, plan, terms):
     return jax.jit(jax.vmap(lambda beta: function(plan, terms, beta)))(jnp.array(BETAS, terms.unary.dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name != "loops"])
 def test_enumeration(name):
     plan = plans.plan(enumerated.graph(name), GRAPHS[name][2])
@@ -109,6 +110,7 @@ def test_derivatives_in_beta():
             np.testing.assert_allclose([second[i], crossed[i]], [variance] * 2, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_forbidden_states():
     """The hard-core gas: neighbours are not both present. Sets without neighbours on a ring: a Lucas number of them."""
     units = 12
@@ -129,6 +131,7 @@ def test_forbidden_states():
     np.testing.assert_allclose(jnp.exp(exact.log_ground_states(plan, Factors(fugacity, pair))), 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_transfer_matrix():
     """Periodic lattices, and their machine: at the critical temperature, and on both sides of it, with a field."""
     rows, columns = shape = (8, 8)

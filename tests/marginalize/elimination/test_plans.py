@@ -73,6 +73,7 @@ def test_plans_hold_together():
         assert np.all(steps.source < plan.depth)
 
 
+@pytest.mark.slow
 def test_too_wide_is_refused_with_the_number():
     complete = [(i, j) for i in range(40) for j in range(i)]
     with pytest.raises(ArgumentError, match=r"^graph: .* tables of 2\^40 entries, wanted at most 4194304"):

@@ -86,6 +86,7 @@ def test_the_error_of_states_that_move_together(method):
     assert scatter(each) > 1.25, scatter(each)
 
 
+@pytest.mark.slow
 def test_a_ladder_of_independent_states_has_the_inefficiency_of_each():
     """Of 50 repetitions, in the mean within 10%: the noise of an inefficiency falls with the number of draws."""
 
@@ -114,6 +115,7 @@ def carried(key):
     return jax.random.normal(noise_key, (STATES, STEPS)) + modes[replicas], replicas
 
 
+@pytest.mark.slow
 def test_a_slow_mode_that_is_weak_is_seen_in_the_replicas():
     """In energies it is a constant. Of 400 runs: scatter of the integral over its error, 1 with replicas, 6 without.
 
@@ -133,6 +135,7 @@ def test_a_slow_mode_that_is_weak_is_seen_in_the_replicas():
     assert scatter(untold) > 4, scatter(untold)
 
 
+@pytest.mark.slow
 def test_replicas_that_stay_know_nothing_of_each_other():
     betas = jnp.linspace(0.0, 1.0, STATES)
     energies, replicas = carried(jax.random.key(9))
@@ -146,6 +149,7 @@ def test_replicas_that_stay_know_nothing_of_each_other():
 METHODS = [mbar, bar, stepping_stones, thermodynamic_integration]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_short_chain_says_that_it_has_not_mixed(method):
     """200 draws that are worth 20 in the state in the middle: from there on the code is NOT_MIXED, with an error."""

@@ -133,6 +133,7 @@ def test_beyond_the_draws_there_is_no_overlap():
     assert int(broken(energies.at[0, 0].set(jnp.nan))) == DIVERGED
 
 
+@pytest.mark.slow
 def test_the_free_energy_is_the_librarys():
     """F of the draws at beta = 0 alone, where all weights are equal, is the softmin of their energies."""
     energies = jnp.asarray(LEVELS, jnp.float32)

@@ -102,6 +102,7 @@ def test_codes_of_atoms_that_are_nearly_alike_are_certified_or_not_converged(sha
         assert result != CONVERGED or gap <= 1e-3 * ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1e-2, 1e-4])
 def test_codes_that_only_add_atoms(share):
     dictionary = DICTIONARIES["overcomplete"]
@@ -124,6 +125,7 @@ def test_the_path_ends_where_the_conditions_of_the_least_energy_hold():
     assert (np.abs(correlation) <= weight * (1 + 1e-5)).all()
 
 
+@pytest.mark.slow
 def test_nothing_to_explain_has_a_code_of_zeros():
     dictionary = DICTIONARIES["overcomplete"]
     assert not solve(dictionary, np.zeros((2, 20), np.float32), 1e-3).value.any()

@@ -39,7 +39,7 @@ def in_the_plane(problem, low, high, funnelled=False):
     [
         (banana(BETA), (-60, -13), (60, 100)),
         (mixture(), (-12, -12), (12, 12)),
-        (ellipse_posterior(BETA), (-6, -6), (6, 6)),
+        (ellipse_posterior(BETA), (-3, -3), (3, 3)),
         (ellipse_posterior(40.0), (-2, -2), (2, 2)),
         (many_well(1, BETA), (-4, -6), (4, 6)),
         (funnel(2, BETA), (-22, -9), (29, 9)),

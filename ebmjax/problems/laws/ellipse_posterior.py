@@ -10,17 +10,19 @@ from ebmjax.problems.laws.problem import Problem, exact, normal_start
 from ebmjax.types import Numbers
 
 ANGLES = 2 * np.pi * np.arange(2**17) / 2**17
+SPRING = 16.0
+"""Of the length of the vector."""
 
 
 def ellipse_posterior(
     beta: float = 1.0, y: Annotated[Numbers, "2"] = (0.3, 0.2), radii: Annotated[Numbers, "2"] = (2.0, 1.5)
 ) -> Problem:
-    """E(u) = ‖y - (w₁ u₁/r, w₂ u₂/r)‖² + (r - 1)²,    r = ‖u‖.
+    """E(u) = ‖y - (w₁ u₁/r, w₂ u₂/r)‖² + 16 (r - 1)²,    r = ‖u‖.
 
-    The angle of the plane vector u is the latent angle z of `energies.ellipse`, and its length is held near 1 by a
-    spring: u runs over the plane, and the law of its angle is exp(-beta E(y, z)) on the circle, whatever r is. For the
-    y inside the ellipse that is the default, there is a second minimum on the other side: at beta = 1 the law is wide,
-    and at beta = 10⁴ its peak is 0.005 wide, and chains that start at the other minimum stay there.
+    The angle of the plane vector u is the latent angle z of `energies.ellipse`, and the law of this angle is
+    exp(-beta E(y, z)) on the circle. A stiff spring holds the length r near 1, away from 0, where there is no angle: u
+    runs over the plane. For the default y, inside the ellipse, there is a second minimum on the other side: at beta = 1
+    the law is wide, and at beta = 10⁴ its peak is 0.005 wide, and chains that start at the other minimum stay there.
 
     Args:
         beta: inverse temperature, positive.
@@ -31,7 +33,7 @@ def ellipse_posterior(
 
     >>> problem = ellipse_posterior()
     >>> round(float(problem.energy(jnp.array([0.0, 1.0]))), 3), problem.truth.means.round(3).tolist()
-    (1.78, [0.467, 0.521])
+    (1.78, [0.332, 0.371])
     """
     check_positive("beta", beta)
     beta = float(beta)
@@ -41,17 +43,17 @@ def ellipse_posterior(
     def energy(x):
         length = jnp.sqrt(jnp.sum(x**2))
         away = jnp.asarray(point, x.dtype) - jnp.asarray(axes, x.dtype) * x / length
-        return jnp.sum(away**2) + (length - 1) ** 2
+        return jnp.sum(away**2) + SPRING * (length - 1) ** 2
 
     circle = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
     heights = np.sum((point - axes * circle) ** 2, axis=1)
     shares = np.exp(-beta * (heights - heights.min()))
     shares /= shares.sum()
-    reach = 9 / np.sqrt(2 * beta)
-    # midpoints from 0 on where the tail reaches it: there the law of r, r exp(-beta (r - 1)²), ends
+    reach = 9 / np.sqrt(2 * SPRING * beta)
+    # midpoints from 0 on where the tail reaches it: there the law of r, r exp(-16 beta (r - 1)²), ends
     edges = np.linspace(max(0.0, 1 - reach), 1 + reach, 200_001)
     lengths = (edges[1:] + edges[:-1]) / 2
-    weights = lengths * np.exp(-beta * (lengths - 1) ** 2)
+    weights = lengths * np.exp(-SPRING * beta * (lengths - 1) ** 2)
     weights /= weights.sum()
     moments = [(weights @ lengths**power) * (shares @ circle**power) for power in (1, 2, 4)]
     truth = exact(moments[0], moments[1], moments[2], "quadrature")

@@ -81,7 +81,7 @@ def test_every_player_has_the_law(player):
     truth = np.concatenate([problem.truth.means, problem.truth.squares])
     scores = np.abs(z_scores(moments, truth.astype(np.float32)))
     assert scores.max() < 5, scores
-    assert not np.any(drawn.diverged)
+    assert np.mean(drawn.diverged) < 0.01
     if player.name != "NUTS":  # the others have the same budget, but for what does not divide
         budget = SIZES.evaluations * np.array([SIZES.warm, SIZES.draws])
         spent = np.array([warm_evaluations[0], drawn.evaluations[0]])

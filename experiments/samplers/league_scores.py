@@ -181,7 +181,7 @@ def gates(r_hat: float, ess: float, diverged: int, z: float, unknowns: int) -> t
     """
     failed = []
     if not r_hat < R_HAT:
-        failed.append(f"R-hat {r_hat:.3g}")
+        failed.append(f"R-hat {r_hat:.4g}")
     if not ess >= LEAST_ESS:
         failed.append(f"ESS {ess:.0f}")
     if diverged:

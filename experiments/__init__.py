@@ -1,8 +1,8 @@
 """Experiments with `ebmjax`; `python -m experiments NAME` runs one, `python -m experiments list` lists them.
 
-Each experiment is a module in the room of its family: `ellipse`, `horn`, `spins`, `codes` or `networks`. Three more
-rooms serve all of them: `application` (the command line, the catalogue, the report), `drawing` and `data`. To add an
-experiment, write its module in a room, and one line in `application/catalogue.py`.
+Each experiment is a module in the room of its family: `ellipse`, `horn`, `spins`, `codes`, `networks` or
+`samplers`. Three more rooms serve all of them: `application` (the command line, the catalogue, the report), `drawing`
+and `data`. To add an experiment, write its module in a room, and one line in `application/catalogue.py`.
 """
 
 import os

@@ -3,11 +3,13 @@
     horn    the data of the lectures, with their true manifolds and noise floor
     ising   the exact energy, magnetization and partition function of the square lattice
     potts   the exact latent heat of the square lattice
+    laws    laws of continuous unknowns with their exact moments, from which samplers draw
 
-All functions are lifted here: `ebm.problems.ellipse_data`.
+The functions of the first three are lifted here: `ebm.problems.ellipse_data`. Each law has a module of its own:
+`ebm.problems.laws.funnel.funnel()`.
 """
 
-from ebmjax.problems import horn, ising, potts
+from ebmjax.problems import horn, ising, laws, potts
 from ebmjax.problems.horn import ALPHA, BETA, NOISE, NOISE_FLOOR, HornData, ellipse_data, horn_data, horn_radii
 from ebmjax.problems.ising import onsager_energy, onsager_magnetization, periodic_lattice, transfer_matrix
 from ebmjax.problems.potts import latent_heat
@@ -24,6 +26,7 @@ __all__ = [
     "horn_radii",
     "ising",
     "latent_heat",
+    "laws",
     "onsager_energy",
     "onsager_magnetization",
     "periodic_lattice",

@@ -76,6 +76,11 @@ _LINES = (
         "Five samplers on an energy with five wells: paths, acceptance, effective samples per second",
     ),
     Experiment(
+        "sampler_league",
+        "samplers",
+        "Samplers, ours and BlackJAX's, on fourteen laws whose moments are known: effective samples, and who fails",
+    ),
+    Experiment(
         "rbm",
         "spins",
         "Restricted Boltzmann machines trained by CD-1, CD-k and persistent chains, with their exact likelihood",

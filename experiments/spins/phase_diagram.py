@@ -266,7 +266,7 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
         found = _transition(found_density, units, start)
         density_of_energy = found.law[seen] / np.gradient(levels[seen])  # some lattices do not have every level
         axes[1, 0].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
-        near = np.linspace(0.6 * start, 1.3 * start, 29)
+        near = start * np.unique(np.concatenate([np.linspace(0.6, 1.3, 15), np.linspace(0.92, 1.08, 33)]).round(6))
         binder = jax.tree.map(
             np.asarray,
             jax.vmap(lambda beta, of=found_density: thermal.mean_of(of, beta, _binder_of_means))(jnp.asarray(near)),

@@ -157,3 +157,17 @@ def test_a_scale_that_does_not_fit_is_refused_by_name():
     for scale in (jnp.ones(3), jnp.ones((3, 3)), {"a": jnp.ones(5)}):
         with pytest.raises(ArgumentError, match=r"^scale: "):
             rescaled(make_kernel, wide, scale).init(jnp.zeros(5))
+
+
+@pytest.mark.parametrize("spread", [diagonal(), dense()], ids=["diagonal", "dense"])
+def test_units_are_the_deviations_of_what_was_seen(spread):
+    """Of 500 positions, mixed with 5 of the old units, which are 1 here."""
+    positions = np.random.default_rng(1).normal(size=(500, 3)) @ np.array([[2.0, 0, 0], [1, 0.5, 0], [0, 0.3, 0.1]]).T
+    moments = spread.init(jnp.zeros(3))
+    update = jax.jit(spread.update)
+    for position in positions:
+        moments = update(moments, jnp.asarray(position, jnp.float32))
+    scale = np.asarray(spread.scale(moments, spread.start(jnp.zeros(3))))
+    covariance = np.cov(positions.T) * 500 / 505 + np.eye(3) * 5 / 505
+    found, wanted = (scale @ scale.T, covariance) if scale.ndim == 2 else (scale**2, np.diag(covariance))
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)

@@ -67,14 +67,7 @@ def continued(key: Key[Array, ""], make_kernel: Callable[[Any], AnyKernel], law:
         whole = [next(remaining) if number else leaf for number, leaf in zip(of_law, leaves, strict=True)]
         return begun(key, make_kernel(jax.tree.unflatten(structure, whole)), state.position)
 
-    numbers = [leaf for number, leaf in zip(of_law, leaves, strict=True) if number]
-    program, shapes = jax.make_jaxpr(init, return_shape=True)(numbers)
-    stale = _dependent(program.jaxpr, [True] * len(program.jaxpr.invars))
-    if not any(stale):
-        return state
-    stale = jax.tree.unflatten(jax.tree.structure(shapes), stale)
-    renew = lambda stale, new, old: jax.lax.convert_element_type(new, old.dtype) if stale else old
-    return jax.tree.map(renew, stale, init(numbers), state)
+    return _renewed(init, [leaf for number, leaf in zip(of_law, leaves, strict=True) if number], state)
 
 
 def moved(key: Key[Array, ""], kernel: AnyKernel, state: Any, position: Any) -> Any:
@@ -100,13 +93,18 @@ def moved(key: Key[Array, ""], kernel: AnyKernel, state: Any, position: Any) -> 
     >>> [leaf.item() for leaf in moved(jax.random.key(0), Kernel(begin, lambda key, state: (state, None)), old, 5.0)]
     [5.0, 15.0, 41]
     """
-    init = lambda position: begun(key, kernel, position)
-    position = jax.tree.map(jax.numpy.asarray, position)
-    program, shapes = jax.make_jaxpr(init, return_shape=True)(position)
+    return _renewed(lambda position: begun(key, kernel, position), jax.tree.map(jax.numpy.asarray, position), state)
+
+
+def _renewed(init, given, state):
+    """The state with all parts of `init(given)` that depend on what is given, and the rest as it was."""
+    program, shapes = jax.make_jaxpr(init, return_shape=True)(given)
     stale = _dependent(program.jaxpr, [True] * len(program.jaxpr.invars))
+    if not any(stale):
+        return state
     stale = jax.tree.unflatten(jax.tree.structure(shapes), stale)
     renew = lambda stale, new, old: jax.lax.convert_element_type(new, old.dtype) if stale else old
-    return jax.tree.map(renew, stale, init(position), state)
+    return jax.tree.map(renew, stale, init(given), state)
 
 
 def _takes_key(init: Callable[..., Any]) -> bool:

@@ -79,7 +79,11 @@ def position_of(state: Any) -> Any:
     return state.position
 
 
-def _check_kernel(kernel):
+def check_kernel(kernel: Any) -> None:
+    """Raise ValueError for what has not the two functions of a kernel.
+
+    >>> check_kernel(Kernel(lambda position, rng_key=None: position, lambda key, state: (state, None)))
+    """
     if not (callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))):
         raise ArgumentError(f"kernel: got a {type(kernel).__name__}, wanted two functions `init` and `step`")
 
@@ -132,10 +136,10 @@ def trajectory(
         check_callable("kernel", kernel)
         schedule = as_float("schedule", schedule, (steps,))
         make_kernel: Any = kernel
-        _check_kernel(make_kernel(schedule[0]))
+        check_kernel(make_kernel(schedule[0]))
         return _scheduled(key, make_kernel, schedule, begun(start_key, make_kernel(schedule[0]), position), observe)
     one: Any = kernel
-    _check_kernel(one)
+    check_kernel(one)
     return _trajectory(key, one.step, begun(start_key, one, position), steps, observe)
 
 
@@ -190,7 +194,7 @@ def repeat(
     32
     """
     check_key("key", key)
-    _check_kernel(kernel)
+    check_kernel(kernel)
     check_count("steps", steps)
     check_callable("observe", observe)
     state, info = _repeat(key, kernel.step, state, steps)
@@ -218,7 +222,7 @@ def thinned(kernel: AnyKernel, steps: int) -> Kernel:
     >>> trajectory(jax.random.key(0), thinned(drift, 10), 0, 3).positions.tolist()
     [10, 20, 30]
     """
-    _check_kernel(kernel)
+    check_kernel(kernel)
     check_count("steps", steps)
 
     def step(rng_key, state):

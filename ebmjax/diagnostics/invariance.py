@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from ebmjax.checks import ArgumentError, as_float, as_floats, check_callable, check_count, check_key, leading_axis
 from ebmjax.compiled import compiled
 from ebmjax.diagnostics.chains import mean
-from ebmjax.loops import repeat
+from ebmjax.loops import check_kernel, repeat
 from ebmjax.records import record
 from ebmjax.states import begun
 from ebmjax.types import AnyKernel, Kernel
@@ -93,8 +93,7 @@ def invariance_test(
     (True, True)
     """
     check_key("key", key)
-    if not (callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))):
-        raise ArgumentError(f"kernel: got a {type(kernel).__name__}, wanted two functions `init` and `step`")
+    check_kernel(kernel)
     exact_draws = _as_draws(exact_draws)
     count = leading_axis("exact_draws", exact_draws)
     if count < LEAST_DRAWS:

@@ -42,6 +42,7 @@ from ebmjax.checks import (
 )
 from ebmjax.compiled import compiled
 from ebmjax.graphs import as_edges
+from ebmjax.loops import check_kernel
 from ebmjax.records import record
 from ebmjax.sample.components import components
 from ebmjax.states import begun, moved
@@ -102,8 +103,7 @@ def isoenergetic(energy: Energy, kernel: AnyKernel, edges: Any, alphabet: Alphab
     """
     check_callable("energy", energy)
     check_record("alphabet", alphabet, Alphabet)
-    if not (callable(getattr(kernel, "init", None)) and callable(getattr(kernel, "step", None))):
-        raise ArgumentError(f"kernel: got a {type(kernel).__name__}, wanted two functions `init` and `step`")
+    check_kernel(kernel)
     pairs = jnp.asarray(as_edges(edges))
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> State:

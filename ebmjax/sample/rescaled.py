@@ -99,13 +99,9 @@ def to_units(scale: PyTree[Any], position: PyTree[Any]) -> PyTree[Array]:
 
 def _is_matrix(scale, position):
     shapes = lambda tree: jax.tree.map(jnp.shape, tree)
-    vector = not isinstance(position, tuple | list | dict) and jnp.ndim(position) == 1 if _is_array(position) else False
-    if vector and _is_array(scale) and jnp.shape(scale) == (len(position), len(position)):
+    both_arrays = isinstance(position, jax.Array) and isinstance(scale, jax.Array)
+    if both_arrays and position.ndim == 1 and scale.shape == 2 * position.shape:
         return True
     if jax.tree.structure(scale) != jax.tree.structure(position) or shapes(scale) != shapes(position):
         raise ArgumentError(f"scale: got {shapes(scale)}, wanted {shapes(position)}, as of a position")
     return False
-
-
-def _is_array(tree):
-    return isinstance(tree, jax.Array)

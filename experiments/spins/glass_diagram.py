@@ -15,15 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ebmjax.energies import ising
-from ebmjax.loops import repeat, thinned, trajectory
 from ebmjax.marginalize.density_of_states import models
 from ebmjax.marginalize.thermodynamics import PhaseDiagram, thermodynamics
-from ebmjax.sample.special.checkerboard import checkerboard
-from ebmjax.sample.tempering import tempering
 from experiments.application.report import Report
 from experiments.drawing import plots
 from experiments.spins.density_curves import Diagram, density, of_density
 from experiments.spins.exact_curves import eliminated
+from experiments.spins.tempered_lattices import tempered
 
 COLDEST = 2.0
 
@@ -64,12 +62,7 @@ def pairs(
     """Energies E(s) + E(s') and overlaps Σ s s' of two tempering runs, (betas, draws) each."""
 
     def run(key):
-        start_key, warm_key, run_key = jax.random.split(key, 3)
-        energy = lambda parts: ising.energy(params, ising.join(parts))
-        kernel = thinned(tempering(energy, lambda beta: checkerboard(params, beta, (side, side)), betas), thin)
-        spins = jax.random.rademacher(start_key, (len(betas), side, side), jnp.float32)
-        state = repeat(warm_key, kernel, kernel.init(jax.vmap(ising.split)(spins)), max(1, draws // 5)).state
-        found = trajectory(run_key, kernel, state.position, draws)
+        found = tempered(tuple(jax.random.split(key, 3)), params, betas, side, draws, thin)
         return found.infos.energy, found.positions
 
     energies, positions = jax.vmap(run)(jax.random.split(key))

@@ -25,11 +25,8 @@ from jaxtyping import Array, Float, Key
 
 from ebmjax import problems
 from ebmjax.energies import ising, potts
-from ebmjax.loops import repeat, thinned, trajectory
 from ebmjax.marginalize.density_of_states import models, multicanonical, thermal
 from ebmjax.marginalize.thermodynamics import PhaseDiagram, thermodynamics
-from ebmjax.sample.special.checkerboard import checkerboard
-from ebmjax.sample.tempering import tempering
 from ebmjax.types import describe
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count
@@ -38,6 +35,7 @@ from experiments.drawing import plots
 from experiments.spins import glass_diagram
 from experiments.spins.density_curves import density, of_density
 from experiments.spins.exact_curves import finite, infinite
+from experiments.spins.tempered_lattices import tempered
 
 UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
 COLORS = ("blue", "vermillion", "green", "purple", "orange")
@@ -110,13 +108,9 @@ def _lattice(config: Config, report: Report, key: Key[Array, ""], side: int) -> 
     start_key, warm_key, run_key = jax.random.split(key, 3)
 
     def measured(start_key, warm_key, run_key):
-        energy = lambda parts: ising.energy(UNIFORM, ising.join(parts))
-        kernel = tempering(energy, lambda beta: checkerboard(UNIFORM, beta, (side, side)), betas)
-        kernel = thinned(kernel, config.thin)
-        spins = jax.random.rademacher(start_key, (config.betas, side, side), jnp.float32)
-        state = repeat(warm_key, kernel, kernel.init(jax.vmap(ising.split)(spins)), max(1, config.draws // 5)).state
         total = lambda state: sum(part.sum(axis=(1, 2)) for part in state.position)
-        found = trajectory(run_key, kernel, state.position, config.draws, observe=total)
+        keys = start_key, warm_key, run_key
+        found = tempered(keys, UNIFORM, betas, side, config.draws, config.thin, total)
         return found.infos.energy.T, found.positions.T
 
     with report.stage(f"Ising, {side} × {side}: {config.betas} temperatures, {config.draws} draws"):

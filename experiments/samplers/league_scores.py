@@ -1,6 +1,7 @@
 """What `sampler_league` measures of draws: the gates, both protocols, and the picture of errors."""
 
 import statistics
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import NullFormatter
 
 from ebmjax import diagnostics
-from ebmjax.problems.laws.problem import Problem, Truth
+from ebmjax.problems.laws.problem import Truth
 from experiments.application.report import Report
 from experiments.drawing import plots
 from experiments.samplers.players import OURS
@@ -20,6 +21,19 @@ CLOSE = 0.1
 GROUPS = 4
 """Groups of chains, whose effective sample sizes say how far those of all chains may be trusted."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+
+class Known(NamedTuple):
+    """What is known of the law of the quantities that are drawn."""
+
+    source: str
+    means: np.ndarray
+    mean_errors: np.ndarray
+    """Standard errors of `means`: 0 where they are exact."""
+    moments: Callable[[np.ndarray], np.ndarray]
+    """What protocol B averages, such as the squares of the quantities."""
+    moment_means: np.ndarray
+    moment_sds: np.ndarray
 
 
 class Measured(NamedTuple):
@@ -52,7 +66,7 @@ class Score(NamedTuple):
     evaluations: float
     """Evaluations of the draws of a chain."""
     seconds: float
-    """Of the draws of all chains, without compilation."""
+    """Processor time of the draws of all chains, without compilation."""
     per_thousand: float
     """Protocol A: `ess` for 1000 evaluations of all chains together."""
     spread: float
@@ -96,8 +110,15 @@ def bound(unknowns: int) -> float:
     return normal.inv_cdf(1 - normal.cdf(-Z) / unknowns)
 
 
-def second_moment_errors(positions: np.ndarray, truth: Truth) -> np.ndarray:
-    """The error of the mean of x² so far, in standard deviations of x², root mean square over chains.
+def of_unknowns(truth: Truth | None) -> Known | None:
+    """What the truth of a law of continuous unknowns says: their means, and the means of their squares."""
+    if truth is None:
+        return None
+    return Known(truth.source, truth.means, truth.mean_errors, np.square, truth.squares, truth.square_sds)
+
+
+def moment_errors(positions: np.ndarray, known: Known) -> np.ndarray:
+    """The error of the means of the moments so far, in their standard deviations, root mean square over chains.
 
     The result has the shape (draws, unknowns).
 
@@ -107,8 +128,8 @@ def second_moment_errors(positions: np.ndarray, truth: Truth) -> np.ndarray:
     total = np.zeros((positions.shape[1], positions.shape[2]))
     counts = np.arange(1, positions.shape[1] + 1)[:, None]
     for chain in positions:  # one after the other, so that double precision takes little memory
-        so_far = np.cumsum(np.square(chain, dtype=np.float64), axis=0) / counts
-        total += ((so_far - truth.squares) / truth.square_sds) ** 2
+        so_far = np.cumsum(known.moments(chain.astype(np.float64)), axis=0) / counts
+        total += ((so_far - known.moment_means) / known.moment_sds) ** 2
     return np.sqrt(total / len(positions))
 
 
@@ -124,7 +145,8 @@ def work_until_close(errors: np.ndarray, work: np.ndarray) -> float:
 
 
 def judged(
-    problem: Problem,
+    problem: str,
+    known: Known | None,
     name: tuple[str, str],
     positions: np.ndarray,
     measured: Measured,
@@ -135,7 +157,8 @@ def judged(
     """The score of draws (chains, draws, unknowns), and the curve of their errors where there is a truth.
 
     Args:
-        problem: the law.
+        problem: the name of the law.
+        known: what is known of it.
         name: of the sampler, and of its package.
         positions: (chains, draws, unknowns).
         measured: what `measure` said of them.
@@ -151,26 +174,36 @@ def judged(
     ess = float(np.min(measured.ess)) if np.isfinite(measured.ess).all() else 0.0
     z, mean_work, worst_work, curve = float("nan"), float("nan"), float("nan"), None
     along = np.arange(1, draws + 1) * evaluations / draws
-    if problem.truth is not None:
+    if known is not None:
         means = positions.mean(axis=(0, 1), dtype=np.float64)
-        error = np.hypot(measured.error, problem.truth.mean_errors)
-        scores = np.abs(means - problem.truth.means) / np.maximum(error, 1e-300)
+        error = np.hypot(measured.error, known.mean_errors)
+        scores = np.abs(means - known.means) / np.maximum(error, 1e-300)
         z = float(np.max(np.where(np.isfinite(scores), scores, np.inf)))
-        errors = second_moment_errors(positions, problem.truth)
+        errors = moment_errors(positions, known)
         mean_errors = np.sqrt(np.mean(errors**2, axis=1))
         mean_work = work_until_close(mean_errors, along)
         worst_work = work_until_close(errors.max(axis=1), along)
     failures = gates(r_hat, ess, diverged, z, unknowns)
-    if problem.truth is not None:
-        curve = Curve(problem.name, sampler, package, along, mean_errors, not failures)
+    if known is not None:
+        curve = Curve(problem, sampler, package, along, mean_errors, not failures)
     per_thousand = 1000 * ess / (chains * evaluations)
     of_groups = np.min(measured.group_ess, axis=1)
     spread = float(np.std(of_groups, ddof=1) * np.sqrt(GROUPS) / max(of_groups.sum(), 1e-9)) * per_thousand
     score = Score(
-        problem.name, sampler, package, failures, r_hat, ess, diverged, z, warm_up, evaluations, seconds,
+        problem, sampler, package, failures, r_hat, ess, diverged, z, warm_up, evaluations, seconds,
         per_thousand, spread, ess / seconds, mean_work, worst_work,
     )  # fmt: skip
     return score, curve
+
+
+def thinned(curve: Curve) -> Curve:
+    """The points of a curve that are drawn: 40 or less, at about equal ratios of their work.
+
+    >>> thinned(Curve("", "", "", np.arange(1000.0), np.ones(1000), True)).work[-1]
+    np.float64(999.0)
+    """
+    shown = np.unique(np.geomspace(1, len(curve.work), 40).astype(int)) - 1
+    return curve._replace(work=curve.work[shown], error=curve.error[shown])
 
 
 def gates(r_hat: float, ess: float, diverged: int, z: float, unknowns: int) -> tuple[str, ...]:
@@ -199,7 +232,7 @@ def ranked(scores: list[Score]) -> list[Score]:
     )
 
 
-def table(report: Report, problem: Problem, scores: list[Score]) -> None:
+def table(report: Report, title: str, scores: list[Score]) -> None:
     """The table of one problem."""
     work = lambda value, last: "-" if np.isnan(value) else f"{value:,.0f}" if np.isfinite(value) else f"> {last:,.0f}"
     rows = [
@@ -218,9 +251,8 @@ def table(report: Report, problem: Problem, scores: list[Score]) -> None:
         )
         for place, score in enumerate(ranked(scores), 1)
     ]
-    source = "none" if problem.truth is None else problem.truth.source
     report.table(
-        f"{problem.name}: {problem.unknowns} unknowns, truth: {source}",
+        title,
         (
             "rank", "sampler", "ESS for 1000 evaluations", "ESS per second", "evaluations to 0.1, mean", "worst",
             "R-hat", "bulk ESS", "largest |z|", "warm-up", "gates",
@@ -230,7 +262,7 @@ def table(report: Report, problem: Problem, scores: list[Score]) -> None:
 
 
 def draw_errors(report: Report, curves: list[Curve]) -> None:
-    """Error of second moments against evaluations, a panel for each problem."""
+    """Errors of protocol B against evaluations, a panel for each problem."""
     names = list(dict.fromkeys(curve.problem for curve in curves))
     samplers = list(dict.fromkeys((curve.sampler, curve.package) for curve in curves))
     columns = min(4, len(names) + 1)
@@ -244,8 +276,7 @@ def draw_errors(report: Report, curves: list[Curve]) -> None:
     for panel, name in zip(panels, names, strict=False):
         for curve in (curve for curve in curves if curve.problem == name):
             color, marker, line = look[curve.sampler, curve.package]
-            shown = np.unique(np.geomspace(1, len(curve.work), 40).astype(int)) - 1
-            panel.plot(curve.work[shown], curve.error[shown], line, color=color, linewidth=1.2)
+            panel.plot(curve.work, curve.error, line, color=color, linewidth=1.2)
             face = color if curve.passed else "white"
             panel.plot(curve.work[-1], curve.error[-1], marker, color=color, markerfacecolor=face, markersize=6)
         panel.axhline(CLOSE, color="#888888", linewidth=1, linestyle=":")
@@ -253,7 +284,7 @@ def draw_errors(report: Report, curves: list[Curve]) -> None:
         panel.set_yscale("log")
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.yaxis.set_minor_formatter(NullFormatter())
-        plots.label(panel, "evaluations of a chain", "error of second moments (sd)", name)
+        plots.label(panel, "evaluations of a chain", "error (sd)", name)
     for panel in panels[len(names) :]:
         panel.axis("off")
     for sampler, (color, marker, line) in look.items():
@@ -262,9 +293,9 @@ def draw_errors(report: Report, curves: list[Curve]) -> None:
     report.figure(
         "errors",
         figure,
-        "The error of the mean of x² of one chain, in standard deviations of x², root mean square over chains and "
-        "unknowns, against the evaluations of its draws. Symbols are filled where the sampler passes all gates. Lines "
-        "of BlackJAX are dashed. Dotted: the error of protocol B.",
+        "The error of one chain's mean of what protocol B averages, in its standard deviations, root mean square over "
+        "chains and quantities, against the evaluations of its draws. Symbols are filled where the sampler passes all "
+        "gates. Lines of peers are dashed. Dotted: the error of protocol B.",
     )
 
 

@@ -2,7 +2,8 @@
 
 Every player has the same budget: so many evaluations of the energy, with its gradient where the sampler uses it, for
 the warm-up, and so many for the draws. NUTS chooses its own number of evaluations for a step; it makes one step for
-every draw.
+every draw. BlackJAX's samplers are set up as its documentation does: `window_adaptation` for HMC and NUTS,
+`mclmc_find_L_and_step_size` for MCLMC. Its SMC has no chains, so that these gates do not fit it, and does not play.
 """
 
 import importlib.util
@@ -23,7 +24,7 @@ from ebmjax.sample.langevin import mala
 from ebmjax.sample.metropolis import gaussian_step, metropolis
 from ebmjax.sample.rescaled import rescaled
 from ebmjax.sample.tempering import tempering
-from ebmjax.sample.warm_up import warm_up
+from ebmjax.sample.warm_up import Spread, dense, diagonal, warm_up
 
 OURS, THEIRS = "ebmjax", "BlackJAX"
 ROUNDS = 5
@@ -68,16 +69,16 @@ def lineup(leaps: tuple[int, ...]) -> list[Player]:
     """All players that are installed; Hamiltonian Monte Carlo once for each number of leapfrog steps."""
     players = [_player("random walk", OURS, _our_walk, 1, 0.3), _player("MALA", OURS, _our_mala, 1, 0.57)]
     players += [_player(f"HMC {steps}", OURS, partial(_our_hmc, steps), steps, 0.8) for steps in leaps]
+    players.append(_player(f"HMC {leaps[-1]}, dense", OURS, partial(_our_hmc, leaps[-1]), leaps[-1], 0.8, dense()))
     players.append(
         Player(f"tempered HMC {leaps[0]}", OURS, partial(_temper, leaps[0]), partial(_tempered, leaps[0]), True)
     )
     if peer_version() is not None:
         players += [_player("random walk", THEIRS, _their_walk, 1, 0.3), _player("MALA", THEIRS, _their_mala, 1, 0.57)]
-        players += [
-            Player(f"HMC {steps}", THEIRS, partial(_adapt, "hmc", steps), partial(_adapted, "hmc", steps))
-            for steps in leaps
-        ]
-        players.append(Player("NUTS", THEIRS, partial(_adapt, "nuts", 0), partial(_adapted, "nuts", 0)))
+        players += [_adaptive(f"HMC {steps}", "hmc", steps, True) for steps in leaps]
+        players.append(_adaptive(f"HMC {leaps[-1]}, dense", "hmc", leaps[-1], False))
+        players.append(_adaptive("NUTS", "nuts", 0, True))
+        players.append(Player("MCLMC", THEIRS, _tune, _tuned))
     return players
 
 
@@ -89,12 +90,13 @@ def peer_version() -> str | None:
 # ---- Kernels of a step size, warmed up by `warm_up` ------------------------------------------------------------------
 
 
-def _player(name, package, make, cost, target):
+def _player(name, package, make, cost, target, spread: Spread | None = None):
     """`make(beta, energy, step_size) -> Kernel`, with `cost` evaluations in a step."""
+    units = diagonal() if spread is None else spread
 
     def warm(problem, sizes, hottest, key, start):
         steps = sizes.warm * sizes.evaluations // cost
-        found = warm_up(key, problem.energy, partial(make, problem.beta), start, steps, target)
+        found = warm_up(key, problem.energy, partial(make, problem.beta), start, steps, target, units)
         return (found.position, found.step_size, found.scale), jnp.float32(steps * cost)
 
     def draw(problem, sizes, key, setup):
@@ -150,13 +152,19 @@ def _algorithm(name, leaps) -> Any:
     return (blackjax.hmc, {"num_integration_steps": leaps}) if name == "hmc" else (blackjax.nuts, {})
 
 
-def _adapt(name, leaps, problem, sizes, hottest, key, start):
+def _adaptive(title, name, leaps, diagonal_mass):
+    return Player(title, THEIRS, partial(_adapt, name, leaps, diagonal_mass), partial(_adapted, name, leaps))
+
+
+def _adapt(name, leaps, diagonal_mass, problem, sizes, hottest, key, start):
     import blackjax
 
     algorithm, fixed = _algorithm(name, leaps)
     density = lambda x: -problem.beta * problem.energy(x)
     steps = sizes.warm * sizes.evaluations // leaps if leaps else sizes.warm
-    adaptation: Any = blackjax.window_adaptation(algorithm, density, target_acceptance_rate=0.8, **fixed)
+    adaptation: Any = blackjax.window_adaptation(
+        algorithm, density, is_mass_matrix_diagonal=diagonal_mass, target_acceptance_rate=0.8, **fixed
+    )
     (state, found), infos = adaptation.run(key, start, steps)
     evaluations = jnp.sum(infos.info.num_integration_steps).astype(jnp.float32)
     return (state.position, {name: value for name, value in found.items() if name not in fixed}), evaluations
@@ -170,6 +178,41 @@ def _adapted(name, leaps, problem, sizes, key, setup):
     run = trajectory(key, thinned(kernel, each), position, sizes.draws)
     evaluations = jnp.sum(run.infos.num_integration_steps).astype(jnp.float32) * each
     return Drawn(run.positions, evaluations, run.infos.is_divergent)
+
+
+# ---- BlackJAX's microcanonical sampler, which has a bias that its tuning keeps small ---------------------------------
+
+GRADIENTS = 2
+"""Of a step of its default integrator."""
+
+
+def _tune(problem, sizes, hottest, key, start):
+    import blackjax
+
+    density = lambda x: -problem.beta * problem.energy(x)
+    start_key, tune_key = jax.random.split(key)
+    # as documented, the tuning takes a third of the steps that follow it
+    state, found, steps = blackjax.mclmc_find_L_and_step_size(
+        mclmc_kernel=blackjax.mclmc.build_kernel(),
+        num_steps=sizes.draws * sizes.evaluations // GRADIENTS,
+        state=blackjax.mclmc.init(start, density, start_key),
+        rng_key=tune_key,
+        logdensity_fn=density,
+    )
+    return (state.position, found.L, found.step_size, found.inverse_mass_matrix), jnp.float32(GRADIENTS * steps)
+
+
+def _tuned(problem, sizes, key, setup):
+    import blackjax
+
+    position, length, step_size, inverse_mass = setup
+    kernel = blackjax.mclmc(
+        lambda x: -problem.beta * problem.energy(x), length, step_size, inverse_mass_matrix=inverse_mass
+    )
+    each = max(1, sizes.evaluations // GRADIENTS)
+    run = trajectory(key, thinned(kernel, each), position, sizes.draws)
+    diverged = ~run.infos.nonans | ~(jnp.abs(run.infos.energy_change) < 1000)
+    return Drawn(run.positions, jnp.float32(sizes.draws * each * GRADIENTS), diverged)
 
 
 # ---- A ladder of temperatures ----------------------------------------------------------------------------------------

@@ -19,8 +19,9 @@ LINEUP = players.lineup((4,))
 def score(positions, diverged=0):
     positions = np.asarray(positions, np.float32)
     measured = jax.tree.map(np.asarray, league_scores.MEASURE(positions))
+    known = league_scores.of_unknowns(PROBLEM.truth)
     return league_scores.judged(
-        PROBLEM, ("made up", players.OURS), positions, measured, diverged, (100.0, DRAWS * EACH), 2.0
+        PROBLEM.name, known, ("made up", players.OURS), positions, measured, diverged, (100.0, DRAWS * EACH), 2.0
     )
 
 

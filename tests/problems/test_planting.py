@@ -1,6 +1,6 @@
 """Planted states have the least energy, by elimination and enumeration; tiles are those of the papers; cuts."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -14,73 +14,73 @@ from ebmjax.marginalize.elimination import exact, factors, plans
 from ebmjax.problems import max_cut, planting
 from ebmjax.types import SPINS
 
-
-def least_energy(params, shape):
-    """Of a periodic lattice, by elimination."""
-    plan = plans.plan(lattices.hypercubic(shape))
-    bonds = params.coupling[::-1].reshape(-1)  # the last axis comes first
-    return exact.free_energy(plan, factors.binary(SPINS, bonds, jnp.zeros(plan.units)), jnp.inf)
-
-
-@pytest.mark.parametrize(
-    ("make", "shape", "classes"),
-    [(planting.square_tiles, (4, 6), 4), (planting.cube_tiles, (2, 2, 6), 3)],
-)
-def test_no_state_is_lower_than_the_planted_one(make, shape, classes):
-    for number, shares in enumerate([*np.eye(classes), np.ones(classes)]):
-        planted = make(jax.random.key(number), shape, shares)
-        np.testing.assert_array_equal(ising.energy(planted.params, planted.spins), planted.energy)
-        np.testing.assert_array_equal(least_energy(planted.params, shape), planted.energy)
-        assert np.unique(planted.spins).tolist() == [-1, 1]
-
-
 # Of each class: the least energy, the pairs ±s of states that have it, frustrated faces, and forms of the tile
-SQUARES = {0: (-5, 1, 1, 4), 1: (-4, 2, 1, 12), 2: (-3, 3, 1, 12), 3: (-2, 4, 1, 4)}
-CUBES = {0: (-8, 4, 2, 12), 1: (-8, 2, 4, 6), 2: (-6, 8, 6, 8)}
+SQUARES = ((-5, 1, 1, 4), (-4, 2, 1, 12), (-3, 3, 1, 12), (-2, 4, 1, 4))
+CUBES = ((-8, 4, 2, 12), (-8, 2, 4, 6), (-6, 8, 6, 8))
+LATTICES = [(planting.square_tiles, (4, 6), SQUARES), (planting.cube_tiles, (2, 2, 6), CUBES)]
+INSTANCES = 16
 
 
-@pytest.mark.parametrize(
-    ("make", "side", "dimensions", "table"),
-    [(planting.square_tiles, 16, 2, SQUARES), (planting.cube_tiles, 8, 3, CUBES)],
-)
-def test_tiles_are_those_of_the_papers(make, side, dimensions, table):
-    corners = np.indices((2,) * dimensions).reshape(dimensions, -1).T
-    states = np.asarray(spin_cube(2**dimensions).points)
-    faces = [(a, b) for a in range(dimensions) for b in range(a)]
-    for number, row in table.items():
-        planted = make(jax.random.key(number), (side,) * dimensions, np.eye(len(table))[number])
-        spins, forms = np.asarray(planted.spins), set()
-        # the couplings before the gauge transformation
-        coupling = np.stack(
-            [bonds * spins * np.roll(spins, -1, axis) for axis, bonds in enumerate(planted.params.coupling)]
-        )
-        for corner in np.argwhere((np.indices(spins.shape) % 2 == np.indices(spins.shape)[:1] % 2).all(axis=0)):
-            bond = lambda axis, place: coupling[(axis, *((corner + place) % side))]
-            ends = [(axis, place) for axis in range(dimensions) for place in corners if place[axis] == 0]
-            bonds = [bond(*end) for end in ends]
-            number_of = lambda place: int(np.ravel_multi_index(tuple(place), (2,) * dimensions))
-            pairs = [(number_of(place), number_of(place + np.eye(dimensions, dtype=int)[axis])) for axis, place in ends]
-            energies = -sum(J * states[:, i] * states[:, j] for J, (i, j) in zip(bonds, pairs, strict=True))
-            unit = np.eye(dimensions, dtype=int)
-            frustrated = sum(
-                bond(a, place) * bond(b, place) * bond(a, place + unit[b]) * bond(b, place + unit[a]) < 0
-                for a, b in faces
-                for place in corners
-                if place[a] == place[b] == 0
-            )
-            assert (energies.min(), (energies == energies.min()).sum() / 2, frustrated) == row[:3]
-            assert energies[-1] == energies.min()
-            forms.add(tuple(bonds))
-        assert len(forms) == row[3]
+@cache
+def planted_lattices(make, shape, classes):
+    """Instances of each class, and last those of all classes mixed: (classes + 1, instances, …), in NumPy."""
+    shares = jnp.concatenate([jnp.eye(classes), jnp.ones((1, classes))])
+    keys = jax.random.split(jax.random.key(0), (classes + 1, INSTANCES))
+    planted = jax.vmap(jax.vmap(lambda key, shares: make(key, shape, shares), (0, None)))(keys, shares)
+    return jax.tree.map(np.asarray, planted)
 
 
-def test_shares_are_those_asked_for_and_may_be_traced():
-    make = lambda share: planting.cube_tiles(jax.random.key(0), (20, 20, 20), jnp.stack([share, 0.0, 1 - share])).energy
-    energies = jax.jit(jax.vmap(make))(jnp.array([0.0, 0.25, 1.0]))
-    assert energies[0] == -6 * 2000
-    assert energies[2] == -8 * 2000
-    # of 2000 tiles a quarter has two units of energy less: five standard deviations
-    assert abs(energies[1] + 6.5 * 2000) < 5 * 2 * np.sqrt(2000 * 3 / 16)
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "shape", "table"), LATTICES)
+def test_no_state_is_lower_than_the_planted_one(make, shape, table):
+    planted = planted_lattices(make, shape, len(table))
+    found = jax.jit(jax.vmap(jax.vmap(ising.energy)))(planted.params, planted.spins)
+    np.testing.assert_array_equal(found, planted.energy)
+    plan = plans.plan(lattices.hypercubic(shape))
+    bonds = planted.params.coupling[:, 0, ::-1].reshape(len(table) + 1, -1)  # the last axis comes first
+    field = np.zeros(plan.units, np.float32)
+    least = [exact.free_energy(plan, factors.binary(SPINS, one, field), jnp.inf) for one in bonds]
+    np.testing.assert_array_equal(least, planted.energy[:, 0])
+    assert np.unique(planted.spins).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize(("make", "shape", "table"), LATTICES)
+def test_tiles_are_those_of_the_papers(make, shape, table):
+    dimensions = len(shape)
+    unit, corners = np.eye(dimensions, dtype=int), np.indices((2,) * dimensions).reshape(dimensions, -1).T
+    number_of = lambda place: int(np.ravel_multi_index(tuple(place), (2,) * dimensions))
+    states = 2 * np.indices((2,) * 2**dimensions).reshape(2**dimensions, -1).T - 1
+    ends = [(axis, place) for axis in range(dimensions) for place in corners if place[axis] == 0]
+    pairs = [(number_of(place), number_of(place + unit[axis])) for axis, place in ends]
+    products = np.stack([states[:, one] * states[:, other] for one, other in pairs])
+    place = np.indices(shape)
+    tiles = np.argwhere((place % 2 == place[:1] % 2).all(axis=0))
+    planted = planted_lattices(make, shape, len(table))
+    for number, (least, ground, frustrated, different) in enumerate(table):
+        forms = set()
+        for coupling, spins in zip(planted.params.coupling[number], planted.spins[number], strict=True):
+            # the couplings before the gauge transformation
+            plain = [bonds * spins * np.roll(spins, -1, axis) for axis, bonds in enumerate(coupling)]
+            for corner in tiles:
+                bond = {(axis, *step): plain[axis][tuple((corner + step) % shape)] for axis, step in ends}
+                faces = [
+                    bond[a, *step] * bond[b, *step] * bond[a, *(step + unit[b])] * bond[b, *(step + unit[a])]
+                    for a, step in ends
+                    for b in range(a)
+                    if step[b] == 0
+                ]
+                energies = -np.array(list(bond.values())) @ products
+                assert (energies.min(), energies[-1], (energies == least).sum() / 2) == (least, least, ground)
+                assert np.sum(np.array(faces) < 0) == frustrated
+                forms.add(tuple(bond.values()))
+        assert len(forms) == different
+
+
+def test_classes_are_mixed_in_equal_shares():
+    energy = planted_lattices(planting.cube_tiles, (2, 2, 6), 3).energy[-1].sum()
+    tiles = INSTANCES * 6
+    # one tile in three has two units of energy less: within five standard deviations
+    assert abs(energy + tiles * (8 - 2 / 3)) < 5 * 2 * np.sqrt(tiles * 2 / 9)
 
 
 def test_the_planted_state_of_a_dense_glass_is_the_lowest():

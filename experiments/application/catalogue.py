@@ -81,6 +81,16 @@ _LINES = (
         "Samplers, ours and BlackJAX's, on fourteen laws whose moments are known: effective samples, and who fails",
     ),
     Experiment(
+        "spin_league",
+        "samplers",
+        "Samplers of spins, bits and Potts states on nine laws whose means are known: effective samples, and who fails",
+    ),
+    Experiment(
+        "ground_states",
+        "samplers",
+        "Annealing and tempering look for the known ground states of cuts and planted glasses: time to solution",
+    ),
+    Experiment(
         "rbm",
         "spins",
         "Restricted Boltzmann machines trained by CD-1, CD-k and persistent chains, with their exact likelihood",

@@ -67,16 +67,20 @@ class Player(NamedTuple):
 
 def lineup(leaps: tuple[int, ...]) -> list[Player]:
     """All players that are installed; Hamiltonian Monte Carlo once for each number of leapfrog steps."""
-    players = [_player("random walk", OURS, _our_walk, 1, 0.3), _player("MALA", OURS, _our_mala, 1, 0.57)]
-    players += [_player(f"HMC {steps}", OURS, partial(_our_hmc, steps), steps, 0.8) for steps in leaps]
-    players.append(_player(f"HMC {leaps[-1]}, dense", OURS, partial(_our_hmc, leaps[-1]), leaps[-1], 0.8, dense()))
+    longest = leaps[-1]
+    walk, one_step = _player("random walk", _our_walk, 1, 0.3), _player("MALA", _our_mala, 1, 0.57)
+    players = [walk, one_step]
+    players += [_player(f"HMC {steps}", partial(_our_hmc, steps), steps, 0.8) for steps in leaps]
+    players.append(_player(f"HMC {longest}, dense", partial(_our_hmc, longest), longest, 0.8, dense()))
     players.append(
         Player(f"tempered HMC {leaps[0]}", OURS, partial(_temper, leaps[0]), partial(_tempered, leaps[0]), True)
     )
     if peer_version() is not None:
-        players += [_player("random walk", THEIRS, _their_walk, 1, 0.3), _player("MALA", THEIRS, _their_mala, 1, 0.57)]
+        # BlackJAX tunes neither of these, so that they begin from what ours has found
+        players.append(walk._replace(package=THEIRS, draw=_drawing(_their_walk, 1)))
+        players.append(one_step._replace(package=THEIRS, draw=_drawing(_their_mala, 1)))
         players += [_adaptive(f"HMC {steps}", "hmc", steps, True) for steps in leaps]
-        players.append(_adaptive(f"HMC {leaps[-1]}, dense", "hmc", leaps[-1], False))
+        players.append(_adaptive(f"HMC {longest}, dense", "hmc", longest, False))
         players.append(_adaptive("NUTS", "nuts", 0, True))
         players.append(Player("MCLMC", THEIRS, _tune, _tuned))
     return players
@@ -90,7 +94,7 @@ def peer_version() -> str | None:
 # ---- Kernels of a step size, warmed up by `warm_up` ------------------------------------------------------------------
 
 
-def _player(name, package, make, cost, target, spread: Spread | None = None):
+def _player(name, make, cost, target, spread: Spread | None = None):
     """`make(beta, energy, step_size) -> Kernel`, with `cost` evaluations in a step."""
     units = diagonal() if spread is None else spread
 
@@ -98,6 +102,12 @@ def _player(name, package, make, cost, target, spread: Spread | None = None):
         steps = sizes.warm * sizes.evaluations // cost
         found = warm_up(key, problem.energy, partial(make, problem.beta), start, steps, target, units)
         return (found.position, found.step_size, found.scale), jnp.float32(steps * cost)
+
+    return Player(name, OURS, warm, _drawing(make, cost))
+
+
+def _drawing(make, cost):
+    """The draws of a kernel with the step size and the units that a warm-up has found."""
 
     def draw(problem, sizes, key, setup):
         position, step_size, scale = setup
@@ -107,7 +117,7 @@ def _player(name, package, make, cost, target, spread: Spread | None = None):
         diverged = _diverged(run.infos) if cost > 1 else jnp.zeros(sizes.draws, bool)
         return Drawn(run.positions, jnp.float32(sizes.draws * each * cost), diverged)
 
-    return Player(name, package, warm, draw)
+    return draw
 
 
 def _diverged(infos):
@@ -229,7 +239,7 @@ def _temper(leaps, problem, sizes, hottest, key, start):
     budget = sizes.warm * sizes.evaluations
     steps = budget // 4 // leaps
     found = warm_up(warm_key, problem.energy, partial(_our_hmc, leaps, problem.beta), start, steps, 0.8)
-    betas = problem.beta * jnp.geomspace(hottest, 1.0, sizes.rungs)
+    betas = problem.beta * hottest ** jnp.linspace(1.0, 0.0, sizes.rungs)
     rung = partial(_rung, leaps, problem, found.step_size, found.scale)
     positions = jnp.broadcast_to(start, (sizes.rungs, *start.shape))
     # the rounds before the last one, whose length doubles, have as many steps as the last one
@@ -238,7 +248,7 @@ def _temper(leaps, problem, sizes, hottest, key, start):
         ladder_key, problem.energy, rung, betas, positions, last, ROUNDS, observe=lambda state: state.turn
     )
     evaluations = jnp.float32(steps * leaps + 2 * last * leaps * sizes.rungs)
-    return (run.state.rungs.position, run.betas, found.step_size, found.scale), evaluations
+    return (run.state.position, run.betas, found.step_size, found.scale), evaluations
 
 
 def _tempered(leaps, problem, sizes, key, setup):

@@ -26,6 +26,7 @@ from typing import Annotated
 
 import jax
 import numpy as np
+from jax.tree_util import Partial
 from jaxtyping import Array, Key
 
 from experiments.application import options
@@ -52,8 +53,9 @@ class Config:
     """Draws whose evaluations the warm-up may spend."""
     draws: Annotated[int, AtLeast(40)] = 1000
     """Draws of each chain that are kept."""
-    leaps: tuple[Count, ...] = (4, 16)
-    """Leapfrog steps of Hamiltonian Monte Carlo, which plays once with each number. The ladder takes the first one."""
+    leaps: tuple[Count, ...] = (8,)
+    """Leapfrog steps of Hamiltonian Monte Carlo, which plays once with each number; dense units have the last one, and
+    the ladder the first one."""
     evaluations: Count = 16
     """Evaluations from one draw to the next, a multiple of all leaps."""
     rungs: Annotated[int, AtLeast(2)] = 12
@@ -73,20 +75,13 @@ class Config:
 
 
 QUICK = Config(
-    problems=(Which.ELLIPSE_1,),
-    samplers=("MALA",),
-    chains=32,
-    warm_up=200,
-    draws=1000,
-    leaps=(8,),
-    evaluations=8,
-    repeats=1,
+    problems=(Which.ELLIPSE_1,), samplers=("MALA",), chains=8, warm_up=100, draws=500, evaluations=16, repeats=1
 )
 
 
 def run(config: Config, report: Report) -> None:
     """Let all samplers draw from all laws, and judge the draws."""
-    keys = jax.random.split(report.key(), len(config.problems))
+    keys = [jax.random.fold_in(report.key(), list(Which).index(which)) for which in config.problems]
 
     def match_of(number: int) -> Match:
         entry = league_laws.entry(config.problems[number])
@@ -122,14 +117,25 @@ def _played(
     problem = entry.problem
     sizes = Sizes(config.warm_up, config.draws, config.evaluations, config.rungs)
     start_key, warm_key, draw_key = (jax.random.split(each, config.chains) for each in jax.random.split(key, 3))
+    # what differs between the laws of one family is an argument, so that they share their programs
+    energy = problem.energy if isinstance(problem.energy, Partial) else Partial(problem.energy)
+    numbers = energy, np.float32(problem.beta), np.float32(1.0 if entry.hottest is None else entry.hottest)
+    starts = jax.tree.map(np.asarray, jax.jit(jax.vmap(problem.start))(start_key))
 
-    def warm(start_key, warm_key):
-        return player.warm(problem, sizes, entry.hottest, warm_key, problem.start(start_key))
+    def warm(numbers, keys, starts):
+        energy, beta, hottest = numbers
+        law = problem._replace(energy=energy, beta=beta)
+        return jax.vmap(lambda key, start: player.warm(law, sizes, hottest, key, start))(keys, starts)
+
+    def draw(numbers, keys, setup):
+        energy, beta, _ = numbers
+        law = problem._replace(energy=energy, beta=beta)
+        return jax.vmap(lambda key, setup: player.draw(law, sizes, key, setup))(keys, setup)
 
     # compiled programs return NumPy arrays here, so that the next program begins from values
-    setup, warm_evaluations = report.compiled(jax.vmap(warm), start_key, warm_key)
-    program = report.program(jax.vmap(lambda key, setup: player.draw(problem, sizes, key, setup)), draw_key, setup)
-    drawn, seconds = league_runs.timed(program, (draw_key, setup), config.repeats)
+    setup, warm_evaluations = report.compiled(warm, numbers, warm_key, starts)
+    program = report.program(draw, numbers, draw_key, setup)
+    drawn, seconds = league_runs.timed(program, (numbers, draw_key, setup), config.repeats)
     measured = jax.tree.map(np.asarray, league_scores.MEASURE(drawn.positions))
     return league_scores.judged(
         problem.name,

@@ -296,14 +296,21 @@ def wishart(key: Key[Array, ""], units: int = 24) -> Problem:
 
 def machine(key: Key[Array, ""], hidden: int = 20, updates: int = 2000) -> Problem:
     """A restricted Boltzmann machine after a short training on the digits, from independent units."""
+    found, data = machine_of_digits(key, hidden, updates)
+    return from_independent(found, base_biases(data))
+
+
+def machine_of_digits(
+    key: Key[Array, ""], hidden: int, updates: int
+) -> tuple[rbm.Params, Float[Array, "pictures pixels"]]:
+    """A restricted Boltzmann machine after a short training on the digits, and these."""
     data = jnp.asarray(flat(load(Images.DIGITS).train))
     mean, batch = data.mean(axis=0), 100
     epochs, total = divided(len(data), batch, updates, 1)
     plan = Plan(batch, updates, 0.05, 2e-4, chains=100, sweeps=1, rungs=5, measured=1)
     init_key, train_key = jax.random.split(key)
     learns = learner(Method.PCD, Gradient.CENTERED, plan, mean, hidden, total, len(data) // batch)
-    found = train(train_key, learns, rbm.init(init_key, mean, hidden), data, batch, epochs).params
-    return from_independent(found, base_biases(data))
+    return train(train_key, learns, rbm.init(init_key, mean, hidden), data, batch, epochs).params, data
 
 
 def from_independent(params: rbm.Params, bias: Float[Array, " visible"]) -> Problem:

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from ebmjax.checks import ArgumentError, check_count, check_positive
 from ebmjax.numerics import matmul
@@ -34,10 +35,12 @@ def gaussian(unknowns: int = 50, condition: float = 100.0, beta: float = 1.0) ->
     of_unknowns = (rotation**2 @ variances) / beta
     middle = np.asarray(centre, np.float32)
 
-    def energy(x):
-        away = matmul(jnp.asarray(whitening, x.dtype), x - jnp.asarray(middle, x.dtype))
-        return jnp.sum(away**2) / 2
-
     truth = exact(centre, centre**2 + of_unknowns, normal_fourth(centre, of_unknowns), "closed form")
     start = normal_start(unknowns, 2 * float(np.sqrt(condition / beta)))
+    energy = Partial(_energy, jnp.asarray(whitening), jnp.asarray(middle))
     return Problem(f"Gaussian, condition {condition:g}", energy, beta, unknowns, start, truth)
+
+
+def _energy(whitening, middle, x):
+    away = matmul(whitening.astype(x.dtype), x - middle.astype(x.dtype))
+    return jnp.sum(away**2) / 2

@@ -299,5 +299,5 @@ def draw_errors(report: Report, curves: list[Curve]) -> None:
     )
 
 
-MEASURE = jax.jit(measure)
-"""One program for all draws of the same shape."""
+MEASURE = jax.jit(measure, compiler_options={"xla_backend_optimization_level": 1})
+"""One program for all draws of the same shape; to optimize it further takes longer than it saves."""

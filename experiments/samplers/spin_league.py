@@ -41,9 +41,9 @@ class Config:
     """Samplers by the beginnings of their names, such as "Gibbs"; all of them by default."""
     chains: Annotated[int, AtLeast(32)] = 32
     """Chains of each sampler, a multiple of 32."""
-    warm_up: Annotated[int, AtLeast(40)] = 4000
+    warm_up: Annotated[int, AtLeast(40)] = 2000
     """Evaluations of a chain before its first draw."""
-    draws: Annotated[int, AtLeast(40)] = 1000
+    draws: Annotated[int, AtLeast(40)] = 500
     """Draws of each chain that are kept; fewer of samplers whose steps cost more than `evaluations`."""
     evaluations: Count = 16
     """Evaluations from one draw to the next."""

@@ -77,8 +77,8 @@ def _tiles(key, instances, shape, shares):
     planted = jax.vmap(lambda key: plant(key, shape, jnp.array(shares)))(jax.random.split(key, instances))
     graph = lattices.hypercubic(shape)
     size = " × ".join(map(str, shape))
-    # bonds of one axis after those of another, as the edges of the lattice
-    couplings = planted.params.coupling.reshape(instances, -1)
+    # the edges of the lattice begin with those along the last axis
+    couplings = planted.params.coupling[:, ::-1].reshape(instances, -1)
     return Kind(f"planted tiles, {size}", graph, couplings, np.asarray(planted.energy), 0.2, 4.0, True)
 
 

@@ -1,10 +1,10 @@
 """The records of the leagues: what runs of them have measured, in the folder `records`, and tables of it for the docs.
 
     python -m experiments sampler_league --out FOLDER
-    python -m experiments.samplers.league_records FOLDER          writes records/sampler_league.json
-    python -m experiments.samplers.league_records sampler_league  prints its table for the docs
+    python -m experiments.samplers.league_records FOLDER    writes its record, and the table of it in the docs
 
-A test fails where a table in the README or in docs says a number that is not in the records.
+The table in docs/choosing.md stands under the comment `<!-- record: sampler_league -->`. A test fails where such a
+table, there or in the README, says a number that is not in the records.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 from experiments.application.records import CONFIG, METRICS, SUMMARY
 
 FOLDER = Path(__file__).parent / "records"
+DOCS = Path(__file__).parents[2] / "docs" / "choosing.md"
 FIELDS = {
     "problem": "problem",
     "sampler": "sampler",
@@ -114,17 +115,24 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def main(arguments: list[str]) -> None:
-    """Write the record of a folder, or print the table of a league."""
-    for argument in arguments:
-        if Path(argument).is_dir():
-            record = record_of(Path(argument))
-            FOLDER.mkdir(exist_ok=True)
-            rows = ",\n".join(json.dumps(row) for row in record.pop("rows"))
-            head = json.dumps(record)[:-1]
-            (FOLDER / f"{record['experiment']}.json").write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
-        else:
-            print(table(read(argument)))
+def renew(page: Path, name: str) -> None:
+    """Put the table of a record under the comment that names it."""
+    marker = f"<!-- record: {name} -->\n"
+    before, _, after = page.read_text().partition(marker)
+    lines = after.lstrip("\n").splitlines(keepends=True)
+    rest = next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))
+    page.write_text(before + marker + "\n" + table(read(name)) + "\n" + "".join(lines[rest:]))
+
+
+def main(folders: list[str]) -> None:
+    """Write the records of these runs, and their tables."""
+    for folder in folders:
+        record = record_of(Path(folder))
+        rows = ",\n".join(json.dumps(row) for row in record.pop("rows"))
+        head = json.dumps(record)[:-1]
+        FOLDER.mkdir(exist_ok=True)
+        (FOLDER / f"{record['experiment']}.json").write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
+        renew(DOCS, record["experiment"])
 
 
 if __name__ == "__main__":

@@ -138,6 +138,6 @@ def read_score(fields: dict[str, Any]) -> Score:
     >>> read_score(json.loads(dumps(Score("x", "y", "z", ("R-hat inf",), *[float("inf")] * 12)._asdict()))).ess
     inf
     """
-    words = ("problem", "sampler", "package")
-    numbers = {name: float(value) for name, value in fields.items() if name not in (*words, "failures")}
-    return Score(**{name: fields[name] for name in words}, failures=tuple(fields["failures"]), **numbers)
+    words = ("problem", "sampler", "package", "failures")
+    values: dict[str, Any] = {name: value if name in words else float(value) for name, value in fields.items()}
+    return Score(**values)._replace(failures=tuple(fields["failures"]))

@@ -177,7 +177,7 @@ def glass(key: Key[Array, ""], side: int = 16, beta: float = 1.5, count: int = 2
     params = ising_on_graph.Params(coupling, jnp.array(0.0))
     energy = partial(ising_on_graph.energy, params, graph.edges)
     watched = np.linspace(0, side**2 - 1, 16).astype(int)
-    observe = lambda spins: jnp.concatenate([energy(spins)[None], spins[watched]])
+    observe = lambda spins: jnp.concatenate([jnp.atleast_1d(energy(spins)), spins[watched]])
     plan = plans.plan(graph)
     terms = factors.binary(SPINS, coupling, jnp.zeros(side**2))
     states = factors.values(SPINS, draws.sample(draws_key, plan, terms, beta, count))
@@ -214,7 +214,7 @@ def potts_lattice(key: Key[Array, ""], side: int = 8, states: int = 3, count: in
     def energy(rows):
         return -jnp.sum(rows[edges[:, 0]] * rows[edges[:, 1]])
 
-    observe = lambda rows: jnp.concatenate([energy(rows)[None] / sites, jnp.mean(rows, axis=0)])
+    observe = lambda rows: jnp.concatenate([jnp.atleast_1d(energy(rows)) / sites, jnp.mean(rows, axis=0)])
     terms = factors.potts(jnp.ones(len(edges)), jnp.zeros((sites, states)))
     drawn = draws.sample(key, plans.plan(graph, states), terms, beta, count)
     known = _of_draws("elimination", jax.jit(jax.vmap(observe))(jax.nn.one_hot(drawn, states)))
@@ -244,7 +244,9 @@ def machine(key: Key[Array, ""], hidden: int = 12, count: int = 50_000) -> SpinL
     train_key, draws_key = jax.random.split(key)
     params, _ = machine_of_digits(train_key, hidden, 1000)
     energy = partial(rbm.free_energy, params, beta=1.0)
-    observe = lambda bits: jnp.concatenate([energy(bits)[None], jax.nn.sigmoid(rbm.hidden_field(params, bits))])
+    observe = lambda bits: jnp.concatenate(
+        [jnp.atleast_1d(energy(bits)), jax.nn.sigmoid(rbm.hidden_field(params, bits))]
+    )
     known = _of_draws("enumeration", jax.jit(jax.vmap(observe))(restricted.draws(draws_key, params, 1.0, count)))
     visible = len(params.visible_bias)
     return SpinLaw(
@@ -291,7 +293,7 @@ def network(key: Key[Array, ""], rows: int = 3, columns: int = 4, epochs: int = 
     start = neural.init(init_key, (rows * columns, 32))
     params = train(train_key, gradient(loss, optax.adam(0.01)), start, data, len(data), epochs).params
     energy = partial(neural.energy, params)
-    observe = lambda bits: jnp.concatenate([energy(bits)[None], bits])
+    observe = lambda bits: jnp.concatenate([jnp.atleast_1d(energy(bits)), bits])
     weights = np.asarray(posterior(energy, cube, 1.0), np.float64)
     values = np.asarray(jax.jit(jax.vmap(observe))(cube.points), np.float64)
     means = weights @ values

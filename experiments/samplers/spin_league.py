@@ -28,7 +28,7 @@ from experiments.samplers import league_runs, league_scores, spin_laws, spin_pee
 from experiments.samplers.league_runs import Match
 from experiments.samplers.league_scores import Curve, Score
 from experiments.samplers.spin_laws import SpinLaw, Which
-from experiments.samplers.spin_players import Entrant, Sizes, lineup
+from experiments.samplers.spin_players import Sizes, lineup
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,19 @@ def run(config: Config, report: Report) -> None:
     def match_of(number: int) -> Match:
         law_key, play_key = jax.random.split(keys[number])
         law = spin_laws.law(config.problems[number], law_key)
-        chosen = lambda name: not config.samplers or any(name.startswith(each) for each in config.samplers)
-        entrants = [entrant for entrant in lineup(law, sizes) if chosen(entrant.name)]
-        return Match(
-            f"{law.name}: {len(law.known.means)} quantities, truth: {law.known.source}",
-            [(entrant.name, entrant.package) for entrant in entrants],
-            lambda place: _played(config, report, law, entrants[place], jax.random.fold_in(play_key, place)),
-        )
+        names = [(entrant.name, entrant.package) for entrant in lineup(law, sizes)]
+        chosen = [
+            place
+            for place, (name, _) in enumerate(names)
+            if not config.samplers or any(name.startswith(each) for each in config.samplers)
+        ]
+
+        def play(number: int) -> tuple[Score, Curve | None]:
+            place = chosen[number]
+            return _played(config, report, law, sizes, place, jax.random.fold_in(play_key, place))
+
+        title = f"{law.name}: {len(law.known.means)} quantities, truth: {law.known.source}"
+        return Match(title, [names[place] for place in chosen], play)
 
     scores, curves, tables = league_runs.played(report, [which.value for which in config.problems], match_of)
     league_runs.tell(report, scores, {spin_peers.THRML: spin_peers.thrml_version()})
@@ -85,15 +91,20 @@ def run(config: Config, report: Report) -> None:
 
 
 def _played(
-    config: Config, report: Report, law: SpinLaw, entrant: Entrant, key: Key[Array, ""]
+    config: Config, report: Report, law: SpinLaw, sizes: Sizes, place: int, key: Key[Array, ""]
 ) -> tuple[Score, Curve | None]:
     start_keys, warm_keys, draw_keys = (jax.random.split(each, config.chains) for each in jax.random.split(key, 3))
-    warm = lambda start_keys, warm_keys: entrant.warm(warm_keys, jax.vmap(law.start)(start_keys))
+    # beta is an argument, so that lattices that differ in nothing else share their programs
+    at = lambda beta: lineup(law._replace(beta=beta), sizes)[place]
+    warm = lambda beta, start_keys, keys: at(beta).warm(keys, jax.vmap(law.start)(start_keys))
+    draw = lambda beta, keys, setup: at(beta).draw(keys, setup)
+    beta = np.float32(law.beta)
     # compiled programs return NumPy arrays here, so that the next program begins from values
-    setup = report.compiled(warm, start_keys, warm_keys)
-    program = report.program(entrant.draw, draw_keys, setup)
-    observed, seconds = league_runs.timed(program, (draw_keys, setup), config.repeats)
+    setup = report.compiled(warm, beta, start_keys, warm_keys)
+    program = report.program(draw, beta, draw_keys, setup)
+    observed, seconds = league_runs.timed(program, (beta, draw_keys, setup), config.repeats)
     measured = jax.tree.map(np.asarray, league_scores.MEASURE(observed))
+    entrant = lineup(law, sizes)[place]
     work = float(config.warm_up), float(entrant.evaluations)
     name = entrant.name, entrant.package
     return league_scores.judged(law.name, law.known, name, np.asarray(observed), measured, 0, work, seconds)

@@ -149,8 +149,7 @@ def _many_units(law):
     moves = [] if law.colors is None or law.alphabet is None else [_of_colors(law)]
     if law.lattice is not None or law.machine is not None:
         moves.append(_fastest(law))
-    ferromagnet = law.coupled is not None and law.coupled.params.field.ndim == 0 and not _is_glass(law)
-    if ferromagnet:
+    if law.coupled is not None and law.coupled.params.field.ndim == 0 and not _is_glass(law):
         params, graph = law.coupled
         for name, move in (("Swendsen-Wang", swendsen_wang), ("Wolff", wolff)):
             make = lambda beta, move=move: move(params, beta, graph, random_bits.hashed)

@@ -3,11 +3,9 @@
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax.energies import ising_on_graph
 from experiments.samplers import ground_problems, ground_states
 from experiments.samplers.ground_solvers import Found
 
@@ -24,12 +22,11 @@ from experiments.samplers.ground_solvers import Found
 def test_no_state_is_lower_and_one_is_as_low(kind):
     kind = kind(jax.random.key(0))
     # a state and its opposite have the same energy
-    half = jnp.array(list(itertools.product((-1, 1), repeat=kind.graph.units - 1)), jnp.float32)
-    states = jnp.concatenate([jnp.ones((len(half), 1)), half], axis=1)
-    for coupling, least in zip(kind.couplings, kind.least, strict=True):
-        params = ising_on_graph.Params(coupling, jnp.zeros(()))
-        energies = jax.vmap(lambda spins, params=params: ising_on_graph.energy(params, kind.graph.edges, spins))(states)
-        np.testing.assert_allclose(energies.min(), least, rtol=1e-5)
+    half = np.array(list(itertools.product((-1, 1), repeat=kind.graph.units - 1)), np.int8)
+    states = np.concatenate([np.ones((len(half), 1), np.int8), half], axis=1)
+    one, other = kind.graph.edges.T
+    energies = -(states[:, one] * states[:, other]) @ np.asarray(kind.couplings).T
+    np.testing.assert_allclose(energies.min(axis=0), kind.least, rtol=1e-5)
 
 
 def test_times_to_solution():
@@ -41,6 +38,5 @@ def test_times_to_solution():
 def test_the_best_length_and_its_spread():
     shares = np.array([[0.0, 0.9, 1.0]] * 5 + [[0.0, 0.0, 0.0]])
     row = ground_states.solved("made up", Found("annealing", np.array([1, 10, 30]), shares, 2e-6))
-    assert (row.sweeps, row.length, row.low) == (20, 10, 20)
-    assert row.solved == 5 / 6
-    assert row.microseconds == 2
+    np.testing.assert_allclose([row.sweeps, row.length, row.low], [20, 10, 20])
+    np.testing.assert_allclose([row.solved, row.microseconds], [5 / 6, 2])

@@ -4,9 +4,9 @@ A sweep updates every unit once. A step of a ladder is a sweep for each of its r
 as many.
 """
 
-import importlib.util
+import importlib
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import jax
@@ -55,11 +55,10 @@ class Found(NamedTuple):
 
 def peer_version() -> str | None:
     """The version of dwave-samplers; None where it is not installed."""
-    return (
-        version(PEER)
-        if importlib.util.find_spec("dwave.samplers" if importlib.util.find_spec("dwave") else "dwave")
-        else None
-    )
+    try:
+        return version(PEER)
+    except PackageNotFoundError:
+        return None
 
 
 def _make(kind: Kind, coupling: Any) -> Any:
@@ -123,7 +122,7 @@ def _ladder(report, kind, key, sizes, pairs):
         start = jax.random.rademacher(start_key, (pairs, sizes.rungs, kind.graph.units), jnp.float32)
         if pairs == 2:
             kernel = isoenergetic(energy, kernel, kind.graph)
-        observe = lambda state: jax.vmap(energy)(state.position.reshape(-1, kind.graph.units)).min()
+        observe = lambda state: jnp.min(jax.vmap(energy)(state.position.reshape(-1, kind.graph.units)))
         energies = trajectory(run_key, kernel, start if pairs == 2 else start[0], steps, observe=observe).positions
         return jax.lax.associative_scan(jnp.minimum, energies)
 
@@ -152,15 +151,14 @@ def _at_ground(kind, energies):
 
 def peer_annealed(report: Report, kind: Kind, key: Key[Array, ""], sizes: Sizes) -> Found:
     """The simulated annealing of dwave-samplers, in its default settings."""
-    from dwave.samplers import SimulatedAnnealingSampler
-
+    samplers: Any = importlib.import_module("dwave.samplers")
     shares, seconds = [], 0.0
     seed = int(jax.random.randint(key, (), 0, 2**30))
     for length in sizes.lengths:
         energies, begun = [], time.process_time()
         for number, coupling in enumerate(np.asarray(kind.couplings, np.float64)):
             bonds = {(int(a), int(b)): -value for (a, b), value in zip(kind.graph.edges, coupling, strict=True)}
-            found = SimulatedAnnealingSampler().sample_ising(
+            found = samplers.SimulatedAnnealingSampler().sample_ising(
                 {}, bonds, num_reads=sizes.runs, num_sweeps=length, seed=seed + number
             )
             energies.append(found.record.energy)

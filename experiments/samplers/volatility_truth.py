@@ -12,10 +12,10 @@ import numpy as np
 from ebmjax.problems.laws.problem import Truth
 from ebmjax.problems.laws.volatility import returns
 
-LEVELS = np.linspace(-12.0, 9.0, 64)
-LOG_SPREADS = np.linspace(-7.0, 2.0, 46)
-LOGITS = np.linspace(-2.0, 11.0, 40)
-CELL, REACH = 0.5, 5.5
+LEVELS = np.linspace(-7.0, 5.0, 61)
+LOG_SPREADS = np.linspace(-7.0, 1.5, 35)
+LOGITS = np.linspace(-1.0, 9.0, 35)
+CELL, REACH = 0.7, 4.5
 """The distance of states of the path, in standard deviations of an innovation; and how far they go, in those of u."""
 POWERS = (0, 1, 2, 4)
 

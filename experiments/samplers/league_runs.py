@@ -33,31 +33,30 @@ def played(
 ) -> tuple[list[Score], list[Curve], list[tuple[str, list[Score]]]]:
     """All scores and curves; and the title of the table of each problem, with its scores.
 
-    What is done is kept problem by problem, and an interrupted run goes on with the next problem.
+    What is done is kept player by player, and an interrupted run goes on with the next one.
     """
     scores: list[Score] = []
     curves: list[Curve] = []
     tables: list[tuple[str, list[Score]]] = []
     for number, name in enumerate(names):
         path = report.checkpoints / f"{name}.json"
-        if report.resume and path.exists():
-            title, found, drawn = _kept(path)
-            report.progress(f"{name}: kept from before")
-        else:
-            with report.stage(f"{name}: the law and its truth"):
-                match = match_of(number)
-            title, found, drawn = match.title, [], []
-            for place, (sampler, package) in enumerate(match.players):
-                with report.stage(f"{name}: {sampler} ({package})"):
-                    score, curve = match.play(place)
-                found.append(score)
-                drawn += [] if curve is None else [league_scores.thinned(curve)]
-            _keep(path, title, found, drawn)
-        for score in found:
+        kept = _kept(path) if report.resume and path.exists() else {}
+        with report.stage(f"{name}: the law and its truth"):
+            match = match_of(number)
+        found: dict[tuple[str, str], tuple[Score, Curve | None]] = {}
+        for place, (sampler, package) in enumerate(match.players):
+            if (sampler, package) in kept:
+                found[sampler, package] = kept[sampler, package]
+                continue
+            with report.stage(f"{name}: {sampler} ({package})"):
+                score, curve = match.play(place)
+            found[sampler, package] = score, None if curve is None else league_scores.thinned(curve)
+            _keep(path, kept | found)
+        for score, _ in found.values():
             report.metrics(**score._asdict())
-        scores += found
-        curves += drawn
-        tables.append((title, found))
+        scores += [score for score, _ in found.values()]
+        curves += [curve for _, curve in found.values() if curve is not None]
+        tables.append((match.title, [score for score, _ in found.values()]))
     return scores, curves, tables
 
 
@@ -120,16 +119,20 @@ def _cores() -> str:
     return "one core" if usable == 1 else f"{usable} cores"
 
 
-def _keep(path: Path, title: str, scores: list[Score], curves: list[Curve]) -> None:
-    parts = {"scores": [score._asdict() for score in scores], "curves": [curve._asdict() for curve in curves]}
-    write(path, dumps({"title": title, **parts}))
+def _keep(path: Path, found: dict[tuple[str, str], tuple[Score, Curve | None]]) -> None:
+    parts = [(score._asdict(), None if curve is None else curve._asdict()) for score, curve in found.values()]
+    write(path, dumps(parts))
 
 
-def _kept(path: Path) -> tuple[str, list[Score], list[Curve]]:
-    content = json.loads(path.read_text())
-    scores = [read_score(fields) for fields in content["scores"]]
-    arrays = lambda fields: {name: np.asarray(fields[name], float) for name in ("work", "error")}
-    return content["title"], scores, [Curve(**(fields | arrays(fields))) for fields in content["curves"]]
+def _kept(path: Path) -> dict[tuple[str, str], tuple[Score, Curve | None]]:
+    found: dict[tuple[str, str], tuple[Score, Curve | None]] = {}
+    for score_fields, curve_fields in json.loads(path.read_text()):
+        score, curve = read_score(score_fields), None
+        if curve_fields is not None:
+            arrays = {name: np.asarray(curve_fields[name], float) for name in ("work", "error")}
+            curve = Curve(**(curve_fields | arrays))
+        found[score.sampler, score.package] = score, curve
+    return found
 
 
 def read_score(fields: dict[str, Any]) -> Score:

@@ -28,8 +28,10 @@ from ebmjax.sample.tempering import tempering
 from ebmjax.sample.warm_up import Spread, dense, diagonal, warm_up
 
 OURS, THEIRS = "ebmjax", "BlackJAX"
-ROUNDS = 5
-"""Rounds in which a ladder is placed."""
+ROUNDS, RUNG_LEAPS = 5, 2
+"""Rounds in which a ladder is placed, and leapfrog steps between its swaps."""
+SHORTEST = 0.4
+"""Step sizes that vary go from this share of the one that was found to the whole of it."""
 
 
 class Sizes(NamedTuple):
@@ -71,11 +73,13 @@ def lineup(leaps: tuple[int, ...]) -> list[Player]:
     longest = leaps[-1]
     walk, one_step = _player("random walk", _our_walk, 1, 0.3), _player("MALA", _our_mala, 1, 0.57)
     players = [walk, one_step]
-    players += [_player(f"HMC {steps}", partial(_our_hmc, steps), steps, 0.8) for steps in leaps]
-    players.append(_player(f"HMC {longest}, dense", partial(_our_hmc, longest), longest, 0.8, dense()))
-    players.append(
-        Player(f"tempered HMC {leaps[0]}", OURS, partial(_temper, leaps[0]), partial(_tempered, leaps[0]), True)
-    )
+    for steps in leaps:
+        plain = _player(f"HMC {steps}", partial(_our_hmc, steps), steps, 0.8)
+        players += [plain, plain._replace(name=f"HMC {steps}, varied", draw=_varied(steps))]
+    dense_one = _player("", partial(_our_hmc, longest), longest, 0.8, dense())
+    players.append(dense_one._replace(name=f"HMC {longest}, dense, varied", draw=_varied(longest)))
+    ladder = f"tempered HMC {RUNG_LEAPS}"
+    players.append(Player(ladder, OURS, partial(_temper, RUNG_LEAPS), partial(_tempered, RUNG_LEAPS), True))
     if peer_version() is not None:
         # BlackJAX tunes neither of these, so that they begin from what ours has found
         players.append(walk._replace(package=THEIRS, draw=_drawing(_their_walk, 1)))
@@ -116,6 +120,23 @@ def _drawing(make, cost):
         run = trajectory(key, thinned(kernel, each), position, sizes.draws)
         diverged = _diverged(run.infos) if cost > 1 else jnp.zeros(sizes.draws, bool)
         return Drawn(run.positions, jnp.float32(sizes.draws * each * cost), diverged)
+
+    return draw
+
+
+def _varied(leaps):
+    """Draws whose step sizes vary: trajectories of one length come back to where they began in some directions."""
+
+    def draw(problem, sizes, key, setup):
+        position, step_size, scale = setup
+        each = max(1, sizes.evaluations // leaps)
+        make = lambda size: rescaled(lambda energy: _our_hmc(leaps, problem.beta, energy, size), problem.energy, scale)
+        size_key, key = jax.random.split(key)
+        shares = jax.random.uniform(size_key, (sizes.draws,), minval=SHORTEST, maxval=1.0)
+        run = trajectory(
+            key, lambda size: thinned(make(size), each), position, sizes.draws, schedule=step_size * shares
+        )
+        return Drawn(run.positions, jnp.float32(sizes.draws * each * leaps), _diverged(run.infos))
 
     return draw
 

@@ -18,7 +18,8 @@ one. Both count the draws alone; the evaluations of the warm-up stand beside the
 
 Step sizes and units are found by `warm_up` for each chain by itself, and by BlackJAX's window adaptation for its HMC
 and NUTS. It has none for its random walk and MALA, which `warm_up` tunes too. "Dense" samplers move in units in which
-the unknowns are uncorrelated. For times of one core, run it on one core (`taskset -c 0`).
+the unknowns are uncorrelated; the step sizes of "varied" ones differ from draw to draw. For times of one core, run it
+on one core (`taskset -c 0`).
 """
 
 from dataclasses import dataclass
@@ -54,8 +55,7 @@ class Config:
     draws: Annotated[int, AtLeast(40)] = 1000
     """Draws of each chain that are kept."""
     leaps: tuple[Count, ...] = (8,)
-    """Leapfrog steps of Hamiltonian Monte Carlo, which plays once with each number; dense units have the last one, and
-    the ladder the first one."""
+    """Leapfrog steps of Hamiltonian Monte Carlo, which plays with each number; in dense units with the last one."""
     evaluations: Count = 16
     """Evaluations from one draw to the next, a multiple of all leaps."""
     rungs: Annotated[int, AtLeast(2)] = 12

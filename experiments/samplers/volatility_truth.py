@@ -2,7 +2,8 @@
 
 For given μ, σ and φ the path is a Markov chain, whose states on a grid are summed out from the first time to the last
 one and back. The rest is a sum over a grid of μ, log σ and a, where φ = tanh(a/2). Sums at equal distances are accurate
-to far more digits than are needed, as all that is summed is smooth and falls off at both ends.
+to far more digits than are needed, as all that is summed is smooth and falls off at both ends. Only fourth moments of μ
+and of the path, which say in what unit errors are given, have tails so heavy that the ends of the grids matter.
 """
 
 from typing import Any
@@ -33,7 +34,8 @@ def moments(data: np.ndarray, level: np.ndarray, log_spread: np.ndarray, logit: 
     cell = grid[1] - grid[0]
     moves = np.exp(-((grid[:, None] - persistence * grid) ** 2) / 2).astype(np.float32)  # (to, from)
     heights = level + np.exp(log_spread) * grid[:, None]
-    logs = [-(heights + square * np.exp(-heights)) / 2 for square in data**2]
+    with np.errstate(over="ignore"):  # where it overflows, nothing is left
+        logs = [-(heights + square * np.exp(-heights)) / 2 for square in data**2]
     tops = [log.max(axis=0) for log in logs]
     seen = [np.exp(log - top).astype(np.float32) for log, top in zip(logs, tops, strict=True)]
 

@@ -44,9 +44,9 @@ def kind(which: Which, key: Key[Array, ""], instances: int, quick: bool = False)
     if which is Which.MAX_CUT:
         return _max_cut(key, instances, 24 if quick else 60)
     if which is Which.SQUARE:
-        return _tiles(key, instances, (4, 4) if quick else (16, 16), (0.0, 1.0, 0.0, 0.0))
+        return _tiles(key, instances, (4, 4) if quick else (10, 10), (0.0, 1.0, 0.0, 0.0))
     if which is Which.CUBE:
-        return _tiles(key, instances, (4, 4, 4) if quick else (6, 6, 6), (0.0, 0.0, 1.0))
+        return _tiles(key, instances, (4, 4, 4) if quick else (6, 6, 6), (1.0, 0.0, 0.0))
     return _wishart(key, instances, 12 if quick else 32)
 
 

@@ -37,7 +37,7 @@ class Config:
     """Which kinds of problems."""
     small: bool = False
     """Small instances."""
-    instances: Annotated[int, AtLeast(2)] = 10
+    instances: Annotated[int, AtLeast(2)] = 8
     """Of each kind."""
     runs: Annotated[int, AtLeast(2)] = 16
     """Of each solver on each instance."""

@@ -50,7 +50,7 @@ class Config:
     """Samplers by the beginnings of their names, such as "HMC"; all of them by default."""
     chains: Annotated[int, AtLeast(8)] = 32
     """Chains of each sampler, a multiple of 4."""
-    warm_up: Annotated[int, AtLeast(40)] = 600
+    warm_up: Annotated[int, AtLeast(40)] = 400
     """Draws whose evaluations the warm-up may spend."""
     draws: Annotated[int, AtLeast(40)] = 1000
     """Draws of each chain that are kept."""
@@ -60,7 +60,7 @@ class Config:
     """Evaluations from one draw to the next, a multiple of all leaps."""
     rungs: Annotated[int, AtLeast(2)] = 12
     """Temperatures of a ladder."""
-    repeats: Count = 2
+    repeats: Count = 1
     """Timed runs of each sampler; the fastest one counts."""
 
     def __post_init__(self):

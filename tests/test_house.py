@@ -26,6 +26,7 @@ ORDER = [
     "states",
     "loops",
     "random_bits",
+    "sharding",
     "gaussian",
     "optimizers",
     "graphs",

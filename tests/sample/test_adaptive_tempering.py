@@ -1,5 +1,6 @@
 """Tempering that places its rungs: the law, log Z, round trips, and what it says of ladders that do not serve."""
 
+import itertools
 from functools import partial
 
 import jax
@@ -32,6 +33,21 @@ def run(key, make_kernel, steps, betas):
     return adaptive_tempering(key, energy, make_kernel, betas, jnp.ones((len(betas), SPINS)), steps)
 
 
+def exact_acceptance(betas):
+    """<min(1, exp((b - b')(E - E')))> of each pair of neighbours, under the product of their laws."""
+    energies = np.asarray(jax.vmap(energy)(ebmjax.spin_cube(SPINS).points), np.float64)
+    laws = [np.exp(-beta * (energies - energies.min())) for beta in betas]
+    laws = [law / law.sum() for law in laws]
+    gaps = np.subtract.outer(energies, energies)
+    ratios = [np.exp(np.minimum((low - high) * gaps, 0)) for low, high in itertools.pairwise(betas)]
+    return [left @ ratio @ right for (left, right), ratio in zip(itertools.pairwise(laws), ratios, strict=True)]
+
+
+def exact_barrier(beta):
+    """∫ <|E - E'|>/2 db from 0 to beta, of two independent states at b."""
+    return (1 - np.array(exact_acceptance(np.linspace(0, beta, 200)))).sum()
+
+
 @pytest.mark.slow
 def test_rungs_move_to_equal_rates_and_the_law_and_log_z_are_those_of_enumeration():
     """20 runs: acceptances within a fifth of each other where they began far apart, z-scores of log Z near 1."""
@@ -53,6 +69,33 @@ def test_rungs_move_to_equal_rates_and_the_law_and_log_z_are_those_of_enumeratio
     assert (jnp.abs(cold.mean(axis=0) - truth) < 5 * errors + 0.01).all()
     assert (found.wanted_rungs >= 3).all()
     assert (np.asarray(found.wanted_rungs) == np.ceil(2 * np.asarray(found.barrier)) + 1).all()
+    # each pair swaps as often as enumeration says, at the rungs of each run, and the barrier is the sum of refusals
+    exact = np.array([exact_acceptance(betas) for betas in np.asarray(found.betas)])
+    away = np.asarray(found.acceptance) - exact
+    assert (np.abs(away.mean(axis=0)) < 5 * away.std(axis=0, ddof=1) / np.sqrt(20)).all()
+    np.testing.assert_allclose(found.barrier, (1 - np.asarray(found.acceptance)).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.barrier, exact_barrier(3.0), rtol=0.15)  # of six rungs; an integral of many
+
+
+def test_draws_energies_and_replicas_belong_together_and_more_rounds_are_the_same_program():
+    betas, start = jnp.array([0.0, 0.1, 3.0]), jnp.ones((3, SPINS))
+    observe = lambda state: (state.position, state.turn)
+    found = [
+        adaptive_tempering(jax.random.key(1), energy, gibbs, betas, start, 64, rounds, observe) for rounds in (1, 3)
+    ]
+    np.testing.assert_array_equal(found[0].betas, betas)
+    assert found[1].betas[1] > 0.15
+    for run in found:
+        position, turn = run.positions
+        np.testing.assert_allclose(jax.vmap(jax.vmap(energy))(position), run.energies, rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(run.state.position, position[-1])
+        assert (jnp.diff(turn) != 0).all()
+        # no row is left from the start or from a shorter round
+        assert len(np.unique(np.asarray(position).reshape(64, -1), axis=0)) > 32
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: compiled.append(event))
+    adaptive_tempering(jax.random.key(1), energy, gibbs, betas, start, 64, 4, observe)
+    assert not [event for event in compiled if "backend_compile" in event]
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import pytest
 
 import ebmjax
 from ebmjax.checks import ArgumentError
+from ebmjax.marginalize.reweighting.inefficiency import ladder_inefficiency
+from ebmjax.marginalize.reweighting.stepping_stones import stepping_stones
 from ebmjax.sample.adaptive_tempering import adaptive_tempering
 from ebmjax.sample.gibbs import systematic
 from ebmjax.sample.metropolis import metropolis
@@ -77,25 +79,47 @@ def test_rungs_move_to_equal_rates_and_the_law_and_log_z_are_those_of_enumeratio
     np.testing.assert_allclose(found.barrier, exact_barrier(3.0), rtol=0.15)  # of six rungs; an integral of many
 
 
-def test_draws_energies_and_replicas_belong_together_and_more_rounds_are_the_same_program():
-    betas, start = jnp.array([0.0, 0.1, 3.0]), jnp.ones((3, SPINS))
-    observe = lambda state: (state.position, state.turn)
-    found = [
-        adaptive_tempering(jax.random.key(1), energy, gibbs, betas, start, 64, rounds, observe) for rounds in (1, 3)
-    ]
-    np.testing.assert_array_equal(found[0].betas, betas)
-    assert found[1].betas[1] > 0.15
-    for run in found:
-        position, turn = run.positions
+@pytest.mark.slow
+def test_what_a_run_says_is_what_its_draws_say_and_other_rounds_are_the_same_program():
+    """One program for short runs of one round and of three, of falling betas, and of a ladder with a gap."""
+    start, compiled = jnp.ones((3, SPINS)), []
+    observe = lambda state: (state.position, state.replica)
+    temper = lambda betas, rounds: adaptive_tempering(
+        jax.random.key(1), energy, gibbs, jnp.array(betas), start, 64, rounds, observe
+    )
+    first = temper([0.0, 0.1, 3.0], 1)
+    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: compiled.append(event))
+    tuned, falling, gap = temper([0.0, 0.1, 3.0], 3), temper([3.0, 0.1, 0.0], 3), temper([0.0, 0.01, 100.0], 1)
+    assert not [event for event in compiled if "backend_compile" in event]
+    assert first.betas.tolist() == pytest.approx([0.0, 0.1, 3.0])
+    assert tuned.betas[1] > 0.15
+    assert falling.betas[1] > 0.15
+    for run in (first, tuned, falling, gap):
+        position, replica = run.positions
         np.testing.assert_allclose(jax.vmap(jax.vmap(energy))(position), run.energies, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(run.state.position, position[-1])
-        assert (jnp.diff(turn) != 0).all()
-        # no row is left from the start or from a shorter round
-        assert len(np.unique(np.asarray(position).reshape(64, -1), axis=0)) > 32
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: compiled.append(event))
-    adaptive_tempering(jax.random.key(1), energy, gibbs, betas, start, 64, 4, observe)
-    assert not [event for event in compiled if "backend_compile" in event]
+        assert len(np.unique(np.asarray(position).reshape(64, -1), axis=0)) > 32  # no row is blank
+        np.testing.assert_allclose(run.barrier, (1 - np.asarray(run.acceptance)).sum(), rtol=1e-5)
+        assert run.wanted_rungs == np.ceil(2 * float(run.barrier)) + 1
+        rising = np.argsort(run.betas)
+        ladder, energies, replicas = run.betas[rising], run.energies.T[rising], replica.T[rising]
+        inefficiency = ladder_inefficiency(ladder, energies, replicas)
+        log_partition = stepping_stones(ladder, energies, inefficiency=inefficiency).log_partition
+        np.testing.assert_allclose(run.estimate.log_partition, log_partition, rtol=1e-4, atol=1e-4)
+        assert run.round_trips == trips(np.asarray(replica))
+        assert (int(run.result) == TOO_FEW_TEMPERATURES) == bool((run.acceptance < 0.1).any())
+    assert int(gap.result) == TOO_FEW_TEMPERATURES
+    assert tuned.round_trips > 0
+
+
+def trips(replica):
+    """How often a replica came back to the first rung after it had been at the first and then at the last one."""
+    count = 0
+    for number in range(replica.shape[1]):
+        ends = [row[0] == number for row in replica if number in (row[0], row[-1])]
+        ends = [end for end, _ in itertools.groupby(ends)]
+        count += max(0, sum(ends) - 1)
+    return count
 
 
 @pytest.mark.slow

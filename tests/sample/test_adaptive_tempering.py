@@ -85,7 +85,7 @@ def test_what_a_run_says_is_what_its_draws_say_and_other_rounds_are_the_same_pro
     start, compiled = jnp.ones((3, SPINS)), []
     observe = lambda state: (state.position, state.replica)
     temper = lambda betas, rounds: adaptive_tempering(
-        jax.random.key(1), energy, gibbs, jnp.array(betas), start, 64, rounds, observe
+        jax.random.key(1), energy, gibbs, jnp.array(betas), start, 256, rounds, observe
     )
     first = temper([0.0, 0.1, 3.0], 1)
     jax.monitoring.register_event_duration_secs_listener(lambda event, _, **__: compiled.append(event))
@@ -98,15 +98,15 @@ def test_what_a_run_says_is_what_its_draws_say_and_other_rounds_are_the_same_pro
         position, replica = run.positions
         np.testing.assert_allclose(jax.vmap(jax.vmap(energy))(position), run.energies, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(run.state.position, position[-1])
-        assert len(np.unique(np.asarray(position).reshape(64, -1), axis=0)) > 32  # no row is blank
+        assert len(np.unique(np.asarray(position).reshape(256, -1), axis=0)) > 128  # no row is blank
         np.testing.assert_allclose(run.barrier, (1 - np.asarray(run.acceptance)).sum(), rtol=1e-5)
-        assert run.wanted_rungs == np.ceil(2 * float(run.barrier)) + 1
+        assert int(run.wanted_rungs) == np.ceil(2 * float(run.barrier)) + 1
         rising = np.argsort(run.betas)
         ladder, energies, replicas = run.betas[rising], run.energies.T[rising], replica.T[rising]
         inefficiency = ladder_inefficiency(ladder, energies, replicas)
         log_partition = stepping_stones(ladder, energies, inefficiency=inefficiency).log_partition
         np.testing.assert_allclose(run.estimate.log_partition, log_partition, rtol=1e-4, atol=1e-4)
-        assert run.round_trips == trips(np.asarray(replica))
+        assert int(run.round_trips) == trips(np.asarray(replica))
         assert (int(run.result) == TOO_FEW_TEMPERATURES) == bool((run.acceptance < 0.1).any())
     assert int(gap.result) == TOO_FEW_TEMPERATURES
     assert tuned.round_trips > 0
@@ -138,7 +138,8 @@ def test_too_few_rungs_and_a_rung_that_does_not_mix_say_so():
     apart = jnp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], size=(8, SPINS)), jnp.float32)
     stuck = adaptive_tempering(jax.random.key(0), energy, still, jnp.linspace(0, 0.8, 8), apart, 4096)
     assert int(stuck.result) == NOT_MIXED
-    falling = run(jax.random.key(3), gibbs, 512, BETAS[::-1])
+    # of 512 steps, one run in ten says that it is too short
+    falling = run(jax.random.key(3), gibbs, 2048, BETAS[::-1])
     assert int(falling.result) == CONVERGED
     assert (jnp.diff(falling.betas) < 0).all()
 

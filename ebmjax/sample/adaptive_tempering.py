@@ -197,7 +197,8 @@ class _Seen(NamedTuple):
 
 def _nothing(seen):
     """What a round has seen before its first step."""
-    return _Seen(*jax.tree.map(jnp.zeros_like, seen[:3]), seen.draws)
+    steps, acceptance, trips = jax.tree.map(jnp.zeros_like, seen[:3])
+    return _Seen(steps, acceptance, trips, seen.draws)
 
 
 def _noted(seen, acceptance, replica, draw):

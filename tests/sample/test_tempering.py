@@ -137,7 +137,7 @@ def test_replicas_keep_their_places_and_what_depends_on_beta_follows_their_rungs
     np.testing.assert_allclose(infos.energy, on_rungs.sum(axis=3), rtol=1e-5, atol=1e-6)
     # infos are of the steps before the swaps, in the order of the betas
     before = np.concatenate([np.broadcast_to(np.arange(5), (2, 1, 5)), replica[:, :-1]], axis=1)
-    given, log_density, _ = infos.kernel
+    given, log_density = infos.kernel
     np.testing.assert_array_equal(given, np.broadcast_to(betas, given.shape))
     sums = np.take_along_axis(np.asarray(start).sum(axis=2)[:, None], before, axis=2)
     np.testing.assert_allclose(log_density, -np.asarray(betas) * sums, rtol=1e-5, atol=1e-6)

@@ -108,14 +108,10 @@ class Witness(NamedTuple):
 
 
 def witness(scale, beta):
-    begin = lambda x, rng_key=None: Witness(x, -beta * scale * jnp.sum(x), jnp.float32(0))
+    begin = lambda position, rng_key=None: Witness(position, -beta * scale * jnp.sum(position), jnp.float32(0))
 
-    def step(key, state):
-        return state._replace(sum_of_betas=state.sum_of_betas + beta), (
-            beta,
-            state.log_density,
-            jax.random.uniform(key),
-        )
+    def step(rng_key, state):
+        return state._replace(sum_of_betas=state.sum_of_betas + beta), (beta, state.log_density)
 
     return Kernel(begin, step)
 

@@ -98,6 +98,7 @@ def test_what_a_run_says_is_what_its_draws_say_and_other_rounds_are_the_same_pro
         position, replica = run.positions
         np.testing.assert_allclose(jax.vmap(jax.vmap(energy))(position), run.energies, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(run.state.position, position[-1])
+        assert (np.sort(replica, axis=1) == np.arange(3)).all()  # also in the first row, which no step has skipped
         assert len(np.unique(np.asarray(position).reshape(256, -1), axis=0)) > 128  # no row is blank
         np.testing.assert_allclose(run.barrier, (1 - np.asarray(run.acceptance)).sum(), rtol=1e-5)
         assert int(run.wanted_rungs) == np.ceil(2 * float(run.barrier)) + 1

@@ -76,7 +76,7 @@ def shard(tree: Any, devices: Any) -> Any:
         ValueError: leaves that are no arrays, an array without axes, leading axes of different lengths, or a length
             that is no multiple of the number of devices, or a mesh of more than one axis.
 
-    >>> shard(jax.random.split(jax.random.key(0), 4), line(jax.devices()[:1])).shape
+    >>> shard(jnp.arange(4), line(jax.devices()[:1])).shape
     (4,)
     """
     _check_line(devices)
@@ -117,7 +117,7 @@ def gather(tree: Any) -> Any:
     Raises:
         ValueError: leaves that are no arrays.
 
-    >>> gather(shard(jax.numpy.arange(4), line(jax.devices()[:1]))).tolist()
+    >>> gather(shard(jnp.arange(4), line(jax.devices()[:1]))).tolist()
     [0, 1, 2, 3]
     """
     check_arrays("tree", tree)
@@ -144,7 +144,7 @@ def map_over(function: Callable[[X], Y], examples: X, devices: Any, chunk: int) 
         ValueError: chunk below 1, examples without a common leading axis, of which the length is no multiple of the
             devices times the chunk, or an argument of another kind.
 
-    >>> map_over(jax.numpy.sum, jax.numpy.ones((4, 3)), line(jax.devices()[:1]), 2).tolist()
+    >>> map_over(jnp.sum, jnp.ones((4, 3)), line(jax.devices()[:1]), 2).tolist()
     [3.0, 3.0, 3.0, 3.0]
     """
     check_callable("function", function)

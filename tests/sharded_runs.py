@@ -24,12 +24,13 @@ from ebmjax.loops import trajectory
 from ebmjax.sample import hamiltonian
 from ebmjax.sample.special import restricted
 
-MEMBERS, CHUNK = 16, 2
+MEMBERS, CHUNK = 64, 8
 
 
-def shared():
+def shared(visible, hidden):
     """A machine that all members have."""
-    return rbm.Params(jax.random.normal(jax.random.key(3), (40, 24)) / 4, jnp.zeros(40), jnp.zeros(24))
+    weights = jax.random.normal(jax.random.key(3), (visible, hidden)) / 4
+    return rbm.Params(weights, jnp.zeros(visible), jnp.zeros(hidden))
 
 
 def chain(key):
@@ -38,10 +39,9 @@ def chain(key):
     return trajectory(key, kernel, jnp.zeros(3), 20).positions
 
 
-def machine(key):
-    """Gibbs draws of a machine that all members share: a product of matrices over members."""
-    bits = jax.random.bernoulli(key, 0.5, (40,)).astype(jnp.float32), jnp.zeros(24)
-    return trajectory(key, restricted.binary(shared(), 0.7), bits, 20).positions
+def fields(key):
+    """What the hidden units of a machine get from real numbers, which shows how a product over members is rounded."""
+    return rbm.hidden_field(shared(300, 200), jax.random.normal(key, (300,)))
 
 
 def fit(member):
@@ -59,7 +59,7 @@ def runs(devices: Any) -> dict[str, Any]:
     spread = lambda function, members: sharding.map_over(function, members, devices, CHUNK)
     found = {
         "chain": spread(chain, keys),
-        "machine": spread(machine, keys),
+        "fields": spread(fields, keys),
         "fit": spread(fit, (keys, sharding.shard(jnp.geomspace(0.1, 10, MEMBERS), devices))),
         "vmapped": jax.jit(jax.vmap(chain))(keys),
         "data parallel": learned(devices),
@@ -78,7 +78,7 @@ def learned(devices: Any) -> Any:
         viewed(persistent(kernel, start, 16, 1), lambda params, units: units[0]),
         optax.sgd(0.05),
     )
-    params, data = sharding.replicate(shared(), devices), sharding.shard(samples, devices)
+    params, data = sharding.replicate(shared(40, 24), devices), sharding.shard(samples, devices)
     return ebm.train(jax.random.key(5), learner, params, data, batch_size=16, epochs=3).params
 
 

@@ -32,7 +32,6 @@ from ebmjax.types import SPINS, Kernel
 class Glass(NamedTuple):
     """Instances of one kind, of one shape."""
 
-    name: str
     params: ising.Params
     """Couplings (instances, axes, *lattice)."""
     ground: Any
@@ -98,11 +97,13 @@ def steps_to_solution(glass: Glass, exchange: bool, runs: int, max_steps: int) -
     return np.asarray(jax.jit(every)(keys, glass.params, jnp.asarray(glass.ground)))
 
 
-def case(glass: Glass, runs: int, max_steps: int, steps: int = 50) -> Case:
+def case(name: str, make: Callable[[], Glass], runs: int, max_steps: int, steps: int = 20) -> Case:
     """Tempering of one kind of glass, with Houdayer's moves and without."""
+    made = cache(make)
 
     def side(exchange: bool, name: str = "") -> Side:
         def prepare() -> Callable[[], Outcome]:
+            glass = made()
             first = jax.tree.map(lambda x: x[0], glass.params)
             kernel = ladders(glass, first, exchange)
             state = kernel.init(starts(glass, jax.random.key(1)), jax.random.key(2))
@@ -128,10 +129,10 @@ def case(glass: Glass, runs: int, max_steps: int, steps: int = 50) -> Case:
             assert (outcome.result < max_steps).mean() > 0.5, f"{(outcome.result < max_steps).mean():.0%} solved"
 
     note = (
-        f"{len(glass.ground)} instances, {runs} runs each, two ladders of {len(glass.betas)} rungs; objective: median "
-        f"steps until the energy of the ground state, of at most {max_steps}"
+        f"{runs} runs on each instance, two ladders; objective: median steps until the energy of the ground state, "
+        f"of at most {max_steps}"
     )
-    return Case(glass.name, "step", side(True), {"tempering": side(False, "without cluster moves")}, agree, note)
+    return Case(name, "step", side(True), {"tempering": side(False, "without cluster moves")}, agree, note)
 
 
 def plus_minus(side: int, instances: int) -> Glass:
@@ -146,14 +147,13 @@ def plus_minus(side: int, instances: int) -> Glass:
     ground = [exact.free_energy(plan, factors.binary(SPINS, one, field), jnp.inf) for one in bonds]
     params = ising.Params(jnp.asarray(coupling), jnp.zeros(instances))
     betas = 1 / jnp.geomspace(0.2, 2.0, 16)
-    return Glass(f"tempering of ±J glasses, {side} x {side}", params, np.array(ground), graph, betas)
+    return Glass(params, np.array(ground), graph, betas)
 
 
-def planted_cubes(side: int, instances: int, shares: Any, name: str) -> Glass:
+def planted_cubes(side: int, instances: int, shares: Any) -> Glass:
     """Cubic lattices of tiles with a planted ground state."""
     keys = jax.random.split(jax.random.key(9), instances)
     planted = jax.vmap(lambda key: planting.cube_tiles(key, (side,) * 3, shares))(keys)
     betas = 1 / jnp.geomspace(0.3, 2.5, 20)
     graph = lattices.hypercubic((side,) * 3)
-    name = f"tempering of planted cubes, {side} x {side} x {side}, {name}"
-    return Glass(name, planted.params, np.asarray(planted.energy), graph, betas)
+    return Glass(planted.params, np.asarray(planted.energy), graph, betas)

@@ -149,47 +149,45 @@ def _autocorrelation(quick):
 
     All chains start from states that Swendsen-Wang has drawn, so that none has to equilibrate by single flips.
     """
-    side, chains, moves, blocks, apart = (16, 4, 200, 200, 5) if quick else (128, 4, 2000, 4000, 50)
+    side, moves, warm, blocks, apart = (16, 50, 10, 40, 5) if quick else (128, 50, 60, 100, 50)
     size = lambda spins: jnp.abs(spins.mean())
 
     @cache
     def equilibrium():
         kernel = _cluster_kernel("swendsen_wang", side)
-        run = lambda key, spins: repeat(key, kernel, kernel.init(spins), 10 if quick else 60).positions
+        run = lambda key, spins: repeat(key, kernel, kernel.init(spins), warm).positions
         spins = random_spins(jax.random.key(0), (32, side**2))
-        return jax.jit(lambda keys: jax.lax.map(lambda both: run(*both), (keys, spins)))(
-            jax.random.split(fast_key(1), 32)
-        )
+        keys = jax.random.split(fast_key(1), 32)
+        return jax.jit(lambda keys, spins: jax.lax.map(lambda pair: run(*pair), (keys, spins)))(keys, spins)
 
     def clusters(name):
-        kernel = _cluster_kernel(name, side)
+        kernel, chains = _cluster_kernel(name, side), 2
 
         def run(key, spins):
             found = trajectory(key, kernel, spins, moves, lambda state: size(state.position))
-            return found.positions, found.infos.changed if name == "wolff" else jnp.ones(())
+            return found.state.position, (found.positions, found.infos.changed.mean())
 
-        def prepare():
-            arguments = (jax.random.split(fast_key(2), chains), equilibrium()[:chains])
-            both = lambda keys, spins: jax.lax.map(lambda pair: run(*pair), (keys, spins))
-            return _timed(both, arguments, 1.0)
+        def call(key, spins):
+            keys = jax.random.split(key, chains)
+            spins, (sizes, changed) = jax.lax.map(lambda pair: run(*pair), (keys, spins))
+            return spins, (sizes, changed.mean() if name == "wolff" else jnp.ones(()))
 
+        prepare = lambda: _running_sizes(call, equilibrium()[:chains], 4 if quick else 30, 1)
         return Side(prepare, "", chains * moves, name.replace("_", "-"))
 
     def flips():
         kernel = multispin.chains(1.0, ising.CRITICAL_BETA, **FAST)
 
-        def run(key, words):
+        def call(key, words):
             def block(state, key):
                 state = repeat(key, kernel, state, apart).state
                 return state, jax.vmap(size)(multispin.unpack_chains(state.position))
 
-            sizes = jax.lax.scan(block, kernel.init(words), jax.random.split(key, blocks))[1]
-            return sizes.T, jnp.ones(())
+            state, sizes = jax.lax.scan(block, kernel.init(words), jax.random.split(key, blocks))
+            return state.position, (sizes.T, jnp.ones(()))
 
-        def prepare():
-            words = multispin.pack_chains(equilibrium().reshape(32, side, side))
-            return _timed(run, (fast_key(3), words), apart)
-
+        words = lambda: multispin.pack_chains(equilibrium().reshape(32, side, side))
+        prepare = lambda: _running_sizes(call, words(), 4 if quick else 40, apart)
         return Side(prepare, "", 32 * blocks * apart, "single flips, 32 lattices in a word")
 
     def agreed(ours, peer):
@@ -203,19 +201,27 @@ def _autocorrelation(quick):
     return Case(f"|m| at the critical point, {side} x {side}", "move", clusters("swendsen_wang"), peers, agreed, note)
 
 
-def _timed(run, arguments, apart):
-    """A call of `run`, which returns sizes (chains, draws), `apart` moves apart, and the share of spins that move."""
-    executable = jax.jit(run, compiler_options=WIDE).lower(*arguments).compile()
+def _running_sizes(run, start, calls, apart):
+    """A side of so many calls of `run(key, state) -> (state, (sizes (chains, draws), share of spins that move))`.
+
+    The draws are `apart` moves apart. The calls that measure are not timed.
+    """
+    executable = jax.jit(run, compiler_options=WIDE).lower(fast_key(2), start).compile()
 
     @cache
     def outcome():
-        sizes, changed = executable(*arguments)
-        time = float(autocorrelation_time(sizes)) * apart * float(changed.mean())
-        return Outcome((float(sizes.mean()), float(mean_standard_error(sizes))), time)
+        state, kept, changed = start, [], []
+        for key in jax.random.split(fast_key(3), calls):
+            state, (sizes, share) = executable(key, state)
+            kept.append(np.asarray(sizes))
+            changed.append(float(share))
+        sizes = np.concatenate(kept, axis=1)
+        time = float(autocorrelation_time(sizes)) * apart * np.mean(changed)
+        return Outcome((float(sizes.mean()), float(mean_standard_error(sizes))), float(time))
 
     def call():
         known = outcome()
-        jax.block_until_ready(executable(*arguments))
+        jax.block_until_ready(executable(fast_key(4), start))
         return known
 
     return call

@@ -27,7 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_count, check_key
+from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_key
 from ebmjax.compiled import compiled
 from ebmjax.energies import ising
 from ebmjax.sample import gibbs
@@ -155,9 +155,7 @@ def _kernel(coupling, beta, bits, precision, before, after):
     beta = as_beta(beta)
     coupling = as_float("coupling", coupling, ())
     check_callable("bits", bits)
-    check_count("precision", precision)
-    if precision > 24:
-        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
+    of_spins.check_precision(precision)
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         if not isinstance(position, tuple | list) or len(position) != 4:

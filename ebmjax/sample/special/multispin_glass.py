@@ -30,7 +30,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_count, check_key, is_static
+from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_key, is_static
 from ebmjax.compiled import compiled
 from ebmjax.energies import ising
 from ebmjax.sample import gibbs
@@ -86,9 +86,7 @@ def replicas(
         if not (sizes == sizes.flat[0]).all() or not np.isfinite(sizes.flat[0]):
             raise ArgumentError(f"coupling: got sizes from {sizes.min()} to {sizes.max()}, wanted ±J of one size")
     check_callable("bits", bits)
-    check_count("precision", precision)
-    if precision > 24:
-        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
+    words.check_precision(precision)
     half = tuple(side // 2 for side in shape)
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:

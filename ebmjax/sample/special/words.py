@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from ebmjax.checks import as_float, check_units
+from ebmjax.checks import ArgumentError, as_float, check_count, check_units
 from ebmjax.records import record
-from ebmjax.types import SPINS
+from ebmjax.types import SPINS, Scalar
 
 LANES = 32
 """How many spins a word has."""
@@ -54,13 +54,28 @@ def unpack(words: UInt32[Array, "words *rest"]) -> Float[Array, "spins *rest"]:
     return (2 * up.astype(jnp.float32) - 1).reshape(-1, *words.shape[1:])
 
 
-def threshold(probability: Float[Array, ""], precision: int) -> Threshold:
+def check_precision(precision: int) -> None:
+    """Raise ValueError for a number of binary digits outside [1, 24]: a float32 has no more of them.
+
+    >>> check_precision(25)
+    Traceback (most recent call last):
+    ebmjax.checks.ArgumentError: precision: got 25, wanted 1 to 24 binary digits
+    """
+    check_count("precision", precision)
+    if precision > 24:
+        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
+
+
+def threshold(probability: Scalar, precision: int) -> Threshold:
     """The first `precision` binary digits of a probability below 1, and the rest.
+
+    Raises ValueError for a probability that is no number, or a precision outside [1, 24].
 
     >>> [int(digit & 1) for digit in threshold(jnp.float32(0.75), 3).digits]
     [0, 1, 1]
     """
-    scaled = probability * np.float32(2.0**precision)
+    check_precision(precision)
+    scaled = as_float("probability", probability, ()).astype(jnp.float32) * np.float32(2.0**precision)
     whole = jnp.floor(scaled)
     rest = ((scaled - whole) * np.float32(2.0**32)).astype(jnp.uint32)
     whole = whole.astype(jnp.uint32)

@@ -105,7 +105,7 @@ def bernoulli(random: UInt32[Array, "draws *shape"], thresholds: Sequence[Thresh
 def majority(a: UInt32[Array, "*a"], b: UInt32[Array, "*b"], c: UInt32[Array, "*c"]) -> UInt32[Array, "*abc"]:
     """Bits that are 1 in two or three of three words.
 
-    >>> int(majority(np.uint32(0b0011), np.uint32(0b0101), np.uint32(0b1001)))
+    >>> int(majority(jnp.uint32(0b0011), jnp.uint32(0b0101), jnp.uint32(0b1001)))
     1
     """
     return (a & b) | (c & (a | b))

@@ -77,7 +77,6 @@ RAW_LOOPS = {
     "minimize/evolution.py": "visits to units in an order that is data, with the energy after each",
     "minimize/unrolled/support.py": "bits of a threshold, each by its place",
     "minimize/unrolled/unroll.py": "layers are scanned with their own weights, and their codes are stacked",
-    "sample/adaptive_tempering.py": "rounds of their own lengths, and steps whose replicas are counted",
     "sample/annealing.py": "every round has another kernel, made from its beta",
     "sample/gibbs.py": "visits to sites in an order that is data, each with a key of its own",
     "sample/warm_up.py": "windows of a warm-up, each of its own length, with the units of the one before",

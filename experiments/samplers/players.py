@@ -195,7 +195,7 @@ def _temper(leaps, problem, sizes, hottest, key, start):
         ladder_key, problem.energy, rung, betas, positions, last, ROUNDS, observe=lambda state: state.turn
     )
     evaluations = jnp.float32(steps * leaps + 2 * last * leaps * sizes.rungs)
-    return (run.state.rungs.position, run.betas, found.step_size, found.scale), evaluations
+    return (run.state.position, run.betas, found.step_size, found.scale), evaluations
 
 
 def _tempered(leaps, problem, sizes, key, setup):

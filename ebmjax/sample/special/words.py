@@ -82,7 +82,7 @@ def threshold(probability: Scalar, precision: int) -> Threshold:
     return Threshold([np.uint32(0) - ((whole >> np.uint32(digit)) & np.uint32(1)) for digit in range(precision)], rest)
 
 
-def bernoulli(random: UInt32[Array, "draws *shape"], thresholds: Sequence[Threshold]) -> list[UInt32[Array, "*shape"]]:
+def bernoulli(random: UInt32[Array, "draws *shape"], thresholds: Sequence[Any]) -> list[UInt32[Array, "*shape"]]:
     """Words whose bits are 1 with the probability of each threshold; all thresholds compare the same uniform numbers.
 
     From the lowest binary digit of p to the highest, a word becomes `word | r` where the digit is 1 and `word & r`
@@ -91,7 +91,7 @@ def bernoulli(random: UInt32[Array, "draws *shape"], thresholds: Sequence[Thresh
 
     Args:
         random: a random word for each digit, and one for the rounding.
-        thresholds: with as many digits each.
+        thresholds: `Threshold`s, with as many digits each.
 
     >>> [word.shape for word in bernoulli(jnp.zeros((4, 5), jnp.uint32), [threshold(jnp.float32(0.3), 3)])]
     [(5,)]

@@ -45,9 +45,9 @@ def flat_checkerboard(params: ising.Params, beta: Any, shape: tuple[int, ...]) -
     """`checkerboard` with the positions (units,) that cluster moves need."""
     kernel = checkerboard(params, beta, shape, random_bits.hashed)
 
-    def step(key, state):
+    def step(rng_key, state):
         parts = ising.split(state.position.reshape(shape), len(shape))
-        state, info = kernel.step(key, gibbs.State(parts))
+        state, info = kernel.step(rng_key, gibbs.State(parts))
         return gibbs.State(ising.join(state.position).reshape(-1)), info
 
     return Kernel(lambda position, rng_key=None: gibbs.State(position), step)
@@ -56,7 +56,7 @@ def flat_checkerboard(params: ising.Params, beta: Any, shape: tuple[int, ...]) -
 def apart(kernel: Kernel) -> Kernel:
     """The kernel of two positions that share nothing: what `isoenergetic` does, without the exchange."""
     init = lambda position, rng_key=None: jax.vmap(kernel.init)(position)
-    return Kernel(init, lambda key, state: jax.vmap(kernel.step)(jax.random.split(key), state))
+    return Kernel(init, lambda rng_key, state: jax.vmap(kernel.step)(jax.random.split(rng_key), state))
 
 
 def ladders(glass: Glass, params: ising.Params, exchange: bool) -> Kernel:
@@ -153,7 +153,7 @@ def plus_minus(side: int, instances: int) -> Glass:
 def planted_cubes(side: int, instances: int, shares: Any) -> Glass:
     """Cubic lattices of tiles with a planted ground state."""
     keys = jax.random.split(jax.random.key(9), instances)
-    planted = jax.vmap(lambda key: planting.cube_tiles(key, (side,) * 3, shares))(keys)
+    planted = jax.vmap(lambda key: planting.cube_tiles(key, (side, side, side), shares))(keys)
     betas = 1 / jnp.geomspace(0.3, 2.5, 20)
     graph = lattices.hypercubic((side,) * 3)
     return Glass(planted.params, np.asarray(planted.energy), graph, betas)

@@ -134,8 +134,9 @@ def thrml(
         key = jax.random.key(3)
         if chains is None:
             return running(sweep, lambda state: energy(lattice(state)), key, begin(key))
-        run = lambda key, state: jax.vmap(sweep)(jax.random.split(key, chains), state)
-        state = jax.vmap(begin)(jax.random.split(key, chains))
+        many = int(chains)
+        run = lambda key, state: jax.vmap(sweep)(jax.random.split(key, many), state)
+        state = jax.vmap(begin)(jax.random.split(key, many))
         return running(run, lambda state: energy(jax.vmap(lattice)(state)), key, state)
 
     return {"thrml": side_of(start, version("thrml"), coupling[0].size * (chains or 1) * sweeps)}, ()

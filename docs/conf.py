@@ -26,16 +26,19 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
+add_module_names = False
+highlight_language = "none"
 pygments_style = "friendly"
 
 html_theme = "sphinx_book_theme"
 html_title = "ebmjax"
 html_theme_options = {
-    "show_toc_level": 2,
-    "use_download_button": False,
-    "use_fullscreen_button": False,
+    "show_toc_level": 1,
     "collapse_navbar": True,
     "max_navbar_depth": 2,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],  # one field to search in, that of the sidebar
 }
 html_copy_source = html_show_sourcelink = False
 
@@ -72,7 +75,7 @@ def write_sources(app, exception):
 
 
 def link_names(app, doctree):
-    """Make inline code that names something public, such as `ebm.sample.gibbs`, a link to its place in the reference."""
+    """Make inline code that names something public, such as `ebm.sample.gibbs`, a link into the reference."""
     from docutils import nodes
     from sphinx.addnodes import pending_xref
 

@@ -1,8 +1,8 @@
 """The pages of the reference, written from the source of the library: signatures and docstrings, nothing else.
 
-Each module becomes one page. Signatures are those of the source, with the shapes of all arrays, as in
-`tests/public_api.txt`. Docstrings of this library are plain text: an indented block is an equation or a table, `name` is
-code, and Args, Returns and Raises are lists of names. Here they become reStructuredText.
+Each package becomes one page. Signatures are those of the source, with the shapes of all arrays, as in
+`tests/public_api.txt`. Docstrings of this library are plain text: an indented block is an equation or a table, `name`
+is code, and Args, Returns and Raises are lists of names. Here they become reStructuredText.
 """
 
 import ast
@@ -28,7 +28,7 @@ GROUPS = {
 
 
 def write(folder):
-    """Write all pages to `folder`; a page that has not changed keeps its time, so that Sphinx does not read it again."""
+    """Write all pages to `folder`; one that has not changed keeps its time, so that Sphinx does not read it again."""
     texts = pages()
     folder.mkdir(exist_ok=True)
     for name, text in texts.items():
@@ -147,7 +147,7 @@ def qualified(module, node):
     names = names_in(module)
 
     class Full(ast.NodeTransformer):
-        def visit_Name(self, node):  # noqa: N802
+        def visit_Name(self, node):
             return ast.Name(names.get(node.id, node.id))
 
         def visit_arguments(self, node):  # not the defaults, which read better as they are

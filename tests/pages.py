@@ -1,7 +1,7 @@
 """The Python blocks of a page, run one after the other in one namespace, and what each of them prints.
 
-A block that is followed by a block of `text` shows what it prints. `python -m tests.pages PAGE ...` runs pages and writes
-these blocks anew, as well as the pictures that a page draws: what is saved under the name of one of `docs/pictures`.
+A block of `text` below it shows what it prints. `python -m tests.pages PAGE ...` runs pages and writes these blocks
+anew, and puts the pictures that a page draws into `docs/pictures`.
 """
 
 import contextlib

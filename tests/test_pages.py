@@ -21,6 +21,7 @@ def marked(path: Path):
     return pytest.param(path, id=name, marks=[pytest.mark.optax] + [pytest.mark.slow] * (name not in SHORT))
 
 
+@pytest.mark.filterwarnings("default")  # other packages announce their next versions
 @pytest.mark.parametrize("path", [marked(path) for path in PAGES if path.name != "training.md"])
 def test_pages_run_and_print_what_they_say(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -55,7 +56,7 @@ def test_what_is_printed_is_compared():
 
 
 def test_every_public_name_is_in_the_reference(monkeypatch):
-    """By the source that writes it, which needs no Sphinx: each row of the golden table, and each constant that is explained."""
+    """Each row of the golden table, by the code that writes the reference, which needs no Sphinx."""
     monkeypatch.syspath_prepend(DOCS)
     import reference_pages
 

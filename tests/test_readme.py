@@ -41,6 +41,15 @@ def test_the_gallery_begins_after_two_screens():
     assert README.splitlines().index("## Gallery") < 80
 
 
+def test_its_figures_are_those_of_the_page_of_measurements():
+    measured = (ROOT / "docs/measured.md").read_text()
+    table = README.partition("## Figures beside the published ones")[2].partition("\n\nCommands")[0]
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("|")][2:]
+    figures = [number for row in rows for cell in row for number in re.findall(r"-?\d+\.\d+", cell)]
+    assert len(figures) >= 10
+    assert [number for number in figures if number not in measured] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_exist(page):
     text = page.read_text()

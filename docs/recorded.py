@@ -1,14 +1,15 @@
 """Tables of recorded runs, made from the JSON that the experiments wrote: no figure in them is typed by hand.
 
 `python docs/recorded.py RUN_FOLDER ...` keeps the record of finished runs in `docs/records`, one file for each
-experiment. Sphinx makes the tables of the page `measured.md` from these files.
+experiment, and those of its pictures that the page of the lectures shows, made smaller, in `docs/pictures`. Sphinx makes
+the tables of the page `measured.md` from the records.
 """
 
 import json
 import sys
 from pathlib import Path
 
-RECORDS = Path(__file__).with_name("records")
+RECORDS, PLACE = Path(__file__).with_name("records"), Path(__file__).with_name("pictures")
 CONDITIONS = (
     "command",
     "config",
@@ -23,14 +24,40 @@ CONDITIONS = (
 )
 
 
+PICTURES = {
+    "ellipse_inference": ("cold_map", "cold_cross_section", "weights", "cross_sections", "limits"),
+    "ellipse_training": ("arrows", "cross_sections", "contrast"),
+    "horn_data": ("samples",),
+    "horn": ("horns",),
+    "hopfield_spurious": ("basins",),
+    "boltzmann_learning": ("divergence",),
+}
+"""The pictures of each experiment that are kept, as `lecture_EXPERIMENT_PICTURE.png`."""
+
+WIDEST, COLOURS = 900, 128
+"""Pixels across, and colours, of a picture in the documentation."""
+
+
 def keep(folder):
-    """Keep what a run wrote: its configuration and its results, in `docs/records/EXPERIMENT.json`."""
+    """Keep what a run wrote: its configuration and its results, in `docs/records/EXPERIMENT.json`, and its pictures."""
     config, summary = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "summary"))
     RECORDS.mkdir(exist_ok=True)
     path = RECORDS / f"{summary['experiment']}.json"
     record = {"config": config["config"], **summary}
     path.write_text(json.dumps({"command": command(record), **record}, indent=1) + "\n")
+    for name in PICTURES.get(record["experiment"], ()):
+        make_small(folder / f"{name}.png", PLACE / f"lecture_{record['experiment']}_{name}.png")
     return path
+
+
+def make_small(source, target):
+    """Copy a picture with few colours, and no wider than the column of a page on a sharp screen."""
+    from PIL import Image
+
+    picture = Image.open(source).convert("RGB")
+    size = (WIDEST, round(picture.height * WIDEST / picture.width))
+    picture = picture if picture.width <= WIDEST else picture.resize(size, Image.Resampling.LANCZOS)
+    picture.quantize(COLOURS).save(target, optimize=True)
 
 
 def tables():

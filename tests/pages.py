@@ -24,7 +24,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
 
 def run(text, name):
     """Run all blocks of a page in the present folder; for each its match and the text that it printed."""
-    names = {"__name__": name}
+    names = {"__name__": "__main__"}  # what a script has at its top level is not constant for `ebmjax.compiled`
     for block in BLOCK.finditer(text):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), jax.numpy_rank_promotion("allow"):

@@ -1,8 +1,8 @@
 """Tables of recorded runs, made from the JSON that the experiments wrote: no figure in them is typed by hand.
 
 `python docs/recorded.py RUN_FOLDER ...` keeps the record of finished runs in `docs/records`, one file for each
-experiment, and those of its pictures that the page of the lectures shows, made smaller, in `docs/pictures`. Sphinx makes
-the tables of the page `measured.md` from the records.
+experiment, and those of its pictures that the page of the lectures shows, made smaller, in `docs/pictures`. Sphinx
+makes the tables of the page `measured.md` from the records.
 """
 
 import json
@@ -69,10 +69,9 @@ def table(record):
     """The text of one record."""
     versions = record["versions"]
     lines = [f"### `{record['experiment']}`", "", f"    {record['command']}", ""]
-    lines += [
-        f"{record['device']}, Python {versions['python']}, jax {versions['jax']}: {record['seconds_run']:.0f} s, and"
-    ]
-    lines += [f"{record['seconds_compile']:.0f} s of compiling.", "", "| figure | value |", "|---|---|"]
+    where = f"{record['device']}, Python {versions['python']}, jax {versions['jax']}"
+    lines += [f"{where}: {record['seconds_run']:.0f} s, and {record['seconds_compile']:.0f} s of compiling.", ""]
+    lines += ["| figure | value |", "|---|---|"]
     for name, value in record.items():
         if name not in CONDITIONS:
             lines += [f"| {said(name)} | {shown(value)} |"]

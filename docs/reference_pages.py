@@ -163,11 +163,12 @@ def qualified(module, node):
 @functools.cache
 def names_in(module):
     """The types of the library that a module names: its own, and those that it imports."""
-    own = {node.name: f"{module}.{node.name}" for node in parsed(module).body if isinstance(node, ast.ClassDef)}
+    defined = [node for node in parsed(module).body if isinstance(node, ast.ClassDef | ast.Assign | ast.AnnAssign)]
+    own = {name: f"{module}.{name}" for node in defined for name in defined_by(node)}
     for node in parsed(module).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ebmjax"):
             own |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
-    return own
+    return {short: aliases().get(full, full) for short, full in own.items()}
 
 
 def class_of(module, node):

@@ -97,7 +97,8 @@ def signatures():
 def text_of_module(module):
     """One module: its docstring, then everything public in it. A package has only its docstring."""
     tree = parsed(module)
-    heading = [] if module in packages() else ["", module, "-" * len(module)]
+    title = module.rpartition(".")[2]
+    heading = [] if module in packages() else ["", title, "-" * len(title)]
     lines = [*heading, "", f".. py:module:: {module}", "", *text_of(ast.get_docstring(tree) or "")]
     for entry, following in zip(tree.body, [*tree.body[1:], None], strict=True):
         lines += entry_of(module, entry, following)

@@ -34,7 +34,7 @@ def run(text, name):
         yield block, printed.getvalue()
 
 
-def agree(said, printed, share=0.05):
+def agree(said, printed, share=0.1):
     """Whether two texts are the same but for numbers, and these within a share of the larger or their last digit."""
     if NUMBER.sub("#", said).split() != NUMBER.sub("#", printed).split():
         return False

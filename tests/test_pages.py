@@ -1,6 +1,6 @@
 """Every page of the documentation runs, and prints what it says.
 
-What is said of numbers that other processors round otherwise is compared within 5%, or one in the last digit shown.
+Numbers, which other processors round otherwise, are compared within 10%, or one in the last digit that is shown.
 """
 
 import re

@@ -3,6 +3,7 @@
 Numbers, which other processors round otherwise, are compared within 10%, or one in the last digit that is shown.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -91,3 +92,38 @@ def test_docstrings_become_text_that_sphinx_reads(monkeypatch):
     assert "   - ``x``: a number, of any size." in lines
     assert lines[-3:] == [">>> 1 + 1", "2", ""]
     assert text_of("|x| and a*b")[0] == r"\|x\| and a\*b"
+
+
+def test_a_record_of_a_run_becomes_a_table(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    import recorded
+
+    config = {"config": {"points": 7}}
+    versions = {"python": "3.11.7", "jax": "0.10.1"}
+    summary = {
+        "error": 0.123456,
+        "experiment": "coins",
+        "seed": 3,
+        "quick": True,
+        "device": "cpu",
+        "versions": versions,
+    }
+    summary |= {"seconds_compile": 1.6, "seconds_run": 20.0, "compilations": 4}
+    for name, content in {"config": config, "summary": summary}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    monkeypatch.setattr(recorded, "RECORDS", tmp_path / "records")
+    recorded.keep(tmp_path)
+    lines = recorded.tables().splitlines()
+    assert lines[0] == "### `coins`"
+    assert lines[2] == "    python -m experiments coins --quick --seed 3 --points 7"
+    assert "cpu, Python 3.11.7, jax 0.10.1: 20 s, and 2 s of compiling." in lines
+    assert [line for line in lines if line.startswith("| ")][1:] == ["| error | 0.1235 |"]
+
+
+@pytest.mark.parametrize("path", sorted((DOCS / "records").glob("*.json")), ids=lambda path: path.stem)
+def test_recorded_runs_are_of_experiments_that_there_are(path):
+    from experiments.application.catalogue import EXPERIMENTS
+
+    record = json.loads(path.read_text())
+    assert record["experiment"] == path.stem
+    assert path.stem in EXPERIMENTS

@@ -21,6 +21,7 @@ GROUPS = {
     "sparse": "Sparse codes, exact and learned, dictionary learning, convolutional codes",
     "neural": "Training of a variational autoencoder, random walks of many chains",
     "free_energy": "Partition functions from draws, by annealing and by elimination",
+    "samplers": "Spin glasses in 3-D, cluster moves, ground states, Hamiltonian Monte Carlo and MALA",
 }
 
 
@@ -33,7 +34,7 @@ class Options:
     """Options of the benchmarks."""
 
     group: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GROUP")]]
-    """One of latent, spins, sparse, neural, free_energy; or list, which says what each of them measures."""
+    """One of latent, spins, sparse, neural, free_energy, samplers; or list, which says what each of them measures."""
     json: Path | None = None
     """Write the records to this file."""
     case: str = ""

@@ -22,6 +22,7 @@ from benchmarks.cli import Options
 PEERS = (
     *("torch", "scipy", "sklearn", "thrml", "blackjax", "spams", "celer"),
     *("sporco", "pymbar", "dwave", "numpy", "numba", "c", "naive-vmap", "python-loop"),
+    *("mcising", "peapods", "wolff", "single-flips", "tempering"),
 )
 
 WIDE = {"xla_cpu_prefer_vector_width": 512}

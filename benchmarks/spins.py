@@ -1,17 +1,10 @@
 """The group `spins`: samplers of binary units, and learning with them. The unit of work of a sampler is a spin update.
 
-A side continues its chains from call to call, and only sweeps are timed. Before the timing, after a burn-in, every side
-measures its mean energy per spin `BLOCKS` times, one or more calls apart. Two sides agree if the difference of their
-means is within 5 standard errors, estimated from the spread of these blocks. Equal laws fail this by chance less than
-once in 10,000 comparisons (Student's law with 31 degrees of freedom).
+How sides run, and when two agree, says `running_chains`.
 """
 
-import importlib
-import importlib.util
-from collections.abc import Callable
 from functools import cache, partial
-from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +12,18 @@ import numpy as np
 
 from benchmarks import restricted_boltzmann
 from benchmarks.peers import c_ising, naive_boltzmann
-from benchmarks.runner import WIDE, Case, Outcome, Side
+from benchmarks.runner import WIDE, Case
+from benchmarks.running_chains import (
+    Sampler,
+    agree,
+    energy_per_spin,
+    fast_key,
+    of_kernel,
+    random_spins,
+    running,
+    side_of,
+    thrml,
+)
 from ebmjax import problems, random_bits
 from ebmjax.energies import hopfield, ising
 from ebmjax.loops import repeat
@@ -30,26 +34,8 @@ from ebmjax.sample.tempering import tempering
 
 BETA = 0.35
 """Inverse temperature of the uniform lattices. Their correlation length is 2.6 sites, so they equilibrate quickly."""
-BURN_IN, BLOCKS = 8, 32
 # Fast random bits are a choice of the user, like the generator of the C program. The law is the same as with 32 bits.
 FAST: dict[str, Any] = {"bits": random_bits.hashed, "precision": 8}
-
-
-class Sampler(NamedTuple):
-    """A running chain, or several."""
-
-    advance: Callable[[], Any]
-    """Makes the sweeps of one call; this is timed."""
-    energy: Callable[[], Any]
-    """The mean energy per spin of the present state."""
-
-
-class Estimate(NamedTuple):
-    """A mean energy per spin."""
-
-    mean: float
-    error: float
-    """Standard error of the mean."""
 
 
 def cases(quick: bool) -> list[Case]:
@@ -67,81 +53,6 @@ def cases(quick: bool) -> list[Case]:
         _million(quick),
         restricted_boltzmann.case(quick),
     ]
-
-
-def _key(seed):
-    """A key with the same draws as `jax.random.key(seed)`, in a fraction of the time."""
-    return random_bits.unrolled(jax.random.key(seed))
-
-
-def _spins(key, shape, dtype=jnp.float32):
-    return jax.random.rademacher(key, shape, dtype)
-
-
-def _side(start: Callable[[], Sampler], package: str, updates: int, name: str = "", apart: int = 1) -> Side:
-    """`start()` compiles. The first call, which is not timed, burns in and measures energies, `apart` calls apart."""
-
-    def prepare():
-        sampler = start()
-
-        @cache
-        def outcome():
-            for _ in range(BURN_IN * apart):
-                sampler.advance()
-            means = []
-            for _ in range(BLOCKS):
-                for _ in range(apart):
-                    sampler.advance()
-                means.append(float(np.mean(sampler.energy())))
-            estimate = Estimate(float(np.mean(means)), float(np.std(means, ddof=1) / np.sqrt(BLOCKS)))
-            return Outcome(estimate, estimate.mean)
-
-        def call():
-            known = outcome()
-            sampler.advance()
-            return known
-
-        return call
-
-    return Side(prepare, package, updates, name)
-
-
-def _running(run, energy, key, state) -> Sampler:
-    """A sampler from `run(key, state) -> state`. The key is split inside, so that every call has new random numbers."""
-
-    def advance(key, state):
-        key, run_key = jax.random.split(key)
-        return key, run(run_key, state)
-
-    executable = jax.jit(advance, compiler_options=WIDE).lower(key, state).compile()
-    measure = jax.jit(energy)
-    held = [key, state]
-
-    def call():
-        held[:] = jax.block_until_ready(executable(*held))
-
-    return Sampler(call, lambda: measure(held[1]))
-
-
-def _kernel(kernel, energy, seed, position, sweeps) -> Sampler:
-    """Our side: sweeps of a kernel from the last state."""
-    run = lambda key, state: repeat(key, kernel, state, sweeps).state
-    return _running(run, lambda state: energy(state.position), _key(seed), kernel.init(position))
-
-
-def _agree(ours: Outcome, peer: Outcome) -> None:
-    gap, error = ours.result.mean - peer.result.mean, np.hypot(ours.result.error, peer.result.error)
-    assert abs(gap) <= 5 * error, f"energies {ours.result} and {peer.result}"
-
-
-def _energy_of(params):
-    """A function of lattices (..., rows, columns): their mean energy per spin."""
-
-    def energy(spins):
-        spins = spins.reshape(-1, *spins.shape[-2:]).astype(jnp.float32)
-        return jnp.mean(jax.vmap(partial(ising.energy, params))(spins)) / spins[0].size
-
-    return energy
 
 
 UNIFORM = ising.Params(jnp.array(1.0), jnp.array(0.0))
@@ -163,27 +74,7 @@ def _c(shape, chains, sweeps):
 
     updates = int(np.prod(shape)) * (chains or 1) * sweeps
     name = f"C, AVX-512, {c_ising.BITS} random bits"
-    return {"c": _side(start, c_ising.version(), updates, name)}, ()
-
-
-def _thrml(coupling, beta, chains, sweeps):
-    """The thrml side of a lattice, where thrml is installed; `chains` is None for one chain without an axis."""
-    if not importlib.util.find_spec("thrml"):
-        return {}, ("thrml",)
-
-    def start():
-        module = importlib.import_module("benchmarks.peers.thrml_ising")
-        sweep, lattice = module.sampler(np.asarray(coupling), beta, sweeps)
-        energy = _energy_of(ising.Params(jnp.asarray(coupling), jnp.array(0.0)))
-        begin = partial(module.start, sites=coupling[0].size)
-        key = jax.random.key(3)
-        if chains is None:
-            return _running(sweep, lambda state: energy(lattice(state)), key, begin(key))
-        run = lambda key, state: jax.vmap(sweep)(jax.random.split(key, chains), state)
-        state = jax.vmap(begin)(jax.random.split(key, chains))
-        return _running(run, lambda state: energy(jax.vmap(lattice)(state)), key, state)
-
-    return {"thrml": _side(start, version("thrml"), coupling[0].size * (chains or 1) * sweeps)}, ()
+    return {"c": side_of(start, c_ising.version(), updates, name)}, ()
 
 
 def _plain(coupling, beta, sweeps):
@@ -192,11 +83,11 @@ def _plain(coupling, beta, sweeps):
 
     def start():
         run = lambda key, spins: naive_boltzmann.ising_sweeps(params.coupling, beta, key, spins, sweeps)
-        spins = _spins(jax.random.key(4), coupling[0].shape)
-        return _running(run, _energy_of(params), jax.random.key(5), spins)
+        spins = random_spins(jax.random.key(4), coupling[0].shape)
+        return running(run, energy_per_spin(params), jax.random.key(5), spins)
 
     updates = coupling[0].size * sweeps
-    return {"naive-vmap:checkerboard": _side(start, jax.__version__, updates, "plain JAX checkerboard")}, ()
+    return {"naive-vmap:checkerboard": side_of(start, jax.__version__, updates, "plain JAX checkerboard")}, ()
 
 
 def _gather(*sides):
@@ -210,17 +101,17 @@ def _lattice(quick, fast, name):
 
     def start():
         kernel = multispin.lattice(1.0, BETA, **fast)
-        position = multispin.pack_lattice(_spins(jax.random.key(0), (side, side)))
-        energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_lattice(words))
-        return _kernel(kernel, energy, 1, position, sweeps)
+        position = multispin.pack_lattice(random_spins(jax.random.key(0), (side, side)))
+        energy = lambda words: energy_per_spin(UNIFORM)(multispin.unpack_lattice(words))
+        return of_kernel(kernel, energy, 1, position, sweeps)
 
     coupling = np.ones((2, side, side), np.float32)
-    thrml, c = _thrml(coupling, BETA, None, few), _c((side, side), None, sweeps)
-    peers, missing = _gather(thrml, c, _plain(coupling, BETA, few))
+    c = _c((side, side), None, sweeps)
+    peers, missing = _gather(thrml(coupling, BETA, None, few), c, _plain(coupling, BETA, few))
     exact = problems.onsager_energy(BETA)
     note = f"beta = {BETA}, J = 1; {_words(fast)}; energy per spin in an infinite lattice: {exact:.5f}"
-    ours = _side(start, "", side**2 * sweeps)
-    return Case(f"uniform Ising model, {side} x {side}{name}", "spin update", ours, peers, _agree, note, missing)
+    ours = side_of(start, "", side**2 * sweeps)
+    return Case(f"uniform Ising model, {side} x {side}{name}", "spin update", ours, peers, agree, note, missing)
 
 
 def _words(fast):
@@ -237,15 +128,15 @@ def _chains(quick):
 
     def start():
         kernel = multispin.chains(1.0, BETA, **FAST)
-        position = multispin.pack_chains(_spins(jax.random.key(0), (chains, side, side)))
-        energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_chains(words))
-        return _kernel(kernel, energy, 1, position, sweeps)
+        position = multispin.pack_chains(random_spins(jax.random.key(0), (chains, side, side)))
+        energy = lambda words: energy_per_spin(UNIFORM)(multispin.unpack_chains(words))
+        return of_kernel(kernel, energy, 1, position, sweeps)
 
     coupling = np.ones((2, side, side), np.float32)
-    peers, missing = _gather(_thrml(coupling, BETA, chains, few), _c((side, side), chains, sweeps))
-    ours = _side(start, "", chains * side**2 * sweeps)
+    peers, missing = _gather(thrml(coupling, BETA, chains, few), _c((side, side), chains, sweeps))
+    ours = side_of(start, "", chains * side**2 * sweeps)
     name = f"uniform Ising model, {chains} chains of {side} x {side}"
-    return Case(name, "spin update", ours, peers, _agree, f"beta = {BETA}, J = 1; {_words(FAST)}", missing)
+    return Case(name, "spin update", ours, peers, agree, f"beta = {BETA}, J = 1; {_words(FAST)}", missing)
 
 
 def _bonds(quick):
@@ -255,13 +146,13 @@ def _bonds(quick):
 
     def start():
         kernel = checkerboard(params, beta, (side, side), random_bits.hashed)
-        position = ising.split(_spins(jax.random.key(0), (side, side)))
-        return _kernel(kernel, lambda parts: _energy_of(params)(ising.join(parts)), 1, position, sweeps)
+        position = ising.split(random_spins(jax.random.key(0), (side, side)))
+        return of_kernel(kernel, lambda parts: energy_per_spin(params)(ising.join(parts)), 1, position, sweeps)
 
-    peers, missing = _gather(_thrml(coupling, beta, None, few), _plain(coupling, beta, few))
+    peers, missing = _gather(thrml(coupling, beta, None, few), _plain(coupling, beta, few))
     note = f"spin glass with a normal coupling for every bond, beta = {beta}; hashed counters"
     name = f"Ising model with a coupling a bond, {side} x {side}"
-    return Case(name, "spin update", _side(start, "", side**2 * sweeps), peers, _agree, note, missing)
+    return Case(name, "spin update", side_of(start, "", side**2 * sweeps), peers, agree, note, missing)
 
 
 def _dense(quick, units):
@@ -272,29 +163,29 @@ def _dense(quick, units):
     energy = lambda spins: jnp.mean(jax.vmap(partial(hopfield.energy, params))(spins)) / units
 
     def start():
-        position = _spins(jax.random.key(0), (units, chains))
-        return _kernel(dense(params, beta), lambda spins: energy(spins.T), 1, position, sweeps)
+        position = random_spins(jax.random.key(0), (units, chains))
+        return of_kernel(dense(params, beta), lambda spins: energy(spins.T), 1, position, sweeps)
 
     def naive(sweeper):
         one = sweeper(params.weights, params.bias, beta, few)
         run = lambda key, spins: jax.vmap(one)(jax.random.split(key, chains), spins)
-        return _running(run, energy, jax.random.key(3), _spins(jax.random.key(0), (chains, units)))
+        return running(run, energy, jax.random.key(3), random_spins(jax.random.key(0), (chains, units)))
 
-    ours = _side(start, "", units * chains * sweeps)
-    plain = lambda sweeper, name: _side(partial(naive, sweeper), jax.__version__, units * chains * few, name)
+    ours = side_of(start, "", units * chains * sweeps)
+    plain = lambda sweeper, name: side_of(partial(naive, sweeper), jax.__version__, units * chains * few, name)
     peers = {
         "naive-vmap": plain(naive_boltzmann.dense_sweeps, "plain JAX, vmapped scan over sites"),
         "naive-vmap:ahead": plain(naive_boltzmann.dense_sweeps_drawn_ahead, "the same, uniforms drawn ahead"),
     }
     note = f"normal couplings / sqrt(N), beta = {beta}, {chains} chains"
-    return Case(f"dense Boltzmann machine, {units} units", "spin update", ours, peers, _agree, note)
+    return Case(f"dense Boltzmann machine, {units} units", "spin update", ours, peers, agree, note)
 
 
 def _betas(quick, sweeps):
     side, apart = (8 if quick else 16), 20 // sweeps
     betas = jnp.linspace(0.05, 0.4, 32)
-    start_of = lambda: _spins(jax.random.key(0), (len(betas), side, side))
-    energy = _energy_of(UNIFORM)
+    start_of = lambda: random_spins(jax.random.key(0), (len(betas), side, side))
+    energy = energy_per_spin(UNIFORM)
 
     def ours_at(beta, key, spins):
         kernel = checkerboard(UNIFORM, beta, (side, side), random_bits.hashed)
@@ -305,21 +196,21 @@ def _betas(quick, sweeps):
 
     def start():
         run = lambda key, spins: jax.vmap(ours_at)(betas, jax.random.split(key, len(betas)), spins)
-        return _running(run, energy, _key(1), start_of())
+        return running(run, energy, fast_key(1), start_of())
 
     def loop(at, key):
         chains = naive_boltzmann.BetaLoop(at, np.asarray(betas), key, start_of(), WIDE)
         return Sampler(chains.run, lambda: energy(chains.spins()))
 
     updates = len(betas) * side**2 * sweeps
-    here = lambda at, key, name: _side(partial(loop, at, key), jax.__version__, updates, name, apart)
+    here = lambda at, key, name: side_of(partial(loop, at, key), jax.__version__, updates, name, apart)
     peers = {
-        "python-loop:ours": here(ours_at, _key(2), "Python loop of the same kernel"),
+        "python-loop:ours": here(ours_at, fast_key(2), "Python loop of the same kernel"),
         "python-loop:plain": here(plain_at, jax.random.key(3), "Python loop of plain JAX"),
     }
     note = "beta = 0.05 to 0.4, hashed counters; agreement of the mean over all betas"
     name = f"32 betas of a {side} x {side} lattice in one call, sweeps a call: {sweeps}"
-    return Case(name, "spin update", _side(start, "", updates, apart=apart), peers, _agree, note)
+    return Case(name, "spin update", side_of(start, "", updates, apart=apart), peers, agree, note)
 
 
 def _tempering(quick):
@@ -330,9 +221,9 @@ def _tempering(quick):
     def start():
         energy = lambda parts: ising.energy(UNIFORM, ising.join(parts))
         at = lambda beta: checkerboard(UNIFORM, beta, (side, side))
-        position = jax.vmap(ising.split)(_spins(jax.random.key(0), (rungs, side, side)))
+        position = jax.vmap(ising.split)(random_spins(jax.random.key(0), (rungs, side, side)))
         mean = lambda parts: jnp.mean(jax.vmap(energy)(parts)) / side**2
-        return _kernel(tempering(energy, at, jnp.asarray(betas)), mean, 1, position, sweeps)
+        return of_kernel(tempering(energy, at, jnp.asarray(betas)), mean, 1, position, sweeps)
 
     def loop():
         model = naive_boltzmann.Tempering(coupling, betas, seed=2, options=WIDE)
@@ -344,11 +235,11 @@ def _tempering(quick):
 
         return Sampler(advance, lambda: energies[0] / side**2)
 
-    ours = _side(start, "", rungs * side**2 * sweeps)
-    peer = _side(loop, jax.__version__, rungs * side**2 * few, "jitted sweeps, swaps in Python", 4)
+    ours = side_of(start, "", rungs * side**2 * sweeps)
+    peer = side_of(loop, jax.__version__, rungs * side**2 * few, "jitted sweeps, swaps in Python", 4)
     note = f"beta = 0.2 to 0.44, a sweep between swaps; {sweeps} of them in one call"
     name = f"parallel tempering, {rungs} replicas of {side} x {side}"
-    return Case(name, "spin update", ours, {"python-loop": peer}, _agree, note)
+    return Case(name, "spin update", ours, {"python-loop": peer}, agree, note)
 
 
 def _million(quick):
@@ -357,12 +248,12 @@ def _million(quick):
     kernel = multispin.chains(1.0, BETA, **FAST)
     position = ising.split(jax.random.bits(jax.random.key(0), (side, side, 1)))
     run = lambda key, state: repeat(key, kernel, state, sweeps).state
-    energy = lambda words: _energy_of(UNIFORM)(multispin.unpack_chains(words))
+    energy = lambda words: energy_per_spin(UNIFORM)(multispin.unpack_chains(words))
 
     @cache
     def memory():
         state = kernel.init(position)
-        analysis: Any = jax.jit(run, compiler_options=WIDE).lower(_key(1), state).compile().memory_analysis()
+        analysis: Any = jax.jit(run, compiler_options=WIDE).lower(fast_key(1), state).compile().memory_analysis()
         sizes = (analysis.argument_size_in_bytes, analysis.temp_size_in_bytes, analysis.output_size_in_bytes)
         return sum(leaf.nbytes for leaf in jax.tree.leaves(state)), sum(sizes)
 
@@ -370,7 +261,7 @@ def _million(quick):
     if all_bytes >= 100e6:
         raise AssertionError(f"the million-spin lattice takes {all_bytes / 1e6:.0f} MB, wanted less than 100")
     peers, missing = _c((side, side), 64, sweeps)
-    ours = _side(lambda: _kernel(kernel, energy, 1, position, sweeps), "", 32 * side**2 * sweeps)
+    ours = side_of(lambda: of_kernel(kernel, energy, 1, position, sweeps), "", 32 * side**2 * sweeps)
     note = f"state {state_bytes / 1e6:.2f} MB; with inputs, outputs and all that XLA allocates {all_bytes / 1e6:.1f} MB"
     name = f"memory of 32 chains of {side} x {side}"
-    return Case(name, "spin update", ours, peers, _agree, note + "; C takes 64 chains", missing)
+    return Case(name, "spin update", ours, peers, agree, note + "; C takes 64 chains", missing)

@@ -3,6 +3,7 @@
     begun       the state at a position
     continued   the state of a chain whose law has changed, such as by an update of the parameters
     moved       the state of a chain that something else than its kernel has moved
+    arranged    a state that `init` has made, with its parts in the order of those of a state that goes on
 
 A state holds two kinds of things. What was computed from the law, such as the energy at the position, is wrong as soon
 as the law is another one. Everything else, such as whose turn it is, a momentum or a count of steps, belongs to the
@@ -96,6 +97,29 @@ def moved(key: Key[Array, ""], kernel: AnyKernel, state: Any, position: Any) -> 
     return _renewed(lambda position: begun(key, kernel, position), jax.tree.map(jax.numpy.asarray, position), state)
 
 
+def arranged(state: Any, new: Any) -> Any:
+    """What `init` made of the position of a state, with its parts in the order of those of the state.
+
+    Nearly all states have their parts in the order in which `init` puts them, and the new one is returned as it is. A
+    state that has not, such as that of `tempering`, whose replicas keep their places while their temperatures change,
+    has a method `arranged(new)`, which is called here, wherever this state is inside another one.
+
+    Args:
+        state: of a kernel, or of many, stacked along leading axes.
+        new: what `init` of this kernel made of `state.position`, or of another position; of the same structure.
+
+    >>> from typing import NamedTuple
+    >>> class Reversed(NamedTuple):
+    ...     position: jax.Array
+    ...     arranged = lambda self, new: Reversed(new.position[::-1])
+    >>> arranged((Reversed(jax.numpy.zeros(2)), 0), (Reversed(jax.numpy.arange(2)), 5))
+    (Reversed(position=Array([1, 0], dtype=int32)), 5)
+    """
+    has_order = lambda node: hasattr(node, "arranged")
+    arrange = lambda old, new: old.arranged(new) if has_order(old) else new
+    return jax.tree.map(arrange, state, new, is_leaf=has_order)
+
+
 def _renewed(init, given, state):
     """The state with all parts of `init(given)` that depend on what is given, and the rest as it was."""
     program, shapes = jax.make_jaxpr(init, return_shape=True)(given)
@@ -104,7 +128,7 @@ def _renewed(init, given, state):
         return state
     stale = jax.tree.unflatten(jax.tree.structure(shapes), stale)
     renew = lambda stale, new, old: jax.lax.convert_element_type(new, old.dtype) if stale else old
-    return jax.tree.map(renew, stale, init(given), state)
+    return jax.tree.map(renew, stale, arranged(state, init(given)), state)
 
 
 def _takes_key(init: Callable[..., Any]) -> bool:

@@ -72,7 +72,7 @@ from ebmjax.sample import (
     metropolis,
     tempering,
 )
-from ebmjax.sample.special import many_walks, multispin
+from ebmjax.sample.special import many_walks, multispin, multispin_glass
 from ebmjax.sample.special import restricted as rbm_sampler
 from ebmjax.sample.special.checkerboard import checkerboard
 from ebmjax.sample.special.dense import dense
@@ -275,6 +275,17 @@ ENTRY_POINTS = {
     "dense": (_steps(dense(_machine, 0.7), jnp.ones((5, 3))), (jax.random.key(0),)),
     "checkerboard": (
         _steps(checkerboard(_lattice, 0.7, (4, 4)), ising.split(jnp.ones((4, 4)))),
+        (jax.random.key(0),),
+    ),
+    "checkerboard in 3-D": (
+        _steps(
+            checkerboard(ising.Params(jnp.array(1.0), jnp.array(0.5)), 0.7, (2, 4, 4)),
+            ising.split(jnp.ones((2, 4, 4)), 3),
+        ),
+        (jax.random.key(0),),
+    ),
+    "multispin_glass": (
+        _steps(multispin_glass.replicas(jnp.ones((3, 2, 4, 4)), 0.7), multispin_glass.pack(jnp.ones((32, 2, 4, 4)))),
         (jax.random.key(0),),
     ),
     "multispin": (

@@ -11,7 +11,7 @@ import ebmjax
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README_RADII = [[1.48, 1.51], [1.87, 1.52], [1.93, 1.52]]
 
 
@@ -28,26 +28,6 @@ def test_the_example_runs_and_finds_the_ellipse(capsys):
     np.testing.assert_allclose(radii[1:], README_RADII, atol=0.02)
 
 
-@pytest.mark.optax
-def test_the_blocks_about_training_run(capsys, tmp_path, monkeypatch):
-    """In ten lines each, in one namespace, one after the other."""
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/training.md").read_text(), re.DOTALL)
-    names = {}
-    with jax.numpy_rank_promotion("allow"):
-        for block in blocks:
-            assert len([line for line in block.splitlines() if line.strip()]) <= 10
-            exec(compile(block, "training.md", "exec"), names)
-    jax.effects_barrier()
-    printed = capsys.readouterr().out
-    assert "learning: 400 of 400 updates, loss" in printed
-    stopped, score = re.search(r"stopped after (\d+) updates; .* loss of ([\d.]+)", printed).groups()
-    assert 8 < int(stopped) < 2000
-    assert float(score) < float(names["metrics"].value[-1, -1])
-    assert "100 (30,)" in printed
-    assert float(printed.split()[-1]) < 0.5  # lbfgs reaches the least squares of 40 points
-
-
 def test_it_begins_with_the_clone_line_and_two_commands():
     assert "git clone" in "\n".join(README.splitlines()[:6])
     commands = [line.strip() for line in README.splitlines() if line.strip().startswith("python -m pip install")]
@@ -61,11 +41,28 @@ def test_the_gallery_begins_after_two_screens():
     assert README.splitlines().index("## Gallery") < 80
 
 
+def test_its_figures_are_those_of_the_page_of_measurements():
+    measured = (ROOT / "docs/measured.md").read_text()
+    table = README.partition("## Figures beside the published ones")[2].partition("\n\nCommands")[0]
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("|")][2:]
+    figures = [number for row in rows for cell in row for number in re.findall(r"-?\d+\.\d+", cell)]
+    assert len(figures) >= 10
+    assert [number for number in figures if number not in measured] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_and_pictures_exist(page):
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(r'src="([^"]+)"', text):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_a_page_lead_to_a_heading(page):
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        headings = re.findall(r"^#+ (.*)$", ((page.parent / target) if target else page).read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+        assert anchor in slugs, f"{target}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -8,6 +8,7 @@ neighbour along that axis, across the periodic boundary for the last site. A rin
 Ising (1925); Onsager (1944), "Crystal statistics I".
 """
 
+import itertools
 import math
 from typing import Annotated, NamedTuple
 
@@ -15,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
-from ebmjax.checks import ArgumentError, as_example, as_params
+from ebmjax.checks import ArgumentError, as_example, as_params, check_count
 from ebmjax.energies import hopfield
 from ebmjax.records import record
 from ebmjax.types import Numbers, Scalar
 
-Sublattices = tuple[Shaped[Array, "half_rows half_columns *rest"], ...]
-"""The four sublattices of a square lattice, see `split`."""
+Sublattices = tuple[Shaped[Array, "*half_and_rest"], ...]
+"""The four sublattices of a square lattice, or the 2ⁿ of one with n axes, see `split`."""
 
 CRITICAL_BETA = math.log1p(math.sqrt(2)) / 2
 """β_c J of the square lattice: 0.440687."""
@@ -104,31 +105,67 @@ def checkerboard_colors(lattice: tuple[int, ...]) -> Int[np.ndarray, "*lattice"]
     return np.indices(lattice).sum(axis=0) % 2
 
 
-def split(spins: Annotated[Numbers, "rows columns *rest"]) -> Sublattices:
-    """The four sublattices of a square lattice, by the parities of row and column: (0, 0), (0, 1), (1, 0), (1, 1).
+def split(spins: Annotated[Numbers, "*lattice_and_rest"], axes: int = 2) -> Sublattices:
+    """The sublattices of a square lattice, or of one with more axes, by the parities of row, column and so on.
 
-    The first and the last are one colour of the checkerboard, the second and the third the other colour. The four
-    neighbours of each site of a sublattice lie in the two sublattices of the other colour: at the same index in both,
-    and at an index moved by one in both. Raises ValueError for an odd side.
+    A square lattice has four: (0, 0), (0, 1), (1, 0), (1, 1), and a cubic one eight. Those whose parities have an even
+    sum are one colour of the checkerboard, the others the other colour. The two neighbours of each site along an axis
+    lie in the sublattice with the other parity there: one at the same index, and one at an index moved by one.
+
+    Args:
+        spins: an array whose first `axes` axes are those of the lattice.
+        axes: how many axes the lattice has, static.
+
+    Raises:
+        ValueError: an odd side, or fewer axes than asked for.
 
     >>> [part.item() for part in split(jnp.arange(4).reshape(2, 2))]
     [0, 1, 2, 3]
     """
-    rows, columns = spins.shape[:2]
-    if rows % 2 or columns % 2:
-        raise ArgumentError(f"spins: got a lattice of {rows} by {columns}, wanted even sides for a checkerboard")
-    return spins[::2, ::2], spins[::2, 1::2], spins[1::2, ::2], spins[1::2, 1::2]
+    check_count("axes", axes)
+    shape = spins.shape[:axes]
+    if len(shape) < axes:
+        raise ArgumentError(f"spins: got shape {spins.shape}, wanted a lattice of {axes} axes")
+    if any(side % 2 for side in shape):
+        sides = " by ".join(str(side) for side in shape)
+        raise ArgumentError(f"spins: got a lattice of {sides}, wanted even sides for a checkerboard")
+    parities = itertools.product((0, 1), repeat=axes)
+    return tuple(spins[tuple(slice(parity, None, 2) for parity in place)] for place in parities)
 
 
-def join(sublattices: Sublattices) -> Shaped[Array, "rows columns *rest"]:
-    """The lattice from its four sublattices: the inverse of `split`.
+def join(sublattices: Sublattices) -> Shaped[Array, "*lattice_and_rest"]:
+    """The lattice from its four sublattices, or its 2ⁿ where it has n axes: the inverse of `split`.
 
     >>> join(split(jnp.arange(16).reshape(4, 4))).ravel().tolist() == list(range(16))
     True
     """
-    rows, columns, *rest = sublattices[0].shape
-    grid = jnp.stack(sublattices).reshape(2, 2, rows, columns, *rest)
-    return jnp.moveaxis(grid, (0, 1), (1, 3)).reshape(2 * rows, 2 * columns, *rest)
+    axes = len(sublattices).bit_length() - 1
+    half, rest = sublattices[0].shape[:axes], sublattices[0].shape[axes:]
+    grid = jnp.stack(sublattices).reshape(*[2] * axes, *half, *rest)
+    beside = jnp.moveaxis(grid, range(axes), range(1, 2 * axes, 2))
+    return beside.reshape(*[2 * side for side in half], *rest)
+
+
+def sublattices_in_turn(axes: int) -> list[int]:
+    """The numbers of the sublattices of `split`, those of one colour of the checkerboard before those of the other.
+
+    >>> sublattices_in_turn(2)
+    [0, 3, 1, 2]
+    """
+    return sorted(range(2**axes), key=lambda index: index.bit_count() % 2)
+
+
+def sublattice_beside(index: int, axis: int, axes: int) -> tuple[int, bool]:
+    """The sublattice with both neighbours, along an axis, of the sites of sublattice `index`; whether these are odd.
+
+    The neighbour before an odd site has the same index in that sublattice, and the one after it has the next index. The
+    neighbour after an even site has the same index, and the one before it has the index before.
+
+    >>> sublattice_beside(1, 0, 2), sublattice_beside(1, 1, 2)
+    ((3, False), (0, True))
+    """
+    bit = 1 << (axes - 1 - axis)
+    return index ^ bit, bool(index & bit)
 
 
 def to_boltzmann(params: Params, lattice: tuple[int, ...]) -> hopfield.Params:

@@ -100,8 +100,9 @@ def adaptive_tempering(
         betas: the rungs to begin with, at least 2, finite, rising or falling; the ends stay.
         position: where the replicas start, with the leading axis rungs.
         steps: of the last round, static, at least 2 to the power of rounds. The rounds before have 1/2, 1/4, … of it.
-        rounds: static, at least 1. With 1, the rungs stay as they are.
-        observe: `observe(state)` is kept after each step of the last round; by default the positions of all rungs.
+        rounds: at least 1. With 1, the rungs stay as they are. Another number of rounds is the same program.
+        observe: `observe(state)` is kept after each step of the last round; by default the positions of all rungs. It
+            is computed in the rounds before as well, which share one loop with the last one.
 
     Returns:
         `AdaptiveTempering`.
@@ -130,43 +131,39 @@ def adaptive_tempering(
     check_count("rounds", rounds)
     if steps < 2**rounds:
         raise ArgumentError(f"steps: got {steps}, wanted at least {2**rounds}, 2 to the power of rounds")
-    begin_key, tune_key, run_key = jax.random.split(key, 3)
+    begin_key, run_key = jax.random.split(key)
     state = begun(begin_key, tempering(energy, make_kernel, betas), as_floats("position", position))
-    return _tempered(tune_key, run_key, energy, make_kernel, betas, state, steps, rounds, observe)
+    return _tempered(run_key, energy, make_kernel, betas, state, steps, jnp.int32(rounds), observe)
 
 
 @compiled
-def _tempered(tune_key, run_key, energy, make_kernel, betas, state, steps, rounds, observe):
-    rungs = len(betas)
+def _tempered(key, energy, make_kernel, betas, state, steps, rounds, observe):
+    def advance(key, betas, state):
+        state, info = tempering(energy, make_kernel, betas).step(key, state)
+        return state, info.acceptance, (observe(state), info.energy, state.replica)
 
-    def round_of(carry, of_round):
-        betas, state = carry
-        length, key = of_round
+    # the step of the ladder is in one loop for all rounds, so that it is compiled once: each round writes its draws
+    # over those of the round before
+    def round_of(carry):
+        number, betas, state, seen = carry
+        betas = jnp.where(number > 0, tune_ladder(betas, seen.acceptance), betas)
+        round_key = jax.random.fold_in(key, number)
 
         def step(carry):
-            key, state, total = carry
-            key, step_key = jax.random.split(key)
-            state, info = tempering(energy, make_kernel, betas).step(step_key, state)
-            return key, state, total + info.acceptance
+            state, seen = carry
+            state, acceptance, draw = advance(jax.random.fold_in(round_key, seen.steps), betas, state)
+            return state, _noted(seen, acceptance, state.replica, draw)
 
-        _, state, total = iterate(step, (key, state, jnp.zeros(rungs - 1, betas.dtype)), length)
-        return (tune_ladder(betas, total / length.astype(betas.dtype)), state), None
+        state, seen = iterate(step, (state, _nothing(seen)), steps >> (rounds - 1 - number))
+        return number + 1, betas, state, seen
 
-    if rounds > 1:
-        lengths = jnp.asarray([steps // 2**number for number in range(rounds - 1, 0, -1)], jnp.int32)
-        (betas, state), _ = jax.lax.scan(round_of, (betas, state), (lengths, jax.random.split(tune_key, rounds - 1)))
-
-    kernel = tempering(energy, make_kernel, betas)
-    trips = _Trips(jnp.zeros(rungs, jnp.int32), jnp.int32(0))
-
-    def step(carry, key):
-        state, trips = carry
-        state, info = kernel.step(key, state)
-        return (state, _count(trips, state.replica)), (observe(state), info.energy, info.acceptance, state.replica)
-
-    (state, trips), kept = jax.lax.scan(step, (state, trips), jax.random.split(run_key, steps))
-    positions, energies, acceptances, replicas = kept
-    acceptance = acceptances.mean(axis=0)
+    _, *shapes = jax.eval_shape(advance, key, betas, state)
+    acceptance, draws = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    draws = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (steps, *leaf.shape)), draws)
+    trips = _Trips(jnp.zeros(len(betas), jnp.int32), jnp.int32(0))
+    seen = _Seen(jnp.int32(0), acceptance, trips, draws)
+    _, betas, state, seen = iterate(round_of, (jnp.int32(0), betas, state, seen), rounds)
+    (positions, energies, replicas), acceptance, trips = seen.draws, seen.acceptance, seen.trips
     refused = 1 - acceptance
     barrier = refused.sum()
     rate = 1 / (2 + 2 * jnp.sum(refused / jnp.maximum(acceptance, jnp.finfo(acceptance.dtype).tiny)))
@@ -184,6 +181,32 @@ def _tempered(tune_key, run_key, energy, make_kernel, betas, state, steps, round
     return AdaptiveTempering(
         betas, positions, energies, state, acceptance, barrier, wanted, trips.count, expected, estimate, result
     )
+
+
+@record
+class _Seen(NamedTuple):
+    """What a round has seen."""
+
+    steps: Int[Array, ""]
+    acceptance: Float[Array, " pairs"]
+    """The mean of its steps."""
+    trips: Any
+    draws: Any
+    """With the leading axis steps; rows behind those of its steps are of the round before."""
+
+
+def _nothing(seen):
+    """What a round has seen before its first step."""
+    steps, acceptance, trips = jax.tree.map(jnp.zeros_like, seen[:3])
+    return _Seen(steps, acceptance, trips, seen.draws)
+
+
+def _noted(seen, acceptance, replica, draw):
+    steps = seen.steps + 1
+    # a mean that is moved, since a sum of ten million steps no longer grows
+    mean = seen.acceptance + (acceptance - seen.acceptance) / steps.astype(acceptance.dtype)
+    put = lambda rows, row: jax.lax.dynamic_update_index_in_dim(rows, jnp.asarray(row), seen.steps, 0)
+    return _Seen(steps, mean, _count(seen.trips, replica), jax.tree.map(put, seen.draws, draw))
 
 
 @record

@@ -171,7 +171,7 @@ def underdamped(energy: Energy, beta: Beta, step_size: Scalar, friction: Scalar)
 
     The law of position and momentum is exp(-beta E(x) - p²/2)/Z up to a bias of O(h²); that of positions is exact where
     the energy is quadratic, for every h < 2/√λ_max(beta ∇²E). The first step after `init` draws the momentum, and has
-    no part O. A momentum belongs to its position: in the swaps of `tempering` the two change places together.
+    no part O. A momentum belongs to its position: in the swaps of `tempering` both stay, and their beta changes.
 
     Args:
         energy: `energy(position) -> scalar`, differentiable.

@@ -1,10 +1,15 @@
-"""Parallel tempering: one chain at each of several temperatures, which exchange their positions.
+"""Parallel tempering: one chain at each of several temperatures, which exchange their temperatures.
 
     neighbours i, j swap with probability min(1, exp((beta_i - beta_j)(E_i - E_j)))
 
-Hot chains cross barriers between minima that cold ones cannot cross; the swaps bring their positions to the cold
-chains. Each rung of this ladder keeps its own law exp(-beta_i E)/Z_i. Even and odd pairs take turns. In this
-non-reversible scheme a replica moves along the ladder faster than with pairs that are chosen at random.
+Hot chains cross barriers between minima that cold ones cannot cross; then they become cold themselves. Each rung of
+this ladder has its own law exp(-beta_i E)/Z_i, whichever chain is there. Even and odd pairs take turns. In this
+non-reversible scheme a chain, here called a replica, moves along the ladder faster than with pairs that are chosen at
+random.
+
+A replica keeps its position, which may be large, and its place in memory, which may be a device of its own. What a swap
+changes is which replica is on which rung; for this the replicas tell each other nothing but their energies. Random
+numbers belong to rungs, so that a run is the same one, bit by bit, on any number of devices.
 
 `tempering` makes a kernel, whose position is that of all rungs; `annealing`, by contrast, runs one.
 
@@ -23,26 +28,30 @@ from ebmjax.checks import ArgumentError, as_float, as_floats, check_betas, check
 from ebmjax.compiled import compiled
 from ebmjax.records import record
 from ebmjax.sample.metropolis import accepts, check_allowed, is_forbidden
-from ebmjax.states import begun, continued
+from ebmjax.states import arranged, begun, continued
 from ebmjax.temperature import reduced
 from ebmjax.types import Energy, Kernel, KernelAtBeta
 
 
 @record
 class State(NamedTuple):
-    """The states of the kernels of all rungs, which replica each has, and which pairs are next."""
+    """The states of the kernels of all replicas, which of them is on each rung, and which pairs are next."""
 
-    rungs: Any
-    """The states of the rungs' kernels, with the leading axis rungs, in the order of the betas."""
-    replica: Int[Array, " rungs"]
+    replicas: Any
+    """The states of the replicas' kernels, with the leading axis replicas: swaps do not change their order."""
+    replica: Int[Array, "*chains rungs"]
     """The number of the replica on each rung; followed over a run, it shows how far replicas move."""
-    turn: Int[Array, ""]
+    turn: Int[Array, "*chains"]
     """0 if the pairs (0, 1), (2, 3) … are next, 1 if (1, 2), (3, 4) … are."""
 
     @property
     def position(self) -> PyTree[Array]:
-        """The positions of the rungs: arrays with the leading axis rungs."""
-        return self.rungs.position
+        """The positions of the rungs: arrays with the leading axis rungs, in the order of the betas."""
+        return _at(self.replica, self.replicas.position)
+
+    def arranged(self, new: "State") -> "State":
+        """A new state, made by `init` from positions of rungs, with the replicas in the order of this one's."""
+        return new._replace(replicas=arranged(self.replicas, _at(_inverse(self.replica), new.replicas)))
 
 
 @record
@@ -62,8 +71,9 @@ class Info(NamedTuple):
 def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Any) -> Kernel:
     """Kernel of the whole ladder: one step of every rung's kernel, in one vmap, then swaps between neighbours.
 
-    In a swap the whole states of the two kernels change places, such as momenta beside positions. What a kernel had
-    computed from its beta is computed anew (`ebmjax.states.continued`).
+    In a swap two replicas change their betas, and keep all that a kernel's state holds, such as momenta beside
+    positions. What a kernel had computed from its beta, such as a log-density, is computed anew
+    (`ebmjax.states.continued`), and nothing else: of a kernel that keeps E and its gradient, nothing at all.
 
     Args:
         energy: `energy(position) -> scalar`, the energy of the kernels.
@@ -72,7 +82,8 @@ def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Any) -> Kernel:
 
     Returns:
         A kernel whose positions have the leading axis rungs; `jax.tree.map(lambda x: x[i], state.position)` is a draw
-        at betas[i]. Its info has `energy`, `acceptance`, `kernel` and `forbidden`.
+        at betas[i]. Its info has `energy`, `acceptance`, `kernel` and `forbidden`, in the order of the betas as well.
+        In the order of the replicas there is `state.replicas`; `state.replica` is the number of the one on each rung.
 
     Raises:
         ValueError: fewer than 2 betas, static ones that are negative or NaN; at `init`, a position without the leading
@@ -111,24 +122,25 @@ def tempering(energy: Energy, make_kernel: KernelAtBeta, betas: Any) -> Kernel:
 
 
 def _init(energy, make_kernel, betas, position, rng_key):
-    rungs, energies = _first(energy, make_kernel, betas, position, rng_key)
+    replicas, energies = _first(energy, make_kernel, betas, position, rng_key)
     check_allowed("position", energies)
-    return State(rungs, jnp.arange(len(betas), dtype=jnp.int32), jnp.int32(0))
+    return State(replicas, jnp.arange(len(betas), dtype=jnp.int32), jnp.int32(0))
 
 
 @compiled
 def _first(energy, make_kernel, betas, position, rng_key):
     start = lambda beta, position, key: begun(key, make_kernel(beta), position)
-    rungs = jax.vmap(start)(betas, position, jax.random.split(rng_key, len(betas)))
-    return rungs, jax.vmap(energy)(rungs.position)
+    replicas = jax.vmap(start)(betas, position, jax.random.split(rng_key, len(betas)))
+    return replicas, jax.vmap(energy)(replicas.position)
 
 
 @compiled
 def _step(rng_key, state, energy, make_kernel, betas):
     steps_key, swaps_key, begin_key = jax.random.split(rng_key, 3)
-    walk = lambda beta, key, rung: make_kernel(beta).step(key, rung)
-    rungs, info = jax.vmap(walk)(betas, jax.random.split(steps_key, len(betas)), state.rungs)
-    energies = jax.vmap(energy)(rungs.position)
+    rung = _inverse(state.replica)
+    walk = lambda beta, key, replica: make_kernel(beta).step(key, replica)
+    replicas, info = jax.vmap(walk)(betas[rung], jax.random.split(steps_key, len(betas))[rung], state.replicas)
+    energies, info = _at(state.replica, (jax.vmap(energy)(replicas.position), info))
     energies = energies if jnp.issubdtype(energies.dtype, jnp.floating) else energies.astype(float)
     # log of the acceptance ratio of a swap; at equal energies it is 0, also where both are inf, or where the difference
     # of betas is inf
@@ -139,11 +151,29 @@ def _step(rng_key, state, energy, make_kernel, betas):
     edge = jnp.zeros(1, bool)
     up, down = jnp.concatenate([swap, edge]), jnp.concatenate([edge, swap])
     source = numbers + up.astype(jnp.int32) - down.astype(jnp.int32)
-    rungs, energies, replica = jax.tree.map(lambda x: x[source], (rungs, energies, state.replica))
-    begin_keys = jax.random.split(begin_key, len(betas))
-    rungs = jax.vmap(lambda key, beta, rung: continued(key, make_kernel, beta, rung))(begin_keys, betas, rungs)
+    energies, replica = energies[source], state.replica[source]
+    rung = _inverse(replica)
+    begin_keys = jax.random.split(begin_key, len(betas))[rung]
+    renew = lambda key, beta, replica: continued(key, make_kernel, beta, replica)
+    replicas = jax.vmap(renew)(begin_keys, betas[rung], replicas)
     acceptance = jnp.exp(jnp.minimum(jnp.where(jnp.isnan(log_ratio), -jnp.inf, log_ratio), 0))
-    return State(rungs, replica, 1 - state.turn), Info(energies, acceptance, info, is_forbidden(energies))
+    return State(replicas, replica, 1 - state.turn), Info(energies, acceptance, info, is_forbidden(energies))
+
+
+def _at(numbers, tree):
+    """What a tree has at these numbers of its axis of rungs, or of replicas; the axes before it are of chains."""
+    take = lambda leaf, numbers: leaf[numbers]
+    for _ in range(numbers.ndim - 1):
+        take = jax.vmap(take)
+    return jax.tree.map(lambda leaf: take(leaf, numbers), tree)
+
+
+def _inverse(replica):
+    """The rung of each replica, from the replica on each rung."""
+    invert = lambda replica: jnp.zeros_like(replica).at[replica].set(jnp.arange(len(replica), dtype=replica.dtype))
+    for _ in range(replica.ndim - 1):
+        invert = jax.vmap(invert)
+    return invert(replica)
 
 
 def tune_ladder(betas: Any, acceptance: Any) -> Float[Array, " rungs"]:

@@ -8,8 +8,8 @@ about 1. An estimator may fail on a problem; it should say so.
 
 The unit of **work** is a sweep, one step of a kernel, which visits all units of one state. **Annealed chains** go from
 a known law to the wanted one, or in both directions; **population annealing** also replaces bad chains by good ones;
-chains at several temperatures that exchange their positions (**tempering**) give energies to MBAR, to stepping stones
-and to thermodynamic integration; the **density of states** comes from Wang-Landau and a multicanonical run.
+chains that exchange their temperatures (**tempering**) give energies to MBAR, to stepping stones and to thermodynamic
+integration; the **density of states** comes from Wang-Landau and a multicanonical run.
 """
 
 import enum

@@ -108,10 +108,11 @@ def test_a_moved_chain_keeps_what_is_not_of_its_position():
     kernel = tempering(ENERGY, flips, jnp.array([0.2, 1.0]))
     state = trajectory(jax.random.key(0), kernel, jnp.ones((2, UNITS)), 3).state
     state = state._replace(replica=jnp.array([1, 0], jnp.int32))
-    elsewhere = -state.position
+    elsewhere = jnp.stack([-state.position[1], jnp.ones(UNITS)])
     new = moved(jax.random.key(1), kernel, state, elsewhere)
     np.testing.assert_array_equal(new.position, elsewhere)
-    np.testing.assert_allclose(new.rungs.energy, jax.vmap(ENERGY)(elsewhere), rtol=1e-6)
+    np.testing.assert_array_equal(new.replicas.position, elsewhere[::-1])
+    np.testing.assert_allclose(new.replicas.energy, jax.vmap(ENERGY)(elsewhere[::-1]), rtol=1e-6)
     assert new.turn == state.turn == 1
     assert new.replica.tolist() == [1, 0]
     walk = langevin.underdamped(lambda x: jnp.sum(x**4), 1.0, 0.1, 1.0)

@@ -1,8 +1,8 @@
 """The standard error of any estimator of this package from blocks of its draws, drawn again with replacement.
 
 A block keeps the correlation of successive draws. The same blocks are drawn for all states: the draws of a tempering
-run at one step have exchanged their positions and belong together. The asymptotic error, by contrast, believes that all
-draws are independent, or as correlated as it was told. Where the two disagree, the result says so.
+run at one step have exchanged their temperatures and belong together. The asymptotic error, by contrast, believes that
+all draws are independent, or as correlated as it was told. Where the two disagree, the result says so.
 
 Künsch (1989); Politis and Romano (1992), for blocks on a circle.
 """

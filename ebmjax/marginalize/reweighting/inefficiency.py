@@ -83,7 +83,7 @@ def _inefficiency(series):
 def ladder_inefficiency(betas: Numbers, energies: Numbers, replicas: Numbers | None = None) -> Float[Array, " states"]:
     """How many successive draws of each state of a tempering run are worth one, for errors of log Z at its last beta.
 
-    Chains that exchange their positions are correlated with each other, which `statistical_inefficiency` of each does
+    Chains that exchange temperatures are correlated with each other, which `statistical_inefficiency` of each does
     not see: a replica that stays in one mode carries it to one state after another. What log Z has from the draws at
     one step is about ψ(t) = Σ_k c_k E_k(t), with the weights c of the trapezoid rule over beta. If the states were
     independent, its mean had the variance Σ_k c_k² var(E_k) g_k / N; it has var(ψ) g(ψ) / N. All g_k are multiplied

@@ -1,7 +1,8 @@
 """Multispin coding: checkerboard Gibbs sweeps of the square Ising lattice, 32 spins in every machine word.
 
-The fastest of three scans of a lattice, for one coupling J, no field and a periodic boundary. `checkerboard` has the
-same law for any couplings and fields; `gibbs.chromatic` is for any energy and any colouring.
+The fastest scan of a lattice, for one coupling J, no field and a periodic boundary. `multispin_glass` is the same for
+couplings ±J, in 3-D too. `checkerboard` has the same law for any couplings and fields; `gibbs.chromatic` is for any
+energy and any colouring.
 
 The 32 bits of a word belong either to 32 chains (`chains`) or to 32 strips of one lattice (`lattice`), whose edges are
 neighbours through a rotation of the word. A position is the four sublattices of `ising.split`, with a bit of 1 for a
@@ -9,11 +10,11 @@ spin that is up.
 
 If n of its four neighbours are up, a spin is down with probability σ(-4 beta J) for n = 3 and σ(-8 beta J) for n = 4,
 up with the same probabilities for n = 1 and n = 0, and either with ½ for n = 2. Neighbours are counted by bitwise
-adders. A word whose bits are 1 with probability p is made of `precision` random words r, from the lowest binary digit
-of p to the highest: `word | r` where the digit is 1, `word & r` where it is 0. The rest of p, beyond these digits, is
-rounded up or down at random, once for each word. Each bit therefore has its probability to 2⁻³², but the bits of one
-word share a rounding, which makes them dependent to order 4^-precision. With `chains` these are bits of different
-chains, so that the law of each chain is exact; with `lattice` they are sites of one lattice, in different strips.
+adders. A word whose bits are 1 with probability p is made of `precision` random words, one for each binary digit of p
+(`words.bernoulli`). The rest of p, beyond these digits, is rounded up or down at random, once for each word. Each bit
+therefore has its probability to 2⁻³², but the bits of one word share a rounding, which makes them dependent to order
+4^-precision. With `chains` these are bits of different chains, so that the law of each chain is exact; with `lattice`
+they are sites of one lattice, in different strips.
 
 Creutz, Jacobs, Rebbi (1979); Block, Virnau, Preis (2010), "Multi-GPU accelerated multi-spin Monte Carlo simulations".
 """
@@ -26,17 +27,17 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt32
 
 from ebmjax import random_bits
-from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_count, check_key, check_units
+from ebmjax.checks import ArgumentError, as_beta, as_float, check_callable, check_key
 from ebmjax.compiled import compiled
 from ebmjax.energies import ising
 from ebmjax.sample import gibbs
+from ebmjax.sample.special import words as of_spins
+from ebmjax.sample.special.words import LANES
 from ebmjax.temperature import reduced
-from ebmjax.types import SPINS, Beta, Kernel, Scalar
+from ebmjax.types import Beta, Kernel, Scalar
 
 Words = tuple[UInt32[Array, "half_rows half_columns words"], ...]
 """The four sublattices, 32 spins in a word."""
-
-LANES = 32
 
 
 def chains(
@@ -97,7 +98,7 @@ def pack_chains(spins: Any) -> Words:
     spins = as_float("spins", spins, (None, None, None))
     if spins.shape[0] == 0 or spins.shape[0] % LANES:
         raise ArgumentError(f"spins: got {spins.shape[0]} chains, wanted a multiple of {LANES}, a bit of a word each")
-    return ising.split(jnp.moveaxis(_pack(spins), 0, -1))
+    return ising.split(jnp.moveaxis(of_spins.pack(spins), 0, -1))
 
 
 def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
@@ -107,7 +108,7 @@ def unpack_chains(position: Words) -> Float[Array, "chains rows columns"]:
     >>> bool(jnp.all(unpack_chains(pack_chains(spins)) == spins))
     True
     """
-    return _unpack(jnp.moveaxis(ising.join(position), -1, 0))
+    return of_spins.unpack(jnp.moveaxis(ising.join(position), -1, 0))
 
 
 def pack_lattice(spins: Any) -> Words:
@@ -123,7 +124,7 @@ def pack_lattice(spins: Any) -> Words:
     rows, columns = spins.shape
     if rows == 0 or rows % (2 * LANES):
         raise ArgumentError(f"spins: got {rows} rows, wanted a multiple of {2 * LANES}: 32 strips with even sides")
-    return ising.split(_pack(spins.reshape(LANES, rows // LANES, columns))[0][..., None])
+    return ising.split(of_spins.pack(spins.reshape(LANES, rows // LANES, columns))[0][..., None])
 
 
 def unpack_lattice(position: Words) -> Float[Array, "rows columns"]:
@@ -133,21 +134,8 @@ def unpack_lattice(position: Words) -> Float[Array, "rows columns"]:
     >>> bool(jnp.all(unpack_lattice(pack_lattice(spins)) == spins))
     True
     """
-    strips = _unpack(ising.join(position)[None, ..., 0])
+    strips = of_spins.unpack(ising.join(position)[None, ..., 0])
     return strips.reshape(-1, strips.shape[-1])
-
-
-def _pack(spins):
-    check_units("spins", spins, SPINS)
-    up = (spins > 0).astype(jnp.uint32).reshape(-1, LANES, *spins.shape[1:])
-    shifts = jnp.arange(LANES, dtype=jnp.uint32).reshape(1, LANES, *[1] * (spins.ndim - 1))
-    return jnp.sum(up << shifts, axis=1, dtype=jnp.uint32)
-
-
-def _unpack(words):
-    shifts = jnp.arange(LANES, dtype=jnp.uint32).reshape(1, LANES, *[1] * (words.ndim - 1))
-    up = (words[:, None] >> shifts) & np.uint32(1)
-    return (2 * up.astype(jnp.float32) - 1).reshape(-1, *words.shape[1:])
 
 
 def _same(row):
@@ -167,9 +155,7 @@ def _kernel(coupling, beta, bits, precision, before, after):
     beta = as_beta(beta)
     coupling = as_float("coupling", coupling, ())
     check_callable("bits", bits)
-    check_count("precision", precision)
-    if precision > 24:
-        raise ArgumentError(f"precision: got {precision}, wanted 1 to 24 binary digits")
+    of_spins.check_precision(precision)
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:
         if not isinstance(position, tuple | list) or len(position) != 4:
@@ -192,14 +178,12 @@ def _step(rng_key, state, coupling, beta, bits, precision, before, after):
     strength = reduced(jnp.abs(coupling), beta).astype(jnp.float32)
     # with a negative coupling a probability p becomes 1 - p
     inverted = jnp.where(coupling < 0, ~np.uint32(0), np.uint32(0))
-    odds = [_digits(jax.nn.sigmoid(-factor * strength), precision) for factor in (4.0, 8.0)]
+    odds = [of_spins.threshold(jax.nn.sigmoid(-factor * strength), precision) for factor in (4.0, 8.0)]
 
     def drawn(key, vertical, horizontal, vertical_moved, horizontal_moved):
         neighbours = (vertical, vertical_moved, horizontal, horizontal_moved)
         random = bits(key, (precision + 1, *vertical.shape))
-        rare = [jnp.where(random[-1] < rest, ~np.uint32(0), np.uint32(0)) for _, rest in odds]
-        for digit in range(precision):
-            rare = [_majority(random[digit], r, digits[digit]) for r, (digits, _) in zip(rare, odds, strict=True)]
+        rare = of_spins.bernoulli(random, odds)
         return _heat_bath(neighbours, [word ^ inverted for word in rare], random[precision - 1])
 
     rows, columns, words = state.position[0].shape
@@ -219,19 +203,6 @@ def _step(rng_key, state, coupling, beta, bits, precision, before, after):
             right_of(horizontal) if column else left_of(horizontal),
         )
     return gibbs.State(tuple(part.reshape(rows, columns, words) for part in sublattices))
-
-
-def _digits(probability, precision):
-    """The first `precision` binary digits of a probability as masks, lowest first, and the rest times 2³²."""
-    scaled = probability * np.float32(2.0**precision)
-    whole = jnp.floor(scaled)
-    rest = ((scaled - whole) * np.float32(2.0**32)).astype(jnp.uint32)
-    whole = whole.astype(jnp.uint32)
-    return [np.uint32(0) - ((whole >> np.uint32(digit)) & np.uint32(1)) for digit in range(precision)], rest
-
-
-def _majority(a, b, c):
-    return (a & b) | (c & (a | b))
 
 
 def _heat_bath(neighbours, rare, half):

@@ -167,8 +167,9 @@ def test_annealing_and_ladders_carry_the_states_of_their_kernels():
     state = kernel.init(jnp.ones((3, 2)))
     for key in jax.random.split(jax.random.key(0), 5):
         state, _ = kernel.step(key, state)
-    assert state.rungs.steps.tolist() == [5] * 3
-    assert state.rungs.height.tolist() == [2.0, 4.0, 6.0]
+    assert state.replicas.steps.tolist() == [5] * 3
+    assert state.replica.tolist() != [0, 1, 2]
+    assert state.replicas.height[state.replica].tolist() == [2.0, 4.0, 6.0]
 
 
 def test_a_momentum_goes_on_where_the_energy_has_changed():

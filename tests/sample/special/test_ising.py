@@ -174,19 +174,20 @@ def test_bad_lattices_are_refused(make, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lattice", [(4, 4), (6, 4), (2, 8)])
+@pytest.mark.parametrize("lattice", [(4, 4), (6, 4), (2, 8), (6,), (4, 6, 2)])
 def test_checkerboard_knows_every_bond_and_field(lattice):
     """At zero temperature, without ties, a sweep is determined: that of the colouring, which knows the energy alone."""
     random = np.random.default_rng(0)
     params = ising.Params(
-        jnp.asarray(random.normal(size=(2, *lattice)), jnp.float32),
+        jnp.asarray(random.normal(size=(len(lattice), *lattice)), jnp.float32),
         jnp.asarray(random.normal(size=lattice), jnp.float32),
     )
     kernel = checkerboard(params, jnp.inf, lattice)
     general = gibbs.chromatic(partial(ising.energy, params), jnp.inf, ising.checkerboard_colors(lattice))
     spins = jax.random.rademacher(jax.random.key(1), (64, *lattice), jnp.float32)
     key = jax.random.key(2)
-    swept = jax.vmap(lambda s: ising.join(kernel.step(key, kernel.init(ising.split(s)))[0].position))(spins)
+    start = lambda s: kernel.init(ising.split(s, len(lattice)))
+    swept = jax.vmap(lambda s: ising.join(kernel.step(key, start(s))[0].position))(spins)
     expected = jax.vmap(lambda s: general.step(key, general.init(s))[0].position)(spins)
     np.testing.assert_array_equal(swept, expected)
 

@@ -1,0 +1,117 @@
+"""Tables of recorded runs, made from the JSON that the experiments wrote: no figure in them is typed by hand.
+
+`python docs/recorded.py RUN_FOLDER ...` keeps the record of finished runs in `docs/records`, one file for each
+experiment, and those of its pictures that the page of the lectures shows, made smaller, in `docs/pictures`. Sphinx
+makes the tables of the page `measured.md` from the records.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+RECORDS, PLACE = Path(__file__).with_name("records"), Path(__file__).with_name("pictures")
+CONDITIONS = (
+    "command",
+    "config",
+    "experiment",
+    "seed",
+    "quick",
+    "device",
+    "versions",
+    "seconds_compile",
+    "seconds_run",
+    "compilations",
+)
+
+
+PICTURES = {
+    "ellipse_inference": ("cold_map", "cold_cross_section", "weights", "cross_sections", "limits"),
+    "ellipse_training": ("arrows", "cross_sections", "contrast"),
+    "horn_data": ("samples",),
+    "horn": ("horns",),
+    "hopfield_spurious": ("basins",),
+    "boltzmann_learning": ("divergence",),
+}
+"""The pictures of each experiment that are kept, as `lecture_EXPERIMENT_PICTURE.png`."""
+
+WIDEST, COLOURS = 900, 128
+"""Pixels across, and colours, of a picture in the documentation."""
+
+
+def keep(folder):
+    """Keep what a run wrote: its configuration and its results, in `docs/records/EXPERIMENT.json`, and its pictures."""
+    config, summary = (json.loads((folder / f"{name}.json").read_text()) for name in ("config", "summary"))
+    RECORDS.mkdir(exist_ok=True)
+    path = RECORDS / f"{summary['experiment']}.json"
+    record = {"config": config["config"], **summary}
+    path.write_text(json.dumps({"command": command(record), **record}, indent=1) + "\n")
+    for name in PICTURES.get(record["experiment"], ()):
+        make_small(folder / f"{name}.png", PLACE / f"lecture_{record['experiment']}_{name}.png")
+    return path
+
+
+def make_small(source, target):
+    """Copy a picture with few colours, and no wider than the column of a page on a sharp screen."""
+    from PIL import Image
+
+    picture = Image.open(source).convert("RGB")
+    size = (WIDEST, round(picture.height * WIDEST / picture.width))
+    picture = picture if picture.width <= WIDEST else picture.resize(size, Image.Resampling.LANCZOS)
+    picture.quantize(COLOURS).save(target, optimize=True)
+
+
+def tables():
+    """The text of all records, in Markdown: for each the command, where it ran, and its headline figures."""
+    return "\n".join(table(json.loads(path.read_text())) for path in sorted(RECORDS.glob("*.json")))
+
+
+def table(record):
+    """The text of one record."""
+    versions = record["versions"]
+    lines = [f"### `{record['experiment']}`", "", f"    {record['command']}", ""]
+    where = f"{record['device']}, Python {versions['python']}, jax {versions['jax']}"
+    lines += [f"{where}: {record['seconds_run']:.0f} s, and {record['seconds_compile']:.0f} s of compiling.", ""]
+    lines += ["| figure | value |", "|---|---|"]
+    for name, value in record.items():
+        if name not in CONDITIONS:
+            lines += [f"| {said(name)} | {shown(value)} |"]
+    return "\n".join([*lines, ""])
+
+
+def command(record):
+    """The command line that repeats a run: the options that are not the defaults of the experiment."""
+    from importlib import import_module
+
+    from experiments.application.catalogue import EXPERIMENTS
+    from experiments.application.records import plain
+
+    module = import_module(EXPERIMENTS[record["experiment"]].module_name)
+    usual = plain(module.QUICK if record["quick"] else module.Config())
+    changed = {name: value for name, value in record["config"].items() if value != usual.get(name)}
+    options = [f" --{name.replace('_', '-')} {as_words(value)}" for name, value in changed.items()]
+    start = f"python -m experiments {record['experiment']}{' --quick' * record['quick']} --seed {record['seed']}"
+    return start + "".join(options)
+
+
+def as_words(value):
+    """An option as it is typed."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def said(name):
+    """A name as words."""
+    return name.replace("_", " ")
+
+
+def shown(value):
+    """A figure with four digits, or several of them."""
+    if isinstance(value, dict):
+        return "; ".join(f"{said(str(name))}: {shown(entry)}" for name, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(shown(entry) for entry in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        print(keep(Path(argument)))

@@ -1,4 +1,4 @@
-"""The records of the leagues: what runs of them have measured, in the folder `records`, and tables of it for the docs.
+"""The records of the leagues: what runs of them have measured, in `benchmarks/records`, and tables of it for the docs.
 
     python -m experiments sampler_league --out FOLDER
     python -m experiments.samplers.league_records FOLDER    writes its record, and the table of it in the docs
@@ -14,14 +14,16 @@ from typing import Any
 
 from experiments.application.records import CONFIG, METRICS, SUMMARY
 
-FOLDER = Path(__file__).parent / "records"
-DOCS = Path(__file__).parents[2] / "docs" / "choosing.md"
+ROOT = Path(__file__).parents[2]
+FOLDER, DOCS = ROOT / "benchmarks" / "records", ROOT / "docs" / "choosing.md"
 FIELDS = {
     "problem": "problem",
     "sampler": "sampler",
     "solver": "solver",
     "ESS for 1000 evaluations": "per_thousand",
     "ESS per second": "per_second",
+    "evaluations to 0.1, mean": "mean_work",
+    "evaluations to 0.1, worst": "worst_work",
     "R-hat": "r_hat",
     "largest |z|": "z",
     "sweeps to 99%": "sweeps",
@@ -130,7 +132,6 @@ def main(folders: list[str]) -> None:
         record = record_of(Path(folder))
         rows = ",\n".join(json.dumps(row) for row in record.pop("rows"))
         head = json.dumps(record)[:-1]
-        FOLDER.mkdir(exist_ok=True)
         (FOLDER / f"{record['experiment']}.json").write_text(f'{head}, "rows": [\n{rows}\n]}}\n')
         renew(DOCS, record["experiment"])
 

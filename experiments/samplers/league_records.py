@@ -123,7 +123,7 @@ def renew(page: Path, name: str) -> None:
     before, _, after = page.read_text().partition(marker)
     lines = after.lstrip("\n").splitlines(keepends=True)
     rest = next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    page.write_text(before + marker + "\n" + table(read(name)) + "\n" + "".join(lines[rest:]))
+    page.write_text(f"{before}{marker}\n{table(read(name))}\n\n" + "".join(lines[rest:]).lstrip("\n"))
 
 
 def main(folders: list[str]) -> None:

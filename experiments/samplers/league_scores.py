@@ -269,7 +269,12 @@ def draw_errors(report: Report, curves: list[Curve]) -> None:
     figure, axes = plots.panels(-(-(len(names) + 1) // columns), columns, width=3.4, height=3.1)
     colors = list(plots.PALETTE.values())
     look = {
-        sampler: (colors[place % len(colors)], MARKERS[place % len(MARKERS)], "-" if sampler[1] == OURS else "--")
+        # the second round of colours has other markers
+        sampler: (
+            colors[place % len(colors)],
+            MARKERS[(place + place // len(colors)) % len(MARKERS)],
+            "-" if sampler[1] == OURS else "--",
+        )
         for place, sampler in enumerate(samplers)
     }
     panels = list(axes.flat)

@@ -3,7 +3,7 @@
 Which sampler, and is it right? Here ours and BlackJAX's draw from the same laws: normal laws that are narrow in some
 directions, a banana, a funnel, posteriors of regressions and hierarchies, a path of volatilities, 25 modes, the angle
 of an ellipse from hot to cold, and 65,536 wells. Their moments are known in closed form or by quadrature, but for
-two of them by a long run. All samplers start at the same points and have the same number of evaluations of the energy
+one of them by a long run. All samplers start at the same points and have the same number of evaluations of the energy
 (with its gradient, where they use it) for the warm-up, and the same again for the draws. NUTS chooses its own number.
 
 **Gates.** A sampler passes if R-hat < 1.01 and the bulk effective sample size is at least 400, both for the worst

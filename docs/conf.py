@@ -59,7 +59,7 @@ def setup(app):
 def write_pages(app):
     """The pages that are made from the source and from the records."""
     reference_pages.write(HERE / "reference")
-    (HERE / "reference/records.txt").write_text(recorded.tables(), encoding="utf-8")
+    (HERE / "reference/records.txt").write_text(recorded.tables() + "\n" + recorded.comparisons(), encoding="utf-8")
 
 
 def linkcode_resolve(domain, info):

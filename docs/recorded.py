@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks/records"
 RECORDS, PLACE = Path(__file__).with_name("records"), Path(__file__).with_name("pictures")
 CONDITIONS = (
     "command",
@@ -63,6 +64,18 @@ def make_small(source, target):
 def tables():
     """The text of all records, in Markdown: for each the command, where it ran, and its headline figures."""
     return "\n".join(table(json.loads(path.read_text())) for path in sorted(RECORDS.glob("*.json")))
+
+
+def comparisons():
+    """All records of benchmarks, in one table: the time of the peer over ours, in the same run."""
+    lines = ["### `python -m benchmarks`", "", "| work | peer | ratio (smallest to largest) |", "|---|---|---|"]
+    for path in sorted(BENCHMARKS.glob("*.json")):
+        for row in json.loads(path.read_text()):
+            peer = f"{row['peer_name']} {row['peer_version']}".strip()
+            work = row["case"].replace("|", "\\|")
+            ratios = "{:.3g} ({:.3g} to {:.3g})".format(*(row[name] for name in ("ratio", "ratio_min", "ratio_max")))
+            lines += [f"| {work} | {peer} | {ratios} |"]
+    return "\n".join([*lines, ""])
 
 
 def table(record):

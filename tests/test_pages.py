@@ -118,6 +118,12 @@ def test_a_record_of_a_run_becomes_a_table(tmp_path, monkeypatch):
     assert lines[2] == "    python -m experiments coins --quick --seed 3 --points 7"
     assert "cpu, Python 3.11.7, jax 0.10.1: 20 s, and 2 s of compiling." in lines
     assert [line for line in lines if line.startswith("| ")][1:] == ["| error | 0.1235 |"]
+    monkeypatch.setattr(recorded, "BENCHMARKS", tmp_path)
+    for name in ("config", "summary"):
+        (tmp_path / f"{name}.json").unlink()
+    row = {"case": "|m|", "peer_name": "one", "peer_version": "2", "ratio": 3.14159, "ratio_min": 3, "ratio_max": 4}
+    (tmp_path / "glass.json").write_text(json.dumps([row]))
+    assert recorded.comparisons().splitlines()[-1] == r"| \|m\| | one 2 | 3.14 (3 to 4) |"
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "records").glob("*.json")), ids=lambda path: path.stem)

@@ -193,7 +193,9 @@ def _learned(patterns):
         step = jnp.outer(pattern, pattern) - (correction + correction.T) + 2 * pattern[0] ** 2 * weights
         return _without_self_coupling(weights + step / units).weights, None
 
-    return jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
+    weights = jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
+    # some processors round a product and a sum at once, and so one side of the diagonal otherwise than the other one
+    return (weights + weights.T) / 2
 
 
 def _stored(patterns, used):

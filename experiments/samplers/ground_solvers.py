@@ -123,10 +123,11 @@ def _ladder(report, kind, key, sizes, pairs):
         if pairs == 2:
             kernel = isoenergetic(energy, kernel, kind.graph)
         observe = lambda state: jnp.min(jax.vmap(energy)(state.position.reshape(-1, kind.graph.units)))
-        energies = trajectory(run_key, kernel, start if pairs == 2 else start[0], steps, observe=observe).positions
-        return jax.lax.associative_scan(jnp.minimum, energies)
+        return trajectory(run_key, kernel, start if pairs == 2 else start[0], steps, observe=observe).positions
 
-    least, seconds = _timed(report, kind, run, key, sizes)
+    energies, seconds = _timed(report, kind, run, key, sizes)
+    # on the host: within the program this takes XLA minutes to compile
+    least = np.minimum.accumulate(energies, axis=2)
     hit = _at_ground(kind, least).mean(axis=1)
     shown = np.unique(np.geomspace(1, steps, 30).astype(int)) - 1
     name = "tempering" if pairs == 1 else "tempering, isoenergetic"
@@ -136,11 +137,13 @@ def _ladder(report, kind, key, sizes, pairs):
 
 def _timed(report, kind, run, key, sizes):
     """What `run(key, coupling)` returns for all instances and runs, and the processor time of all."""
-    keys = jax.random.split(key, (len(kind.couplings), sizes.runs))
-    program = report.program(jax.vmap(jax.vmap(run, (0, None))), keys, kind.couplings)
+    shape = len(kind.couplings), sizes.runs
+    # one axis for both: a vmap within another one doubles the time of compiling
+    members = jax.random.split(key, shape).ravel(), jnp.repeat(kind.couplings, sizes.runs, axis=0)
+    program = report.program(jax.vmap(run), *members)
     begun = time.process_time()
-    result = np.asarray(jax.block_until_ready(program(keys, kind.couplings)))
-    return result, time.process_time() - begun
+    result = np.asarray(jax.block_until_ready(program(*members)))
+    return result.reshape(*shape, *result.shape[1:]), time.process_time() - begun
 
 
 def _at_ground(kind, energies):

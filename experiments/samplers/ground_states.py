@@ -55,7 +55,7 @@ class Config:
         options.require(enough, "sweeps", self.sweeps, f"at least {4 * self.rungs}, two steps of a pair of ladders")
 
 
-QUICK = Config(problems=(Which.SQUARE,), small=True, instances=3, runs=4, lengths=(16,), sweeps=256, rungs=4)
+QUICK = Config(problems=(Which.WISHART,), small=True, instances=3, runs=4, lengths=(16,), sweeps=256, rungs=4)
 
 
 class Solved(NamedTuple):

@@ -72,7 +72,10 @@ def test_a_missing_peer_is_said_aloud(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "group: got 'nothing', wanted one of latent, spins, sparse, neural, free_energy, or list"),
+        (
+            ["nothing"],
+            "group: got 'nothing', wanted one of latent, spins, sparse, neural, free_energy, samplers, or list",
+        ),
         (["latent", "--repeats", "1"], "--repeats: got 1, wanted at least 3"),
         (["latent", "--fast"], "Unrecognized options: --fast"),
         ([], "Missing from python -m benchmarks: GROUP"),

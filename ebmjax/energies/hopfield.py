@@ -193,9 +193,7 @@ def _learned(patterns):
         step = jnp.outer(pattern, pattern) - (correction + correction.T) + 2 * pattern[0] ** 2 * weights
         return _without_self_coupling(weights + step / units).weights, None
 
-    weights = jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
-    # some processors round a product and a sum at once, and so one side of the diagonal otherwise than the other one
-    return (weights + weights.T) / 2
+    return jax.lax.scan(learn, jnp.zeros((units, units), patterns.dtype), patterns)[0]
 
 
 def _stored(patterns, used):
@@ -211,4 +209,6 @@ def _stored(patterns, used):
 
 def _without_self_coupling(weights):
     diagonal = jnp.eye(len(weights), dtype=bool)
+    # on some processors a product of matrices rounds one side of the diagonal otherwise than the other one
+    weights = (weights + weights.T) / 2
     return Params(jnp.where(diagonal, 0, weights), jnp.zeros(len(weights), weights.dtype))

@@ -1,4 +1,4 @@
-"""The records of the leagues: what runs of them have measured, in `benchmarks/records`, and tables of it for the docs.
+"""The records of the leagues: what runs of them have measured, in `benchmarks/records/leagues`, and tables for the docs.
 
     python -m experiments sampler_league --out FOLDER
     python -m experiments.samplers.league_records FOLDER    writes its record, and the table of it in the docs
@@ -15,7 +15,7 @@ from typing import Any
 from experiments.application.records import CONFIG, METRICS, SUMMARY
 
 ROOT = Path(__file__).parents[2]
-FOLDER, DOCS = ROOT / "benchmarks" / "records", ROOT / "docs" / "choosing.md"
+FOLDER, DOCS = ROOT / "benchmarks" / "records" / "leagues", ROOT / "docs" / "choosing.md"
 FIELDS = {
     "problem": "problem",
     "sampler": "sampler",

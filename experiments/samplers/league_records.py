@@ -1,4 +1,4 @@
-"""The records of the leagues: what runs of them have measured, in `benchmarks/records/leagues`, and tables for the docs.
+"""The records of the leagues: what runs of them have measured, in `benchmarks/records/leagues`, and tables.
 
     python -m experiments sampler_league --out FOLDER
     python -m experiments.samplers.league_records FOLDER    writes its record, and the table of it in the docs

@@ -118,6 +118,8 @@ INNER_FUNCTIONS = {
     "split",
     "standardized",
     "energy_of",  # inside the elimination
+    "sublattice_beside",  # these two inside the kernels of lattices, with numbers of their own
+    "sublattices_in_turn",
     "is_coldest",  # these two take anything
     "is_static",
     "is_forbidden",  # these two inside the kernels

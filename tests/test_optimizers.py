@@ -67,7 +67,7 @@ def test_a_descent_gives_them_the_energy(optimizer):
 @pytest.mark.optax
 @pytest.mark.parametrize("system", [spins, atoms, predicted, kernels])
 def test_learners_give_them_their_loss(system):
-    """A rate that waits for a plateau, which no three updates are long enough for, changes nothing."""
+    """A rate that waits for a plateau, which no three updates are long enough for, changes nothing but the rounding."""
     reached = []
     for optimizer in (optax.sgd(0.1), PLATEAU):
         learner, params, batch = system(optimizer)
@@ -75,7 +75,9 @@ def test_learners_give_them_their_loss(system):
         for _ in range(3):
             state, _ = learner.update(KEY, state, batch)
         reached.append(state.params)
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), *reached)
+    for one, other in zip(*map(jax.tree.leaves, reached), strict=True):
+        # two programs, which some compilers round otherwise: codes carry this on to the kernels
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-5 * np.abs(one).max())
     changed = jax.tree.map(lambda new, old: bool(np.any(np.asarray(new) != np.asarray(old))), reached[1], params)
     assert any(jax.tree.leaves(changed))
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE))  # Sphinx does not find the two files beside this one by itself, hence the late imports
 
 import recorded  # noqa: E402
 import reference_pages  # noqa: E402

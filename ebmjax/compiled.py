@@ -5,6 +5,9 @@ a Python loop is compiled anew in every turn, and the arrays that it has capture
 constants. `compiled` looks into a function. Two functions of the same source are the same program, and the arrays that
 they have captured (as closure variables, defaults, or arguments of `functools.partial`) are arguments of it.
 
+The variables at the top level of a script, of a notebook and of a module of the user are captured as well: they may
+change between two calls. Those of an installed package are taken for constants.
+
 What a captured object can change without notice is not cached: a function that refers to an object of a class unknown
 to JAX is traced and compiled at every call, as it would be without this file. Numbers, strings and NumPy arrays of
 integers are part of the form, so that another number is another program.
@@ -29,6 +32,9 @@ R = TypeVar("R")
 _FROM_THE_FIELD = ("jax", "jaxlib", "jaxtyping", "numpy", "optax", "flax", "builtins", "functools", "typing", "_thread")
 """Packages whose objects do not change what they compute once they are made."""
 
+
+_OURS = ("ebmjax", "experiments")
+"""Packages whose modules have constants at their top level, and no variables."""
 
 _CHANGING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "clear"}
 """Methods that change a list, a dict or a set."""
@@ -64,6 +70,14 @@ class _Known(NamedTuple):
 
     def __eq__(self, other):
         return isinstance(other, _Known) and self.thing is other.thing
+
+
+@record
+class _Module(NamedTuple):
+    """A module of the user, whose variables may change, and those of them that a function may read."""
+
+    module: Any
+    variables: dict[str, Any]
 
 
 @record
@@ -107,7 +121,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         try:
             form = _split((args, kwargs), arrays, ())
             hash(form)
-        except (_OpaqueError, TypeError):
+        except (_OpaqueError, TypeError, ValueError):  # ValueError: a dict whose keys JAX cannot sort
             return function(*args, **kwargs)
         if form in uncompiled:
             return function(*args, **kwargs)
@@ -164,9 +178,8 @@ def _split_numpy(array: Any, arrays: list[Any]) -> _Form:
 
 
 def _split_function(function: types.FunctionType, arrays: list[Any], inside: tuple[int, ...]) -> _Form:
-    module = sys.modules.get(function.__module__ or "")
-    of_script = function.__module__ in ("__main__", "builtins", None)
-    if not of_script and getattr(module, function.__qualname__, None) is function:
+    of_user = _of_user(function.__module__)
+    if not of_user and getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function:
         return _Form("known", _Known(function))
     if id(function) in inside or len(inside) > 100:
         raise _OpaqueError
@@ -174,13 +187,42 @@ def _split_function(function: types.FunctionType, arrays: list[Any], inside: tup
         cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
     except ValueError:
         raise _OpaqueError from None
-    if any(isinstance(cell, list | dict | set) for cell in cells) and _names(function.__code__) & _CHANGING:
+    # what a script, a notebook or a module of the user has at its top level is not constant: it is captured
+    names = _names(function.__code__)
+    globals_read = tuple(sorted(names & function.__globals__.keys())) if of_user else ()
+    variables = [_variable(function.__globals__[name], names) for name in globals_read]
+    if any(isinstance(each, list | dict | set) for each in (*cells, *variables)) and names & _CHANGING:
         raise _OpaqueError  # it keeps a log, say, and must be given that very list
-    # what a script or a notebook has at its top level is not constant: its variables are captured ones
-    names = tuple(sorted(_names(function.__code__) & function.__globals__.keys())) if of_script else ()
-    captured = (cells, function.__defaults__, function.__kwdefaults__, [function.__globals__[name] for name in names])
-    details = (function.__code__, _Known(function.__globals__), names, function.__name__, function.__qualname__)
+    captured = (cells, function.__defaults__, function.__kwdefaults__, variables)
+    details = (function.__code__, _Known(function.__globals__), globals_read, function.__name__, function.__qualname__)
     return _Form("function", details, (_split(captured, arrays, (*inside, id(function))),))
+
+
+def _of_user(name: str | None) -> bool:
+    """Whether what stands at the top level of this module may change: it is not ours, and it is not installed."""
+    if name in ("__main__", "builtins", None):
+        return True
+    if name.partition(".")[0] in (*_OURS, *sys.stdlib_module_names):
+        return False
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
+
+
+def _variable(value: Any, names: set[str]) -> Any:
+    """A variable that a function with these names in it may read, with the variables of a module of the user."""
+    if isinstance(value, types.ModuleType) and _of_user(value.__name__):
+        read = sorted(names & vars(value).keys())
+        return _Module(value, {name: _variable(vars(value)[name], names - {name}) for name in read})
+    return value
+
+
+def _value(variable: Any) -> Any:
+    """A variable as the function reads it; a module is a copy with the variables that were captured."""
+    if not isinstance(variable, _Module):
+        return variable
+    module = types.ModuleType(variable.module.__name__)
+    vars(module).update(vars(variable.module), **{name: _value(each) for name, each in variable.variables.items()})
+    return module
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -209,7 +251,7 @@ def _join(form: _Form, arrays: Any) -> Any:
         return types.MethodType(*_join(form.parts[0], arrays))
     code, known, names, name, qualified_name = form.details
     cells, defaults, keyword_defaults, values = _join(form.parts[0], arrays)
-    variables = {**known.thing, **dict(zip(names, values, strict=True))} if names else known.thing
+    variables = {**known.thing, **dict(zip(names, map(_value, values), strict=True))} if names else known.thing
     function = types.FunctionType(code, variables, name, defaults, tuple(types.CellType(cell) for cell in cells))
     function.__kwdefaults__ = keyword_defaults
     function.__qualname__ = qualified_name

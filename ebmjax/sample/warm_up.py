@@ -82,7 +82,8 @@ class WarmUp(NamedTuple):
     """Mean probability of acceptance in the last tenth of the steps."""
     result: Int[Array, ""]
     """`CONVERGED`; `STEP_LIMIT` where the acceptance is farther than 0.15 from the one that was wanted; `DIVERGED`
-    where the chain stood still in the last tenth of the steps, or a number is not finite."""
+    where the chain stood still in the last tenth of the steps, its energy is so large that its changes are rounded to
+    nothing, or a number is not finite."""
 
 
 @record
@@ -206,7 +207,7 @@ def _warm_up(key, energy, make_kernel, position, target, spread, windows):
         changed = spread.scale(moments, scale)
         scale = jax.tree.map(lambda new, old: jnp.where(renewed, new, old), changed, scale)
         differs = jax.tree.map(lambda new, old: jnp.any(new != old), state.position, position)
-        moved = jnp.stack(jax.tree.leaves(differs)).any()
+        moved = jnp.stack(jax.tree.leaves(differs)).any() & _resolved(energy(state.position), energy(position))
         return (state.position, scale, dual.log_mean), (total / length.astype(dtype), moved)
 
     lengths, renewed = zip(*windows, strict=True)
@@ -219,6 +220,16 @@ def _warm_up(key, energy, make_kernel, position, target, spread, windows):
     result = jnp.where(jnp.abs(acceptance - target) <= FARTHEST, CONVERGED, STEP_LIMIT)
     result = jnp.where(finite & moved[-1] & (acceptance > 0), result, DIVERGED).astype(jnp.int32)
     return WarmUp(position, step_size, scale, acceptance, result)
+
+
+def _resolved(energy, before):
+    """Whether these energies differ by more than their rounding, or are rounded to less than 1.
+
+    Far from a law energies are so large that those of neighbours are the same number: every step is accepted then,
+    and the chain stands where it is.
+    """
+    rounding = jnp.finfo(energy.dtype).eps * jnp.abs(energy)
+    return (rounding < 1) | (jnp.abs(energy - before) > 4 * rounding)
 
 
 def _next(dual, missing):

@@ -125,6 +125,14 @@ def test_a_chain_that_cannot_move_says_so():
     assert int(flat.result) != CONVERGED
 
 
+@pytest.mark.slow
+def test_energies_that_hide_their_changes_are_said():
+    """As many steps are accepted as was asked, but changes of 1 are lost in an energy of 6e16."""
+    hidden = warm_up(jax.random.key(0), lambda x: jnp.sum(x**2) / 2 + 6e16, walk, jnp.ones(2), 200, 0.9)
+    assert abs(hidden.acceptance - 0.9) < 0.15
+    assert int(hidden.result) == DIVERGED
+
+
 def test_windows_have_all_steps():
     for steps in (20, 21, 50, 99, 1000, 12345):
         plan = windows(steps)

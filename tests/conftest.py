@@ -4,25 +4,46 @@ from experiments.application import compilation_cache  # before jax, whose cache
 
 compilation_cache.enable()
 
+import gc  # noqa: E402
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+gc.set_threshold(100_000)  # tracing makes many small objects: looking for cycles as often as Python does takes a tenth
+
 LONG = (
+    "ebmjax/diagnostics/calibration",
+    "ebmjax/diagnostics/chains",
+    "ebmjax/diagnostics/invariance",
+    "ebmjax/diagnostics/ranks",
+    "ebmjax/energies/convolutional_sparse_coding",
+    "ebmjax/energies/generalized_horn",
+    "ebmjax/energies/neural",
     "ebmjax/energies/variational_autoencoder",
+    "ebmjax/learn/checkpoint",
+    "ebmjax/learn/contrast/contrastive",
     "ebmjax/learn/contrast/greedy",
+    "ebmjax/learn/contrast/replay",
     "ebmjax/learn/dictionaries",
     "ebmjax/likelihoods",
+    "ebmjax/losses/evidence_bound",
+    "ebmjax/losses/likelihood",
     "ebmjax/marginalize/annealed",
     "ebmjax/marginalize/density_of_states",
+    "ebmjax/marginalize/elimination/draws",
+    "ebmjax/marginalize/free_energy",
     "ebmjax/marginalize/pilot",
     "ebmjax/marginalize/population",
+    "ebmjax/marginalize/refine",
     "ebmjax/marginalize/reweighting",
     "ebmjax/marginalize/thermodynamics",
     "ebmjax/minimize/codes/coordinate",
     "ebmjax/networks/convolutional",
+    "ebmjax/problems/planting",
     "ebmjax/sample/adaptive_tempering",
+    "ebmjax/sample/special/multispin",
     "ebmjax/sample/warm_up",
 )
 """Where examples compile for long: they are among the long tests. `tests.entries` runs them as well."""

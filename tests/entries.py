@@ -230,18 +230,29 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
     """All cells of one function."""
     name = f"{function.__module__}.{function.__name__}"
 
+    known: dict[Any, tuple[Any, Exception | None]] = {}
+
+    def of_twin(argument: str, twin: Any) -> tuple[Any, Exception | None]:
+        """The outcome for a twin, which several kinds of the same numbers share."""
+        if not is_numbers(twin):
+            return outcome(function, {**arguments, argument: twin})
+        key = argument, twin.shape, np.asarray(twin).tobytes()
+        if key not in known:
+            known[key] = outcome(function, {**arguments, argument: twin})
+        return known[key]
+
     def judge(argument: str, kind: str, value: Any, twin: Any = None, must_refuse: bool = False) -> Cell:
         result, error = outcome(function, {**arguments, argument: value})
         others = [other for start, names in SAID_AS.items() if name.startswith(start) for other in names]
         if is_refusal(error, argument, *others):
             return Cell(name, argument, kind, "refused", "")
         if error is not None:
-            if twin is not None and outcome(function, {**arguments, argument: twin})[1] is not None:
+            if twin is not None and of_twin(argument, twin)[1] is not None:
                 return Cell(name, argument, kind, "refused", "as the float32 array")
             return Cell(name, argument, kind, "wrong", f"{type(error).__name__}: {str(error)[:120]!r}")
         if must_refuse:
             return Cell(name, argument, kind, "wrong", "accepted")
-        right = twin is None or same(result, outcome(function, {**arguments, argument: twin})[0])
+        right = twin is None or same(result, of_twin(argument, twin)[0])
         return Cell(name, argument, kind, "right" if right else "wrong", "" if right else "another value")
 
     parameters = inspect.signature(function).parameters

@@ -40,28 +40,29 @@ def examples(name: str) -> list[doctest.DocTest]:
     ]
 
 
-def run(test: doctest.DocTest) -> int:
-    """How many programs one run of an example compiles."""
+def run(test: doctest.DocTest) -> tuple[int, bool]:
+    """How many programs one run of an example compiles, and whether it prints something else than it shows."""
     before = compiled[0]
     runner = doctest.DocTestRunner(verbose=False)
     with contextlib.redirect_stdout(io.StringIO()):
         failed, _ = runner.run(test, clear_globs=False)
-    if failed:
-        print(f"{test.name}: the example fails")
-    return compiled[0] - before
+    return compiled[0] - before, bool(failed)
 
 
 def main(names: list[str]) -> int:
-    """Print the names of the examples that compile twice; the exit status is 1 if there are any."""
+    """Print the names of the examples that compile twice or fail; the exit status is 1 if there are any."""
     jax.monitoring.register_event_duration_secs_listener(count)
     wrong = 0
     for name in names or modules():
         for test in examples(name):
             globals_ = dict(test.globs)
-            run(test)
+            _, failed = run(test)
             test.globs.clear()
             test.globs.update(globals_)
-            again = run(test)
+            again, failed_again = run(test)
+            if failed or failed_again:
+                wrong += 1
+                print(f"{test.name}: the example fails")
             if again:
                 wrong += 1
                 print(f"{test.name}: the second run compiled {again} programs")

@@ -20,20 +20,19 @@ LONG = {
         "marginalize",
         "minimize",
         "networks",
+        "problems",
         "sample",
     )
 }
-PACKAGES = [
-    pytest.param(package, marks=[pytest.mark.slow] * (package in LONG))
-    for package in sorted({".".join(name.split(".")[:2]) for name in modules()})
-]
-"""`ebmjax.energies`, `ebmjax.temperature`, …: one process each."""
+PACKAGES = [*(pytest.param(package, marks=pytest.mark.slow) for package in sorted(LONG)), "the rest"]
+"""One process each."""
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_entry_is_right_or_refused_by_name_and_a_second_call_compiles_nothing(package):
     """One process for both, without the tests' type checks, since both run the examples of the docstrings."""
-    names = [name for name in modules() if name == package or name.startswith(package + ".")]
+    long = lambda name: next((each for each in LONG if name == each or name.startswith(each + ".")), "the rest")
+    names = [name for name in modules() if long(name) == package]
     process = subprocess.run(
         [
             sys.executable,

@@ -289,6 +289,7 @@ def test_the_ends_of_the_range_of_floats():
     np.testing.assert_allclose(softargmin(widest, 0.0), 0.5)
 
 
+@pytest.mark.slow
 def test_half_precision_is_computed_in_single():
     values = jnp.array([0.0, 300.0, 600.0], jnp.float16)
     for beta in (0.0, 1e-6, 1e-3, 1.0):  # of which float16 knows two

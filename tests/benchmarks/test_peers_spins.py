@@ -133,6 +133,7 @@ def test_plain_lattice():
     assert_law(end, beta, np.asarray(coupling))
 
 
+@pytest.mark.slow
 def test_plain_dense():
     """The couplings of a lattice as a matrix: the same law."""
     coupling, beta, chains = couplings("a coupling a bond"), 0.6, 1 << 13

@@ -103,6 +103,7 @@ def test_all_diagnostics_are_those_of_arviz(peer, x64):
         np.testing.assert_allclose(values, of_peer(peer, name, draws), rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_single_precision_is_enough(peer):
     """Within 1e-3 of ArviZ's float64, for the two numbers that are quoted, of one compiled program."""
     draws = quantities(4, 400)[..., :-1]

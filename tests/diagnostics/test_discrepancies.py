@@ -96,6 +96,7 @@ def test_mean_discrepancy_of_two_normal_laws():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_many_draws_in_bounded_memory():
     """20,000 draws: the matrix of all pairs would take 1.6 GB. Equal sets have a distance of 0."""
     draws = np.random.default_rng(3).normal(size=(20_000, 2))

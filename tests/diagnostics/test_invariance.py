@@ -75,6 +75,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "gibbs")) for name in RIGHT])
 def test_right_kernels_pass(name):
     """One in 10,000 runs would fail by chance."""
@@ -87,6 +88,7 @@ def test_right_kernels_pass(name):
 SHORT = ("beta twice", "refused moves not counted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in SHORT)) for name in WRONG])
 def test_wrong_kernels_do_not(name):
     found = invariance_test(jax.random.key(2), WRONG[name], exact(jax.random.key(3), 20_000), statistics)
@@ -126,6 +128,7 @@ def test_p_values_are_those_of_students_law():
         np.testing.assert_allclose(_two_sided(jnp.asarray(t, jnp.float32), degrees), wanted, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_decided_is_told():
     """Statistics that never change have a p-value of 1; where a kernel goes to NaN, the p-value is 0."""
     draws = exact(jax.random.key(7), 100)
@@ -140,6 +143,7 @@ def test_what_cannot_be_decided_is_told():
     assert np.isnan(unknown.p_value)
 
 
+@pytest.mark.slow
 def test_integers_keep_their_bits():
     """Packed words: a kernel that turns a random bit of 32."""
     words = jax.random.bits(jax.random.key(8), (500,))

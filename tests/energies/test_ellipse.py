@@ -56,6 +56,7 @@ def test_placed_energy_by_hand():
     np.testing.assert_allclose(placed_ellipse.energy(params, jnp.array([13.0, 26.0]), 0.0), 9 + 16, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_free_energies_match_the_published_table():
     free = lambda beta, y2: free_energy(
         partial(ellipse.energy, LECTURE, jnp.stack([jnp.zeros_like(y2), y2])), circle(48), beta
@@ -114,6 +115,7 @@ def test_unplaced_and_placed_agree_at_the_origin(x64):
     np.testing.assert_allclose(placed_ellipse.energy(placed, y, z), ellipse.energy(plain, y, z), rtol=1e-14)
 
 
+@pytest.mark.slow
 def test_the_cold_free_energy_of_a_circle_is_the_squared_distance(x64):
     """(‖y - c‖ - r)²."""
     params = placed_ellipse.Params(jnp.array([3.0, 3.0]), jnp.array([1.0, 2.0]), jnp.array(0.8))

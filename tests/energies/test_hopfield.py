@@ -19,6 +19,7 @@ def random_patterns(seed, count, units):
     return jax.random.rademacher(jax.random.key(seed), (count, units), dtype=jnp.result_type(float))
 
 
+@pytest.mark.slow
 def test_energy_is_the_double_sum(x64):
     weights = np.random.default_rng(0).normal(size=(4, 4))
     weights = np.triu(weights, 1) + np.triu(weights, 1).T
@@ -57,6 +58,7 @@ def test_projection_takes_dependent_patterns(units):
     np.testing.assert_allclose(pseudo_inverse(repeated).weights, pseudo_inverse(patterns).weights, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_projection_recalls_correlated_patterns_where_hebb_fails():
     """50 patterns of 200 units, each a copy of one with a tenth of the units turned; the fields tell."""
     base, noise = random_patterns(4, 1, 200), jax.random.bernoulli(jax.random.key(5), 0.1, (50, 200))

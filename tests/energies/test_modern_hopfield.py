@@ -32,6 +32,7 @@ def test_it_is_the_free_energy_over_the_patterns(beta, x64):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 2.0, 50.0])
 def test_it_is_the_energy_of_the_paper(beta, x64):
     """Ramsauer et al., eq. 2: -lse(beta, Xᵀξ) + ½ ξᵀξ + log(P)/beta + ½ M²; and eq. 3, attention."""

@@ -44,6 +44,7 @@ def test_local_energies_are_differences():
         np.testing.assert_allclose(law[unit], weights / weights.sum(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_elimination_has_the_same_model():
     graph = graphs.from_edges(6, EDGES)
     plan = plans.plan(graph, states=STATES)

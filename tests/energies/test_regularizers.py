@@ -16,7 +16,7 @@ REGULARIZERS = {
     "non-negative": non_negative(0.6),
     "group": group(0.9, 2),
 }
-PLANE = jnp.linspace(-4, 4, 801)  # spacing 0.01
+PLANE = np.linspace(-4, 4, 801)  # spacing 0.01, in double precision
 
 
 def values(regularizer):

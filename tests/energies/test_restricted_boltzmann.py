@@ -61,6 +61,7 @@ def test_free_energy_is_that_of_all_hidden_states(beta, x64):
         np.testing.assert_allclose(value, truth, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.3, 1.7])
 def test_free_energy_is_the_formula_of_the_papers(beta, x64):
     """-aᵀv - (1/beta) Σ softplus(beta (b + vᵀW)) + H log 2 / beta: the last term turns the sum into our average."""
@@ -191,6 +192,7 @@ def test_label_free_energies_and_law_by_enumeration(beta, x64):
         np.testing.assert_allclose(value, truth, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_label_energies_are_the_law_given_the_hidden_units(beta, x64):
     params, image = machine(5, visible=4 + CLASSES), jnp.array([0.0, 1.0, 1.0, 0.0])
@@ -201,6 +203,7 @@ def test_label_energies_are_the_law_given_the_hidden_units(beta, x64):
     np.testing.assert_allclose(law, truth, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_faults_are_named():
     params, image = machine(0, visible=7), jnp.zeros(4)
     with pytest.raises(ValueError, match=r"beta: got -1.0"):

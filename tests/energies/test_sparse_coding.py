@@ -47,6 +47,7 @@ def test_lipschitz_is_never_from_below(name):
         assert bound <= true * size ** (1 / 2 ** (iterations + 1)) * (1 + 1e-5)
 
 
+@pytest.mark.slow
 def test_lipschitz_in_double_precision(x64):
     params = sparse_coding.init(jax.random.key(0), 64, 128)
     np.testing.assert_allclose(sparse_coding.lipschitz(params, 40), largest_eigenvalue(params), rtol=1e-12)

@@ -45,6 +45,7 @@ def test_adam_leaves_the_layers_at_rest_where_they_are():
     np.testing.assert_allclose(first["w"], [0.1, -0.9, -2.9], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_layer_may_start_from_the_one_before():
     start = {"w": jnp.array([0.0, -1.0, 5.0])}
     weights, _ = layerwise(

@@ -145,6 +145,7 @@ def stop_after(segments):
     return lambda params, metrics: len(seen) < segments and not seen.append(params)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_told_of_the_epochs_that_are_done(tmp_path):
     told = []
 
@@ -331,6 +332,7 @@ def test_a_loss_that_is_written_in_another_way_is_the_same(tmp_path):
         run(lambda w, y: jnp.mean((w - y) ** 4))
 
 
+@pytest.mark.slow
 def test_functions_among_the_parameters_are_kept(tmp_path):
     loss = lambda params, y: jnp.mean((params["activation"](params["w"]) - y) ** 2)
     arguments = ARGUMENTS | {

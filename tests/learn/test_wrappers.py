@@ -61,6 +61,7 @@ def test_wrappers_do_not_change_what_is_learned(wrap):
     np.testing.assert_allclose(members, alone.params, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_measurements_are_those_of_the_path():
     metrics = train(KEY, measured(plain(), held_out, every=3), 0.0, DATA, 4, 5).metrics.learner
     assert (metrics.updates.ravel() == np.arange(1, 11)).all()
@@ -80,6 +81,7 @@ def test_a_measurement_may_be_a_pytree_and_of_the_averaged_parameters():
     assert trained.metrics.learner.value["twice"][0].shape == (5, 2)
 
 
+@pytest.mark.slow
 def test_the_best_parameters_are_kept():
     learner = keeping_best(measured(plain(), held_out, every=1))
     trained = train(KEY, learner, 0.0, DATA, 4, 10)
@@ -101,6 +103,7 @@ def test_a_measurement_of_nan_is_never_the_best():
     assert (float(state.best), float(state.score)) == (0.0, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [False, True])
 def test_each_member_stops_for_itself(many):
     """With a rate of 1/10 the best is at update 5, with 1/5 at update 2; with 1/1000 it is not reached."""
@@ -127,6 +130,7 @@ def test_updates_that_were_not_carried_out_say_so():
     assert not metrics.learner.fresh.ravel()[stopped].any()
 
 
+@pytest.mark.slow
 def test_reports_come_while_it_runs_and_not_under_vmap():
     seen = []
     learner = reported(plain(), lambda updates, metrics: seen.append((updates, float(metrics.loss))), every=4)

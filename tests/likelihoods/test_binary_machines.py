@@ -37,6 +37,7 @@ def test_exact_log_partition_from_either_side(params, beta):
     assert float(found.standard_error) == 0
 
 
+@pytest.mark.slow
 def test_likelihoods_of_all_states():
     found = restricted.log_likelihoods(MACHINE, STATES, BETA, restricted.log_partition(MACHINE, BETA))
     np.testing.assert_allclose(found.log_partition, jax.nn.log_softmax(densities(MACHINE, BETA)), atol=1e-5)
@@ -60,6 +61,7 @@ def test_exact_draws_have_the_law_of_the_machine_and_keep_it(params):
         assert (np.abs(found - law[order]) < 5 * np.sqrt(law[order] / count) + 5 / count).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exact", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_both_sides_enclose_the_exact_value(exact):
     """Within 5 standard errors, and the bounds within 5 of theirs: a false alarm in a million runs."""

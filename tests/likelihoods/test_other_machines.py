@@ -25,6 +25,7 @@ PLANE = jnp.asarray(np.stack(np.meshgrid(GRID / 2, GRID * 1.5, indexing="ij"), -
 CELL = (GRID[1] - GRID[0]) ** 2 * 0.75
 
 
+@pytest.mark.slow
 def test_density_of_a_gaussian_machine_integrates_to_one():
     hidden = binary_cube(5).points
     joint = jax.vmap(lambda v: jax.vmap(lambda h: gaussian.energy(REAL, v, h))(hidden))(PLANE)

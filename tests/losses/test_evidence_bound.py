@@ -184,6 +184,7 @@ def test_the_other_gradient_has_the_same_mean(slopes, kept):
     assert (np.abs(plain.mean(axis=0)) > 10 * errors).all(), "too noisy to tell"
 
 
+@pytest.mark.slow
 def test_the_other_gradient_has_less_noise_for_the_encoder(slopes):
     plain = slopes[0][1].std(axis=0)
     assert (slopes[1][6][1].std(axis=0)[1:] < 0.6 * plain[1:]).all()

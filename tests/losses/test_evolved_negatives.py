@@ -91,6 +91,7 @@ def test_evolution_from_corrupted_patterns_widens_the_basins(patterns):
     assert recall(trained.params) > 0.97
 
 
+@pytest.mark.slow
 def test_no_gradient_goes_through_the_evolution(patterns):
     through = lambda params, y: jnp.tanh(hopfield.field(params, y))
     slope = jax.grad(evolved_loss(through))(hopfield.hebbian(patterns), patterns)

@@ -77,6 +77,7 @@ def test_weights_have_the_right_mean_in_both_directions():
     assert_mean(np.exp(np.asarray(second.log_weights) + (TRUTH - VOLUME)), 1.0)
 
 
+@pytest.mark.slow
 def test_weighted_positions_are_draws_of_the_last_law():
     first, _ = there_and_back(jax.random.key(1))
     space = spin_cube(SPINS)

@@ -30,6 +30,7 @@ def density():
     return multicanonical.density_of_states(jax.random.key(0), model, LEVELS, WALKERS, LEARNING, SWEEPS, powers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_means_of_what_was_observed(density, beta):
     """<m²>, <m⁴> and the Binder ratio, whose error is smaller than those of its parts together would make it."""
@@ -157,6 +158,7 @@ def test_any_energy_and_the_lattice_have_the_same_law():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_errors_are_calibrated():
     """z-scores of 50 runs, at 6 temperatures: their standard deviation is between 0.8 and 1.3, the mean near 0.
 
@@ -232,6 +234,7 @@ def test_few_walkers_raise_no_walls():
     assert np.abs(np.diff(found)).max() < 20
 
 
+@pytest.mark.slow
 def test_energies_beyond_the_levels_say_so():
     model = models.ising(UNIFORM, (4, 4))
     weights = wang_landau.wang_landau(jax.random.key(0), model, LEVELS[:3], WALKERS, 12)

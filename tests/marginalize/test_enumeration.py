@@ -76,6 +76,7 @@ def test_draws_have_the_enumerated_law(beta):
         assert np.all(np.abs(counts - wanted) < 5 * error), (counts - wanted) / error
 
 
+@pytest.mark.slow
 def test_the_coldest_draws_are_ground_states():
     couplings = jnp.asarray(COUPLINGS, jnp.float32)
     law = lambda s: energy(couplings, s)

@@ -134,6 +134,7 @@ def test_result_codes():
     assert mean_field(lambda s: jnp.nan * s[0].sum(), (jnp.ones(2),), 1.0, ((0,),)).result == DIVERGED
 
 
+@pytest.mark.slow
 def test_float32_keeps_the_digits():
     """At a small beta, KL/beta divides two small numbers; float64 shows how precise the quotient is."""
 

@@ -19,6 +19,7 @@ def rows(key, spread, shape):
     return forward + TRUTH, back - TRUTH
 
 
+@pytest.mark.slow
 def test_estimates_and_their_errors():
     """400 repetitions: the mean within 5 of its errors, z-scores with a standard deviation within 15% of one."""
     forward, back = rows(jax.random.key(0), 0.7, (400, 100))
@@ -39,6 +40,7 @@ def test_estimates_and_their_errors():
     assert np.all(np.isposinf(one.upper) & np.isneginf(reverse.lower))
 
 
+@pytest.mark.slow
 def test_chains_of_several_runs_are_judged_together():
     forward, back = rows(jax.random.key(1), 0.5, (60,))
     whole = estimate_of_weights(forward, 0.0)
@@ -48,6 +50,7 @@ def test_chains_of_several_runs_are_judged_together():
     assert estimate_of_both(forward, back[:20], 0.0).result == CONVERGED
 
 
+@pytest.mark.slow
 def test_what_went_wrong_is_said():
     forward, back = rows(jax.random.key(2), 0.5, (50,))
     wide, from_wide = rows(jax.random.key(3), 6.0, (50,))

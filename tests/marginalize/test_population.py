@@ -112,6 +112,7 @@ def still(t):
     return Kernel(lambda position, rng_key=None: State(position), lambda rng_key, state: (state, None))
 
 
+@pytest.mark.slow
 def test_families_are_those_of_the_members_that_were_chosen():
     """Members that never move, each at a place of its own: places are ancestors, and Z is a mean over the starts."""
     members, groups = 64, 4

@@ -116,6 +116,7 @@ def test_refined_search_over_a_product():
     np.testing.assert_allclose(solution.energy, 0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-21, 1e-12, 1.0, 1e9])
 def test_steps_and_tolerances_have_no_unit_of_energy(unit):
     """The same steps, whatever the unit of energy; the optimizer's rate is in units of z² over energy."""

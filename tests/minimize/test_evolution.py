@@ -142,6 +142,7 @@ def test_ties_up_to_rounding_keep_the_spin_too():
     np.testing.assert_array_equal(jax.jit(jax.vmap(lambda s: evolve(params, s, 1)))(starts), spins)
 
 
+@pytest.mark.slow
 def test_synchronous_updates_end_in_a_fixed_point_or_a_cycle_of_two():
     params, states = glass(13), spin_cube(UNITS).points
     solution = jax.jit(jax.vmap(synchronous, (None, 0)))(params, states)
@@ -224,6 +225,7 @@ def test_faults_are_named(call, message):
         call(glass(18))
 
 
+@pytest.mark.slow
 def test_integers_are_spins_and_weights():
     weights = np.array([[0, 1, -1], [1, 0, 1], [-1, 1, 0]])
     params = Params(jnp.asarray(weights), jnp.array([1, 0, 0]))

@@ -80,6 +80,7 @@ def test_the_gaussian_has_the_covariance_of_its_hessian(condition):
     np.testing.assert_allclose(spread[-1] / spread[0], condition, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     ("problem", "scales", "grids"),
@@ -151,6 +152,7 @@ def test_stochastic_volatility_by_its_definition():
     np.testing.assert_allclose(found - found[0], wanted - wanted[0], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_chains_start_where_energy_and_gradient_are_finite():
     problems = [gaussian(), banana(), funnel(), mixture(), ellipse_posterior(1e4), many_well(), stochastic_volatility()]
     for problem in [*problems, eight_schools(), radon()]:

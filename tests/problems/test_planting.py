@@ -44,6 +44,7 @@ def test_no_state_is_lower_than_the_planted_one(make, shape, table):
     assert np.unique(planted.spins).tolist() == [-1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "shape", "table"), LATTICES)
 def test_tiles_are_those_of_the_papers(make, shape, table):
     dimensions = len(shape)

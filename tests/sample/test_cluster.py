@@ -90,6 +90,7 @@ def test_cluster_moves_have_the_enumerated_law(name, model):
         assert np.abs(z).max() < 5, f"beta {beta}: the worst moment is {np.abs(z).max():.1f} standard errors off"
 
 
+@pytest.mark.slow
 def test_at_zero_temperature_equal_neighbours_stay_together():
     start = jnp.asarray(RANDOM.choice([-1.0, 1.0], UNITS), jnp.float32)
     kernel = cluster.swendsen_wang(ISING, jnp.inf, EDGES)

@@ -95,6 +95,7 @@ def test_samplers_have_a_law_that_is_not_gaussian(name):
         assert z.max() < 5, f"beta {beta}: the worst moment is {z.max():.1f} standard errors off"
 
 
+@pytest.mark.slow
 def test_the_bias_of_the_unadjusted_walk_is_seen():
     """The test above can fail: these draws do not have the Boltzmann law, and there are enough of them to show it."""
     z = gaussian_scores(

@@ -72,6 +72,7 @@ def test_bytes_of_pictures_are_states_of_a_restricted_machine():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("traced", [False, True])
 def test_no_spin_turns_against_its_field_at_zero_temperature(traced):
     """Of 2^26 draws each, at fields that are small in any unit; the last uniform number was 1 once in 2^24."""
@@ -98,6 +99,7 @@ def test_no_spin_turns_against_its_field_at_zero_temperature(traced):
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 def test_rare_spins_are_as_rare_as_they_should_be():
     """σ(-17) = 4.1e-8 at both ends: 11 of 2^28 draws, where 23 bits would give 0 or 32."""
     count = jax.jit(

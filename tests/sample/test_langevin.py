@@ -150,6 +150,7 @@ def test_the_bias_of_the_splitting_is_of_higher_order_than_that_of_the_walk():
     assert (split[0] / split[1] > 10).all()
 
 
+@pytest.mark.slow
 def test_without_friction_the_splitting_keeps_the_energy(x64):
     kernel = langevin.underdamped(well, BETA, 0.01, friction=0.0)
     first, _ = kernel.step(jax.random.key(0), kernel.init(jnp.array([0.4, 0.9])))

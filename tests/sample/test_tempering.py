@@ -54,6 +54,7 @@ def test_each_rung_has_its_own_law(run, rung):
     assert np.abs(z).max() < 5
 
 
+@pytest.mark.slow
 def test_infos_tell_the_energy_and_the_chance_of_a_swap(run):
     _, positions, infos = run
     np.testing.assert_allclose(infos.energy, jax.vmap(jax.vmap(jax.vmap(ENERGY)))(positions), atol=1e-5)
@@ -116,6 +117,7 @@ def witness(scale, beta):
     return Kernel(begin, step)
 
 
+@pytest.mark.slow
 def test_replicas_keep_their_places_and_what_depends_on_beta_follows_their_rungs():
     """A kernel that moves nothing: rungs travel; two ladders at once."""
     betas = jnp.array([0.1, 0.2, 0.4, 0.7, 1.0])
@@ -141,6 +143,7 @@ def test_replicas_keep_their_places_and_what_depends_on_beta_follows_their_rungs
     np.testing.assert_allclose(final.replicas.sum_of_betas, visited, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_new_law_reaches_each_replica_at_the_beta_of_its_rung(nested):
     betas, energy = jnp.array([0.1, 0.4, 1.0]), lambda x: jnp.sum(x)

@@ -105,7 +105,7 @@ def smooth_term(params: Params, y: Annotated[Numbers, "observed"]) -> SmoothTerm
 
     >>> encoder = Encoder(jnp.eye(2), jnp.zeros(2), jnp.ones(2))
     >>> term = smooth_term(Params(sparse_coding.Params(jnp.eye(2)), encoder, 0.5), jnp.array([0.0, 9.0]))
-    >>> term.start.tolist(), round(float(term.lipschitz), 3)
+    >>> term.start.round(3).tolist(), round(float(term.lipschitz), 3)
     ([0.0, 1.0], 1.5)
     """
     check_record("params", params, Params)

@@ -53,6 +53,7 @@ def test_checkpoints_stay_where_the_configuration_says_so(training, capsys, monk
     assert not Path("run/checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_checkpoints_that_is_not_ours_is_refused(training, capsys, monkeypatch):
     assert cli.main(["training", "--out", "run"]) == 0
     Path("run/checkpoints").mkdir()
@@ -62,6 +63,7 @@ def test_a_folder_of_checkpoints_that_is_not_ours_is_refused(training, capsys, m
     assert len(training.SEGMENTS) == 6
 
 
+@pytest.mark.slow
 def test_enumerations_are_chosen_by_their_values(training, capsys):
     assert cli.main(["training", "--out", "run", "--colour", "dark-blue"]) == 0
     assert json.loads(Path("run/config.json").read_text())["config"]["colour"] == "dark-blue"

@@ -86,6 +86,7 @@ def test_known_functions_are_found_again(fitted):
     assert np.all(found.gabor.amplitude > 0)
 
 
+@pytest.mark.slow
 def test_the_parameters_found_draw_the_atom(fitted):
     atoms = drawn(some())
     again = drawn(jax.tree.map(lambda leaf: leaf[:COUNT], fitted.gabor))

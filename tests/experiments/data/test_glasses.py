@@ -41,6 +41,7 @@ def test_half_of_the_states_are_enough_without_a_field():
     assert (params.weights == params.weights.T).all()
 
 
+@pytest.mark.slow
 def test_mean_energies_are_those_of_all_states():
     params, betas = glasses.sherrington_kirkpatrick(jax.random.key(1), 7), jnp.array([0.0, 0.7, 3.0])
     space, energy = spin_cube(7), partial(hopfield.energy, params)

@@ -57,6 +57,7 @@ def test_each_horn_is_that_of_a_training_of_its_own(tmp_path, own):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), ours, alone.params)
 
 
+@pytest.mark.slow
 @pytest.mark.optax
 def test_metrics_grow_with_the_training_and_are_right_after_a_kill_and_a_resume(tmp_path, monkeypatch):
     data = problems.horn_data(jax.random.key(1), 16)

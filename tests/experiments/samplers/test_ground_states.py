@@ -10,6 +10,7 @@ from experiments.samplers import ground_problems, ground_states
 from experiments.samplers.ground_solvers import Found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [

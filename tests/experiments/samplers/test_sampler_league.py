@@ -25,6 +25,7 @@ def score(positions, diverged=0):
     )
 
 
+@pytest.mark.slow
 def test_exact_draws_pass_and_others_fail_by_the_right_gate():
     draws = PROBLEM.truth.means + np.random.default_rng(0).normal(size=(CHAINS, DRAWS, 2))
     good, curve = score(draws)

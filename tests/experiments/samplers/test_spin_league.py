@@ -40,6 +40,7 @@ def test_the_means_are_those_of_enumeration(law, values):
     assert (law.known.mean_errors == 0).all()
 
 
+@pytest.mark.slow
 def test_means_by_elimination_agree_with_enumeration():
     law = SMALL["glass"](jax.random.key(0))
     away = law.known.means - enumerated(law, (-1, 1))
@@ -53,6 +54,7 @@ def test_the_lattice_knows_its_energy():
     np.testing.assert_allclose(law.known.means, [problems.onsager_energy(0.3), 0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_posterior_of_hidden_chains_is_linear_in_each_bit():
     """`chromatic` relies on it: the gradient gives the gap of every bit."""
     model = hidden_chains.model(jax.random.key(0), 2, 3)

@@ -58,6 +58,7 @@ def test_a_small_glass_and_a_small_planted_one_by_enumeration():
     np.testing.assert_allclose(planted.truth, log_z, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_planted_state_has_the_least_energy():
     params, state = glasses.planted_wishart(jax.random.key(2), 9, 5)
     least = glasses.least_energy(params)
@@ -65,6 +66,7 @@ def test_the_planted_state_has_the_least_energy():
     assert (params.weights == params.weights.T).all()
 
 
+@pytest.mark.slow
 def test_the_energy_of_sublattices_is_that_of_the_lattice():
     keys = jax.random.split(jax.random.key(3))
     params = ising.Params(jax.random.normal(keys[0], (2, 6, 6)), jnp.zeros(()))
@@ -73,6 +75,7 @@ def test_the_energy_of_sublattices_is_that_of_the_lattice():
     np.testing.assert_allclose(found, ising.energy(params, spins), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_machine_by_the_sum_over_its_states():
     params = rbm.Params(jax.random.normal(jax.random.key(4), (5, 3)), jnp.linspace(-1, 1, 5), jnp.ones(3) / 2)
     problem = league_problems.from_independent(params, jnp.linspace(-0.5, 0.7, 5))

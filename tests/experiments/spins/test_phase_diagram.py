@@ -33,6 +33,7 @@ def _density(log_density):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_transition_is_where_both_phases_have_the_same_weight():
     """Two Gaussian phases at -150 and -60 with equal weights at beta = 1.4; and one phase."""
     phases = lambda levels: jnp.logaddexp(-((levels + 150) ** 2) / 200, -((levels + 60) ** 2) / 200)

@@ -204,6 +204,7 @@ def test_gradients_of_the_old_parameters_are_not_used():
     jax.tree.map(np.testing.assert_array_equal, fresh, kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.bool_, np.int32, np.float16])
 def test_pictures_of_any_dtype_teach_alike(dtype):
     pictures = np.random.default_rng(0).random((16, UNITS)) > 0.5

@@ -143,6 +143,7 @@ def test_a_sane_step_loses_no_chain():
     assert trained.metrics.learner.negative.restarted.sum() > 0
 
 
+@pytest.mark.slow
 def test_other_phases_report_nothing():
     phase = persistent(moving(lambda x: x), normal, 4, 1)
     learner = contrastive(energy, observed(), phase, optax.sgd(0.1))

@@ -90,6 +90,7 @@ def test_the_contrast_with_the_law_has_the_slope_of_the_bound(beta, x64):
         np.testing.assert_allclose(slope, exact, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_energy_at_the_means_is_the_mean_energy(x64):
     """E is multilinear: averaged over the independent law of all 32 hidden states it is E at the means."""
     params = machine(2)
@@ -181,6 +182,7 @@ def test_bad_arguments_are_refused_by_name():
         variational(dbm.energy, around, 1.0, ((1,),), max_sweeps=0)
 
 
+@pytest.mark.slow
 def test_the_free_energy_of_a_law_is_what_the_bound_is_compared_with(x64):
     """log_partition is log|cube| - beta F: the constant that the two conventions differ by."""
     energy = lambda units: dbm.energy(machine(0), split(units))

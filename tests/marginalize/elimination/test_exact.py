@@ -71,6 +71,7 @@ def test_log_partition_is_a_sum_over_states():
     assert exact.log_partition(plan, terms, jnp.inf).log_partition == jnp.inf
 
 
+@pytest.mark.slow
 def test_ground_states_are_counted():
     for name in ("loops", "several components", "loops of three states"):
         terms = enumerated.random_factors(name, seed=1, whole=True)

@@ -17,6 +17,7 @@ from tests import oscillators
 BETAS, MEMORY = jnp.array([1.0, 1.4, 2.0]), 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [pytest.param(mbar, marks=pytest.mark.slow), bar])
 def test_it_agrees_with_the_asymptotic_error_of_independent_draws(estimator):
     energies = oscillators.draws(jax.random.key(0), BETAS, 1000, 4)

@@ -31,6 +31,7 @@ def chodera(series):
     return max(g, 1.0)
 
 
+@pytest.mark.slow
 def test_it_is_the_published_algorithm(x64):
     energies = oscillators.correlated(jax.random.key(0), BETAS.astype(float), 500, MEMORY)
     expected = [chodera(np.asarray(row)) for row in energies]
@@ -38,6 +39,7 @@ def test_it_is_the_published_algorithm(x64):
     np.testing.assert_allclose(statistical_inefficiency(1e6 * energies + 3), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_truth_of_an_autoregression():
     """Within 5 of its own errors, from 200 chains: the bias of the truncation is of the order of 1/draws."""
     run = lambda key: statistical_inefficiency(oscillators.correlated(key, BETAS[:1], 5000, MEMORY))[0]

@@ -63,6 +63,7 @@ def test_bounds_hold(name):
         assert np.all(estimate.mean(axis=0) + 5 * error(estimate) < truth)
 
 
+@pytest.mark.slow
 def test_more_than_neighbours_overlap_and_so_mbar_has_the_least_error():
     errors = {name: np.asarray(repeated(name).standard_error)[:, -1].mean() for name in ESTIMATORS}
     assert errors["mbar"] < errors["bar"] < errors["stepping_stones"]
@@ -84,6 +85,7 @@ def test_counts_inefficiency_and_reference(name):
     np.testing.assert_allclose(twice.standard_error, whole.standard_error, rtol=5e-3)
 
 
+@pytest.mark.slow
 @every
 def test_another_unit_and_another_zero_of_energy(name):
     """Energies near 10⁴, in a unit in which betas are small."""

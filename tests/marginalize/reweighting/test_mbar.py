@@ -50,6 +50,7 @@ def reduced_of(case):
     return stiffness[:, None] / 2 * (x[None] - centres[:, None]) ** 2
 
 
+@pytest.mark.slow
 def test_pymbars_states_that_are_no_ladder(x64):
     case = PYMBAR["states"]
     estimate = mbar.mbar_of_states(reduced_of(case), [60, 60, 60])
@@ -103,6 +104,7 @@ def test_two_states_are_a_pair(x64):
     np.testing.assert_allclose(one.standard_error, other.standard_error, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_groups_without_overlap_in_any_order():
     """States 0 and 2 have draws in common, and 1 and 3."""
     centres = np.array([0.0, 60.0, 0.5, 60.5])
@@ -114,6 +116,7 @@ def test_groups_without_overlap_in_any_order():
     assert abs(estimate.log_partition[2]) < 5 * estimate.standard_error[2]
 
 
+@pytest.mark.slow
 def test_a_forbidden_draw():
     """Two intervals of lengths 1 and 1/2 within each other: the ratio is the share of draws in the smaller one."""
     x = np.random.default_rng(0).uniform(size=2000) * np.repeat([1.0, 0.5], 1000)

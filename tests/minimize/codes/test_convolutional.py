@@ -123,6 +123,7 @@ def test_the_energy_has_the_slopes_of_the_minimum(x64):
     np.testing.assert_allclose(by_weight, (least(y, 0.3001) - least(y, 0.2999)) / 2e-4, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_black_picture_has_no_code():
     params, y, _ = example(coding.periodic)
     solution = jax.jit(partial(convolutional_admm, params, l1(0.1)))(jnp.zeros_like(y))

@@ -93,6 +93,7 @@ def test_one_by_one_together_and_in_chunks_are_the_same(problem):
         np.testing.assert_array_equal(other.steps, whole.steps)
 
 
+@pytest.mark.slow
 def test_a_large_weight_gives_zeros(problem):
     params, data = problem
     weight = jax.vmap(partial(sparse_coding.largest_weight, params))(data).max()

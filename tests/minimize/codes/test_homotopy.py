@@ -58,6 +58,7 @@ def reference(dictionary, y, weight, positive=False):
     return path[2][:, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "share", [1e-3, *(pytest.param(share, marks=pytest.mark.slow) for share in (1e-2, 1e-4, 1e-5))]
 )
@@ -116,6 +117,7 @@ def test_codes_that_only_add_atoms(share):
         assert energy(dictionary, y, code, float(weight)) <= (1 + 1e-3) * least
 
 
+@pytest.mark.slow
 def test_the_path_ends_where_the_conditions_of_the_least_energy_hold():
     dictionary, weight = DICTIONARIES["overcomplete"], 1e-3
     y = RNG.normal(size=20).astype(np.float32)

@@ -150,6 +150,7 @@ def test_codes_are_optimal(x64, solver, name):
         np.testing.assert_allclose(solution.value, code, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_truth_agrees_with_scikit_learn(x64):
     """Its Lasso divides the squares by the number of rows, which is `observed` here: alpha = λ / observed."""
     linear_model = pytest.importorskip("sklearn.linear_model")

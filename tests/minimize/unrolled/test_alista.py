@@ -104,6 +104,7 @@ def test_untrained_alista_recovers_codes_and_selection_helps():
     assert _nmse_db(selected, codes) < _nmse_db(plain, codes) - 5
 
 
+@pytest.mark.slow
 def test_hyperlista_goes_below_sixty_decibels():
     y, codes = _sparse(64, 0.04)
     prepared = prepare(PARAMS)

@@ -104,6 +104,7 @@ def test_gradients_through_the_scan_are_those_of_a_python_loop(x64, init, infer,
         np.testing.assert_allclose(found, wanted, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_some_weights_may_be_shared_and_others_not():
     weights = lista.init_lista(PARAMS, WEIGHT)
     mixed = weights._replace(threshold=jnp.linspace(0.5, 2.0, LAYERS)[:, None] * weights.threshold[None])

@@ -106,6 +106,7 @@ def test_multispin_lattice_is_one_lattice():
 
 
 @pytest.mark.slow
+@pytest.mark.optimized
 @pytest.mark.parametrize("beta", [0.25, 0.38, 0.5, 0.7])
 def test_large_lattices_have_onsagers_energy_and_magnetization(beta):
     """256 by 256 from all up, so that a cold lattice stays in one phase; finite size is far below the error here."""

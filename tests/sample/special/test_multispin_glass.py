@@ -108,6 +108,7 @@ def test_every_bond_is_known_at_zero_temperature(shape):
     assert abs(up - ties / 2) < 5 * np.sqrt(ties) / 2
 
 
+@pytest.mark.slow
 def test_words_have_the_probability_of_their_threshold():
     random = random_bits.bits(jax.random.key(0), (4, 100_000))
     probabilities = [0.3, 0.01, 0.5]

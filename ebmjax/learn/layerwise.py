@@ -45,6 +45,21 @@ class InitLayer(Protocol):
         ...
 
 
+@runtime_checkable
+class Tell(Protocol):
+    """Hears of the end of a phase, such as to move a progress bar."""
+
+    def __call__(self, depth: int, phase: int, loss: Float[Array, ""], /) -> None:
+        """Print or draw.
+
+        Args:
+            depth: how many layers the network has at this stage.
+            phase: which one of the stage, from 0.
+            loss: the mean in its last epoch.
+        """
+        ...
+
+
 def layerwise(
     key: Key[Array, ""],
     loss: Loss,
@@ -56,6 +71,7 @@ def layerwise(
     joint: Sequence[float] = JOINT_RATES,
     init_layer: InitLayer | None = None,
     depths: Sequence[int] | None = None,
+    tell: Tell | None = None,
 ) -> tuple[Any, Float[Array, "stages phases"]]:
     """Train K layers in K stages of 1 + len(joint) phases.
 
@@ -72,13 +88,14 @@ def layerwise(
         init_layer: `init_layer(weights, k)` initializes layer k (counted from 0) before it is trained, such as
             `from_layer_before`; by default the layer starts from its values in `weights`.
         depths: how many layers the network has at each stage, rising to K; by default 1, 2, …, K.
+        tell: `tell(depth, phase, loss)` is called after each phase, such as to move a progress bar.
 
     Returns:
         `(weights, losses)`: the trained weights, and the mean loss of the last epoch of each phase.
 
     Raises:
-        ValueError: a raw key, a loss, an optimizer or an init_layer that is no function, weights without a common
-            leading axis, depths that do not rise to K; data, batch_size or epochs that `train` refuses.
+        ValueError: a raw key, a loss, an optimizer, an init_layer or a tell that is no function, weights without a
+            common leading axis, depths that do not rise to K; data, batch_size or epochs that `train` refuses.
 
     >>> loss = lambda weights, y: jnp.mean((weights.sum() - y) ** 2)
     >>> weights, losses = layerwise(jax.random.key(0), loss, optax.sgd, jnp.zeros(2), jnp.ones(4), 2, 3)
@@ -86,8 +103,10 @@ def layerwise(
     ((2, 3), True)
     """
     check_key("key", key)
-    for name, function in (("loss", loss), ("optimizer", optimizer), ("init_layer", init_layer)):
-        if function is not None or name != "init_layer":
+    for name, function in (("loss", loss), ("optimizer", optimizer)):
+        check_callable(name, function)
+    for name, function in (("init_layer", init_layer), ("tell", tell)):
+        if function is not None:
             check_callable(name, function)
     weights, data = as_params(weights), as_arrays("data", data)
     check_data(data, batch_size, epochs)
@@ -111,6 +130,8 @@ def layerwise(
             so_far, last = _phase(
                 phase_key, loss, optimizer, so_far, data, int(batch_size), int(epochs), jnp.asarray(scale), gates
             )
+            if tell is not None:
+                tell(depth, len(reached), last)
             reached.append(last)
         weights = jax.tree.map(lambda leaf, part: leaf.at[:depth].set(part), weights, so_far)
         losses.append(jnp.stack(reached))

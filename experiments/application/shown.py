@@ -1,4 +1,4 @@
-"""Long loops with a bar: a scan in pieces, and `ebmjax.train` in pieces, both with the same numbers as in one call."""
+"""Long loops with a bar: a scan, a map and `ebmjax.train` in pieces, all with the same numbers as in one call."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.learn.train import Trained, advance, begin
+from ebmjax.loops import map_chunks
 from ebmjax.types import Learner
 from experiments.application.formatting import scalars
 from experiments.application.report import Report
@@ -23,8 +24,8 @@ class Tell(Protocol):
         """Write lines of metrics.jsonl, and return the newest measurement, for the end of the bar.
 
         Args:
-            done: how many steps there were before the piece.
-            measured: what its steps returned, as NumPy arrays with a leading axis of steps.
+            done: how many steps or examples there were before the piece.
+            measured: what those of the piece returned, as NumPy arrays with a leading axis of them.
         """
         ...
 
@@ -62,17 +63,57 @@ def scan_shown(
     Returns:
         The last state; and what all steps measured, as NumPy arrays with a leading axis of steps.
     """
+    length = piece_length(len(jax.tree.leaves(items)[0]))
+
+    def piece(state, items, *shared):
+        one = lambda state, item: step(state, item, *shared)
+        return jax.lax.scan(one, state, items, unroll=len(jax.tree.leaves(items)[0]) == 1)
+
+    return _in_pieces(report, title, piece, state, items, length, shared, tell)
+
+
+def map_shown(
+    report: Report,
+    title: str,
+    function: Callable[..., Any],
+    examples: Any,
+    chunk: int,
+    *shared: Any,
+    tell: Tell = lambda done, measured: "",
+) -> Any:
+    """`ebmjax.loops.map_chunks(function, examples, chunk)` in about twenty pieces, with a bar as in `scan_shown`.
+
+    Args:
+        report, title, shared, tell: as in `scan_shown`.
+        function: `function(example, *shared)`, a function that JAX can trace.
+        examples: pytree of arrays and typed keys with a leading axis: one of each for every example.
+        chunk: how many examples are evaluated together, at least 1.
+
+    Returns:
+        The results, as NumPy arrays with a leading axis of examples.
+    """
+    length = chunk * piece_length(max(1, len(jax.tree.leaves(examples)[0]) // chunk))
+    piece = lambda state, rows, *shared: (state, map_chunks(lambda row: function(row, *shared), rows, chunk))
+    return _in_pieces(report, title, piece, None, examples, length, shared, tell)[1]
+
+
+def _in_pieces(
+    report: Report,
+    title: str,
+    piece: Callable[..., tuple[Any, Any]],
+    state: Any,
+    items: Any,
+    length: int,
+    shared: tuple[Any, ...],
+    tell: Tell,
+) -> tuple[Any, Any]:
+    """`piece(state, items, *shared) -> (state, measured)` for `length` items at a time; a shorter one may be last."""
     rows, restored = _on_host(items)
     total = len(rows[0])
-    length = piece_length(total)
     cut = lambda first: [row[first : first + length] for row in rows]
-
-    def piece(state, rows, *shared):
-        one = lambda state, item: step(state, item, *shared)
-        return jax.lax.scan(one, state, restored(rows), unroll=len(rows[0]) == 1)
-
-    sizes = {length: 0, total % length: total - total % length}
-    programs = {size: report.program(piece, state, cut(first), *shared) for size, first in sizes.items() if size}
+    whole = lambda state, rows, *shared: piece(state, restored(rows), *shared)
+    sizes = {length: 0, total % length: total - total % length} if length < total else {total: 0}
+    programs = {size: report.program(whole, state, cut(first), *shared) for size, first in sizes.items() if size}
     parts = []
     with report.bar(title, total) as move:
         for first in range(0, total, length):

@@ -89,7 +89,7 @@ def train_watched(
     """
     folder = report.checkpoints / name
     progress, keys = begin(key, learner, params, epochs_a_segment * segments)
-    segment = jax.jit(lambda progress, keys, data: advance(keys, learner, progress, data, batch_size)[0])
+    segment = lambda progress, keys, data: advance(keys, learner, progress, data, batch_size)[0]
     first = jax.tree.map(np.asarray, measure(params))
     table = jax.tree.map(lambda value: np.zeros((segments + 1, *value.shape), value.dtype), first)
     done, (progress, table) = checkpoint.restore(folder, (progress, table)) or (0, (progress, table))
@@ -98,6 +98,8 @@ def train_watched(
     result = STEP_LIMIT
     updates = np.arange(segments + 1) * epochs_a_segment * (len(data) // batch_size)
     tell = lambda row, measured: report.metrics(training=name, step=int(updates[row]), **row_of(measured))
+    if done < segments:
+        segment = report.program(segment, progress, keys[:epochs_a_segment], data)
     with report.bar(f"{name}: {updates[-1]:,} updates", segments) as step:
         step(done)
         for row in range(done + 1):

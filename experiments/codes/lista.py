@@ -153,9 +153,9 @@ def _matrices(
         strict=True,
     ):
         weights = per_layer(init(params, config.weight), config.layers)
-        with training.told(report, name, {"layers": config.layers}) as tell:
+        with training.told(report, name, {"phases": training.PHASES * config.stages}) as tell:
             schedule = Schedule(config.batch_size, config.updates, RATES[name], depths)
-            weights = training.fit(own_key, loss(infer), weights, data, schedule, tell=tell["layers"])
+            weights = training.fit(own_key, loss(infer), weights, data, schedule, tell=tell["phases"])
         found[name] = lambda y, infer=infer, weights=weights: infer(weights, y).every
     return found
 
@@ -167,14 +167,14 @@ def _alista(
     search_key, fit_key = jax.random.split(key)
     analytic = analytic_weights(params)
     name = "ALISTA, support selection" if select else "ALISTA"
-    with training.told(report, name, {"rounds": training.ROUNDS, "layers": config.layers}) as tell:
+    with training.told(report, name, {"rounds": training.ROUNDS, "phases": training.PHASES}) as tell:
         weights, support = training.search_alista(
             search_key, params, analytic, _few(data), config.layers, config.tries, select, tell["rounds"]
         )
         infer = training.infer_alista(params, analytic, support)
         # All layers at once, from the numbers that the search found. Rare codes decide the error: batches are large.
         schedule = Schedule(4 * config.batch_size, -(-config.updates // 4), RATES["ALISTA"], (config.layers,))
-        better = training.fit(fit_key, training.on_codes(infer), weights, tuple(data), schedule, False, tell["layers"])
+        better = training.fit(fit_key, training.on_codes(infer), weights, tuple(data), schedule, False, tell["phases"])
     return lambda y: infer(weights, y).every, lambda y: infer(better, y).every
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1, shrink
-from ebmjax.learn.layerwise import from_layer_before, layerwise
+from ebmjax.learn.layerwise import JOINT_RATES, from_layer_before, layerwise
 from ebmjax.losses import inferred_codes
 from ebmjax.losses.energy import energy_loss
 from ebmjax.losses.functional import SampleLoss
@@ -25,6 +25,7 @@ from ebmjax.types import Scalar
 from experiments.application.report import Report
 
 ROUNDS = 5  # of a search
+PHASES = 1 + len(JOINT_RATES)  # of a stage of training
 
 
 @runtime_checkable
@@ -193,41 +194,32 @@ def fit(
         data: samples, along a leading axis.
         schedule: of the training.
         copied: whether a new layer starts as a copy of the trained layer before it, or from its own given weights.
-        tell: called after each stage, with the number of layers that are trained, and their loss of one batch.
+        tell: called after each phase, with the number of phases so far, and the mean loss in its last epoch.
     """
     mean_loss = energy_loss(sample_loss)
     # The loss falls over decades. The gradients of its logarithm keep their size.
     loss = lambda weights, batch: jnp.log(mean_loss(weights, batch))
     size = min(schedule.batch, len(jax.tree.leaves(data)[0]))
     batches = min(len(jax.tree.leaves(data)[0]) // size, schedule.updates)
-    used = jax.tree.map(lambda leaf: leaf[: batches * size], data)
-    batch = jax.tree.map(lambda leaf: leaf[:size], used)
-    measure = jax.jit(mean_loss)
-
-    def start_layer(weights, layer):
-        if layer in schedule.depths:  # a stage is over
-            tell(layer, float(measure(jax.tree.map(lambda leaf: leaf[:layer], weights), batch)))
-        return from_layer_before(weights, layer) if copied else weights
-
-    weights, losses = layerwise(
+    phases_of = lambda depth: PHASES * schedule.depths.index(depth)
+    return layerwise(
         key,
         loss,
         lambda scale: optax.adam(schedule.rate * scale),
         weights,
-        used,
+        jax.tree.map(lambda leaf: leaf[: batches * size], data),
         size,
         epochs=-(-schedule.updates // batches),
-        init_layer=start_layer,
+        init_layer=from_layer_before if copied else None,
         depths=schedule.depths,
-    )
-    tell(schedule.depths[-1], float(np.exp(np.asarray(losses)[-1, -1])))
-    return weights
+        tell=lambda depth, phase, last: tell(phases_of(depth) + phase + 1, float(np.exp(np.asarray(last)))),
+    )[0]
 
 
 @contextmanager
 def told(report: Report, name: str, parts: dict[str, int]) -> Iterator[dict[str, Tell]]:
     """A bar for a training whose parts have these lengths; each part is told how far it is, and metrics.jsonl too."""
-    measured = {"layers": "loss", "rounds": "error_db"}
+    measured = {"phases": "loss", "rounds": "error_db"}
     with report.bar(f"training {name}", sum(parts.values())) as move:
 
         def teller(part: str) -> Tell:

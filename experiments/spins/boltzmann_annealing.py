@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +24,17 @@ from jaxtyping import Array, Float, Key, PyTree
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ebmjax.energies import hopfield, ising
-from ebmjax.loops import map_chunks, trajectory
-from ebmjax.sample.annealing import annealing, geometric_schedule
+from ebmjax.loops import map_chunks, repeat
+from ebmjax.sample.annealing import geometric_schedule
 from ebmjax.sample.gibbs import chromatic
 from ebmjax.sample.special.single_site import sweep
 from ebmjax.sample.tempering import tempering
+from ebmjax.states import begun, continued
 from ebmjax.types import Beta, Kernel, ModelEnergy
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, Positive
 from experiments.application.report import Report
+from experiments.application.shown import scan_shown
 from experiments.data.glasses import least_energy, mean_energies, planted, planted_energy, sherrington_kirkpatrick
 from experiments.drawing import beta_axis, plots
 
@@ -93,6 +95,17 @@ class Glass(NamedTuple):
     """Exact mean energies at `_temperatures`; None where the states cannot be enumerated."""
 
 
+class Chain(NamedTuple):
+    """A method as a scan over its steps."""
+
+    schedule: np.ndarray
+    """A number for each step: the inverse temperature, where it changes."""
+    begin: Callable[[Key[Array, ""], PyTree[Array]], tuple[Any, Key[Array, " steps"]]]
+    """`begin(key, params)`: the state of one chain, and the keys of its steps."""
+    step: Callable[[PyTree[Array], Array, Key[Array, ""], Any], tuple[Any, Array]]
+    """`step(params, number, key, state)`: the state after a step, and its energy, or that of each rung."""
+
+
 class Runs(NamedTuple):
     """The lowest energy that each chain of one method has visited after some numbers of sweeps."""
 
@@ -124,6 +137,10 @@ def run(config: Config, report: Report) -> None:
     results, coolings = {}, {}
     for glass, key in zip(glasses, run_keys, strict=True):
         results[glass.name], coolings[glass.name] = _measure(config, report, key, glass)
+        for name, method in results[glass.name].items():
+            report.metrics(
+                glass=glass.name, method=name, quartiles=_quartiles(method), found=_found(method)[:, -1].mean()
+            )
     _summarize(report, results)
     _draw_cooling(config, report, coolings)
     _draw_final(report, results)
@@ -158,18 +175,14 @@ def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) 
     quench = np.full(longest, np.inf, np.float32)
     again = np.where(np.arange(longest) % RESTART == 0, 0, np.inf).astype(np.float32)
     parts = [np.concatenate([[np.float32(0)], part]) for part in (quench, again, *schedules)]
-    with report.stage(f"{glass.name}: quench and annealing"):
-        cooled = _all(report, config, glass, cool_key, partial(_cooled, glass, np.concatenate(parts)))
-    with report.stage(f"{glass.name}: parallel tempering"):
-        tempered = _all(report, config, glass, temper_key, partial(_tempered, config, glass))
 
-    def above(heights):
-        ground = np.asarray(glass.ground).reshape(-1, *(1,) * (heights.ndim - 1))
-        return (np.asarray(heights) - ground) / math.prod(glass.shape)
+    cooled = _all(config, report, glass, "quench and annealing", cool_key, _cooled(glass, np.concatenate(parts)))
+    tempered = _all(config, report, glass, "parallel tempering", temper_key, _tempered(config, glass))
 
+    above = partial(_above, glass)
     lowest = lambda heights: np.minimum.accumulate(above(heights), axis=-1)
     quenched, repeated, *annealed = (
-        part[..., 1:] for part in np.split(np.asarray(cooled), np.cumsum([len(part) for part in parts])[:-1], axis=-1)
+        part[..., 1:] for part in np.split(cooled, np.cumsum([len(part) for part in parts])[:-1], axis=-1)
     )
     sweeps = np.arange(1, longest + 1)
     steps = np.arange(1, tempered.shape[2] + 1) * config.rungs
@@ -186,11 +199,24 @@ def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) 
 
 
 def _all(
-    report: Report, config: Config, glass: Glass, key: Key[Array, ""], method: Callable[[Array, PyTree[Array]], Array]
-) -> Float[Array, "instances chains ..."]:
-    """`method(key, params)` for all instances and chains, in one compiled call."""
+    config: Config, report: Report, glass: Glass, name: str, key: Key[Array, ""], chain: Chain
+) -> Float[np.ndarray, "instances chains steps ..."]:
+    """The energies of all chains on all instances, in pieces of one compiled program, with a bar."""
     keys = jax.random.split(key, (config.instances, config.chains))
-    return report.compiled(jax.vmap(jax.vmap(method, (0, None))), keys, glass.params)
+    begin = jax.vmap(jax.vmap(chain.begin, (0, None), (0, 1)), out_axes=(0, 1))
+    states, step_keys = jax.jit(begin)(keys, glass.params)
+    step = lambda state, item, params: chain.step(params, item[1], item[0], state)
+    steps = jax.vmap(jax.vmap(step, (0, (0, None), None)), (0, (0, None), 0))
+    tell = lambda done, energies: f"mean (E - E0)/N {_above(glass, energies[-1]).mean():.3g}"
+    items = (step_keys, chain.schedule)
+    _, energies = scan_shown(report, f"{glass.name}: {name}", steps, states, items, glass.params, tell=tell)
+    return np.ascontiguousarray(np.moveaxis(energies, 0, 2))
+
+
+def _above(glass: Glass, heights: Float[np.ndarray, "instances ..."]) -> Float[np.ndarray, "instances ..."]:
+    """(E - E0)/N."""
+    ground = np.asarray(glass.ground).reshape(-1, *(1,) * (heights.ndim - 1))
+    return (np.asarray(heights) - ground) / math.prod(glass.shape)
 
 
 def _schedule(config: Config, rounds: int) -> Float[Array, " rounds"]:
@@ -203,19 +229,37 @@ def _temperatures(config: Config) -> Float[np.ndarray, " temperatures"]:
     return np.geomspace(config.hot, config.cold, 40).astype(np.float32)
 
 
-def _cooled(glass: Glass, betas: np.ndarray, key: Key[Array, ""], params: PyTree[Array]) -> Float[Array, " rounds"]:
-    """The energy of one chain after one sweep at each beta. The first beta is 0, so the start does not matter."""
-    make_kernel, energy = partial(glass.make_kernel, params), lambda state: glass.energy(params, state.position)
-    return annealing(key, make_kernel, jnp.asarray(betas), jnp.ones(glass.shape), steps=1, observe=energy).positions
+def _cooled(glass: Glass, betas: Float[np.ndarray, " rounds"]) -> Chain:
+    """One sweep at each beta, as `annealing` does them. The first beta is 0, so the start does not matter."""
+
+    def begin(key, params):
+        kernel = glass.make_kernel(params, jnp.asarray(betas[0]))
+        return begun(key, kernel, jnp.ones(glass.shape)), jax.random.split(key, len(betas))
+
+    def step(params, beta, key, state):
+        make_kernel, energy = partial(glass.make_kernel, params), lambda state: glass.energy(params, state.position)
+        run = repeat(key, make_kernel(beta), continued(key, make_kernel, beta, state), 1, energy)
+        return run.state, run.positions
+
+    return Chain(betas, begin, step)
 
 
-def _tempered(config: Config, glass: Glass, key: Key[Array, ""], params: PyTree[Array]) -> Float[Array, "steps rungs"]:
-    """The energy of every rung after each step of parallel tempering, with as many sweeps in total as annealing."""
-    start_key, run_key = jax.random.split(key)
-    start = jax.random.rademacher(start_key, (config.rungs, *glass.shape), jnp.float32)
+def _tempered(config: Config, glass: Glass) -> Chain:
+    """The energies of all rungs in parallel tempering, with as many sweeps in total as annealing."""
+    steps = config.sweeps[-1] // config.rungs
     ladder = _schedule(config, config.rungs)
-    kernel = tempering(partial(glass.energy, params), partial(glass.make_kernel, params), ladder)
-    return trajectory(run_key, kernel, start, config.sweeps[-1] // config.rungs).infos.energy
+    kernel = lambda params: tempering(partial(glass.energy, params), partial(glass.make_kernel, params), ladder)
+
+    def begin(key, params):
+        start_key, run_key = jax.random.split(key)
+        start = jax.random.rademacher(start_key, (config.rungs, *glass.shape), jnp.float32)
+        return kernel(params).init(start), jax.random.split(run_key, steps)
+
+    def step(params, _, key, state):
+        state, info = kernel(params).step(key, state)
+        return state, info.energy
+
+    return Chain(np.arange(steps), begin, step)
 
 
 def _found(runs: Runs) -> np.ndarray:
@@ -223,14 +267,19 @@ def _found(runs: Runs) -> np.ndarray:
     return (runs.lowest < TOLERANCE).mean(axis=1)
 
 
+def _quartiles(runs: Runs) -> np.ndarray:
+    """Quartiles of the lowest energies in the longest runs."""
+    return np.quantile(runs.lowest[..., -1], [0.25, 0.5, 0.75])
+
+
 def _summarize(report: Report, results: dict[str, dict[str, Runs]]) -> None:
     rows = []
     for short, (glass, runs) in zip(("sk", "lattice"), results.items(), strict=True):
         for name, method in runs.items():
             found = _found(method)[:, -1].mean()
-            quartiles = np.quantile(method.lowest[..., -1], [0.25, 0.5, 0.75])
-            rows.append((glass, name, int(method.sweeps[-1]), *(f"{x:.4f}" for x in quartiles), f"{found:.1%}"))
-            report.metrics(glass=glass, method=name, quartiles=quartiles, found=found)
+            rows.append(
+                (glass, name, int(method.sweeps[-1]), *(f"{x:.4f}" for x in _quartiles(method)), f"{found:.1%}")
+            )
             if name in ("quench", "annealing", "parallel tempering"):
                 report.summary(**{f"{short}_found_{name.replace(' ', '_')}": found})
     report.table(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ebmjax.marginalize.density_of_states import multicanonical, thermal
 from ebmjax.marginalize.density_of_states.models import Model
+from ebmjax.marginalize.density_of_states.wang_landau import wang_landau
 from ebmjax.types import describe
 from experiments.application.report import Report
 from experiments.spins.exact_curves import Curves, curves
@@ -32,12 +33,18 @@ def density(
     observe: multicanonical.ObserveState | None = None,
 ) -> multicanonical.Density:
     """The density of states of a lattice, with the options `walkers`, `learning` and `sweeps` of the experiment."""
-    with report.stage(f"{name}: density of states, {config.walkers} walkers"):
-        program = lambda key, levels: multicanonical.density_of_states(
-            key, model, levels, config.walkers, config.learning, config.sweeps, observe
-        )
-        found = report.compiled(program, key, levels)
-    trips = np.asarray(found.trips).mean(axis=0)
+    learn_key, key = jax.random.split(key)
+    learn = lambda key, levels: wang_landau(key, model, levels, config.walkers, config.learning)
+    run = lambda key, weights: multicanonical.multicanonical(key, model, weights, config.sweeps, observe)
+    title = f"{name}: density of states, {config.walkers} walkers"
+    learning = report.program(learn, learn_key, levels)
+    running = report.program(run, key, jax.eval_shape(learn, learn_key, levels))
+    with report.bar(title, config.learning + config.sweeps) as move:
+        weights = jax.block_until_ready(learning(learn_key, levels))
+        move(config.learning, "weights are learned")
+        found = jax.tree.map(np.asarray, running(key, weights))
+        move(config.sweeps, f"flatness {found.flatness:.2g}")
+    trips = found.trips.mean(axis=0)
     report.progress(f"{name}: {describe(int(found.result))}; {trips[0]:.1f} and {trips[1]:.1f} trips of a walker")
     return found
 

@@ -40,10 +40,8 @@ def measure(config: Any, report: Report, key: jax.Array) -> tuple[Diagram, Phase
     with report.stage(f"spin glass, {side} × {side}: elimination"):
         curves = curves._replace(truth=eliminated(report, params, side, betas))
     ladder = jnp.linspace(0, COLDEST, config.betas)
-    with report.stage(f"spin glass, {side} × {side}: {config.betas} temperatures, two replicas"):
-        energies, overlaps = report.compiled(
-            partial(pairs, side=side, draws=config.draws, thin=config.thin), pair_key, params, ladder
-        )
+    title = f"spin glass, {side} × {side}: {config.betas} temperatures, two replicas"
+    energies, overlaps = pairs(report, title, pair_key, params, ladder, side, config.draws, config.thin)
     with report.stage(f"spin glass, {side} × {side}: overlaps and errors"):
         answer = partial(thermodynamics, units=side**2, log_volume=2 * side**2 * math.log(2))
         return curves, jax.tree.map(np.asarray, report.compiled(answer, ladder, energies, overlaps))
@@ -57,17 +55,24 @@ def glass(key: jax.Array, side: int) -> ising.Params:
 
 
 def pairs(
-    key: jax.Array, params: ising.Params, betas: jax.Array, side: int, draws: int, thin: int
-) -> tuple[jax.Array, jax.Array]:
+    report: Report,
+    title: str,
+    key: jax.Array,
+    params: ising.Params,
+    betas: jax.Array,
+    side: int,
+    draws: int,
+    thin: int,
+) -> tuple[np.ndarray, np.ndarray]:
     """Energies E(s) + E(s') and overlaps Σ s s' of two tempering runs, (betas, draws) each."""
 
-    def run(key):
-        found = tempered(tuple(jax.random.split(key, 3)), params, betas, side, draws, thin)
-        return found.infos.energy, found.positions
+    def overlap(halves):
+        return jnp.stack([jnp.prod(half, axis=0).sum(axis=(1, 2)) for half in halves]).sum(axis=0)
 
-    energies, positions = jax.vmap(run)(jax.random.split(key))
-    products = [jnp.prod(part, axis=0).sum(axis=(2, 3)) for part in positions]
-    return energies.sum(axis=0).T, jnp.stack(products).sum(axis=0).T
+    keys = jax.random.split(key)
+    start, warm, run = (jax.vmap(lambda key, part=part: jax.random.split(key, 3)[part])(keys) for part in range(3))
+    energies, overlaps = tempered(report, title, (start, warm, run), params, betas, side, draws, thin, overlap)
+    return energies.sum(axis=1).T, overlaps.T
 
 
 def show(config: Any, report: Report, found: Diagram, pair: PhaseDiagram) -> None:

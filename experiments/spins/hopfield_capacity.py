@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +22,12 @@ from jaxtyping import Array, Float, Int, Key
 from ebmjax import train
 from ebmjax.energies.hopfield import Params, hebbian, pseudo_inverse, storkey
 from ebmjax.learn.gradient import stochastic_gradient
-from ebmjax.loops import map_chunks
 from ebmjax.losses.evolved_negatives import evolved_loss
 from ebmjax.minimize.evolution import asynchronous, evolve
 from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, Inside, Share
 from experiments.application.report import Report
+from experiments.application.shown import map_shown
 from experiments.drawing import beta_axis, plots
 
 CRITICAL = 0.138
@@ -91,6 +91,9 @@ QUICK = Config(
 Store = Callable[[Key[Array, ""], Float[Array, "patterns units"], Float[Array, " patterns"], Float[Array, ""]], Params]
 """`store(key, patterns, used, flipped)`; only learning uses the key and the share of flipped spins."""
 
+Row = Callable[[Float[np.ndarray, "seeds 2"]], dict[str, Any]]
+"""What metrics.jsonl says of the overlaps at one load."""
+
 
 def run(config: Config, report: Report) -> None:
     """Measure Hebb's rule at every size, then compare all rules at one size."""
@@ -99,12 +102,11 @@ def run(config: Config, report: Report) -> None:
     for units, seeds, key in zip(
         config.sizes, config.seeds, jax.random.split(sizes_key, len(config.sizes)), strict=True
     ):
-        with report.stage(f"Hebb, {units} units: {len(config.loads)} loads × {seeds} networks"):
-            overlaps = _measure(config, report, key, _plain(hebbian), units, seeds, config.loads)
+        title = f"Hebb, {units} units: {len(config.loads)} loads × {seeds} networks"
+        of_hebb = {"Hebb": 0.0}
+        overlaps = _measure(config, report, title, key, _plain(hebbian), units, seeds, config.loads, of_hebb, _spread)
         curves[units] = overlaps[0, :, :, 0]
         crossings[units] = _crossing(config.loads, curves[units].mean(axis=1), FOUND)
-        for load, values in zip(config.loads, curves[units], strict=True):
-            report.metrics(rule="Hebb", units=units, load=load, overlap=values.mean(), spread=values.std())
     _draw_sizes(config, report, curves, crossings)
 
     stores = {
@@ -118,13 +120,10 @@ def run(config: Config, report: Report) -> None:
         units, seeds = config.compared_units, config.compared_seeds
         if names == LEARNED:
             units, seeds = config.learned_units, config.learned_seeds
-        with report.stage(f"{' and '.join(names)}, {units} units"):
-            flips = (0.0, config.flipped)[: len(names)]
-            overlaps = _measure(config, report, key, store, units, seeds, config.compared_loads, flips)
-        for name, curve in zip(names, overlaps.mean(axis=2), strict=True):
-            compared[name] = curve
-            for load, (from_it, from_near) in zip(config.compared_loads, curve, strict=True):
-                report.metrics(rule=name, units=units, load=load, overlap=from_it, overlap_from_flipped=from_near)
+        title = f"{' and '.join(names)}, {units} units"
+        flips = dict(zip(names, (0.0, config.flipped), strict=False))
+        overlaps = _measure(config, report, title, key, store, units, seeds, config.compared_loads, flips, _starts)
+        compared |= zip(names, overlaps.mean(axis=2), strict=True)
     _draw_rules(config, report, compared)
     report.summary(
         load_where_hebb_loses_its_patterns={str(units): crossing for units, crossing in crossings.items()},
@@ -161,25 +160,38 @@ def _learned(config: Config, key, patterns, used, flipped) -> Params:
 def _measure(
     config: Config,
     report: Report,
+    title: str,
     key: Key[Array, ""],
     store: Store,
     units: int,
     seeds: int,
     loads: tuple[float, ...],
-    flips: tuple[float, ...] = (0.0,),
+    flips: dict[str, float],
+    row_of: Row,
 ) -> Float[np.ndarray, "flips loads seeds 2"]:
-    """Mean overlap after evolution from stored patterns, and from near them; all networks in one compiled call."""
+    """Mean overlap after evolution from stored patterns, and from near them; all networks in one compiled program."""
     counts = np.maximum(1, np.round(np.array(loads) * units)).astype(np.int32)
     shape = (len(flips), len(loads), seeds)
     networks = (
         jax.random.split(key, shape).reshape(-1),
         jnp.broadcast_to(jnp.asarray(counts)[None, :, None], shape).reshape(-1),
-        jnp.broadcast_to(jnp.array(flips)[:, None, None], shape).reshape(-1),
+        jnp.broadcast_to(jnp.array([*flips.values()])[:, None, None], shape).reshape(-1),
     )
     trial = partial(_trial, config, store, units, int(counts.max()))
+    rows = [(name, load) for name in flips for load in loads]
+    found = []
+
+    def tell(done, overlaps):
+        found.append(overlaps)
+        every = np.concatenate(found)
+        for row in range(done // seeds, len(every) // seeds):  # a line as soon as all networks at a load are done
+            name, load = rows[row]
+            report.metrics(rule=name, units=units, load=load, **row_of(every[row * seeds : (row + 1) * seeds]))
+        return f"overlap {overlaps[-1, 0]:.3g}"
+
     # As many networks at once as fit into a cache: a matrix of 2,000 units takes 16 MB.
-    function = lambda networks: map_chunks(lambda one: trial(*one), networks, max(1, 800 // units))
-    return np.asarray(report.compiled(function, networks)).reshape(*shape, 2)
+    trials = map_shown(report, title, lambda one: trial(*one), networks, max(1, 800 // units), tell=tell)
+    return trials.reshape(*shape, 2)
 
 
 def _trial(
@@ -198,6 +210,15 @@ def _trial(
     overlaps = (solve(starts) * asked[None]).mean(axis=2)
     weights = used[: config.recalled]
     return (overlaps * weights[None]).sum(axis=1) / weights.sum()
+
+
+def _spread(overlaps: Float[np.ndarray, "seeds 2"]) -> dict[str, Any]:
+    return {"overlap": overlaps[:, 0].mean(), "spread": overlaps[:, 0].std()}
+
+
+def _starts(overlaps: Float[np.ndarray, "seeds 2"]) -> dict[str, Any]:
+    from_it, from_near = overlaps.mean(axis=0)
+    return {"overlap": from_it, "overlap_from_flipped": from_near}
 
 
 def _crossing(loads: tuple[float, ...], overlaps: Float[np.ndarray, " loads"], level: float) -> float:

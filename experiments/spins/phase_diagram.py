@@ -90,11 +90,11 @@ def run(config: Config, report: Report) -> None:
         for side, key in zip(config.sizes, jax.random.split(ising_key, len(config.sizes)), strict=True)
     }
     _show_ising(report, lattices)
-    densities = {
+    lattices_of_potts = {
         states: _potts(config, report, key, states)
         for states, key in zip(config.states, jax.random.split(potts_key, len(config.states)), strict=True)
     }
-    _show_potts(config, report, densities)
+    _show_potts(config, report, lattices_of_potts)
     glass_diagram.show(config, report, *glass_diagram.measure(config, report, glass_key))
 
 
@@ -105,19 +105,25 @@ def _lattice(config: Config, report: Report, key: Key[Array, ""], side: int) -> 
     """Tempering of one lattice over all betas; and what its draws say."""
     betas = jnp.linspace(0, COLDEST, config.betas)
     sites = side**2
-    start_key, warm_key, run_key = jax.random.split(key, 3)
-
-    def measured(start_key, warm_key, run_key):
-        total = lambda state: sum(part.sum(axis=(1, 2)) for part in state.position)
-        keys = start_key, warm_key, run_key
-        found = tempered(keys, UNIFORM, betas, side, config.draws, config.thin, total)
-        return found.infos.energy.T, found.positions.T
-
-    with report.stage(f"Ising, {side} × {side}: {config.betas} temperatures, {config.draws} draws"):
-        energies, magnetizations = report.compiled(measured, start_key, warm_key, run_key)
+    keys = tuple(jax.random.split(key, 3)[:, None])  # of one replica
+    total = lambda halves: jnp.stack([half.sum(axis=(0, 2, 3)) for half in halves]).sum(axis=0)
+    title = f"Ising, {side} × {side}: {config.betas} temperatures, {config.draws} draws"
+    energies, magnetizations = tempered(report, title, keys, UNIFORM, betas, side, config.draws, config.thin, total)
     with report.stage(f"Ising, {side} × {side}: free energies and errors"):
         answer = partial(thermodynamics, units=sites, log_volume=sites * math.log(2))
-        return jax.tree.map(np.asarray, report.compiled(answer, betas, energies, magnetizations))
+        found = jax.tree.map(np.asarray, report.compiled(answer, betas, energies[:, 0].T, magnetizations.T))
+    values = {key: getattr(found, key) for key in ("free_energy", "mean_energy", "heat_capacity", "entropy")}
+    for index, beta in enumerate(found.betas):
+        report.metrics(
+            system="ising",
+            side=side,
+            beta=beta,
+            **{key: value.value[index] for key, value in values.items()},
+            **{f"{key}_error": value.standard_error[index] for key, value in values.items()},
+            binder_ratio=found.binder_ratio.value[index],
+            binder_ratio_error=found.binder_ratio.standard_error[index],
+        )
+    return found
 
 
 def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
@@ -157,17 +163,6 @@ def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
                 (f"{side} × {side}", ONSAGER, f"{np.sqrt(np.mean(score**2)):.2f}", f"{np.abs(score).max():.1f}")
             )
             report.summary(**{f"ising_{side}_rms_z_of_C_against_onsager": float(np.sqrt(np.mean(score**2)))})
-        for index, beta in enumerate(betas):
-            values = {key: getattr(found, key) for key in ("free_energy", "mean_energy", "heat_capacity", "entropy")}
-            report.metrics(
-                system="ising",
-                side=side,
-                beta=beta,
-                **{key: value.value[index] for key, value in values.items()},
-                **{f"{key}_error": value.standard_error[index] for key, value in values.items()},
-                binder_ratio=found.binder_ratio.value[index],
-                binder_ratio_error=found.binder_ratio.standard_error[index],
-            )
         report.summary(
             **{
                 f"ising_{side}_rms_z_of_{each}": float(np.sqrt(np.mean(score**2)))
@@ -198,20 +193,6 @@ def _show_ising(report: Report, lattices: dict[int, PhaseDiagram]) -> None:
 # ---- Potts: the density of states ------------------------------------------------------------------------------------
 
 
-def _potts(config: Config, report: Report, key: Key[Array, ""], states: int) -> multicanonical.Density:
-    side = config.potts_side
-    params = potts.Params(jnp.array(1.0), jnp.zeros(states))
-    model = models.potts(params, potts.lattice(side, side), side**2)
-    levels = np.arange(-2.0 * side**2, 1.0, dtype=np.float32)
-    powers = lambda state: potts.order_parameter(state, states) ** jnp.array([2.0, 4.0])
-    return density(config, report, key, model, levels, f"Potts, q = {states}, {side} × {side}", powers)
-
-
-def _binder_of_means(means):
-    """1 - <m⁴> / (3 <m²>²)."""
-    return 1 - means[1] / (3 * means[0] ** 2)
-
-
 class Transition(NamedTuple):
     """Where the variance of the energy is largest, and the law of the energy there."""
 
@@ -221,6 +202,42 @@ class Transition(NamedTuple):
     """Energies per site of the two phases; None where there is one peak."""
     dip: float
     """The least probability between two peaks, relative to the lower peak; 1 where there is one peak."""
+
+
+class Potts(NamedTuple):
+    """A Potts lattice."""
+
+    density: multicanonical.Density
+    transition: Transition
+    gap: float
+    """The distance of the two peaks; 0 where there is one."""
+    betas: Float[np.ndarray, " near"]
+    """Inverse temperatures around the transition, and the Binder ratio there."""
+    binder: thermal.Measured
+
+
+def _potts(config: Config, report: Report, key: Key[Array, ""], states: int) -> Potts:
+    side = config.potts_side
+    params = potts.Params(jnp.array(1.0), jnp.zeros(states))
+    model = models.potts(params, potts.lattice(side, side), side**2)
+    levels = np.arange(-2.0 * side**2, 1.0, dtype=np.float32)
+    powers = lambda state: potts.order_parameter(state, states) ** jnp.array([2.0, 4.0])
+    found = density(config, report, key, model, levels, f"Potts, q = {states}, {side} × {side}", powers)
+    start = potts.critical_beta(states)
+    transition = _transition(found, side**2, start)
+    near = start * np.unique(np.concatenate([np.linspace(0.6, 1.3, 15), np.linspace(0.92, 1.08, 33)]).round(6))
+    binder_at = jax.vmap(lambda beta: thermal.mean_of(found, beta, _binder_of_means))
+    binder = jax.tree.map(np.asarray, binder_at(jnp.asarray(near)))
+    for beta, value, error in zip(near, *binder, strict=True):
+        report.metrics(system="potts", states=states, beta=beta, binder_ratio=value, binder_ratio_error=error)
+    gap = transition.peaks[1] - transition.peaks[0] if transition.peaks else 0.0
+    report.metrics(system="potts", states=states, beta=transition.beta, gap=gap, dip=transition.dip)
+    return Potts(found, transition, gap, near, binder)
+
+
+def _binder_of_means(means):
+    """1 - <m⁴> / (3 <m²>²)."""
+    return 1 - means[1] / (3 * means[0] ** 2)
 
 
 def _transition(density: multicanonical.Density, units: int, start: float) -> Transition:
@@ -241,12 +258,12 @@ def _transition(density: multicanonical.Density, units: int, start: float) -> Tr
     return Transition(float(beta), law, (float(levels[left]), float(levels[right])) if two else None, dip if two else 1)
 
 
-def _show_potts(config: Config, report: Report, densities: dict[int, multicanonical.Density]) -> None:
+def _show_potts(config: Config, report: Report, lattices: dict[int, Potts]) -> None:
     figure, axes = plots.panels(2, 2, width=5.0, height=3.8)
     units = config.potts_side**2
     betas = np.linspace(-2, 3, 251)
     rows = []
-    for (states, found_density), name in zip(densities.items(), COLORS, strict=False):
+    for (states, (found_density, found, gap, near, binder)), name in zip(lattices.items(), COLORS, strict=False):
         color, start = plots.PALETTE[name], potts.critical_beta(states)
         curves = of_density(found_density, betas, units, math.log(states))
         entropy = np.asarray(found_density.log_density) / units
@@ -257,21 +274,12 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
         low, high = (curves.values.mean_energy + by * curves.errors.mean_energy for by in (-2, 2))
         axes[0, 1].fill_between(betas, low, high, color=color, alpha=0.25, linewidth=0)
         axes[0, 1].axvline(start, color=color, linestyle=":", linewidth=1.0)
-        found = _transition(found_density, units, start)
         density_of_energy = found.law[seen] / np.gradient(levels[seen])  # some lattices do not have every level
         axes[1, 0].plot(levels[seen], density_of_energy, color=color, label=f"q = {states}, β = {found.beta:.3f}")
-        near = start * np.unique(np.concatenate([np.linspace(0.6, 1.3, 15), np.linspace(0.92, 1.08, 33)]).round(6))
-        binder = jax.tree.map(
-            np.asarray,
-            jax.vmap(lambda beta, of=found_density: thermal.mean_of(of, beta, _binder_of_means))(jnp.asarray(near)),
-        )
         axes[1, 1].errorbar(
             near / start, binder.value, binder.standard_error, fmt=".-", markersize=4, linewidth=1, elinewidth=1,
             color=color, label=f"q = {states}",
         )  # fmt: skip
-        for beta, value, error in zip(near, *binder, strict=True):
-            report.metrics(system="potts", states=states, beta=beta, binder_ratio=value, binder_ratio_error=error)
-        gap = found.peaks[1] - found.peaks[0] if found.peaks else 0.0
         latent = problems.latent_heat(states)
         rows.append(
             (
@@ -284,7 +292,6 @@ def _show_potts(config: Config, report: Report, densities: dict[int, multicanoni
                 describe(int(found_density.result)),
             )
         )
-        report.metrics(system="potts", states=states, beta=found.beta, gap=gap, dip=found.dip)
         report.summary(**{f"potts_{states}_transition_beta": found.beta, f"potts_{states}_distance_of_peaks": gap})
     plots.label(axes[0, 0], "energy E per site", "log g(E) per site")
     plots.label(axes[0, 1], "inverse temperature β", "mean energy per site")

@@ -63,6 +63,15 @@ def test_stages_may_add_several_layers():
     assert losses.shape == (2, 1)
 
 
+def test_each_phase_is_told_when_it_ends():
+    told, start = [], {"w": jnp.array([0.0, -1.0])}
+    tell = lambda depth, phase, loss: told.append((depth, phase, float(loss)))
+    _, losses = layerwise(
+        KEY, _sum_of_squares, lambda s: optax.sgd(0.25 * s), start, jnp.ones(2), 2, 1, (0.5,), tell=tell
+    )
+    assert told == [(stage + 1, phase, float(losses[stage, phase])) for stage in range(2) for phase in range(2)]
+
+
 @pytest.mark.slow
 @pytest.mark.optax
 def test_alista_learns_its_numbers():

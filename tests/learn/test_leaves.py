@@ -136,6 +136,7 @@ WRONG = {
     "averaged": (lambda: averaged(mean_square, 0.5), "learner: got a function"),
     "decay": (lambda: averaged(LEARNER, "a"), "decay: got a str"),
     "layerwise": (lambda: layerwise(KEY, optax.sgd, optax.sgd(0.1), DATA, DATA, 2, 1), "optimizer: got"),
+    "tell": (lambda: layerwise(KEY, mean_square, optax.sgd, DATA, DATA, 2, 1, tell=3), "tell: got"),
     "depths": (lambda: layerwise(KEY, mean_square, optax.sgd, DATA, DATA, 2, 1, depths=(2.0, 8)), "depths: got 2.0"),
 }
 

@@ -11,7 +11,7 @@ import pytest
 from ebmjax import gradient, train
 from ebmjax.random_bits import THREEFRY
 from experiments.application.report import Report
-from experiments.application.shown import PIECES, piece_length, scan_shown, train_shown
+from experiments.application.shown import PIECES, map_shown, piece_length, scan_shown, train_shown
 
 LEARNER = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1, momentum=0.9))
 DATA = jnp.linspace(0, 3, 12)
@@ -52,6 +52,26 @@ def test_a_scan_in_pieces_has_the_numbers_of_one_scan(tmp_path, total, programs)
     np.testing.assert_allclose(measured["state"], whole[1]["state"], rtol=1e-6)
     assert isinstance(measured["state"], np.ndarray)
     assert np.concatenate(told).tolist() == list(range(total))
+    assert report.compilations == programs
+
+
+@pytest.mark.parametrize(("total", "chunk", "programs"), [(7, 1, 1), (60, 4, 1), (50, 4, 2), (3, 8, 1)])
+def test_a_map_in_pieces_has_the_numbers_of_one_map(tmp_path, total, chunk, programs):
+    report = Report(tmp_path, "map", None, 0, False)
+    examples = jax.random.split(jax.random.key(0), total), np.arange(total, dtype=np.float32)
+    told = []
+
+    def tell(done, drawn):
+        assert done == sum(told)
+        told.append(len(drawn))
+        return f"{drawn[-1]:.3g}"
+
+    one = lambda example, scale: jax.random.normal(example[0]) + scale * example[1]
+    found = map_shown(report, "drawing", one, examples, chunk, jnp.array(0.5), tell=tell)
+    np.testing.assert_allclose(found, jax.vmap(one, (0, None))(examples, jnp.array(0.5)), rtol=1e-6)
+    assert isinstance(found, np.ndarray)
+    assert sum(told) == total
+    assert all(size % chunk == 0 for size in told[:-1])
     assert report.compilations == programs
 
 

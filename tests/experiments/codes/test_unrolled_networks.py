@@ -1,5 +1,6 @@
 """The standard problem is what it says, and the iterations to compare with are the library's."""
 
+import json
 from functools import partial
 
 import jax
@@ -11,8 +12,11 @@ from ebmjax.energies import sparse_coding
 from ebmjax.energies.regularizers import l1
 from ebmjax.minimize.codes import proximal
 from ebmjax.minimize.codes.coordinate import coordinate_descent
+from ebmjax.minimize.unrolled import lista
 from ebmjax.minimize.unrolled.alista import analytic_weights
 from ebmjax.minimize.unrolled.hyperlista import hyperlista, prepare
+from ebmjax.minimize.unrolled.unroll import per_layer
+from experiments.application.report import Report
 from experiments.codes import unrolled_networks as training
 
 PARAMS = sparse_coding.init(jax.random.key(0), 20, 30)
@@ -76,6 +80,23 @@ def test_a_search_comes_near_to_the_best_numbers():
     numbers, error = training.search(jax.random.key(3), infer, (0.5, 0.1), (8.0, 4.0), data, 40)
     np.testing.assert_allclose(numbers, [2.0, 0.5], rtol=0.2)
     assert error < -25
+
+
+@pytest.mark.slow
+@pytest.mark.optax
+def test_a_training_is_told_within_a_stage(tmp_path, capsys):
+    report = Report(tmp_path, "lista", None, 0, False)
+    infer = partial(lista.coupled, PARAMS)
+    weights = per_layer(lista.init_coupled(PARAMS, 0.1, BOUND), 3)
+    schedule = training.Schedule(64, 4, 3e-3, (1, 3))
+    with training.told(report, "coupled LISTA", {"phases": 2 * training.PHASES}) as tell:
+        training.fit(jax.random.key(5), training.on_codes(infer), weights, tuple(DATA), schedule, tell=tell["phases"])
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["phases"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    said = [line for line in capsys.readouterr().out.splitlines() if "%" in line]
+    assert [int(line.split("… ")[1].split("%")[0]) for line in said] == [16, 33, 50, 66, 83, 100]
+    assert said[-1].endswith(f"loss {lines[-1]['loss']:.4g}")
 
 
 @pytest.mark.slow

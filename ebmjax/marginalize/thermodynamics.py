@@ -166,8 +166,10 @@ def _thermodynamics(draws, observable, log_volume, reference, betas, units, bloc
     def quantities(measure):
         """All quantities at all betas, (8, betas), and what tells how far to trust them."""
         mixed = mixture_of(draws._replace(measure=measure, numbers=measure.sum(axis=1)), jnp.zeros((), dtype))
-        log_ratio, weights = jax.vmap(lambda beta: weights_at(mixed, beta))(betas)
-        weights = weights.reshape(len(betas), -1)
+        first = draws.betas[:1].astype(betas.dtype)
+        log_z, weights = jax.vmap(lambda beta: weights_at(mixed, beta))(jnp.concatenate([first, betas]))
+        log_ratio = log_z[1:] - log_z[0]  # exactly 0 at betas[0], where log Z is known
+        weights = weights[1:].reshape(len(betas), -1)
         mean, magnetization, square, fourth = matmul(weights, powers).T
         variance = jnp.sum(weights * jnp.square(energies[None] - mean[:, None]), axis=1)
         log_share = log_ratio + above

@@ -25,6 +25,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ebmjax.energies import hopfield, ising
 from ebmjax.loops import map_chunks, repeat
+from ebmjax.problems.planting import square_tiles
 from ebmjax.sample.annealing import geometric_schedule
 from ebmjax.sample.gibbs import chromatic
 from ebmjax.sample.special.single_site import sweep
@@ -35,11 +36,12 @@ from experiments.application import options
 from experiments.application.options import AtLeast, Between, Count, Positive
 from experiments.application.report import Report
 from experiments.application.shown import scan_shown
-from experiments.data.glasses import least_energy, mean_energies, planted, planted_energy, sherrington_kirkpatrick
+from experiments.data.glasses import least_energy, mean_energies, sherrington_kirkpatrick
 from experiments.drawing import beta_axis, plots
 
 COLORS = {"quench": "vermillion", "repeated quench": "orange", "annealing": "blue", "parallel tempering": "green"}
 MOST_UNITS = 20  # of the glass whose states are enumerated
+TILES = (0.0, 1.0, 0.0, 0.0)  # shares of the classes: bonds of -1, 1, 2 and 2 in every tile
 RESTART = 16  # sweeps of each repeated quench, the first of which only draws the spins
 TOLERANCE = 1e-5  # in energy per spin: far above rounding, and far below the energy gap above the ground state
 
@@ -159,11 +161,12 @@ def _connected(config: Config, report: Report, key: Key[Array, ""]) -> Glass:
 
 
 def _lattice(config: Config, key: Key[Array, ""]) -> Glass:
-    params = jax.jit(jax.vmap(lambda key: planted(key, config.side)))(jax.random.split(key, config.instances))
     shape = (config.side, config.side)
+    make = lambda key: square_tiles(key, shape, TILES)
+    planted = jax.vmap(make)(jax.random.split(key, config.instances))
     kernel = lambda params, beta: chromatic(partial(ising.energy, params), beta, ising.checkerboard_colors(shape))
-    ground = jnp.full(config.instances, planted_energy(config.side))
-    return Glass(f"planted lattice, {config.side} × {config.side}", params, ground, shape, ising.energy, kernel, None)
+    name = f"planted lattice, {config.side} × {config.side}"
+    return Glass(name, planted.params, planted.energy, shape, ising.energy, kernel, None)
 
 
 def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) -> tuple[dict[str, Runs], Cooling]:

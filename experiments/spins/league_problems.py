@@ -23,13 +23,13 @@ from ebmjax.likelihoods.paths import base_biases
 from ebmjax.marginalize import enumeration
 from ebmjax.marginalize.density_of_states import models
 from ebmjax.marginalize.elimination import draws, exact, factors, graphs, plans
+from ebmjax.problems import planting
 from ebmjax.sample.gibbs import alternate
 from ebmjax.sample.metropolis import gaussian_step, metropolis
 from ebmjax.sample.special import single_site
 from ebmjax.sample.special.checkerboard import checkerboard
 from ebmjax.sample.special.restricted import binary
 from ebmjax.types import SPINS, Kernel
-from experiments.data import glasses
 from experiments.data.images import Images, load
 from experiments.drawing.mosaics import flat
 from experiments.spins.likelihood_training import Gradient, Method, Plan, learner
@@ -279,7 +279,7 @@ WISHART_BETA = 5.0
 
 def wishart(key: Key[Array, ""], units: int = 24) -> Problem:
     """A planted glass: all pairs of spins interact, and the ground state was chosen first."""
-    params, _ = glasses.planted_wishart(key, units, units // 2)
+    params = planting.wishart(key, units, units // 2).params
     energy = lambda spins: hopfield.energy(params, spins)
     return Problem(
         f"planted Wishart, {units} spins",

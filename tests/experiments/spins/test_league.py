@@ -9,6 +9,7 @@ from ebmjax import free_energy, spin_cube
 from ebmjax.energies import hopfield, ising, potts
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.marginalize.elimination import exact, factors, graphs, plans
+from ebmjax.problems import planting
 from ebmjax.types import CONVERGED, Estimate
 from experiments.data import glasses
 from experiments.spins import league_estimators, league_problems, league_scores
@@ -60,7 +61,7 @@ def test_a_small_glass_and_a_small_planted_one_by_enumeration():
 
 @pytest.mark.slow
 def test_the_planted_state_has_the_least_energy():
-    params, state = glasses.planted_wishart(jax.random.key(2), 9, 5)
+    params, state, _ = planting.wishart(jax.random.key(2), 9, 5)
     least = glasses.least_energy(params)
     np.testing.assert_allclose(hopfield.energy(params, state), least, rtol=1e-5)
     assert (params.weights == params.weights.T).all()

@@ -166,7 +166,7 @@ def _lattice(config: Config, key: Key[Array, ""]) -> Glass:
     planted = jax.vmap(make)(jax.random.split(key, config.instances))
     kernel = lambda params, beta: chromatic(partial(ising.energy, params), beta, ising.checkerboard_colors(shape))
     name = f"planted lattice, {config.side} × {config.side}"
-    return Glass(name, planted.params, planted.energy, shape, ising.energy, kernel, None)
+    return Glass(name, planted.params, jnp.asarray(planted.energy), shape, ising.energy, kernel, None)
 
 
 def _measure(config: Config, report: Report, key: Key[Array, ""], glass: Glass) -> tuple[dict[str, Runs], Cooling]:

@@ -13,6 +13,7 @@ to JAX is traced and compiled at every call, as it would be without this file. N
 integers are part of the form, so that another number is another program.
 """
 
+import dis
 import enum
 import functools
 import itertools
@@ -189,10 +190,10 @@ def _split_function(function: types.FunctionType, arrays: list[Any], inside: tup
         raise _OpaqueError from None
     # what a script, a notebook or a module of the user has at its top level is not constant: it is captured
     names = _names(function.__code__)
-    globals_read = tuple(sorted(names & function.__globals__.keys())) if of_user else ()
-    variables = [_variable(function.__globals__[name], names) for name in globals_read]
-    if any(isinstance(each, list | dict | set) for each in (*cells, *variables)) and names & _CHANGING:
+    globals_read = tuple(sorted((names & function.__globals__.keys()) - _logs(function))) if of_user else ()
+    if any(isinstance(cell, list | dict | set) for cell in cells) and names & _CHANGING:
         raise _OpaqueError  # it keeps a log, say, and must be given that very list
+    variables = [_variable(function.__globals__[name], names) for name in globals_read]
     captured = (cells, function.__defaults__, function.__kwdefaults__, variables)
     details = (function.__code__, _Known(function.__globals__), globals_read, function.__name__, function.__qualname__)
     return _Form("function", details, (_split(captured, arrays, (*inside, id(function))),))
@@ -223,6 +224,21 @@ def _value(variable: Any) -> Any:
     module = types.ModuleType(variable.module.__name__)
     vars(module).update(vars(variable.module), **{name: _value(each) for name, each in variable.variables.items()})
     return module
+
+
+def _logs(function: types.FunctionType) -> set[str]:
+    """Lists, dicts and sets at the top level of a module that the function itself changes: it keeps them."""
+    names = _names(function.__code__)
+    containers = {name for name in names if isinstance(function.__globals__.get(name), list | dict | set)}
+    return containers & _changed(function.__code__) if containers and names & _CHANGING else set()
+
+
+def _changed(code: types.CodeType) -> set[str]:
+    """The names of which a method is called that changes a container."""
+    pairs = itertools.pairwise(dis.get_instructions(code))
+    own = {before.argval for before, after in pairs if after.argval in _CHANGING and isinstance(before.argval, str)}
+    nested = [_changed(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return own.union(*nested)
 
 
 def _names(code: types.CodeType) -> set[str]:

@@ -46,7 +46,7 @@ OUTSIDERS = {"jax", "jaxtyping", "numpy", "optax"}
 STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 ALSO_ALLOWED = {
     "records.py": {"ast", "inspect", "textwrap"},  # reads the strings below fields
-    "compiled.py": {"enum", "sys", "types"},  # looks into Python's functions
+    "compiled.py": {"dis", "enum", "sys", "types"},  # looks into Python's functions
     "optimizers.py": {"inspect"},  # which keyword arguments an optimizer takes
     "graphs.py": {"heapq"},  # which unit is coloured next
     "marginalize/elimination/orders.py": {"heapq"},  # which unit is next

@@ -80,9 +80,13 @@ def test_a_module_may_be_read_through_another_one(module):
 
 
 def test_a_log_of_a_module_is_kept(module):
-    model = module("model_of_user", "log = []\n\ndef energy(z):\n    log.append(z)\n    return 2 * z")
-    assert float(compiled(lambda energy, z: energy(z))(model.energy, 1.0)) == 2
+    """And the function compiles once: the log tells how often it was traced."""
+    text = "log = []\nslopes = [2.0]\n\ndef energy(z):\n    log.append(z)\n    return slopes[0] * z"
+    model, value = module("model_of_user", text), compiled(lambda energy, z: energy(z))
+    assert [float(value(model.energy, jnp.float32(z))) for z in (1.0, 2.0)] == [2, 4]
     assert len(model.log) == 1
+    model.slopes[0] = 3.0
+    assert float(value(model.energy, jnp.float32(1.0))) == 3
 
 
 def test_a_function_that_calls_itself_gives_its_value(module):

@@ -95,15 +95,17 @@ def test_hierarchies_by_the_hessian_of_the_other_unknowns(problem, scales, grids
     others = np.array([place for place in range(problem.unknowns) if place not in scales])
     points = jnp.asarray(np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1).reshape(-1, len(scales)))
 
-    def laplace(scale):
+    def quadratic(scale):
         place = lambda rest: jnp.zeros(problem.unknowns).at[others].set(rest).at[np.array(scales)].set(scale)
         of_rest = lambda rest: problem.energy(place(rest))
         zero = jnp.zeros(len(others))
-        hessian = jax.hessian(of_rest)(zero)
-        least = -jnp.linalg.solve(hessian, jax.grad(of_rest)(zero))
-        return -of_rest(least) - jnp.linalg.slogdet(hessian)[1] / 2, least, jnp.diag(jnp.linalg.inv(hessian))
+        return of_rest(zero), jax.grad(of_rest)(zero), jax.hessian(of_rest)(zero)
 
-    log_weights, least, variances = (np.asarray(part) for part in jax.jit(jax.vmap(laplace))(points))
+    # by NumPy: several batches of LAPACK's calls in one program were seen to wait for each other for ever on two cores
+    at_zero, slope, hessian = (np.asarray(part) for part in jax.jit(jax.vmap(quadratic))(points))
+    least = -np.linalg.solve(hessian, slope[..., None])[..., 0]
+    log_weights = -at_zero - (slope * least).sum(axis=1) / 2 - np.linalg.slogdet(hessian)[1] / 2
+    variances = np.diagonal(np.linalg.inv(hessian), axis1=1, axis2=2)
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
     moments = np.zeros((3, problem.unknowns))

@@ -190,7 +190,7 @@ def _split_function(function: types.FunctionType, arrays: list[Any], inside: tup
         raise _OpaqueError from None
     # what a script, a notebook or a module of the user has at its top level is not constant: it is captured
     names = _names(function.__code__)
-    globals_read = tuple(sorted((names & function.__globals__.keys()) - _logs(function))) if of_user else ()
+    globals_read = tuple(sorted((names & function.__globals__.keys()) - _logs(function, names))) if of_user else ()
     if any(isinstance(cell, list | dict | set) for cell in cells) and names & _CHANGING:
         raise _OpaqueError  # it keeps a log, say, and must be given that very list
     variables = [_variable(function.__globals__[name], names) for name in globals_read]
@@ -226,9 +226,8 @@ def _value(variable: Any) -> Any:
     return module
 
 
-def _logs(function: types.FunctionType) -> set[str]:
-    """Lists, dicts and sets at the top level of a module that the function itself changes: it keeps them."""
-    names = _names(function.__code__)
+def _logs(function: types.FunctionType, names: set[str]) -> set[str]:
+    """Lists, dicts and sets at the top level of a module that the function with these names changes: it keeps them."""
     containers = {name for name in names if isinstance(function.__globals__.get(name), list | dict | set)}
     return containers & _changed(function.__code__) if containers and names & _CHANGING else set()
 

@@ -1,10 +1,10 @@
 """House rules for every test: strict dtypes and ranks, shapes checked, compilations cached between runs."""
 
+import gc
+
 from experiments.application import compilation_cache  # before jax, whose cache is noisy on stderr otherwise
 
 compilation_cache.enable()
-
-import gc  # noqa: E402
 
 import jax  # noqa: E402
 import pytest  # noqa: E402

@@ -22,6 +22,7 @@ from ebmjax.checks import (
     ArgumentError,
     as_float,
     as_floats,
+    as_scalar,
     check_callable,
     check_count,
     check_key,
@@ -207,7 +208,8 @@ def _warm_up(key, energy, make_kernel, position, target, spread, windows):
         changed = spread.scale(moments, scale)
         scale = jax.tree.map(lambda new, old: jnp.where(renewed, new, old), changed, scale)
         differs = jax.tree.map(lambda new, old: jnp.any(new != old), state.position, position)
-        moved = jnp.stack(jax.tree.leaves(differs)).any() & _resolved(energy(state.position), energy(position))
+        after, before = (as_scalar("energy", energy(at)) for at in (state.position, position))
+        moved = jnp.stack(jax.tree.leaves(differs)).any() & _resolved(after, before)
         return (state.position, scale, dual.log_mean), (total / length.astype(dtype), moved)
 
     lengths, renewed = zip(*windows, strict=True)

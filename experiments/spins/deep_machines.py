@@ -10,11 +10,10 @@ import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from ebmjax.energies import deep_boltzmann as dbm
-from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn import checkpoint
 from ebmjax.learn.contrast.centering import deep_centering
 from ebmjax.learn.contrast.contrastive import contrastive
-from ebmjax.learn.contrast.greedy import LearnerOfLayer, compose, copied_machine, copies_of, hidden_means, pretrain
+from ebmjax.learn.contrast.greedy import TrainLayer, copied_machine, pretrain
 from ebmjax.learn.contrast.phases import persistent, variational
 from ebmjax.likelihoods import deep
 from ebmjax.loops import map_chunks
@@ -130,10 +129,11 @@ def train_deep(
     pretrain_key, train_key = jax.random.split(key)
     first_epochs, _ = divided(len(data), plan.batch_size, plan.pretraining_updates, 1)
     epochs, updates = divided(len(data), plan.batch_size, plan.updates, plan.measured)
+    learner_of_layer = partial(copied_machine, beta=1.0, optimizer=optax.sgd(plan.pretraining_rate, momentum=0.5))
+    grow = partial(pretrain, pretrain_key, learner_of_layer, hidden, 1.0, data, plan.batch_size, first_epochs)
     folder = report.checkpoints / f"{name}_pretrained"
-    shapes = jax.eval_shape(lambda key, data: pretrain(key, _of_layer(plan), hidden, 1.0, data, 1, 1), key, data)
-    found = checkpoint.restore(folder, shapes)
-    params = found[1] if found else pretrained(pretrain_key, report, name, plan, hidden, data, first_epochs)
+    found = checkpoint.restore(folder, jax.eval_shape(grow))
+    params = found[1] if found else grow(shown(report, name))
     if not found:
         checkpoint.save(folder, 0, params)
     dbm.check_params(params)
@@ -154,35 +154,17 @@ def train_deep(
     return Machine(params, watched)
 
 
-def pretrained(
-    key: Key[Array, ""],
-    report: Report,
-    name: str,
-    plan: Plan,
-    hidden: tuple[int, ...],
-    data: Float[Array, "n visible"],
-    epochs: int,
-) -> dbm.Params:
-    """`ebmjax.learn.contrast.greedy.pretrain` with a bar for each restricted machine, and the same numbers."""
-    machines = []
-    for level, (size, layer_key) in enumerate(zip(hidden, jax.random.split(key, len(hidden)), strict=True)):
-        copies = copies_of(level, len(hidden))
-        init_key, train_key = jax.random.split(layer_key)
-        params = rbm.init(init_key, data.mean(axis=0), size)
-        seen = jnp.tile(data, (1, copies.visible))
-        title = f"{name}, restricted machine {level + 1}"
-        write = lambda update, metrics, title=title: report.metrics(training=title, step=update, loss=metrics.loss)
-        every = max(1, epochs * (len(data) // plan.batch_size) // LINES)
-        learner = _of_layer(plan)(copies)
+def shown(report: Report, name: str) -> TrainLayer:
+    """`ebmjax.train` of a restricted machine, with a bar and lines of metrics.jsonl, for `greedy.pretrain`."""
+
+    def train_layer(key, learner, params, data, batch_size, epochs):
+        title = f"{name}, restricted machine of {len(params.hidden_bias)} hidden units"
+        every = max(1, epochs * (len(data) // batch_size) // LINES)
+        write = lambda update, metrics: report.metrics(training=title, step=update, loss=metrics.loss)
         with report.stage(title):
-            learned = train_shown(train_key, report, learner, params, seen, plan.batch_size, epochs, every, write)
-        machines.append(learned.params)
-        data = hidden_means(learned.params, data, 1.0, copies)
-    return compose(machines)
+            return train_shown(key, report, learner, params, data, batch_size, epochs, every, write)
 
-
-def _of_layer(plan: Plan) -> LearnerOfLayer:
-    return partial(copied_machine, beta=1.0, optimizer=optax.sgd(plan.pretraining_rate, momentum=0.5))
+    return train_layer
 
 
 def _middle(hidden: tuple[int, int], visible: Array) -> tuple[Array, ...]:

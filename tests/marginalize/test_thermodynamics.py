@@ -73,7 +73,6 @@ TRUTH = np.stack([exact(beta) for beta in (0.0, 0.15, 0.4, 0.55, 0.7)], axis=1)
 
 
 @pytest.mark.slow
-@pytest.mark.optimized
 def test_every_quantity_on_the_ladder_and_between_against_enumeration():
     found = answered(jax.random.key(0))
     assert np.all(found.result == CONVERGED)

@@ -126,6 +126,12 @@ def test_a_chain_that_cannot_move_says_so():
 
 
 @pytest.mark.slow
+def test_an_energy_may_be_a_whole_number():
+    steps = lambda x: jnp.sum(jnp.floor(jnp.abs(x))).astype(jnp.int32)
+    assert int(warm_up(jax.random.key(0), steps, walk, jnp.ones(2), 500, 0.3).result) == CONVERGED
+
+
+@pytest.mark.slow
 def test_energies_that_hide_their_changes_are_said():
     """As many steps are accepted as was asked, but changes of 1 are lost in an energy of 6e16."""
     hidden = warm_up(jax.random.key(0), lambda x: jnp.sum(x**2) / 2 + 6e16, walk, jnp.ones(2), 200, 0.9)

@@ -31,7 +31,7 @@ from ebmjax.energies import deep_boltzmann
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.phases import contrastive_divergence, observed
-from ebmjax.learn.train import train
+from ebmjax.learn.train import Trained, train
 from ebmjax.records import record
 from ebmjax.sample.gibbs import alternate, draw
 from ebmjax.temperature import reduced
@@ -55,6 +55,17 @@ class LearnerOfLayer(Protocol):
         ...
 
 
+@runtime_checkable
+class TrainLayer(Protocol):
+    """Trains one restricted machine, such as `ebmjax.train`, or the same with a progress bar."""
+
+    def __call__(
+        self, key: Key[Array, ""], learner: Learner, params: rbm.Params, data: Any, batch_size: int, epochs: int, /
+    ) -> Trained:
+        """Train as `ebmjax.train` does."""
+        ...
+
+
 def pretrain(
     key: Key[Array, ""],
     learner_of_layer: LearnerOfLayer,
@@ -63,6 +74,7 @@ def pretrain(
     data: Any,
     batch_size: int,
     epochs: int,
+    train_layer: TrainLayer = train,
 ) -> deep_boltzmann.Params:
     """Train one restricted machine for each pair of layers, from the bottom up, and compose the deep machine of them.
 
@@ -77,10 +89,11 @@ def pretrain(
         data: visible units, (samples, visible), in [0, 1].
         batch_size: samples an update.
         epochs: passes over the data, for each layer.
+        train_layer: how each machine is trained, by default by `ebmjax.train`.
 
     Raises:
-        ValueError: a bad beta, no hidden layer, a layer without a unit; data, batch_size or epochs that `train`
-            refuses.
+        ValueError: a bad beta, no hidden layer, a layer without a unit, a train_layer that is no function; data,
+            batch_size or epochs that `train` refuses.
 
     >>> learner_of_layer = lambda copies: copied_machine(copies, 1.0, optax.sgd(0.1))
     >>> params = pretrain(jax.random.key(0), learner_of_layer, (4, 2), 1.0, jnp.ones((8, 3)), batch_size=4, epochs=2)
@@ -89,6 +102,7 @@ def pretrain(
     """
     check_key("key", key)
     check_callable("learner_of_layer", learner_of_layer)
+    check_callable("train_layer", train_layer)
     data, beta = as_float("data", data), as_beta(beta)
     if data.ndim != 2 or data.shape[0] == 0:
         raise ArgumentError(f"data: got shape {data.shape}, wanted (samples, visible)")
@@ -100,7 +114,7 @@ def pretrain(
         init_key, train_key = jax.random.split(layer_key)
         params = rbm.init(init_key, data.mean(axis=0), size)
         seen = jnp.tile(data, (1, copies.visible))
-        trained = train(train_key, learner_of_layer(copies), params, seen, batch_size, epochs)
+        trained = train_layer(train_key, learner_of_layer(copies), params, seen, batch_size, epochs)
         machines.append(trained.params)
         data = hidden_means(trained.params, data, beta, copies)
     return compose(machines)

@@ -194,7 +194,7 @@ def counting(model: Model, weights: Weights, observe: ObserveState | None = None
             jnp.zeros((count, size), dtype),
         )
 
-    return Kernel(init, lambda key, state: (_counting_step(key, model, weights, watch, state), None))
+    return Kernel(init, lambda rng_key, state: (_counting_step(rng_key, model, weights, watch, state), None))
 
 
 @compiled

@@ -165,7 +165,7 @@ def learning(model: Model, levels: Numbers) -> Kernel:
         outside, never = jnp.any(is_outside(position, levels)), jnp.zeros((), jnp.int32)
         return Learning(position, zeros, nowhere, zeros, fastest, never, never, outside)
 
-    return Kernel(init, lambda key, state: (_learning_step(key, model, levels, state), None))
+    return Kernel(init, lambda rng_key, state: (_learning_step(rng_key, model, levels, state), None))
 
 
 @compiled

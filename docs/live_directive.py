@@ -14,6 +14,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROGRAMS = {
     "ellipse": ("shared", "plot", "ellipse_energy", "ellipse"),
+    "lattice": ("shared", "plot", "lattice_sweep", "lattice"),
+    "recall": ("shared", "plot", "recall_network", "recall"),
 }
 """The programs of every picture, in the order in which they are loaded; each is in `_static/live`."""
 

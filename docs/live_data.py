@@ -1,4 +1,4 @@
-"""The data of the live pictures, computed by the library: `python docs/live_data.py [NAME ...]` writes `live/NAME.json`.
+"""The data of the live pictures, by the library: `python docs/live_data.py [NAME ...]` writes `live/NAME.json`.
 
 A picture whose energies are a few lines gets only its parameters; the program in the browser computes the rest, and a
 test compares it with the library (`tests/test_live_pictures.py`). What is learned is learned here, as in the
@@ -31,6 +31,7 @@ from experiments.horn.trained_horns import WEIGHT_PENALTY, radii, warm
 from experiments.networks import fuzzy_balls
 
 FOLDER = Path(__file__).with_name("live")
+ATOMS, WEIGHT = 80, 0.05  # strokes of the dictionary, and the λ with which it is learned
 
 LETTERS = """
 #########. ########.. ##......## .........# ....##.... ##......##
@@ -56,6 +57,11 @@ def rounded(values: Any, digits: int = 3) -> Any:
 def ellipse() -> dict[str, Any]:
     """The radii of the page, and where y' and the slider stand at first."""
     return {"radii": [2.0, 1.5], "angles": 192, "y": [0.0, 0.4], "place": 46}
+
+
+def surface() -> dict[str, Any]:
+    """The same radii, and where the slider stands at first."""
+    return {"radii": [2.0, 1.5], "angles": 192, "place": 70}
 
 
 def lattice() -> dict[str, Any]:
@@ -94,34 +100,38 @@ def recall() -> dict[str, Any]:
 
 def strokes() -> dict[str, Any]:
     """A dictionary of strokes of digits, and the codes of one held-out digit of each class at 14 weights λ."""
-    split = load(Images.DIGITS)
-    data = jnp.asarray(split.train.reshape(len(split.train), -1))
+    split = load(Images.MNIST)
+    halved = lambda pictures: pictures.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196)
+    data = jnp.asarray(halved(split.train[:10_000]))
     scale = jnp.sqrt(jnp.mean(jnp.square(data), axis=0))[:, None]
-    start = scale * jax.random.uniform(jax.random.key(1), (data.shape[1], 64))
+    start = sparse_coding.Params(scale * jax.random.uniform(jax.random.key(1), (196, ATOMS)))
     with tempfile.TemporaryDirectory() as folder:
         report = Report(Path(folder) / "run", "strokes", None, 0, False)
-        key = jax.random.key(0)
-        regularizer = non_negative(0.1)
-        dictionary = learn(
-            report, key, data, 64, regularizer, 100, 40, {}, without_negatives, sparse_coding.Params(start)
-        ).params.dictionary
-    # rounded as in the file, so that its codes are those of its dictionary
-    params = sparse_coding.Params(jnp.asarray(np.round(np.asarray(dictionary), 3)))
-    params = params._replace(dictionary=params.dictionary / jnp.linalg.norm(params.dictionary, axis=0))
+        key, regularizer = jax.random.key(0), non_negative(WEIGHT)
+        learned = learn(report, key, data, ATOMS, regularizer, 100, 10, {}, without_negatives, start).params
+    # whole numbers in the file, and the codes are those of the atoms in the file
+    atoms = np.rint(np.asarray(learned.dictionary.T) * 400).astype(int)
     labels = np.asarray(split.test_labels)
-    digits = np.stack([split.test[np.flatnonzero(labels == label)[2]] for label in range(10)]).reshape(10, -1)
-    weights = np.geomspace(0.02, 2.0, 14)
-    codes = np.stack([exact_codes(params, non_negative(float(weight)), digits) for weight in weights])
-    listed = [
-        [[[int(i), float(f"{z[i]:.5g}")] for i in np.argsort(-z, kind="stable") if z[i] > 0] for z in row]
-        for row in codes
-    ]
+    digits = halved(np.stack([split.test[np.flatnonzero(labels == label)[1]] for label in range(10)]))
+    levels = np.rint(digits * 100).astype(int)
+    weights = np.array([float(f"{weight:.2g}") for weight in np.geomspace(0.01, 2.0, 14)])
+    params = stroke_params(atoms)
+    pictures = (levels / 100).astype(np.float32)
+    codes = np.stack([exact_codes(params, non_negative(float(weight)), pictures) for weight in weights])
+    order = np.argsort(-codes, axis=-1, kind="stable")
+    listed = lambda z, places: [[int(i), float(f"{z[i]:.5g}")] for i in places if z[i] > 0]
     return {
-        "atoms": rounded(params.dictionary.T, 4),
-        "digits": np.rint(digits * 16).astype(int).tolist(),
-        "weights": rounded(weights, 3),
-        "codes": listed,
+        "atoms": atoms.tolist(),
+        "digits": levels.tolist(),
+        "weights": weights.tolist(),
+        "codes": [[listed(z, places) for z, places in zip(*rows, strict=True)] for rows in zip(codes, order, strict=True)],
     }
+
+
+def stroke_params(atoms: Any) -> sparse_coding.Params:
+    """The dictionary of the whole numbers in the file: each atom has unit norm."""
+    columns = np.asarray(atoms, np.float32).T
+    return sparse_coding.Params(jnp.asarray(columns / np.linalg.norm(columns, axis=0)))
 
 
 def horns() -> dict[str, Any]:

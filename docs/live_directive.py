@@ -14,8 +14,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PROGRAMS = {
     "ellipse": ("shared", "plot", "ellipse_energy", "ellipse"),
+    "surface": ("shared", "plot", "solid", "ellipse_energy", "surface"),
+    "horns": ("shared", "plot", "solid", "horns"),
     "lattice": ("shared", "plot", "lattice_sweep", "lattice"),
     "recall": ("shared", "plot", "recall_network", "recall"),
+    "strokes": ("shared", "plot", "strokes"),
+    "balls": ("shared", "plot", "balls"),
 }
 """The programs of every picture, in the order in which they are loaded; each is in `_static/live`."""
 

@@ -124,7 +124,9 @@ def strokes() -> dict[str, Any]:
         "atoms": atoms.tolist(),
         "digits": levels.tolist(),
         "weights": weights.tolist(),
-        "codes": [[listed(z, places) for z, places in zip(*rows, strict=True)] for rows in zip(codes, order, strict=True)],
+        "codes": [
+            [listed(z, places) for z, places in zip(*rows, strict=True)] for rows in zip(codes, order, strict=True)
+        ],
     }
 
 
@@ -207,6 +209,7 @@ def balls() -> dict[str, Any]:
 
 PICTURES: dict[str, Callable[[], dict[str, Any]]] = {
     "ellipse": ellipse,
+    "surface": surface,
     "lattice": lattice,
     "recall": recall,
     "strokes": strokes,

@@ -27,9 +27,8 @@ PROGRAMS = {
 def opening(name: str) -> str:
     """The HTML in front of the caption of a picture."""
     data = (HERE / f"live/{name}.json").read_text(encoding="utf-8").replace("</", "<\\/")
-    return (
-        f'<figure class="live" data-live="{name}" hidden>\n<script type="application/json">{data}</script>\n<figcaption>'
-    )
+    figure = f'<figure class="live" data-live="{name}" hidden>'
+    return f'{figure}\n<script type="application/json">{data}</script>\n<figcaption>'
 
 
 def closing(name: str, static: str, loaded: set[str]) -> str:

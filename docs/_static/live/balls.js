@@ -34,8 +34,8 @@ live.start("balls", (stage, data) => {
     now.forEach(([a, b, s, t], k) => {
       const [x, y, hue] = [axes.across(a), axes.up(b), HUES[labels[k]]];
       if (pulls[kind]) {
-        context.lineWidth = Math.min(0.5 + pulls[kind] / 15, 2);
-        plot.segment(context, x0, y0, x, y, colours.grid);
+        context.lineWidth = Math.min(0.4 + pulls[kind] / 20, 1.6);
+        plot.segment(context, x0, y0, x, y, colours.line);
       }
       context.beginPath();
       context.ellipse(x, y, s * unit, t * unit, 0, 0, 2 * Math.PI);

@@ -2,24 +2,31 @@
 "use strict";
 live.start("surface", (stage, data) => {
   const { radii, angles } = data;
-  const [REACH, COLUMNS, ROWS, MOST] = [[2.6, 2.1], 53, 43, 8];
-  const seen = { yaw: 0.65, pitch: 0.62 };
+  const [REACH, RINGS, STEPS, MOST] = [[2.4, 1.95], 28, 72, 9];
+  const seen = { yaw: 0.65, pitch: 0.7 };
   let beta = live.betaAt(data.place);
   let map = null;
+
+  /** The points of the plane where the surface is drawn: rings around the middle. */
+  function place(ring, step) {
+    const [share, turn] = [ring / RINGS, (2 * Math.PI * step) / STEPS];
+    return [REACH[0] * share * Math.cos(turn), REACH[1] * share * Math.sin(turn)];
+  }
+
+  const heights = () => Array.from({ length: RINGS + 1 }, (_, ring) => Array.from({ length: STEPS + 1 }, (_, step) =>
+    live.math.freeEnergy(live.math.ellipseEnergies(radii, place(ring, step), angles), beta)));
 
   /** Coordinates of the view: the plane is 2 wide, and a height of MOST is 1.5. */
   const at = (first, second, height) => [first / REACH[0], second / REACH[0], (1.5 * height) / MOST - 0.75];
 
   function drawSurface(context, width, height, colours) {
-    map = map || live.math.freeEnergyMap(radii, angles, beta, REACH, COLUMNS, ROWS);
-    const project = solid.view(seen.yaw, seen.pitch, width, height, Math.min(width, height) / 2.8);
+    map = map || heights();
+    const project = solid.view(seen.yaw, seen.pitch, width, 0.86 * height, Math.min(width, height) / 2.95);
     drawFloor(context, project, colours);
-    const rows = Array.from({ length: ROWS }, (_, row) => Array.from({ length: COLUMNS }, (_, column) => at(
-      REACH[0] * ((2 * column) / (COLUMNS - 1) - 1), REACH[1] * (1 - (2 * row) / (ROWS - 1)),
-      Math.min(map[row * COLUMNS + column], MOST))));
+    const rows = map.map((row, k) => row.map((value, step) => at(...place(k, step), value)));
     solid.faces(context, project, rows, (row, column, light) => {
-      const mean = (map[row * COLUMNS + column] + map[(row + 1) * COLUMNS + column + 1]) / 2;
       const shade = 0.72 + 0.28 * light;
+      const mean = (map[row][column] + map[row + 1][column + 1]) / 2;
       return `rgb(${plot.viridis(mean / 6).map((channel) => Math.round(channel * shade)).join(",")})`;
     });
     const ring = Array.from({ length: 97 }, (_, k) => {
@@ -48,7 +55,7 @@ live.start("surface", (stage, data) => {
     const corners = [[a, b], [a, -b], [-a, b], [-a, -b]];
     const left = corners.reduce((one, other) => (project(at(...other, 0))[0] < project(at(...one, 0))[0] ? other : one));
     solid.line(context, project, [at(...left, 0), at(...left, MOST)], colours.line);
-    for (let value = 0; value <= MOST; value += 2) {
+    for (let value = 0; value <= MOST; value += 3) {
       const [x, y] = project(at(...left, value));
       plot.segment(context, x - 4, y, x, y, colours.line);
       plot.text(context, String(value), x - 8, y + 4, { colour: colours.muted, size: 12, align: "right" });

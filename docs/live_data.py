@@ -21,11 +21,12 @@ from ebmjax import gradient, problems, train
 from ebmjax.energies import hopfield, horn, ising, sparse_coding
 from ebmjax.energies.regularizers import non_negative
 from ebmjax.losses.energy import energy_loss
+from ebmjax.minimize.codes.coordinate import solve_batch
 from ebmjax.problems.ising import onsager_magnetization
 from ebmjax.sample.special.checkerboard import checkerboard
 from ebmjax.types import Learner
 from experiments.application.report import Report
-from experiments.codes.learned_dictionaries import exact_codes, learn, without_negatives
+from experiments.codes.learned_dictionaries import learn, without_negatives
 from experiments.data.images import Images, load
 from experiments.horn.trained_horns import WEIGHT_PENALTY, radii, warm
 from experiments.networks import fuzzy_balls
@@ -117,7 +118,8 @@ def strokes() -> dict[str, Any]:
     weights = np.array([float(f"{weight:.2g}") for weight in np.geomspace(0.01, 2.0, 14)])
     params = stroke_params(atoms)
     pictures = (levels / 100).astype(np.float32)
-    codes = np.stack([exact_codes(params, non_negative(float(weight)), pictures) for weight in weights])
+    solve = lambda weight: solve_batch(params, non_negative(float(weight)), pictures, tolerance=1e-4).value
+    codes = np.stack([np.asarray(solve(weight)) for weight in weights])
     order = np.argsort(-codes, axis=-1, kind="stable")
     listed = lambda z, places: [[int(i), float(f"{z[i]:.5g}")] for i in places if z[i] > 0]
     return {

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # Sphinx does not find the two files beside this one by itself, hence the late imports
+sys.path.insert(0, str(HERE))  # Sphinx does not find the files beside this one by itself, hence the late imports
 
 import recorded  # noqa: E402
 import reference_pages  # noqa: E402
@@ -19,7 +19,7 @@ project, author = "ebmjax", "The ebmjax authors"
 copyright = "The ebmjax authors, Apache-2.0"
 version = release = importlib.metadata.version("ebmjax")
 
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx.ext.linkcode", "sphinx_design"]
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx.ext.linkcode", "sphinx_design", "live_directive"]
 exclude_patterns = ["pictures/*.md"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -45,7 +45,7 @@ html_copy_source = html_show_sourcelink = False
 # MathJax from a package beside Sphinx, so that pages read without network: one file, which holds its fonts.
 _mathjax = importlib.util.find_spec("sphinx-mathjax-offline")
 html_static_path = ["_static", str(Path(_mathjax.origin).parent / "static/mathjax/tex-svg.js")]
-html_css_files = ["pages.css"]
+html_css_files = ["pages.css", "live/live.css"]
 mathjax_path = "tex-svg.js"
 
 

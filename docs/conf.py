@@ -1,7 +1,8 @@
 """How Sphinx builds the documentation: `sphinx-build -W -b html docs build/html`, without network.
 
 The pages are Markdown. Their Python blocks are run by `tests/test_pages.py`, which also compares what they print with
-the block below each of them, so that nothing is run here. MyST-NB reads the pages, and would read notebooks.
+the block below each of them, so that nothing is run here. MyST-NB reads the pages, and the notebooks, which are stored
+without outputs and are run by `tests/test_notebooks.py`.
 """
 
 import importlib.metadata

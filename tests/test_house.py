@@ -92,7 +92,7 @@ LOOPS = {"scan", "while_loop", "fori_loop", "map", "associative_scan"}
 def module_of(path: Path) -> str:
     """`a/b` for ebmjax/a/b.py and for ebmjax/a/b/__init__.py."""
     relative = path.relative_to(ROOT)
-    return str(relative.parent if path.name == "__init__.py" else relative.with_suffix(""))
+    return (relative.parent if path.name == "__init__.py" else relative.with_suffix("")).as_posix()
 
 
 def place(module: str) -> int:
@@ -143,7 +143,7 @@ def test_imports_point_upwards():
 def test_outsiders_stay_out():
     wrong = []
     for path in FILES:
-        relative = str(path.relative_to(ROOT))
+        relative = path.relative_to(ROOT).as_posix()
         names = imported(parsed(path))
         allowed = {"ebmjax"} | OUTSIDERS | STANDARD | ALSO_ALLOWED.get(relative, set())
         allowed |= {"flax"} if relative.startswith("networks/") else set()
@@ -209,7 +209,7 @@ def test_keys_come_first():
 def test_loops_go_through_the_loops_of_the_library():
     found = set()
     for path in FILES:
-        relative = str(path.relative_to(ROOT))
+        relative = path.relative_to(ROOT).as_posix()
         for node in ast.walk(parsed(path)):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
             if re.fullmatch(r"(jax\.)?lax\.\w+", called) and called.rpartition(".")[2] in LOOPS:

@@ -18,7 +18,7 @@ PAGES = [path for path in sorted(DOCS.rglob("*.md")) if BLOCK.search(path.read_t
 
 
 def marked(path: Path):
-    name = str(path.relative_to(DOCS))
+    name = path.relative_to(DOCS).as_posix()
     return pytest.param(path, id=name, marks=[pytest.mark.optax] + [pytest.mark.slow] * (name not in SHORT))
 
 

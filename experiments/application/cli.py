@@ -23,7 +23,7 @@ import jax
 import tyro
 
 from ebmjax.checks import ArgumentError
-from experiments.application import compilation_cache, options
+from experiments.application import compilation_cache, new, options
 from experiments.application.catalogue import EXPERIMENTS, FLAGSHIP
 from experiments.application.formatting import number
 from experiments.application.records import PAGE, is_finished
@@ -126,10 +126,12 @@ def _dispatch(arguments: list[str]) -> None:
         print(_listing())
     elif name == "all":
         _run_all(rest)
+    elif name == "new":
+        new.main(rest)
     elif name in EXPERIMENTS:
         _run_one(name, rest)
     else:
-        near = difflib.get_close_matches(name.replace("-", "_"), [*EXPERIMENTS, "list", "all"], n=1)
+        near = difflib.get_close_matches(name.replace("-", "_"), [*EXPERIMENTS, "list", "all", "new"], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ArgumentError(
             f"NAME: got {name!r}, wanted the name of an experiment{hint} (`python -m experiments list` shows all names)"
@@ -243,5 +245,6 @@ def _usage() -> str:
         "       python -m experiments list             lists the experiments\n"
         "       python -m experiments NAME --help      explains the options of an experiment\n"
         "       python -m experiments all              runs all that need no data file, each in the folder OUT/NAME\n"
+        "       python -m experiments new NAME         writes an experiment of your own to start from, with its test\n"
         "\nexperiments:\n" + "\n".join(f"  {line}" for line in _listing().splitlines())
     )

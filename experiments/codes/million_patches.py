@@ -11,7 +11,6 @@ is above the least one; the largest gap is reported.
 """
 
 import math
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -34,6 +33,9 @@ from experiments.codes.learned_dictionaries import EXACT, learn, pictures, show_
 from experiments.data import natural
 from experiments.data.natural import Natural
 from experiments.drawing import plots
+
+if sys.platform != "win32":
+    import resource
 
 MEGABYTE = 1e6
 
@@ -207,7 +209,9 @@ def packed(codes: Float[np.ndarray, "samples atoms"]) -> Pairs:
 
 
 def peak_memory() -> float:
-    """The largest memory of this process so far, in bytes."""
+    """The largest memory of this process so far, in bytes; NaN under Windows, which has no `resource`."""
+    if sys.platform == "win32":
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(peak if sys.platform == "darwin" else peak * 1024)  # elsewhere in KiB
 

@@ -42,7 +42,7 @@ def test_an_experiment_keeps_the_contract(name, capsys):
 
 def test_the_catalogue_is_sound():
     assert FLAGSHIP in EXPERIMENTS
-    assert not {"list", "all", "help"} & set(EXPERIMENTS)
+    assert not {"list", "all", "help", "new"} & set(EXPERIMENTS)
     assert [experiment.name for experiment in EXPERIMENTS.values()] == list(EXPERIMENTS)
     assert [name for name in EXPERIMENTS if EXPERIMENTS[name].needs_data] == ["log_partition", "fit"]
     coders = ["natural_patches", "million_patches", "sparse_mnist", "few_labels"]

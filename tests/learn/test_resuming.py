@@ -198,6 +198,7 @@ for folder in sys.argv[2:]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
 def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)

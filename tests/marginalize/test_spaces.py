@@ -105,6 +105,7 @@ def test_bad_arguments_are_named(make, message):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no `resource`, which tells the largest memory")
 @pytest.mark.parametrize("name", ["binary_cube", "spin_cube"])
 def test_a_cube_takes_little_more_memory_than_its_points(name):
     """In a process of its own, whose largest memory is measured. NumPy's integers took four times as much."""

@@ -13,6 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # Sphinx does not find the files beside this one by itself, hence the late imports
 
+import cards  # noqa: E402
 import recorded  # noqa: E402
 import reference_pages  # noqa: E402
 
@@ -61,6 +62,7 @@ def write_pages(app):
     """The pages that are made from the source and from the records."""
     reference_pages.write(HERE / "reference")
     (HERE / "reference/records.txt").write_text(recorded.tables() + "\n" + recorded.comparisons(), encoding="utf-8")
+    (HERE / "reference/gallery.txt").write_text(cards.gallery(), encoding="utf-8")
 
 
 def linkcode_resolve(domain, info):

@@ -22,6 +22,7 @@ CONDITIONS = (
     "seconds_compile",
     "seconds_run",
     "compilations",
+    "pictures",
 )
 
 
@@ -92,23 +93,13 @@ def table(record):
 
 
 def command(record):
-    """The command line that repeats a run: the options that are not the defaults of the experiment."""
+    """The command line that repeats a run."""
     from importlib import import_module
 
+    from experiments.application import repeating
     from experiments.application.catalogue import EXPERIMENTS
-    from experiments.application.records import plain
 
-    module = import_module(EXPERIMENTS[record["experiment"]].module_name)
-    usual = plain(module.QUICK if record["quick"] else module.Config())
-    changed = {name: value for name, value in record["config"].items() if value != usual.get(name)}
-    options = [f" --{name.replace('_', '-')} {as_words(value)}" for name, value in changed.items()]
-    start = f"python -m experiments {record['experiment']}{' --quick' * record['quick']} --seed {record['seed']}"
-    return start + "".join(options)
-
-
-def as_words(value):
-    """An option as it is typed."""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return repeating.command(record, import_module(EXPERIMENTS[record["experiment"]].module_name))
 
 
 def said(name):

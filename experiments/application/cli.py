@@ -1,11 +1,14 @@
-"""The command line: `python -m experiments list | NAME [options] | all [options]`; with no name, the flagship runs.
+"""The command line: `python -m experiments list | NAME [options] | all [options] | compare RUN RUN`.
+
+With no name, the flagship runs.
 
 The experiments stand in `catalogue`. Each is a module with a frozen dataclass `Config` (its options), `QUICK` (a
 `Config` for a run of under 20 s) and `run(config, report)`. Only the modules that are asked for are imported.
 
-The exit status is 0 after success, 2 for an error that the user can correct, and 130 after an interruption. Tyro prints
-what is wrong with an option, in a box on standard error; it treats every ValueError of a `Config` in this way. Every
-other `ArgumentError` becomes one line there. All other exceptions are bugs and keep their tracebacks.
+The exit status is 0 after success, 1 if an experiment of `all` failed, 2 for an error that the user can correct, and 130
+after an interruption. Tyro prints what is wrong with an option, in a box on standard error; it treats every ValueError
+of a `Config` in this way. Every other `ArgumentError` becomes one line there. All other exceptions are bugs and keep
+their tracebacks; `all` writes them into the folder of the run.
 """
 
 import difflib
@@ -14,7 +17,9 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Generic, TypeVar
@@ -23,8 +28,9 @@ import jax
 import tyro
 
 from ebmjax.checks import ArgumentError
-from experiments.application import compilation_cache, new, options
+from experiments.application import comparison, compilation_cache, events, everything, gallery, new, options
 from experiments.application.catalogue import EXPERIMENTS, FLAGSHIP
+from experiments.application.console import Reporter
 from experiments.application.formatting import number
 from experiments.application.records import PAGE, is_finished
 from experiments.application.report import Report, config_record
@@ -61,6 +67,8 @@ class Common:
     one. A finished run is left as it is."""
     overwrite: bool = False
     """Replace the files of an earlier run in the output folder. Other files there are kept."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too, in the folder `tensorboard` of the run (extra `tensorboard`)."""
 
     def __post_init__(self):
         options.check(self)
@@ -84,6 +92,8 @@ class _Job:
     module: ModuleType = field(repr=False)
     config: Any
     folder: Path
+    above: str = ""
+    """The page that shows the run among others, from its report."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,12 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: raised by tyro, with status 0 after --help and 2 after a wrong option.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if "--quick" in arguments:
+    if "--quick" in arguments or (arguments[:1] == ["all"] and "--full" not in arguments):
         for flag in QUICKLY_COMPILED:
             _ask_compiler(flag)
     with forgiving():
         try:
-            _dispatch(arguments)
+            return _dispatch(arguments)
         except KeyboardInterrupt:
             print(
                 "interrupted: --resume continues the run, from its last checkpoint if it saved one",
@@ -111,13 +121,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ArgumentError as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return 2
-    return 0
 
 
-def _dispatch(arguments: list[str]) -> None:
+def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] in (["--help"], ["-h"], ["help"]):
         print(_usage())
-        return
+        return 0
     named = bool(arguments) and not arguments[0].startswith("-")
     name, rest = (arguments[0], arguments[1:]) if named else (FLAGSHIP, arguments)
     if name == "list":
@@ -125,17 +134,21 @@ def _dispatch(arguments: list[str]) -> None:
             raise ArgumentError(f"list: got {' '.join(rest)}, wanted no options")
         print(_listing())
     elif name == "all":
-        _run_all(rest)
+        return _run_all(rest)
+    elif name == "compare":
+        default = comparison.Options((), _default_folder("compare"))
+        print(f"page: {comparison.compare(_parse(name, rest, comparison.DESCRIPTION, comparison.Options, default))}")
     elif name == "new":
         new.main(rest)
     elif name in EXPERIMENTS:
         _run_one(name, rest)
     else:
-        near = difflib.get_close_matches(name.replace("-", "_"), [*EXPERIMENTS, "list", "all", "new"], n=1)
+        near = difflib.get_close_matches(name.replace("-", "_"), [*EXPERIMENTS, "list", "all", "compare", "new"], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ArgumentError(
             f"NAME: got {name!r}, wanted the name of an experiment{hint} (`python -m experiments list` shows all names)"
         )
+    return 0
 
 
 def _run_one(name: str, arguments: list[str]) -> None:
@@ -157,23 +170,39 @@ def _ask_compiler(flag: str) -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
 
 
-def _run_all(arguments: list[str]) -> None:
-    description = (
-        "Runs all experiments that need no data file, one after another, each in the folder OUT/NAME, and stops at the "
-        "first error."
+def _run_all(arguments: list[str]) -> int:
+    chosen = _parse(
+        "all", arguments, everything.DESCRIPTION, everything.Options, everything.Options(_default_folder("all"))
     )
-    common = _parse("all", arguments, description, Common, Common(_default_folder("all")))
+    common = Common(
+        chosen.out, chosen.seed, not chosen.full, chosen.resume, chosen.overwrite, tensorboard=chosen.tensorboard
+    )
+    shown = [experiment for experiment in EXPERIMENTS.values() if not experiment.needs_data]
     jobs = []
-    for name, experiment in EXPERIMENTS.items():
-        if not experiment.needs_data:
-            module = importlib.import_module(experiment.module_name)
-            jobs.append(_Job(name, module, module.QUICK if common.quick else module.Config(), common.out / name))
+    for name in [experiment.name for experiment in shown]:
+        module = importlib.import_module(EXPERIMENTS[name].module_name)
+        config = module.QUICK if common.quick else module.Config()
+        jobs.append(_Job(name, module, config, common.out / name, f"../{gallery.INDEX}"))
     if not (common.resume or common.overwrite):
         is_finished(common.out, {}, overwrite=False, resume=False)  # refuses a folder with anything in it
-    _run(jobs, common)
+    left = {job.name: partial(_perform, job, common) for job in _unfinished(jobs, common)}
+    records = {job.name: config_record(job.name, job.config, common.seed, common.quick) for job in jobs}
+    failed = everything.run_all(common.out, shown, left, records, chosen.command())
+    print(f"page: {common.out / gallery.INDEX}", flush=True)
+    if failed:
+        print(f"{len(failed)} of {len(left)} failed: {', '.join(failed)}; --resume tries them again", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _run(jobs: Sequence[_Job], common: Common) -> None:
+    for job in _unfinished(jobs, common):
+        _perform(job, common, Reporter())
+
+
+def _unfinished(jobs: Sequence[_Job], common: Common) -> list[_Job]:
+    """The runs that are to be done; the others are told to be finished."""
+    if common.tensorboard:
+        events.require()
     # All folders are checked before the first run, so that none is refused after an hour of work.
     finished = {
         job.name: is_finished(
@@ -185,15 +214,16 @@ def _run(jobs: Sequence[_Job], common: Common) -> None:
     for job in jobs:
         if finished[job.name]:
             print(f"{job.name}: this run is finished already, see {job.folder / PAGE}")
-        else:
-            _perform(job, common)
+    return [job for job in jobs if not finished[job.name]]
 
 
-def _perform(job: _Job, common: Common) -> None:
-    report = Report(job.folder, job.name, job.config, common.seed, common.quick, job.module, common.resume)
+def _perform(job: _Job, common: Common, reporter: Reporter) -> None:
+    report = Report(job.folder, job.name, job.config, common.seed, common.quick, job.module, common.resume, reporter)
+    report.above = job.above
     report.progress(f"{job.name}: {EXPERIMENTS[job.name].title}")
     try:
-        with plots.house_style(), report.running():
+        followed = events.following(report) if common.tensorboard else nullcontext()
+        with plots.house_style(), report.running(), followed:
             job.module.run(job.config, report)
         results = report.finish()
     except BaseException:
@@ -244,7 +274,8 @@ def _usage() -> str:
         f"       python -m experiments                  runs {FLAGSHIP}\n"
         "       python -m experiments list             lists the experiments\n"
         "       python -m experiments NAME --help      explains the options of an experiment\n"
-        "       python -m experiments all              runs all that need no data file, each in the folder OUT/NAME\n"
+        "       python -m experiments all              runs all that need no data file, small or --full, on one page\n"
+        "       python -m experiments compare RUN RUN  lays the folders of runs side by side on one page\n"
         "       python -m experiments new NAME         writes an experiment of your own to start from, with its test\n"
         "\nexperiments:\n" + "\n".join(f"  {line}" for line in _listing().splitlines())
     )

@@ -1,17 +1,24 @@
 """The report as one HTML file: it opens from disk, needs no network and no script, and prints well.
 
-`page.html` beside this file is its jinja2 template, and `page.css` its style.
+`page.html` beside this file is its jinja2 template, with the `parts.html` that all pages share, and `page.css` their
+style.
 """
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
+from ebmjax.checks import ArgumentError
 from experiments.application.formatting import number
 from experiments.application.markdown import bare, inline, paragraphs
+from experiments.application.records import SOFTWARE
+
+# This line marks a page as ours, so that a user's own page of the same name is never replaced.
+MARK = f'<meta name="generator" content="{SOFTWARE}">'
 
 
 class Text(NamedTuple):
@@ -71,6 +78,8 @@ def document(
     blocks: Sequence[Block],
     record: Mapping[str, Any],
     results: Mapping[str, Any],
+    command: str = "",
+    above: str = "",
 ) -> str:
     """The HTML of the whole page.
 
@@ -81,6 +90,8 @@ def document(
         blocks: what follows.
         record: the content of config.json.
         results: the content of summary.json.
+        command: the command line that repeats the run, if it is known.
+        above: the path of the page that shows this run among others, if there is one.
     """
     config = record["config"]
     timing = {
@@ -88,8 +99,8 @@ def document(
         "compiling": f"{results['seconds_compile']:.1f} s",
         "running": f"{results['seconds_run']:.1f} s",
     }
-    return _template().render(
-        style=Markup(_read("page.css")),
+    return rendered(
+        "page.html",
         experiment=record["experiment"],
         quick=record["quick"],
         title=title,
@@ -98,12 +109,19 @@ def document(
         blocks=blocks,
         settings={"seed": record["seed"]} | (dict(config) if isinstance(config, Mapping) else {}),
         run=timing | results["versions"],
+        command=command,
+        above=above,
     )
 
 
-def _template() -> jinja2.Template:
+def rendered(template: str, **values: Any) -> str:
+    """A page from one of the templates beside this file, in the style of all pages."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"bare": bare, "inline": inline, "number": number, "paragraphs": paragraphs}
     environment.tests |= {
@@ -111,7 +129,13 @@ def _template() -> jinja2.Template:
         "a_table": lambda block: isinstance(block, Table),
     }
     environment.globals |= {"zip": zip}
-    return environment.from_string(_read("page.html"))
+    return environment.get_template(template).render(style=Markup(_read("page.css")), mark=Markup(MARK), **values)
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise ArgumentError if there is a page at this path that no experiment has written."""
+    if path.exists() and (not path.is_file() or MARK not in path.read_text(encoding="utf-8", errors="replace")):
+        raise ArgumentError(f"--out: got {path.parent}, whose {path.name} is another's, wanted another folder")
 
 
 def _read(name: str) -> str:

@@ -17,6 +17,10 @@ import numpy as np
 from ebmjax.checks import ArgumentError
 
 CONFIG, METRICS, SUMMARY, PAGE = "config.json", "metrics.jsonl", "summary.json", "report.html"
+FAILURE = "failure.txt"
+"""The traceback of a run of `all` that failed."""
+EVENTS = "tensorboard"
+"""The folder of the files that TensorBoard reads."""
 CHECKPOINTS = "checkpoints"
 # This file marks a folder of checkpoints as ours, so that a user's own folder of that name is never removed.
 _MARK = "README.txt"
@@ -109,7 +113,8 @@ def files_of_run(folder: Path) -> list[Path]:
     """The files in `folder` that an earlier run certainly wrote; none if its config.json is missing."""
     if read_config(folder) is None:
         return []
-    named = [folder / name for name in (CONFIG, METRICS, SUMMARY, PAGE)]
+    named = [folder / name for name in (CONFIG, METRICS, SUMMARY, PAGE, FAILURE)]
+    named += sorted((folder / EVENTS).glob("events.out.tfevents.*"))
     figures = [path for path in sorted(folder.glob("*.png")) if _is_figure(path)]
     return [path for path in named + figures if path.is_file()]
 

@@ -19,9 +19,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ebmjax import random_bits
-from experiments.application import page
+from experiments.application import page, repeating
 from experiments.application.compile_clock import CompileClock
 from experiments.application.console import Advance, Reporter
+from experiments.application.markdown import bare
 from experiments.application.records import (
     CHECKPOINTS,
     CONFIG,
@@ -59,6 +60,8 @@ class Report:
         quick: whether this is the small version.
         resume: whether it continues from the checkpoints of an earlier run of the same configuration.
         compilations: how many programs `compiled` compiled.
+        above: the path of the page that shows this run among others, from report.html; empty if there is none.
+        listeners: functions that are told each line of metrics.jsonl, as a dictionary in the types of JSON.
     """
 
     RESERVED: ClassVar[tuple[str, ...]] = (
@@ -70,6 +73,7 @@ class Report:
         "seconds_compile",
         "seconds_run",
         "compilations",
+        "pictures",
         "diverged",
     )
 
@@ -82,8 +86,11 @@ class Report:
         quick: bool,
         module: ModuleType | None = None,
         resume: bool = False,
+        reporter: Reporter | None = None,
     ) -> None:
         """Begin the record in `folder`, which is made if it does not exist.
+
+        Runs that are parts of one command share a `reporter`, so that there is one display of their progress.
 
         The files of an earlier run stay there until this run has its first result, so that a run that is refused late,
         such as for a bad data file, has destroyed nothing.
@@ -99,7 +106,10 @@ class Report:
         self._headline: dict[str, Any] = {}
         self._blocks: list[page.Block] = []
         self._figures: set[str] = set()
-        self._reporter = Reporter()
+        self.above = ""
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self._module = module
+        self._reporter = reporter or Reporter()
         self._clock = CompileClock()
         self._start = time.perf_counter()
         self._made = make_folder(self.folder)
@@ -179,6 +189,8 @@ class Report:
         line = dumps(values, indent=None)
         self._put_results()
         append(self.folder / METRICS, line)
+        for listener in self.listeners:
+            listener(plain(values))
 
     def summary(self, **values: Any) -> None:
         """Add headline figures under plain names: for summary.json, the top of the page and the terminal.
@@ -265,10 +277,13 @@ class Report:
             "seconds_compile": round(self._clock.seconds, 3),
             "seconds_run": round(max(0.0, total - self._clock.seconds), 3),
             "compilations": self.compilations,
+            "pictures": {one.name: bare(one.caption) for one in self._blocks if isinstance(one, page.Figure)},
         }
         self._put_results()
         record = config_record(self.name, self.config, self.seed, self.quick)
-        html = page.document(self._title, self._lead, self._headline, self._blocks, record, results)
+        command = repeating.command(record, self._module) if self._module else ""
+        content = self._title, self._lead, self._headline, self._blocks
+        html = page.document(*content, record, results, command, self.above)
         write(self.folder / PAGE, html)
         # The summary goes last, because its presence means that a run is finished.
         write(self.folder / SUMMARY, dumps(results) + "\n")

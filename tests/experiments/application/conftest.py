@@ -14,6 +14,7 @@ def report(tmp_path):
     module = types.ModuleType(
         "experiments.fake", "A title with `code` & <b>.\n\nWhat it shows.\n\n    F = -log Z < 0\n"
     )
+    module.Config, module.QUICK = Config, Config()
     return Report(tmp_path / "run", "fake", Config(), seed=3, quick=True, module=module)
 
 

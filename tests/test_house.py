@@ -56,7 +56,13 @@ ALSO_ALLOWED = {
     "learn/reporting.py": {"contextlib", "rich"},  # rich is an extra, imported when first used
     "learn/stored.py": {"importlib"},  # finds a record by its name
     "learn/checkpoint.py": {"pathlib"},
-    "learn/on_disk.py": {"orbax", "pathlib", "shutil"},  # orbax is an extra, imported when first used
+    "learn/on_disk.py": {
+        "hashlib",
+        "json",
+        "orbax",
+        "pathlib",
+        "shutil",
+    },  # orbax is an extra, imported when first used
     "networks/pickled.py": {"importlib"},  # finds a function by its name
     "states.py": {"inspect"},  # whether the `init` of somebody's kernel takes a key
     "problems/ising.py": {"scipy"},  # elliptic integrals; jax depends on it already

@@ -3,6 +3,8 @@
 Needs the extra `checkpoint` (orbax-checkpoint), which is imported where it is first used.
 """
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from ebmjax.records import record
 if TYPE_CHECKING:
     from orbax.checkpoint import CheckpointManager
 
-FORMAT = "ebmjax checkpoint 2"
+FORMAT = "ebmjax checkpoint 3"
 """Of the files; those of another format are refused."""
 
 
@@ -45,8 +47,18 @@ def write(folder: Path, step: int, state: Any, form: Any) -> None:
         least = 0 if latest is None else latest + 1
         if step < least:
             raise ArgumentError(f"step: got {step}, wanted at least {least}, after the latest in {folder}")
-        about = ocp.args.JsonSave({"format": FORMAT, "leaves": about, "params": form})
-        manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
+        content = {"format": FORMAT, "leaves": about, "params": form, "digest": _digest(stored, about, form)}
+        about = ocp.args.JsonSave(content)
+        # A full disk or a folder that is gone makes orbax and its storage raise all kinds of errors.
+        try:
+            manager.save(step, args=ocp.args.Composite(arrays=arrays, about=about), force=True)
+        except Exception as error:
+            kept = "there is none before it" if latest is None else f"checkpoint {latest} is kept"
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise ArgumentError(
+                f"folder: got {folder}, where checkpoint {step} cannot be written ({reason}; {kept}), wanted a folder"
+                " with room, that can be written"
+            ) from error
 
 
 def _orbax() -> Any:
@@ -90,16 +102,38 @@ def read(folder: Path) -> Found | None:
                 step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(), about=ocp.args.JsonRestore())
             )
             ours, leaves, form = found.about["format"] == FORMAT, found.about["leaves"], found.about["params"]
+            stored = {name: value for name, value in found.arrays.items() if name != "none"}
+            whole = not ours or found.about["digest"] == _digest(stored, leaves, form)
         except Exception as error:
             raise ArgumentError(
                 f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
-                f" ({type(error).__name__}), wanted one that `save` made"
+                f" ({type(error).__name__}), wanted one that `save` made{_before(manager, folder, step)}"
             ) from error
+        if not whole:
+            raise ArgumentError(
+                f"folder: got {folder}, whose checkpoint {step} is damaged: its content is not what was saved, wanted"
+                f" a whole one{_before(manager, folder, step)}"
+            )
     if not ours:
         raise ArgumentError(
             f"folder: got {folder}, whose checkpoint {step} was not made by `save`, wanted one that was"
         )
     return Found(step, leaves, found.arrays, form)
+
+
+def _digest(stored: dict[str, Any], about: Any, form: Any) -> str:
+    """A SHA-256 of the content, since orbax does not see a byte that has changed within an array."""
+    total = hashlib.sha256(json.dumps([about, form], sort_keys=True).encode())
+    for name in sorted(stored):
+        array = np.asarray(stored[name])
+        total.update(f"{name} {array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def _before(manager: "CheckpointManager", folder: Path, step: int) -> str:
+    """How to go on from the checkpoint before a damaged one, which is kept for this."""
+    earlier = [each for each in manager.all_steps() if each < step]
+    return f"; without {folder / str(step)} it goes on from checkpoint {max(earlier)}" if earlier else ""
 
 
 def path_of(folder: Any) -> Path:

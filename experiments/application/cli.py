@@ -5,10 +5,10 @@ With no name, the flagship runs.
 The experiments stand in `catalogue`. Each is a module with a frozen dataclass `Config` (its options), `QUICK` (a
 `Config` for a run of under 20 s) and `run(config, report)`. Only the modules that are asked for are imported.
 
-The exit status is 0 after success, 1 if an experiment of `all` failed, 2 for an error that the user can correct, and 130
-after an interruption. Tyro prints what is wrong with an option, in a box on standard error; it treats every ValueError
-of a `Config` in this way. Every other `ArgumentError` becomes one line there. All other exceptions are bugs and keep
-their tracebacks; `all` writes them into the folder of the run.
+The exit status is 0 after success, 1 if an experiment of `all` failed, 2 for an error that the user can correct, 130
+after an interruption, and 143 after SIGTERM. Tyro prints what is wrong with an option, in a box on standard error; it
+treats every ValueError of a `Config` in this way. Every other `ArgumentError` becomes one line there. All other
+exceptions are bugs and keep their tracebacks; `all` writes them into the folder of the run.
 """
 
 import difflib
@@ -28,7 +28,16 @@ import jax
 import tyro
 
 from ebmjax.checks import ArgumentError
-from experiments.application import comparison, compilation_cache, events, everything, gallery, new, options
+from experiments.application import (
+    comparison,
+    compilation_cache,
+    events,
+    everything,
+    gallery,
+    interruptions,
+    new,
+    options,
+)
 from experiments.application.catalogue import EXPERIMENTS, FLAGSHIP
 from experiments.application.console import Reporter
 from experiments.application.formatting import number
@@ -109,15 +118,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "--quick" in arguments or (arguments[:1] == ["all"] and "--full" not in arguments):
         for flag in QUICKLY_COMPILED:
             _ask_compiler(flag)
-    with forgiving():
+    with forgiving(), interruptions.raised():
         try:
             return _dispatch(arguments)
-        except KeyboardInterrupt:
-            print(
-                "interrupted: --resume continues the run, from its last checkpoint if it saved one",
-                file=sys.stderr,
-            )
-            return 130
+        except (KeyboardInterrupt, interruptions.Terminated) as error:
+            asked = isinstance(error, interruptions.Terminated)
+            why = "terminated" if asked else "interrupted"
+            print(f"{why}: --resume continues the run, from its last checkpoint if it saved one", file=sys.stderr)
+            return interruptions.STATUS if asked else 130
         except ArgumentError as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return 2

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ebmjax.checks import ArgumentError
+from experiments.application.lock import LOCK
 
 CONFIG, METRICS, SUMMARY, PAGE = "config.json", "metrics.jsonl", "summary.json", "report.html"
 FAILURE = "failure.txt"
@@ -181,7 +182,7 @@ def is_finished(folder: Path, record: Mapping[str, Any], overwrite: bool, resume
     try:
         if folder.exists() and not folder.is_dir():
             raise ArgumentError(f"--out: got {folder}, which is a file, wanted a folder or a new name")
-        if not folder.exists() or not any(folder.iterdir()):
+        if not folder.exists() or not any(path.name != LOCK for path in folder.iterdir()):
             return False
     except OSError as error:
         raise ArgumentError(f"--out: got {folder} ({_quoted(error)}), wanted a folder that can be used") from error

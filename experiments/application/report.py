@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ebmjax import random_bits
-from experiments.application import page, repeating
+from experiments.application import lock, page, repeating
 from experiments.application.compile_clock import CompileClock
 from experiments.application.console import Advance, Reporter
 from experiments.application.markdown import bare
@@ -96,7 +96,7 @@ class Report:
         such as for a bad data file, has destroyed nothing.
 
         Raises:
-            ArgumentError: no file can be written in the folder.
+            ArgumentError: no file can be written in the folder, or another run is at work there.
         """
         self.folder, self.name, self.config = Path(os.path.expanduser(folder)), name, config
         self.seed, self.quick = seed, quick
@@ -113,6 +113,7 @@ class Report:
         self._clock = CompileClock()
         self._start = time.perf_counter()
         self._made = make_folder(self.folder)
+        self._lock = lock.taken(self.folder)
         self._begun = self._has_results = False
         if not files_of_run(self.folder):
             self._begin()
@@ -289,10 +290,12 @@ class Report:
         write(self.folder / SUMMARY, dumps(results) + "\n")
         if not (getattr(self.config, "keep_checkpoints", False) or "diverged" in self._headline):
             remove_checkpoints(self.folder)
+        lock.released(self._lock)
         return results
 
     def discard(self) -> None:
         """Remove what a failed run has made, unless it has results or checkpoints."""
+        lock.released(self._lock)
         if self._has_results or has_checkpoints(self.folder):
             return
         if self._begun:

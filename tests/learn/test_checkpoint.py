@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ebmjax.learn import on_disk
 from ebmjax.learn.checkpoint import restore, save
 from ebmjax.random_bits import THREEFRY
 from tests.learn.saved import same, steps
@@ -125,6 +128,79 @@ def test_a_damaged_or_foreign_checkpoint_is_named(tmp_path, damage):
         shutil.rmtree(folder / "3/arrays")
     with pytest.raises(ValueError, match=r"folder: got .*run, whose checkpoint 3 .*was not made by `save`"):
         restore(folder, jnp.ones(1000))
+
+
+def test_a_byte_that_has_changed_is_seen(tmp_path):
+    """In any file of a checkpoint: refused, or the same state; without that checkpoint, the one before it is there."""
+    rng, state = np.random.default_rng(0), {"w": np.arange(1000.0), "key": jax.random.key(3)}
+    folder, refused = tmp_path / "run", 0
+    save(folder, 2, {**state, "w": np.ones(1000)})
+    save(folder, 3, state)
+    files = [path for path in sorted((folder / "3").rglob("*")) if path.is_file() and path.stat().st_size]
+    for path in files:
+        content = path.read_bytes()
+        for place in rng.integers(len(content), size=2):
+            changed = bytearray(content)
+            changed[place] ^= 1 << rng.integers(8)
+            path.write_bytes(changed)
+            try:
+                found = restore(folder, state)
+            except ValueError as error:
+                assert str(error).startswith(f"folder: got {folder}"), error  # noqa: PT017
+                refused += 1
+            else:
+                assert found is not None
+                np.testing.assert_array_equal(found[1]["w"], state["w"])
+                assert found[1]["key"] == state["key"]
+        path.write_bytes(content)
+    assert refused >= 3
+    data = max(files, key=lambda path: path.stat().st_size)
+    data.write_bytes(data.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=r"damaged .*; without .*run/3 it goes on from checkpoint 2"):
+        restore(folder, state)
+    shutil.rmtree(folder / "3")
+    assert restore(folder, state)[0] == 2
+
+
+def test_a_changed_number_is_seen_where_its_file_is_whole(tmp_path, monkeypatch):
+    """As an array whose stored bytes have changed without a trace."""
+    folder = tmp_path / "run"
+    whole = on_disk._digest
+    with monkeypatch.context() as patch:
+        patch.setattr(on_disk, "_digest", lambda stored, *rest: whole({"0": stored["0"] + 1}, *rest))
+        save(folder, 1, np.ones(3))
+    with pytest.raises(ValueError, match="checkpoint 1 is damaged: its content is not what was saved"):
+        restore(folder, np.ones(3))
+
+
+FULL_DISK = """
+import resource, sys
+import numpy as np
+from ebmjax.learn import on_disk
+from ebmjax.learn.checkpoint import restore, save
+save(sys.argv[1], 1, np.ones(10))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    save(sys.argv[1], 2, np.random.default_rng(0).random(100_000))
+except ValueError as error:
+    print(error)
+print(restore(sys.argv[1], np.ones(10))[0])
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit of a file's size is one of POSIX")
+def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path):
+    """The system refuses to write more than so many bytes of a file, as where there is no room."""
+    folder = tmp_path / "run"
+    run = [sys.executable, "-c", FULL_DISK, str(folder)]
+    process = subprocess.run(run, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    said = process.stdout.splitlines()
+    assert len(said) == 2, process.stderr
+    assert said[0].startswith(f"folder: got {folder}, where checkpoint 2 cannot be written (")
+    assert "checkpoint 1 is kept" in said[0]
+    assert said[1] == "1"
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):

@@ -217,9 +217,20 @@ def test_checkpoints_lie_in_the_runs_folder_until_it_is_finished(report):
 
 def test_a_run_that_does_not_resume_begins_without_checkpoints(report):
     (report.checkpoints / "cold").mkdir()
+    report.discard()  # as a run that was interrupted
     again = Report(report.folder, "fake", Config(), seed=3, quick=True)
     assert (report.folder / "checkpoints" / "cold").exists()  # until there is something to put in their place
     assert not (again.checkpoints / "cold").exists()
+
+
+def test_two_runs_at_once_in_one_folder_are_refused(report):
+    files = sorted(report.folder.rglob("*"))
+    with pytest.raises(ValueError, match="--out: got .*run, where another run is at work, wanted another folder"):
+        Report(report.folder, "fake", Config(), seed=3, quick=True)
+    assert sorted(report.folder.rglob("*")) == files
+    report.discard()
+    Report(report.folder, "fake", Config(), seed=3, quick=True).finish()
+    assert not list(report.folder.glob(".*"))
 
 
 def test_a_run_that_saved_nothing_leaves_nothing(report):

@@ -262,10 +262,12 @@ def test_a_drawing_is_recalled(browser, tmp_path):
     page.mouse.down()
     assert changes(page, lambda: page.mouse.move(box["x"] + 20, box["y"] + 0.6 * box["width"], steps=20))
     page.mouse.up()
+    drawn = readout.inner_text()
+    assert "overlap 1.00" not in drawn
     pad.focus()
     page.keyboard.press("ArrowRight")
     assert changes(page, lambda: page.keyboard.press(" "))
-    assert "overlap 1.00" not in readout.inner_text()
+    assert readout.inner_text() != drawn
     high = float(re.search(r"E = −([\d.]+)", readout.inner_text())[1])
     page.get_by_role("button", name="Recall").click()
     page.wait_for_function("document.querySelector('.live-readout').textContent.includes('no unit flips')")

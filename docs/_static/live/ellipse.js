@@ -48,10 +48,7 @@ live.start("ellipse", (stage, data) => {
     plot.curve(context, plane, Array.from({ length: angles + 1 }, (_, k) => at(k)), "white", 1.5);
     const all = live.math.relativeWeights(energies(), beta);
     plot.curve(context, plane, [[y[0], -REACH[1]], [y[0], REACH[1]]], "white", 1.2, [2, 4]);
-    for (let k = 0; k < angles; k += 4) {
-      const largest = Math.max(...all.slice(k, k + 4));
-      plot.dot(context, plane.across(at(k)[0]), plane.up(at(k)[1]), 1.2 + 5 * Math.sqrt(largest), "#ff8ac0", "#4a0030");
-    }
+    all.forEach((weight, k) => plot.dot(context, plane.across(at(k)[0]), plane.up(at(k)[1]), 1 + 4.5 * Math.sqrt(weight), "#ff8ac0", null));
     plot.dot(context, plane.across(y[0]), plane.up(y[1]), 7.5, "white", "black");
     plot.text(context, "*y*′", plane.across(y[0]) + 15, plane.up(y[1]) - 6, { colour: "white", size: 15 });
   }
@@ -79,8 +76,8 @@ live.start("ellipse", (stage, data) => {
     plot.curve(context, axes, line(beta), colours.ink, 2.6);
     const value = live.math.freeEnergy(energies(), beta);
     if (value <= MOST) plot.dot(context, axes.across(y[1]), axes.up(value), 6, "white", "black");
-    plot.text(context, "╌ β = 0, mean", box.left, 20, { colour: colours.hot, align: "left" });
-    plot.text(context, "╌ β = ∞, minimum", box.left + box.width, 20, { colour: colours.cold, align: "right" });
+    plot.text(context, "β = 0: mean", box.left, 20, { colour: colours.hot, align: "left", size: 12 });
+    plot.text(context, "β = ∞: minimum", box.left + box.width, 20, { colour: colours.cold, align: "right", size: 12 });
   }
 
   function drawWeights(context, width, height, colours) {

@@ -42,8 +42,8 @@ live.start("horns", (stage, data) => {
   }
 
   function drawAxes(context, project, colours) {
-    solid.line(context, project, [at(0, 0, 0), at(0, 0, 1.12)], colours.line);
-    for (const [words, third] of [["*x* = 0", -0.07], ["*x* = 1", 1.2]]) {
+    solid.line(context, project, [at(0, 0, 0), at(0, 0, 1.2)], colours.line);
+    for (const [words, third] of [["*x* = 0", -0.07], ["*x* = 1", 1.3]]) {
       const [px, py] = project(at(0, 0, third));
       plot.text(context, words, px, py, { colour: colours.muted, size: 12 });
     }

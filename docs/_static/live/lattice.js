@@ -31,7 +31,7 @@ live.start("lattice", (stage, data) => {
   }
 
   function drawMagnetization(context, width, height, colours) {
-    const box = { left: 50, top: 30, width: width - 50 - 12, height: height - 30 - 44 };
+    const box = { left: 62, top: 30, width: width - 62 - 12, height: height - 30 - 44 };
     const axes = plot.axes(context, box, { from: 0.2, to: 0.7, ticks: [0.2, 0.3, 0.4, 0.5, 0.6, 0.7], label: "inverse temperature *βJ*" },
       { from: 0, to: 1.04, ticks: [0, 0.25, 0.5, 0.75, 1], label: "magnetization per spin" }, colours);
     context.setLineDash([3, 4]);

@@ -48,7 +48,7 @@ live.start("strokes", (stage, data) => {
     const errors = misfits();
     const most = Math.max(10, errors.length - 1);
     const ticks = Array.from({ length: Math.floor(most / 5) + 1 }, (_, k) => 5 * k);
-    const box = { left: 50, top: 24, width: width - 50 - 12, height: height - 24 - 44 };
+    const box = { left: 62, top: 24, width: width - 62 - 12, height: height - 24 - 44 };
     const axes = plot.axes(context, box, { from: 0, to: most, ticks, label: "strokes added" },
       { from: 0, to: 1.04, ticks: [0, 0.25, 0.5, 0.75, 1], label: "‖*y* − sum‖² / ‖*y*‖²" }, colours);
     plot.curve(context, axes, errors.map((error, k) => [k, error / errors[0]]), colours.cold, 2);

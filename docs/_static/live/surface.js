@@ -16,12 +16,12 @@ live.start("surface", (stage, data) => {
   const heights = () => Array.from({ length: RINGS + 1 }, (_, ring) => Array.from({ length: STEPS + 1 }, (_, step) =>
     live.math.freeEnergy(live.math.ellipseEnergies(radii, place(ring, step), angles), beta)));
 
-  /** Coordinates of the view: the plane is 2 wide, and a height of MOST is 1.5. */
-  const at = (first, second, height) => [first / REACH[0], second / REACH[0], (1.5 * height) / MOST - 0.75];
+  /** Coordinates of the view: the plane is 2 wide, and a height of MOST is 1.9. */
+  const at = (first, second, height) => [first / REACH[0], second / REACH[0], (1.9 * height) / MOST - 0.95];
 
   function drawSurface(context, width, height, colours) {
     map = map || heights();
-    const project = solid.view(seen.yaw, seen.pitch, width, 0.86 * height, Math.min(width, height) / 2.95);
+    const project = solid.view(seen.yaw, seen.pitch, width, 0.86 * height, Math.min(width, height) / 3.2);
     drawFloor(context, project, colours);
     const rows = map.map((row, k) => row.map((value, step) => at(...place(k, step), value)));
     solid.faces(context, project, rows, (row, column, light) => {

@@ -13,6 +13,12 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "docs/notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+COMPUTING = {"horn_at_256_temperatures", "sampler_league"}
+"""Those that run for longer than they compile, which CI runs with the optimizing compiler."""
+
+
+def marked(path):
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.optimized] * (path.stem in COMPUTING))
 
 
 def cells(path, kind):
@@ -21,10 +27,9 @@ def cells(path, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.optimized
 @pytest.mark.optax
 @pytest.mark.filterwarnings("default")  # other packages announce their next versions
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
 def test_a_notebook_runs_and_draws(path, monkeypatch):
     import matplotlib
 

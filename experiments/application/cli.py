@@ -5,10 +5,10 @@ With no name, the flagship runs.
 The experiments stand in `catalogue`. Each is a module with a frozen dataclass `Config` (its options), `QUICK` (a
 `Config` for a run of under 20 s) and `run(config, report)`. Only the modules that are asked for are imported.
 
-The exit status is 0 after success, 1 if an experiment of `all` failed, 2 for an error that the user can correct, and 130
-after an interruption. Tyro prints what is wrong with an option, in a box on standard error; it treats every ValueError
-of a `Config` in this way. Every other `ArgumentError` becomes one line there. All other exceptions are bugs and keep
-their tracebacks; `all` writes them into the folder of the run.
+The exit status is 0 after success, 1 if an experiment of `all` failed, 2 for an error that the user can correct, and
+130 after an interruption. Tyro prints what is wrong with an option, in a box on standard error; it treats every
+ValueError of a `Config` in this way. Every other `ArgumentError` becomes one line there. All other exceptions are bugs
+and keep their tracebacks; `all` writes them into the folder of the run.
 """
 
 import difflib

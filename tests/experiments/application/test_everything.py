@@ -1,4 +1,4 @@
-"""`all`: one failure does not stop the others, the page of all is true at every time, and commands repeat their runs."""
+"""`all`: one failure does not stop the others, the page of all is always true, and commands repeat their runs."""
 
 import json
 import re

@@ -94,7 +94,7 @@ def _check_writable(path: Path) -> None:
         with path.open("a"):
             pass
     except OSError as error:
-        raise ValueError(f"--json: cannot write {path} ({error.strerror})") from None
+        raise ValueError(f"--json: got {path} ({error.strerror}), wanted a file that can be written") from None
 
 
 def _pin() -> str:

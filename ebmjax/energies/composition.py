@@ -246,7 +246,9 @@ def _values(energies, unknown):
             value = energy(unknown)
         except (TypeError, ValueError, LookupError, AttributeError) as error:
             shapes = jax.tree.map(np.shape, unknown)
-            raise ArgumentError(f"energies: {which} cannot take an unknown of shape {shapes}: {error}") from error
+            raise ArgumentError(
+                f"energies: {which} cannot take an unknown of shape {shapes}, wanted functions of one unknown: {error}"
+            ) from error
         values.append(as_scalar(f"energies: {which}", value))
     return values
 

@@ -163,7 +163,7 @@ def check_picture(params: Params, y: Picture) -> None:
     y = as_float("y", y)
     _check_fit(as_params(params), y)
     if is_static(y) and not np.isfinite(np.asarray(y)).all():
-        raise ArgumentError("y: got a number that is not finite")
+        raise ArgumentError("y: got a number that is not finite, wanted finite numbers")
 
 
 def normalized(params: Params) -> Params:

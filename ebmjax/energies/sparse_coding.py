@@ -109,7 +109,7 @@ def check_data(params: Params, data: Annotated[Numbers, "samples observed"]) -> 
     if len(data) < atoms:
         raise ArgumentError(f"data: got {len(data)} samples, wanted at least {atoms}, the number of atoms")
     if is_static(data) and not np.isfinite(np.asarray(data)).all():
-        raise ArgumentError("data: got a number that is not finite")
+        raise ArgumentError("data: got a number that is not finite, wanted finite numbers")
 
 
 def normalized(params: Params) -> Params:

@@ -152,9 +152,11 @@ def load_params(folder: Path | str, like: Any = None) -> Loaded:
     folder = path_of(folder)
     found = read(folder)
     if found is None:
-        raise ArgumentError(f"folder: got {folder}, which holds no checkpoint")
+        raise ArgumentError(f"folder: got {folder}, which holds no checkpoint, wanted one that does")
     if found.form is None:
-        raise ArgumentError(f"folder: got {folder}, whose checkpoint {found.step} was not made by `train_resumable`")
+        raise ArgumentError(
+            f"folder: got {folder}, whose checkpoint {found.step} was not made by `train_resumable`, wanted one of it"
+        )
     (key,) = _places(found, _KEY)
     places = _places(found, _PARAMS)
     if like is None:

@@ -137,7 +137,7 @@ def _update(key, state, batch, loss, optimizer):
     new = State(replaced(params, others, carried), memory)
     if jax.tree.structure(new) != jax.tree.structure(state):
         raise ArgumentError(
-            f"optimizer: got a memory of structure {jax.tree.structure(memory)} from an update, wanted one of"
+            f"optimizer: got a state of structure {jax.tree.structure(memory)} from an update, wanted one of"
             f" {jax.tree.structure(state.optimizer)}, as of `init`"
         )
     return arrays_of(new), Metrics(value, optax.tree.norm(slope))

@@ -93,10 +93,12 @@ def read(folder: Path) -> Found | None:
         except Exception as error:
             raise ArgumentError(
                 f"folder: got {folder}, whose checkpoint {step} is damaged or was not made by `save`"
-                f" ({type(error).__name__})"
+                f" ({type(error).__name__}), wanted one that `save` made"
             ) from error
     if not ours:
-        raise ArgumentError(f"folder: got {folder}, whose checkpoint {step} was not made by `save`")
+        raise ArgumentError(
+            f"folder: got {folder}, whose checkpoint {step} was not made by `save`, wanted one that was"
+        )
     return Found(step, leaves, found.arrays, form)
 
 

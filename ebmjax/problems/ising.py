@@ -13,11 +13,14 @@ def onsager_energy(beta: float) -> float:
 
         u = -coth(2 beta) [1 + 2/π (2 tanh²(2 beta) - 1) K(k)],    k = 2 sinh(2 beta) / cosh²(2 beta)
 
-    K is the complete elliptic integral of the first kind. Raises ValueError for a beta that is not positive and finite,
-    or is the critical one, where K is infinite. Onsager (1944), "Crystal statistics I", eq. 112.
+    K is the complete elliptic integral of the first kind. At the critical point, where K is infinite and its factor
+    zero, the energy is -√2. Raises ValueError for a beta that is not positive and finite. Onsager (1944), "Crystal
+    statistics I", eq. 112.
 
     >>> round(onsager_energy(0.3), 6)
     -0.704499
+    >>> round(onsager_energy(math.log(1 + 2**0.5) / 2), 6)
+    -1.414214
     """
     check_positive("beta", beta)
     beta = float(beta)
@@ -27,9 +30,9 @@ def onsager_energy(beta: float) -> float:
     # k = 2 tanh / cosh and k'² = 1 - k² = (2 tanh² - 1)², without the numbers that overflow when it is cold
     tanh, decay = math.tanh(2 * beta), math.exp(-2 * beta)
     modulus = 4 * tanh * decay / (1 + decay**2)
-    if modulus >= 1:
-        raise ArgumentError(f"beta: got {beta}, the critical point, where the closed form is 0 · inf")
     other = 2 * tanh**2 - 1
+    if modulus >= 1 or other == 0:
+        return -1 / tanh
     elliptic = float(scipy.special.ellipkm1(other**2))
     return -(1 + 2 / math.pi * other * elliptic) / tanh
 

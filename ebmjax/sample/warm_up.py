@@ -293,7 +293,7 @@ def dense() -> Spread:
 
 def _vector(position):
     if not isinstance(position, jax.Array) or position.ndim != 1:
-        raise ArgumentError("position: got one that is not a vector, which dense units need")
+        raise ArgumentError("position: got another shape than that of a vector, wanted one vector for dense units")
     return len(position)
 
 

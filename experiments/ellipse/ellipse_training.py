@@ -73,7 +73,7 @@ class Config:
         options.require(len(self.betas) > 0, "betas", self.betas, "at least one inverse temperature")
 
 
-QUICK = Config(sweep_points=60, updates=500, descent_steps=(3, 60))
+QUICK = Config(sweep_points=30, updates=250, descent_steps=(3, 60))
 
 
 def run(config: Config, report: Report) -> None:

@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ebmjax.marginalize.density_of_states import multicanonical, thermal
+from ebmjax.marginalize.density_of_states import multicanonical, thermal, wang_landau
 from ebmjax.marginalize.density_of_states.models import Model
-from ebmjax.marginalize.density_of_states.wang_landau import wang_landau
+from ebmjax.marginalize.density_of_states.walkers import begun
 from ebmjax.types import describe
 from experiments.application.report import Report
+from experiments.application.shown import scan_shown
 from experiments.spins.exact_curves import Curves, curves
 
 
@@ -34,16 +35,31 @@ def density(
 ) -> multicanonical.Density:
     """The density of states of a lattice, with the options `walkers`, `learning` and `sweeps` of the experiment."""
     learn_key, key = jax.random.split(key)
-    learn = lambda key, levels: wang_landau(key, model, levels, config.walkers, config.learning)
-    run = lambda key, weights: multicanonical.multicanonical(key, model, weights, config.sweeps, observe)
-    title = f"{name}: density of states, {config.walkers} walkers"
-    learning = report.program(learn, learn_key, levels)
-    running = report.program(run, key, jax.eval_shape(learn, learn_key, levels))
-    with report.bar(title, config.learning + config.sweeps) as move:
-        weights = jax.block_until_ready(learning(learn_key, levels))
-        move(config.learning, "weights are learned")
-        found = jax.tree.map(np.asarray, running(key, weights))
-        move(config.sweeps, f"flatness {found.flatness:.2g}")
+    start_key, learn_key = jax.random.split(learn_key)
+    title = f"{name}: {config.walkers} walkers"
+
+    def learning_sweep(state, key, levels):
+        state, _ = wang_landau.learning(model, levels).step(key, state)
+        return state, state.factor
+
+    def counting_sweep(state, key, weights):
+        return multicanonical.counting(model, weights, observe).step(key, state)
+
+    begin = lambda key, levels: wang_landau.learning(model, levels).init(begun(key, model, config.walkers))
+    state = report.compiled(begin, start_key, levels)
+    keys = jax.random.split(learn_key, config.learning)
+    factor = lambda done, factors: f"factor {factors[-1]:.2g}"
+    state, _ = scan_shown(report, f"{title}, weights", learning_sweep, state, keys, levels, tell=factor)
+    weights = wang_landau.learned(levels, state)
+
+    first_key, key = jax.random.split(key)
+    keys = jax.random.split(first_key, max(1, config.sweeps // 10))
+    state = multicanonical.counting(model, weights, observe).init(weights.walkers)
+    state, _ = scan_shown(report, f"{title}, first sweeps", counting_sweep, state, keys, weights)
+    keys = jax.random.split(key, config.sweeps)
+    state = multicanonical.recounted(state)
+    state, _ = scan_shown(report, f"{title}, density of states", counting_sweep, state, keys, weights)
+    found = jax.tree.map(np.asarray, multicanonical.counted(model, weights, state))
     trips = found.trips.mean(axis=0)
     report.progress(f"{name}: {describe(int(found.result))}; {trips[0]:.1f} and {trips[1]:.1f} trips of a walker")
     return found

@@ -92,7 +92,7 @@ def test_bad_options_are_named_and_exit_2(arguments, message, capsys):
 def test_a_file_that_cannot_be_written_is_refused_in_one_line(capsys):
     assert cli.main(["latent", "--json", "/proc/none/records.json"]) == 2
     said = capsys.readouterr().err
-    assert "cannot write" in said
+    assert "wanted a file that can be written" in said
     assert said.count("\n") == 1
 
 

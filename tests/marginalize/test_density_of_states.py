@@ -31,6 +31,35 @@ def density():
 
 
 @pytest.mark.slow
+def test_a_run_in_pieces_is_the_run_in_one_call():
+    model = models.ising(UNIFORM, (3, 3))
+    levels, learning, sweeps = jnp.arange(-18.0, 19.0, 2.0), 60, 40
+    observe = lambda state: state[:2]
+    key = jax.random.key(3)
+    whole = multicanonical.density_of_states(key, model, levels, 4, learning, sweeps, observe)
+
+    def pieces(kernel, state, keys):
+        for each in (keys[:7], keys[7:]):
+            state, _ = jax.lax.scan(lambda state, key: kernel.step(key, state), state, each)
+        return state
+
+    learn_key, key = jax.random.split(key)
+    start_key, learn_key = jax.random.split(learn_key)
+    kernel = wang_landau.learning(model, levels)
+    start = kernel.init(walkers.begun(start_key, model, 4))
+    weights = wang_landau.learned(levels, pieces(kernel, start, jax.random.split(learn_key, learning)))
+    first_key, key = jax.random.split(key)
+    kernel = multicanonical.counting(model, weights, observe)
+    first = pieces(kernel, kernel.init(weights.walkers), jax.random.split(first_key, sweeps // 10))
+    last = pieces(kernel, multicanonical.recounted(first), jax.random.split(key, sweeps))
+    jax.tree.map(np.testing.assert_array_equal, multicanonical.counted(model, weights, last), whole)
+    with pytest.raises(ValueError, match=r"^state: "):
+        multicanonical.counted(model, weights, jax.tree.map(lambda leaf: leaf[:3] if leaf.ndim == 2 else leaf, last))
+    with pytest.raises(ValueError, match=r"^state: "):
+        wang_landau.learned(levels[1:], start)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_means_of_what_was_observed(density, beta):
     """<m²>, <m⁴> and the Binder ratio, whose error is smaller than those of its parts together would make it."""

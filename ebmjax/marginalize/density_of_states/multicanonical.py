@@ -79,15 +79,26 @@ class ObserveState(Protocol):
         ...
 
 
-class _State(NamedTuple):
+@record
+class Counting(NamedTuple):
+    """The state of a run that is not finished."""
+
     position: Walkers
+    """Where the walkers are."""
     counts: Float[Array, "walkers levels"]
+    """The histogram of each walker."""
     fresh: Bool[Array, " walkers"]
+    """Whether a walker was at the level of most states since it was last at an end."""
     trips: Int[Array, "walkers ends"]
+    """How often each walker has come from there to the lowest level, and to the highest."""
     steps: Int[Array, ""]
-    outside: Array
+    """The number of sweeps so far."""
+    outside: Bool[Array, ""]
+    """Whether an energy was beyond the levels, or not finite."""
     observed: Float[Array, "walkers levels quantities"]
+    """Sums of what `observe` returned."""
     times: Float[Array, "walkers levels"]
+    """How often that was."""
 
 
 def multicanonical(
@@ -123,6 +134,134 @@ def multicanonical(
     True
     """
     check_key("key", key)
+    _check(model, weights, observe)
+    check_count("sweeps", sweeps)
+    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps, observe)
+
+
+@compiled
+def _multicanonical(key, model, weights, sweeps, observe):
+    kernel = counting(model, weights, observe)
+    first_key, key = jax.random.split(key)
+    first = repeat(first_key, kernel, kernel.init(weights.walkers), max(1, sweeps // 10)).state
+    return counted(model, weights, repeat(key, kernel, recounted(first), sweeps).state)
+
+
+def counting(model: Model, weights: Weights, observe: ObserveState | None = None) -> Kernel:
+    """One sweep of `multicanonical` as a kernel, for a run in pieces, between which its state can be saved or shown.
+
+    The first sweeps, which still remember the learning, should not count: `recounted` begins anew after them.
+
+    Args:
+        model, weights, observe: as in `multicanonical`.
+
+    Returns:
+        `init(position) -> Counting`, of `Walkers` such as `weights.walkers`; and
+        `step(rng_key, state) -> (state, None)`, one sweep of all walkers. `counted` makes the density of states of the
+        last state.
+
+    Raises:
+        ValueError: as in `multicanonical`.
+
+    >>> from ebmjax.energies import ising
+    >>> from ebmjax.marginalize.density_of_states import models
+    >>> ring = models.ising(ising.Params(jnp.array(1.0), jnp.array(0.0)), (6,))
+    >>> weights = wang_landau(jax.random.key(0), ring, [-6.0, -2.0, 2.0, 6.0], walkers=16, sweeps=400)
+    >>> kernel = counting(ring, weights)
+    >>> state, _ = kernel.step(jax.random.key(1), kernel.init(weights.walkers))
+    >>> float(state.counts.sum())  # 16 walkers, two of whose six visits are counted
+    32.0
+    """
+    _check(model, weights, observe)
+    weights = jax.tree.map(widened, weights)
+    units, count = weights.walkers.positions.shape
+    size, dtype = len(weights.levels), weights.levels.dtype
+    nothing = jnp.zeros(0, dtype)
+    watch = (lambda state: nothing) if observe is None else partial(_observed, observe)
+
+    def init(position, rng_key=None):
+        check_record("position", position, Walkers)
+        as_float("position", position.positions, (units, count))
+        quantities = jax.eval_shape(watch, position.positions[:, 0]).shape
+        return Counting(
+            position,
+            jnp.zeros((count, size), dtype),
+            jnp.zeros(count, bool),
+            jnp.zeros((count, 2), jnp.int32),
+            jnp.zeros((), jnp.int32),
+            jnp.any(is_outside(position, weights.levels)),
+            jnp.zeros((count, size, *quantities), dtype),
+            jnp.zeros((count, size), dtype),
+        )
+
+    return Kernel(init, lambda rng_key, state: (_counting_step(rng_key, model, weights, watch, state), None))
+
+
+@compiled
+def _counting_step(key, model, weights, watch, state):
+    levels = weights.levels
+    count, size = state.counts.shape
+    numbers = jnp.arange(size, dtype=jnp.int32)
+    lowest = jnp.min(jnp.where(weights.seen, numbers, size))
+    highest = jnp.max(jnp.where(weights.seen, numbers, -1))
+    hottest = jnp.argmax(weights.log_density)
+    positions, visited = sweep(key, model, levels, weights.log_density, state.position)
+    positions, steps = refreshed(model, positions, state.steps), state.steps + 1
+    least, most = (level_of(limit(visited, axis=0), levels) for limit in (jnp.min, jnp.max))
+    fresh = state.fresh | ((least <= hottest) & (most >= hottest))
+    arrived = jnp.stack([least <= lowest, most >= highest], axis=1)
+    trips = state.trips + (arrived & fresh[:, None]).astype(jnp.int32)
+    outside = state.outside | jnp.any(is_outside(positions, levels))
+    counts = histograms(state.counts, visited, levels)
+    place = jnp.arange(count, dtype=jnp.int32), level_of(positions.energies, levels)
+    observed = state.observed.at[place].add(jax.vmap(watch, 1)(positions.positions), mode="drop")
+    times = state.times.at[place].add(1, mode="drop")
+    fresh = fresh & ~jnp.any(arrived, axis=1)
+    return Counting(positions, counts, fresh, trips, steps, outside, observed, times)
+
+
+def recounted(state: Counting) -> Counting:
+    """The same state with nothing counted yet. Raises ValueError for another kind of state.
+
+    >>> walkers = Walkers(jnp.ones((3, 2)), jnp.ones(2))
+    >>> zeros, once = jnp.zeros((2, 4, 0)), jnp.array(1)
+    >>> state = Counting(walkers, jnp.ones((2, 4)), jnp.array([True, False]), jnp.ones((2, 2), jnp.int32), once,
+    ...     jnp.array(False), zeros, jnp.ones((2, 4)))
+    >>> float(recounted(state).counts.sum())
+    0.0
+    """
+    check_record("state", state, Counting)
+    blank = jax.tree.map(jnp.zeros_like, state)
+    return blank._replace(position=state.position, outside=state.outside)
+
+
+def counted(model: Model, weights: Weights, state: Counting) -> Density:
+    """The density of states that a run in pieces has found, after its last sweep.
+
+    Args:
+        model, weights: those of `counting`.
+        state: the last state.
+
+    Returns:
+        `Density`, as `multicanonical` returns it.
+
+    Raises:
+        ValueError: as in `counting`, or a state of another kind or shape.
+
+    >>> from ebmjax.marginalize.density_of_states import models
+    >>> units = models.general(lambda s: s.sum(), (0, 1), 3)
+    >>> weights = wang_landau(jax.random.key(0), units, jnp.arange(4.0), walkers=5, sweeps=20)
+    >>> state = counting(units, weights).init(weights.walkers)
+    >>> counted(units, weights, state).log_density.tolist()  # nothing is counted yet
+    [-inf, -inf, -inf, -inf]
+    """
+    _check(model, weights, None)
+    check_record("state", state, Counting)
+    as_float("state", state.counts, (len(weights.walkers.energies), len(weights.levels)))
+    return _counted(model, jax.tree.map(widened, weights), state)
+
+
+def _check(model, weights, observe):
     check_model(model)
     check_record("weights", weights, Weights)
     units, walkers = weights.walkers.positions.shape
@@ -130,10 +269,8 @@ def multicanonical(
         raise ArgumentError(f"weights: got those of {units} units, wanted {len(model.neighbours)}, as the model has")
     if walkers < 2:
         raise ArgumentError(f"weights: got {walkers} walker, wanted at least 2: errors come from independent walkers")
-    check_count("sweeps", sweeps)
     if observe is not None:
         check_callable("observe", observe)
-    return _multicanonical(key, model, jax.tree.map(widened, weights), sweeps, observe)
 
 
 def density_of_states(
@@ -173,66 +310,27 @@ def density_of_states(
 
 
 @compiled
-def _multicanonical(key, model, weights, sweeps, observe):
+def _counted(model, weights, state):
     levels = weights.levels
-    nothing = jnp.zeros(0, levels.dtype)
-    watch = (lambda state: nothing) if observe is None else partial(_observed, observe)
-    quantities = jax.eval_shape(watch, weights.walkers.positions[:, 0]).shape
-    count, size = len(weights.walkers.energies), len(levels)
-    numbers = jnp.arange(size, dtype=jnp.int32)
-    lowest = jnp.min(jnp.where(weights.seen, numbers, size))
-    highest = jnp.max(jnp.where(weights.seen, numbers, -1))
-
-    hottest = jnp.argmax(weights.log_density)
-
-    def step(rng_key, state):
-        positions, visited = sweep(rng_key, model, levels, weights.log_density, state.position)
-        positions, steps = refreshed(model, positions, state.steps), state.steps + 1
-        least, most = (level_of(limit(visited, axis=0), levels) for limit in (jnp.min, jnp.max))
-        fresh = state.fresh | ((least <= hottest) & (most >= hottest))
-        arrived = jnp.stack([least <= lowest, most >= highest], axis=1)
-        trips = state.trips + (arrived & fresh[:, None]).astype(jnp.int32)
-        outside = state.outside | jnp.any(is_outside(positions, levels))
-        counts = histograms(state.counts, visited, levels)
-        place = jnp.arange(count, dtype=jnp.int32), level_of(positions.energies, levels)
-        observed = state.observed.at[place].add(jax.vmap(watch, 1)(positions.positions), mode="drop")
-        times = state.times.at[place].add(1, mode="drop")
-        fresh = fresh & ~jnp.any(arrived, axis=1)
-        return _State(positions, counts, fresh, trips, steps, outside, observed, times), None
-
-    kernel = Kernel(lambda position, rng_key=None: position, step)
-    blank = lambda walkers: _State(
-        walkers,
-        jnp.zeros((count, size), levels.dtype),
-        jnp.zeros(count, bool),
-        jnp.zeros((count, 2), jnp.int32),
-        jnp.zeros((), jnp.int32),
-        jnp.array(False),
-        jnp.zeros((count, size, *quantities), levels.dtype),
-        jnp.zeros((count, size), levels.dtype),
-    )
-    first_key, key = jax.random.split(key)
-    first = repeat(first_key, kernel, blank(weights.walkers), max(1, sweeps // 10)).state
-    last = repeat(key, kernel, blank(first.position), sweeps).state
-
-    visits = jnp.sum(last.counts, axis=0)
+    visits = jnp.sum(state.counts, axis=0)
     found = visits > 0
-    shares = last.counts / jnp.where(found, visits, 1)[None]
+    shares = state.counts / jnp.where(found, visits, 1)[None]
     logs = jnp.where(found, weights.log_density + jnp.log(jnp.where(found, visits, 1)), -jnp.inf)
-    log_density = logs - jax.nn.logsumexp(logs) + jnp.asarray(log_states(model), levels.dtype)
+    total = jnp.where(jnp.any(found), jax.nn.logsumexp(logs), 0)  # with nothing counted all levels stay at -inf
+    log_density = logs - total + jnp.asarray(log_states(model), levels.dtype)
     # by linearization, log g(E) changes with a walker by its share in E less its share in all states
-    influences = shares - matmul(shares, jnp.exp(logs - jax.nn.logsumexp(logs)))[:, None]
+    influences = shares - matmul(shares, jnp.exp(logs - total))[:, None]
     error = jnp.where(found, standard_error(influences), jnp.inf)
 
     mean = jnp.sum(visits) / jnp.sum(found.astype(levels.dtype))
     flatness = jnp.min(jnp.where(found, visits, jnp.inf)) / mean
-    travelled = jnp.all(jnp.mean(last.trips.astype(levels.dtype), axis=0) >= LEAST_TRIPS)
+    travelled = jnp.all(jnp.mean(state.trips.astype(levels.dtype), axis=0) >= LEAST_TRIPS)
     again = jnp.all(found | ~weights.seen)
     mixed = travelled & again & (flatness >= LEAST_FLAT)
-    broken = first.outside | last.outside | (weights.result == DIVERGED)
+    broken = state.outside | (weights.result == DIVERGED)
     result = jnp.where(broken, DIVERGED, jnp.where(mixed, CONVERGED, NOT_MIXED)).astype(jnp.int32)
-    kept = (None, None) if observe is None else (last.observed, last.times)
-    return Density(levels, log_density, error, shares, last.trips, flatness, result, *kept)
+    kept = (state.observed, state.times) if state.observed.shape[-1] else (None, None)
+    return Density(levels, log_density, error, shares, state.trips, flatness, result, *kept)
 
 
 def _observed(observe, state):

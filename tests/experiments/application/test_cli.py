@@ -75,12 +75,15 @@ def test_coders_of_patches_ask_for_loops_in_one_kernel(fake, monkeypatch):
 
 def test_quick_runs_ask_for_quick_compiling(fake, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
-    assert cli.main(["fake", "--quick", "--out", "a"]) == 0
-    asked = cli.QUICKLY_COMPILED if jax.__version_info__[:2] == (0, 10) else ""
-    assert os.environ["XLA_FLAGS"] == asked
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=true")
+    assert cli.main(["fake", "--out", "a"]) == 0
+    assert os.environ["XLA_FLAGS"] == ""
     assert cli.main(["fake", "--quick", "--out", "b"]) == 0
-    assert os.environ["XLA_FLAGS"] == "--xla_cpu_use_fusion_emitters=true"
+    assert os.environ["XLA_FLAGS"].split() == list(cli.QUICKLY_COMPILED)
+    assert len(cli.QUICKLY_COMPILED) == (2 if jax.__version_info__[:2] == (0, 10) else 1)
+    of_the_user = "--xla_backend_optimization_level=2"
+    monkeypatch.setenv("XLA_FLAGS", of_the_user)
+    assert cli.main(["fake", "--quick", "--out", "c"]) == 0
+    assert os.environ["XLA_FLAGS"].split() == [of_the_user, *cli.QUICKLY_COMPILED[1:]]
 
 
 def test_quick_changes_defaults_and_explicit_options_win(fake, capsys):

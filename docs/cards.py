@@ -53,7 +53,7 @@ def gallery():
     experiments = [line for name, line in catalogue().EXPERIMENTS.items() if name in PICTURES]
     lines = []
     for room in dict.fromkeys(line.room for line in experiments):
-        lines += [f"## {room.capitalize()}", "", "::::{grid} 1 2 2 3", ":gutter: 3", ":class-container: gallery", ""]
+        lines += [f"## {room.capitalize()}", "", "::::{grid} 1 2 2 2", ":gutter: 3", ":class-container: gallery", ""]
         for line in experiments:
             if line.room == room:
                 lines += card(line)

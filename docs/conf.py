@@ -42,6 +42,7 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "navbar_persistent": [],  # one field to search in, that of the sidebar
 }
+html_context = {"default_mode": "auto"}  # dark or light as the reader's system is
 html_copy_source = html_show_sourcelink = False
 
 # MathJax from a package beside Sphinx, so that pages read without network: one file, which holds its fonts.

@@ -133,3 +133,17 @@ def test_recorded_runs_are_of_experiments_that_there_are(path):
     record = json.loads(path.read_text())
     assert record["experiment"] == path.stem
     assert path.stem in EXPERIMENTS
+
+
+def test_the_cards_of_the_gallery_are_of_experiments_and_pictures_that_there_are(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    import cards
+
+    text = cards.gallery()
+    assert sorted(re.findall(r"grid-item-card} `(\w+)`", text)) == sorted(cards.PICTURES)
+    assert text.count(":img-top:") == len(cards.PICTURES)
+    assert [name for name in re.findall(r":img-top: (\S+)", text) if not (DOCS / name).is_file()] == []
+    recorded_card = text.partition("`boltzmann_annealing`")[2].partition(":::\n")[0]
+    assert "`python -m experiments boltzmann_annealing --seed 0`" in recorded_card
+    assert "sk found quench: **0.3945**" in recorded_card
+    assert "- a quick run" in text.partition("`ellipse_training`")[2].partition(":::\n")[0]

@@ -61,7 +61,7 @@ class Cell(NamedTuple):
 
     value: Any
     better: bool
-    """Whether no other run has a better one, and not all have the same."""
+    """Whether no other run has a better one, as far as the digits on the page tell, and not all have the same."""
 
 
 class Row(NamedTuple):
@@ -184,17 +184,19 @@ def rows(runs: Sequence[Run]) -> list[Row]:
 
 
 def row(name: str, better: int, values: Sequence[Any]) -> Row:
-    """One row, with the best values marked if it is known what is better.
+    """One row, with the best values marked if it is known what is better, and if the page shows a difference.
 
     >>> [cell.better for cell in row("error", -1, [0.25, 0.5, 0.25]).cells]
     [True, False, True]
     >>> [cell.better for cell in row("error", -1, [0.25, float("nan")]).cells]
     [False, False]
+    >>> [cell.better for cell in row("error", -1, [0.25, 0.2500001]).cells]
+    [False, False]
     """
-    known = [better * value for value in values if isinstance(value, float) and math.isfinite(value)]
-    marked = bool(better) and len(set(known)) > 1
-    is_best = lambda value: isinstance(value, float) and better * value == max(known)
-    return Row(name.replace("_", " "), better, [Cell(value, marked and is_best(value)) for value in values])
+    known = [value for value in values if isinstance(value, float) and math.isfinite(value)]
+    marked = bool(better) and len(set(map(number, known))) > 1
+    best = number(max(known, key=lambda value: better * value)) if marked else ""
+    return Row(name.replace("_", " "), better, [Cell(value, marked and number(value) == best) for value in values])
 
 
 def _link(path: Path, start: Path) -> str:

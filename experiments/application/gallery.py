@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 from experiments.application import page, repeating
 from experiments.application.catalogue import Experiment
+from experiments.application.directions import direction
 from experiments.application.formatting import number
 from experiments.application.records import FAILURE, PAGE, SUMMARY, read_config, write
 from experiments.application.report import Report
 
 INDEX = "index.html"
+STATES = ("finished", "failed", "unfinished", "waiting")
 FIGURES, LONGEST = 2, 48
 """How many headline figures a card has, and the most characters of one."""
 
@@ -28,7 +30,7 @@ class Card(NamedTuple):
     room: str
     title: str
     state: str
-    """finished, failed, unfinished (it has begun), or waiting."""
+    """One of `STATES`: unfinished is what has begun and left something, waiting what has left nothing."""
     picture: str = ""
     """The path of a PNG file from the page; empty if there is none."""
     alt: str = ""
@@ -54,8 +56,8 @@ def write_index(folder: Path, experiments: Iterable[Experiment], command: str) -
     """
     cards = [card(folder, experiment) for experiment in experiments]
     rooms = {each.room: [one for one in cards if one.room == each.room] for each in cards}
-    counts = {state: sum(one.state == state for one in cards) for state in dict.fromkeys(one.state for one in cards)}
-    done = all(one.state == "finished" for one in cards)
+    counts = {state: count for state in STATES if (count := sum(one.state == state for one in cards))}
+    done = set(counts) <= {"finished"}
     values = {"rooms": rooms, "counts": counts, "command": "" if done else command, "report": PAGE, "failure": FAILURE}
     write(folder / INDEX, page.rendered("gallery.html", **values))
 
@@ -96,12 +98,15 @@ def summary(run: Path) -> dict[str, Any] | None:
 def headline(results: Mapping[str, Any]) -> dict[str, str]:
     """The first headline figures of a run that are short enough for a card, as a person reads them.
 
-    >>> headline({"held_out_free_energy": 0.0031234, "experiment": "horn", "radii": [1.5, 2.0], "dead_seeds": 0})
-    {'held out free energy': '0.003123', 'radii': '1.5, 2'}
+    Those of which it is known what is better come before the others, which often say how large the run was.
+
+    >>> headline({"seeds": 4, "radii_rmse": 0.041234, "experiment": "horn", "radii": [1.5, 2.0]})
+    {'radii rmse': '0.04123', 'seeds': '4'}
     """
-    named = {name.replace("_", " "): number(value) for name, value in results.items() if name not in Report.RESERVED}
-    short = [(name, shown) for name, shown in named.items() if len(shown) <= LONGEST]
-    return dict(short[:FIGURES])
+    own = {name: number(value) for name, value in results.items() if name not in Report.RESERVED}
+    short = [name for name, shown in own.items() if len(shown) <= LONGEST]
+    short.sort(key=lambda name: not direction(results["experiment"], name))
+    return {name.replace("_", " "): own[name] for name in short[:FIGURES]}
 
 
 def first_line(path: Path) -> str:

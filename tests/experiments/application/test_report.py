@@ -225,7 +225,7 @@ def test_a_run_that_does_not_resume_begins_without_checkpoints(report):
 
 def test_two_runs_at_once_in_one_folder_are_refused(report):
     files = sorted(report.folder.rglob("*"))
-    with pytest.raises(ValueError, match="--out: got .*run, where another run is at work, wanted another folder"):
+    with pytest.raises(ValueError, match=r"--out: got .*run, where another run is at work, wanted another folder"):
         Report(report.folder, "fake", Config(), seed=3, quick=True)
     assert sorted(report.folder.rglob("*")) == files
     report.discard()

@@ -1,6 +1,7 @@
 """A user's own pictures, read from a folder of PNG and JPEG files, grey or in colour, of any size."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +74,9 @@ def grey(pixels: Float32[np.ndarray, "rows columns *channels"]) -> Float32[np.nd
 
 def _pixels(path: Path) -> Float32[np.ndarray, "rows columns *channels"]:
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        # Pillow refuses pictures of 179 million pixels and only warns of those of 89 million: here both are refused.
+        warnings_as_errors = warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning)
+        with warnings_as_errors, Image.open(path, formats=("PNG", "JPEG")) as image:
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith(("I", "F")):  # 16 bits of grey
                 image = Image.fromarray(np.asarray(image, np.float32) * np.float32(255 / 65535))
@@ -81,9 +84,9 @@ def _pixels(path: Path) -> Float32[np.ndarray, "rows columns *channels"]:
                 image = _without_transparency(image)
             image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
             pixels = np.clip(np.asarray(image, np.float32) / np.float32(255), 0, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file makes Pillow raise errors of ten kinds
         raise ArgumentError(
-            f"--images: got {path}, which cannot be read ({error}), wanted a PNG or JPEG file"
+            f"--images: got {path}, which cannot be read ({' '.join(str(error).split())}), wanted a PNG or JPEG file"
         ) from None
     equal = pixels.ndim == 3 and (pixels == pixels[..., :1]).all()
     return pixels[..., 0] if equal else pixels

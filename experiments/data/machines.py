@@ -1,7 +1,6 @@
 """A user's own restricted Boltzmann machine and data, read from NumPy files."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ from jaxtyping import Float32
 
 from ebmjax.checks import ArgumentError
 from ebmjax.energies import restricted_boltzmann as rbm
+from experiments.data import archives
 
 NAMES = ("W", "a", "b")
 
@@ -22,7 +22,7 @@ def read(path: Path | str) -> rbm.Params:
     """
     path = Path(os.path.expanduser(path))
     wanted = "an .npz file with the arrays W (visible, hidden), a (visible,) and b (hidden,)"
-    arrays = _arrays(path, wanted)
+    arrays = archives.read(path, wanted)
     if not set(NAMES) <= set(arrays):
         got = f"the arrays {', '.join(sorted(arrays))}" if "" not in arrays else "one array"
         raise ArgumentError(f"{path}: got {got}, wanted {wanted}")
@@ -43,7 +43,7 @@ def read_states(path: Path | str, visible: int) -> Float32[np.ndarray, "samples 
     """
     path = Path(os.path.expanduser(path))
     wanted = f"an .npy file, or an .npz file of one array, with zeros and ones in the shape (samples, {visible})"
-    arrays = _arrays(path, wanted)
+    arrays = archives.read(path, wanted)
     if len(arrays) != 1:
         raise ArgumentError(f"{path}: got the arrays {', '.join(sorted(arrays))}, wanted {wanted}")
     ((name, states),) = arrays.items()
@@ -56,17 +56,6 @@ def read_states(path: Path | str, visible: int) -> Float32[np.ndarray, "samples 
     if other.size:
         raise ArgumentError(f"{path}: got a unit of {other[0]:g}, wanted {wanted}")
     return states
-
-
-def _arrays(path: Path, wanted: str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by their names, or that of an .npy file under an empty name."""
-    try:
-        found = np.load(path, allow_pickle=False)
-        return {"": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
-    except FileNotFoundError:
-        raise ArgumentError(f"{path}: got no such file, wanted {wanted}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ArgumentError(f"{path}: got a file that NumPy cannot read ({error}), wanted {wanted}") from None
 
 
 def _numbers(path, name, array):

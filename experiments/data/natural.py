@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, Key
 from matplotlib.image import imread
+from PIL import Image
 from skimage import color, data, util
 
 from ebmjax.checks import ArgumentError, check_above_zero
@@ -205,7 +206,7 @@ def _read(natural: Natural) -> list[np.ndarray]:
     for path in paths:
         try:
             picture = np.asarray(imread(path), np.float32)  # matplotlib divides the values of PNG files by 255
-        except (OSError, ValueError, SyntaxError):
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise ArgumentError(f"{path}: got a damaged file or one of another kind, wanted {wanted}") from None
         if picture.shape[2:] != ((3,) if has_color else ()):
             kind = "colour" if has_color else "grey"

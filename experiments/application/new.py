@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 TITLE = "Draws from two wells, against their exact law"
 LONGEST = 30
 """Letters of a name: its line in the catalogue then fits."""
-COMMANDS = {"all", "help", "list", "new"}
+COMMANDS = {"all", "compare", "help", "list", "new"}
 
 
 class Family(enum.Enum):

@@ -29,7 +29,7 @@ def cells(path, kind):
 @pytest.mark.slow
 @pytest.mark.optax
 @pytest.mark.filterwarnings("default")  # other packages announce their next versions
-@pytest.mark.parametrize("path", map(marked, NOTEBOOKS))
+@pytest.mark.parametrize("path", [marked(path) for path in NOTEBOOKS])
 def test_a_notebook_runs_and_draws(path, monkeypatch):
     import matplotlib
 

@@ -118,7 +118,8 @@ def _in_pieces(
     with report.bar(title, total) as move:
         for first in range(0, total, length):
             size = min(length, total - first)
-            state, measured = programs[size](state, cut(first), *shared)
+            # a piece that measures nothing would be told to be done before it is computed
+            state, measured = jax.block_until_ready(programs[size](state, cut(first), *shared))
             parts.append(jax.tree.map(np.asarray, measured))
             move(size, tell(first, parts[-1]))
     return state, jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

@@ -43,12 +43,14 @@ def density(
         return state, state.factor
 
     def counting_sweep(state, key, weights):
-        return multicanonical.counting(model, weights, observe).step(key, state)
+        state, _ = multicanonical.counting(model, weights, observe).step(key, state)
+        return state, jnp.sum(state.trips) / (2 * config.walkers)
 
     begin = lambda key, levels: wang_landau.learning(model, levels).init(begun(key, model, config.walkers))
     state = report.compiled(begin, start_key, levels)
     keys = jax.random.split(learn_key, config.learning)
     factor = lambda done, factors: f"factor {factors[-1]:.2g}"
+    travelled = lambda done, numbers: f"{numbers[-1]:.1f} trips of a walker to either end"
     state, _ = scan_shown(report, f"{title}, weights", learning_sweep, state, keys, levels, tell=factor)
     weights = wang_landau.learned(levels, state)
 
@@ -58,7 +60,7 @@ def density(
     state, _ = scan_shown(report, f"{title}, first sweeps", counting_sweep, state, keys, weights)
     keys = jax.random.split(key, config.sweeps)
     state = multicanonical.recounted(state)
-    state, _ = scan_shown(report, f"{title}, density of states", counting_sweep, state, keys, weights)
+    state, _ = scan_shown(report, f"{title}, density of states", counting_sweep, state, keys, weights, tell=travelled)
     found = jax.tree.map(np.asarray, multicanonical.counted(model, weights, state))
     trips = found.trips.mean(axis=0)
     report.progress(f"{name}: {describe(int(found.result))}; {trips[0]:.1f} and {trips[1]:.1f} trips of a walker")

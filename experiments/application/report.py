@@ -102,6 +102,7 @@ class Report:
         self.seed, self.quick = seed, quick
         self.resume = resume
         self.compilations = 0
+        self._loops = 0
         self._title, self._lead = _title_and_lead(name, module)
         self._headline: dict[str, Any] = {}
         self._blocks: list[page.Block] = []
@@ -140,6 +141,11 @@ class Report:
         if not self._begun:
             self._begin()
         return make_checkpoints(self.folder)
+
+    def next_loop(self) -> Path:
+        """The folder for the checkpoints of the next loop of the run; it may not exist."""
+        self._loops += 1
+        return self.folder / CHECKPOINTS / f"loop_{self._loops}"
 
     def progress(self, message: str) -> None:
         """Print one line about the progress of the run."""

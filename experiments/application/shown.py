@@ -1,16 +1,19 @@
-"""Long loops with a bar: a scan, a map and `ebmjax.train` in pieces, all with the same numbers as in one call."""
+"""Long loops with a bar: a scan, a map and `ebmjax.train` in pieces, all with the same numbers as in one call.
+
+They save where they are now and then (see `kept`), and a run that is resumed goes on from there.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.learn.train import Trained, advance, begin
 from ebmjax.loops import map_chunks
 from ebmjax.types import Learner
+from experiments.application import kept
 from experiments.application.formatting import scalars
 from experiments.application.report import Report
 
@@ -109,20 +112,28 @@ def _in_pieces(
 ) -> tuple[Any, Any]:
     """`piece(state, items, *shared) -> (state, measured)` for `length` items at a time; a shorter one may be last."""
     rows, restored = _on_host(items)
-    total = len(rows[0])
+    total, state, keeper = len(rows[0]), kept.strong(state), kept.Keeper(report)
     cut = lambda first: [row[first : first + length] for row in rows]
     whole = lambda state, rows, *shared: piece(state, restored(rows), *shared)
-    sizes = {length: 0, total % length: total - total % length} if length < total else {total: 0}
-    programs = {size: report.program(whole, state, cut(first), *shared) for size, first in sizes.items() if size}
-    parts = []
+    size_of = lambda first: min(length, total - first)
+    shapes = jax.eval_shape(whole, state, cut(0), *shared)[1]
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    done, state, table = keeper.found(state, shapes)
+    pieces = range(done, total, length)
+    firsts = {size_of(first): first for first in pieces}
+    programs = {size: report.program(whole, state, cut(first), *shared) for size, first in firsts.items()}
     with report.bar(title, total) as move:
-        for first in range(0, total, length):
-            size = min(length, total - first)
+        if done:
+            move(done, tell(0, jax.tree.map(lambda leaf: leaf[:done], table)))
+        for first in pieces:
+            size = size_of(first)
             # a piece that measures nothing would be told to be done before it is computed
             state, measured = jax.block_until_ready(programs[size](state, cut(first), *shared))
-            parts.append(jax.tree.map(np.asarray, measured))
-            move(size, tell(first, parts[-1]))
-    return state, jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+            measured = jax.tree.map(np.asarray, measured)
+            jax.tree.map(lambda rows, new: rows.__setitem__(slice(first, first + size), new), table, measured)
+            keeper.keep(first + size, state, table, first + size == total)
+            move(size, tell(first, measured))
+    return state, table
 
 
 def piece_length(total: int) -> int:
@@ -142,8 +153,8 @@ def _on_host(items: Any) -> tuple[list[np.ndarray], Callable[[Any], Any]]:
     Typed keys, which NumPy does not know, become their words.
     """
     leaves, structure = jax.tree.flatten(items)
-    keyed = [jax.random.key_impl(leaf) if _is_key(leaf) else None for leaf in leaves]
-    rows = [np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for leaf in leaves]
+    keyed = [jax.random.key_impl(leaf) if kept.is_key(leaf) else None for leaf in leaves]
+    rows = [np.asarray(jax.random.key_data(leaf) if kept.is_key(leaf) else leaf) for leaf in leaves]
 
     def restored(rows):
         made = [
@@ -152,10 +163,6 @@ def _on_host(items: Any) -> tuple[list[np.ndarray], Callable[[Any], Any]]:
         return jax.tree.unflatten(structure, made)
 
     return rows, restored
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def train_shown(

@@ -10,6 +10,7 @@ import pytest
 
 from ebmjax import gradient, train
 from ebmjax.random_bits import THREEFRY
+from experiments.application import kept
 from experiments.application.report import Report
 from experiments.application.shown import PIECES, map_shown, piece_length, scan_shown, train_shown
 
@@ -73,6 +74,47 @@ def test_a_map_in_pieces_has_the_numbers_of_one_map(tmp_path, total, chunk, prog
     assert sum(told) == total
     assert all(size % chunk == 0 for size in told[:-1])
     assert report.compilations == programs
+
+
+@pytest.mark.parametrize("stop", [1, 9, 31])
+def test_a_loop_that_was_broken_off_goes_on_with_the_same_numbers(tmp_path, monkeypatch, stop):
+    """A scan that draws and has a weak type in its state, and a map after it: saved after each piece."""
+    monkeypatch.setattr(kept, "EVERY", 0.0)
+    monkeypatch.setattr(kept, "SHARE", 0.0)
+    keys = jax.random.split(jax.random.key(0), 40)
+
+    class StoppedError(Exception):
+        pass
+
+    def run(folder, resume, stops):
+        report, pieces = Report(folder, "scan", None, 0, False, resume=resume), []
+
+        def tell(done, measured):
+            for row, number in enumerate(np.asarray(measured), done):
+                report.metrics(row=row, number=number)
+            pieces.append(len(measured))
+            if len(pieces) == stops:
+                raise StoppedError
+            return ""
+
+        step = lambda state, key: (0.9 * state + jax.random.normal(key), state)
+        last, drawn = scan_shown(report, "first", step, 1.0, keys, tell=tell)
+        found = map_shown(report, "second", lambda key: jax.random.uniform(key), keys, 2, tell=tell)
+        return report, pieces, (last, drawn, found)
+
+    whole, pieces, numbers = run(tmp_path / "whole", False, 0)
+    assert len(pieces) == 40
+    with pytest.raises(StoppedError):
+        run(tmp_path / "broken", False, stop)
+    again, left, same = run(tmp_path / "broken", True, 0)
+    assert len(left) == 40 - stop + (2 if stop > 20 else 1)  # what was done comes in one piece a loop
+    jax.tree.map(np.testing.assert_array_equal, same, numbers)
+    assert lines(again.folder) == lines(whole.folder)
+
+
+def test_a_short_loop_saves_nothing(tmp_path):
+    shown(tmp_path, 40)
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_pieces_are_some_twenty_and_even_where_they_can_be():

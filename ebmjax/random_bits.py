@@ -3,6 +3,7 @@
     key, unrolled         keys with which every function of `jax.random` uses this implementation
     bits, uniform         random words, and numbers between 0 and 1, of one key
     hashed                random words of a weaker and faster generator
+    bits_at, hashed_at    those of the words of `bits` and `hashed` that a part of a whole needs, by their places
     midpoints             numbers inside (0, 1) from random words
     around_zero           the same, fine at both ends
     threefry              the generator of the words
@@ -38,6 +39,15 @@ class RandomWords(Protocol):
 
     def __call__(self, key: Any, shape: tuple[int, ...], /) -> Any:
         """Independent uniform uint32 words of this shape."""
+        ...
+
+
+@runtime_checkable
+class WordsAt(Protocol):
+    """A source of random words by their places: `bits_at`, or `hashed_at` for speed."""
+
+    def __call__(self, key: Any, places: Any, /) -> Any:
+        """The words at these places, uint32."""
         ...
 
 
@@ -92,6 +102,20 @@ def bits(key: Array, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.uint32)
     if not jnp.issubdtype(dtype, jnp.unsignedinteger):
         raise TypeError(f"dtype: got {np.dtype(dtype).name}, wanted an unsigned integer type")
     return _random_bits(words, np.dtype(dtype).itemsize * 8, shape)
+
+
+def bits_at(key: Array, places: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """The words of `bits` at these places, in the order of a flat array: a device draws those of its own part alone.
+
+        bits_at(key, i) = bits(key, (n,))[i]    for each n > i
+
+    Raises TypeError for a key that is not one typed threefry key.
+
+    >>> key = jax.random.key(1)
+    >>> bool(jnp.all(bits_at(key, jnp.arange(2, 5, dtype=jnp.uint32)) == bits(key, (5,))[2:]))
+    True
+    """
+    return _bits_at(_key_words(key), places)
 
 
 def uniform(key: Array, shape: tuple[int, ...] = ()) -> Array:
@@ -158,10 +182,20 @@ def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
     >>> hashed(jax.random.key(0), (2, 3)).shape
     (2, 3)
     """
+    return hashed_at(key, _counters(shape)[1])
+
+
+def hashed_at(key: Array, places: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """The words of `hashed` at these places, as `bits_at` has those of `bits`.
+
+    >>> key = jax.random.key(1)
+    >>> bool(jnp.all(hashed_at(key, jnp.arange(2, 5, dtype=jnp.uint32)) == hashed(key, (5,))[2:]))
+    True
+    """
     first, second = threefry(_key_words(key), jnp.uint32(0x9E3779B9), jnp.uint32(0x7F4A7C15))
     # without the barrier the rounds of Threefry would be computed again for every word
     start, stride = jax.lax.optimization_barrier((first, (second << np.uint32(1)) | np.uint32(1)))
-    place = _counters(shape)[1] + start
+    place = places + start
     mixed = place * stride
     mixed = (mixed ^ (mixed >> np.uint32(16))) * np.uint32(0x7FEB352D)
     mixed = ((mixed ^ (mixed >> np.uint32(15))) + place) * np.uint32(0x846CA68B)
@@ -225,6 +259,12 @@ def _random_bits(words, bit_width, shape):
     if bit_width == 64:
         return (high.astype(jnp.uint64) << np.uint64(32)) | low.astype(jnp.uint64)
     return (high ^ low).astype(f"uint{bit_width}")
+
+
+@jax.jit
+def _bits_at(words, places):
+    high, low = threefry(words, jnp.zeros_like(places), places)
+    return high ^ low
 
 
 @partial(jax.jit, static_argnums=1)

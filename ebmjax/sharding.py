@@ -62,6 +62,16 @@ def line(devices: Any = None) -> Mesh:
     return Mesh(np.array(devices), (AXIS,))
 
 
+def check_line(devices: Any) -> None:
+    """Raise ValueError for what is no mesh of one axis.
+
+    >>> check_line(line(jax.devices()[:1]))
+    """
+    if not isinstance(devices, Mesh) or len(devices.axis_names) != 1:
+        got = f"the axes {devices.axis_names}" if isinstance(devices, Mesh) else f"a {type(devices).__name__}"
+        raise ArgumentError(f"devices: got {got}, wanted a mesh of one axis, as `line` makes it")
+
+
 def shard(tree: Any, devices: Any) -> Any:
     """The same arrays with their leading axis laid over the devices, an equal part on each.
 
@@ -79,7 +89,7 @@ def shard(tree: Any, devices: Any) -> Any:
     >>> shard(jnp.arange(4), line(jax.devices()[:1])).shape
     (4,)
     """
-    _check_line(devices)
+    check_line(devices)
     _check_length("tree", leading_axis("tree", tree), devices.size, "devices")
     return _laid(tree, NamedSharding(devices, PartitionSpec(*devices.axis_names)))
 
@@ -100,7 +110,7 @@ def replicate(tree: Any, devices: Any) -> Any:
     >>> float(replicate(1.0, line(jax.devices()[:1])))
     1.0
     """
-    _check_line(devices)
+    check_line(devices)
     check_arrays("tree", tree)
     return _laid(tree, NamedSharding(devices, PartitionSpec()))
 
@@ -148,7 +158,7 @@ def map_over(function: Callable[[X], Y], examples: X, devices: Any, chunk: int) 
     [3.0, 3.0, 3.0, 3.0]
     """
     check_callable("function", function)
-    _check_line(devices)
+    check_line(devices)
     check_count("chunk", chunk)
     check_arrays("examples", examples)
     _check_length("examples", leading_axis("examples", examples), devices.size * int(chunk), "devices times the chunk")
@@ -169,12 +179,6 @@ def _check_length(name, length, parts, of_what):
         raise ArgumentError(
             f"{name}: got {length} along the leading axis, wanted a multiple of the {parts} {of_what}, such as {near}"
         )
-
-
-def _check_line(devices):
-    if not isinstance(devices, Mesh) or len(devices.axis_names) != 1:
-        got = f"the axes {devices.axis_names}" if isinstance(devices, Mesh) else f"a {type(devices).__name__}"
-        raise ArgumentError(f"devices: got {got}, wanted a mesh of one axis, as `line` makes it")
 
 
 def _laid(tree, sharding):

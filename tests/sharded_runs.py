@@ -15,14 +15,14 @@ import numpy as np
 import optax
 
 import ebmjax as ebm
-from ebmjax import sharding
+from ebmjax import random_bits, sharding
 from ebmjax.energies import ellipse
 from ebmjax.energies import restricted_boltzmann as rbm
 from ebmjax.learn.contrast.contrastive import contrastive
 from ebmjax.learn.contrast.phases import observed, persistent, viewed
-from ebmjax.loops import trajectory
+from ebmjax.loops import repeat, trajectory
 from ebmjax.sample import hamiltonian
-from ebmjax.sample.special import restricted
+from ebmjax.sample.special import multispin, multispin_halo, restricted
 
 MEMBERS, CHUNK = 64, 8
 
@@ -53,6 +53,16 @@ def fit(member):
     return ebm.train(key, learner, ellipse.init(key), y, batch_size=8, epochs=4).params.radii
 
 
+def lattice(devices):
+    """Sweeps of one lattice of which each device has a part, with both signs of the coupling and both generators."""
+    ends = []
+    for coupling, bits in ((1.0, random_bits.bits_at), (-1.0, random_bits.hashed_at)):
+        start = multispin.pack_lattice(jax.random.rademacher(jax.random.key(6), (64 * 8, 6), jnp.float32))
+        kernel = multispin_halo.lattice(coupling, 0.42, devices, bits)
+        ends.append(repeat(jax.random.key(7), kernel, kernel.init(start), 5).positions)
+    return ends
+
+
 def runs(devices: Any) -> dict[str, Any]:
     """What each of them finds, and a training whose samples lie on the devices: its gradients are sums over them."""
     keys = sharding.shard(jax.random.split(jax.random.key(1), MEMBERS), devices)
@@ -62,6 +72,7 @@ def runs(devices: Any) -> dict[str, Any]:
         "fields": spread(fields, keys),
         "fit": spread(fit, (keys, sharding.shard(jnp.geomspace(0.1, 10, MEMBERS), devices))),
         "vmapped": jax.jit(jax.vmap(chain))(keys),
+        "lattice": lattice(devices),
         "data parallel": learned(devices),
     }
     return jax.tree.map(np.asarray, sharding.gather(found))

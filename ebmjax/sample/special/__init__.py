@@ -6,11 +6,12 @@ Three scans of a Boltzmann machine, E(s) = -½ sᵀWs - bᵀs; all visit the uni
 `single_site`         one chain, N² operations a sweep; all units, or some of them while the others are clamped
 `dense`               many chains in one position, N² operations a chain and sweep, as matrix products: the fastest
 
-Four scans of the periodic Ising lattice, all by the two colours of the checkerboard:
+Five scans of the periodic Ising lattice, all by the two colours of the checkerboard:
 
 `gibbs.chromatic`     any energy and any colouring; one gradient of the energy for each colour
 `checkerboard`        any couplings and fields, in 2-D, 3-D and other dimensions, on sublattices of spins
 `multispin`           square lattices, one coupling and no field, 32 spins in a machine word: the fastest
+`multispin_halo`      the same for a lattice of which each device holds a part
 `multispin_glass`     up to 3-D, couplings ±J and no field, 32 replicas of a glass in a machine word
 
 And samplers of other laws:
@@ -27,6 +28,7 @@ from ebmjax.sample.special import (
     many_walks,
     multispin,
     multispin_glass,
+    multispin_halo,
     restricted,
     single_site,
     words,
@@ -38,6 +40,7 @@ __all__ = [
     "many_walks",
     "multispin",
     "multispin_glass",
+    "multispin_halo",
     "restricted",
     "single_site",
     "words",

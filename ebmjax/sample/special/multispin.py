@@ -19,7 +19,7 @@ they are sites of one lattice, in different strips.
 Creutz, Jacobs, Rebbi (1979); Block, Virnau, Preis (2010), "Multi-GPU accelerated multi-spin Monte Carlo simulations".
 """
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,15 @@ from ebmjax.types import Beta, Kernel, Scalar
 
 Words = tuple[UInt32[Array, "half_rows half_columns words"], ...]
 """The four sublattices, 32 spins in a word."""
+
+
+@runtime_checkable
+class MoveRow(Protocol):
+    """The row beyond one edge of a lattice, from the row at the other edge."""
+
+    def __call__(self, row: Any, /) -> Any:
+        """Words of the same shape."""
+        ...
 
 
 def chains(
@@ -66,7 +75,7 @@ def chains(
     >>> bool(jnp.all(unpack_chains(kernel.step(jax.random.key(0), state)[0].position) == 1))
     True
     """
-    return _kernel(coupling, beta, bits, precision, _same, _same)
+    return kernel_of_rows(coupling, beta, bits, precision, _same, _same)
 
 
 def lattice(
@@ -83,7 +92,7 @@ def lattice(
     >>> bool(jnp.all(unpack_lattice(kernel.step(jax.random.key(0), state)[0].position) == 1))
     True
     """
-    return _kernel(coupling, beta, bits, precision, _of_strip_before, _of_strip_after)
+    return kernel_of_rows(coupling, beta, bits, precision, of_strip_before, of_strip_after)
 
 
 def pack_chains(spins: Any) -> Words:
@@ -142,19 +151,47 @@ def _same(row):
     return row
 
 
-# The row above the first row of strip b is the last row of strip b - 1, and periodic: strip 31 for b = 0.
-def _of_strip_before(row):
+def of_strip_before(row: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """The row above the first rows of 32 strips, from their last rows: that of strip b - 1, and of strip 31 for b = 0.
+
+    >>> int(of_strip_before(jnp.uint32(0b101)))
+    10
+    """
     return (row << np.uint32(1)) | (row >> np.uint32(31))
 
 
-def _of_strip_after(row):
+def of_strip_after(row: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
+    """The row below the last rows of 32 strips, from their first rows: that of strip b + 1, and of strip 0 for b = 31.
+
+    >>> int(of_strip_after(jnp.uint32(0b1010)))
+    5
+    """
     return (row >> np.uint32(1)) | (row << np.uint32(31))
 
 
-def _kernel(coupling, beta, bits, precision, before, after):
+def kernel_of_rows(
+    coupling: Scalar, beta: Beta, bits: random_bits.RandomWords, precision: int, before: MoveRow, after: MoveRow
+) -> Kernel:
+    """The kernel of `chains`, of `lattice` and of a part of a lattice, which differ in what lies beyond their edges.
+
+    Args:
+        coupling, beta, bits, precision: as in `chains`.
+        before: the row above the first row, from the last row.
+        after: the row below the last row, from the first row.
+
+    Errors are those of `chains`.
+
+    >>> kernel = kernel_of_rows(1.0, 0.4, random_bits.bits, 16, of_strip_before, of_strip_after)
+    >>> state, key = kernel.init(pack_lattice(jnp.ones((64, 4)))), jax.random.key(0)
+    >>> ours, wanted = (one.step(key, state)[0].position for one in (kernel, lattice(1.0, 0.4)))
+    >>> bool(jnp.all(ours[0] == wanted[0]))
+    True
+    """
     beta = as_beta(beta)
     coupling = as_float("coupling", coupling, ())
     check_callable("bits", bits)
+    check_callable("before", before)
+    check_callable("after", after)
     of_spins.check_precision(precision)
 
     def init(position: Any, rng_key: Key[Array, ""] | None = None) -> gibbs.State:

@@ -188,6 +188,8 @@ def hashed(key: Array, shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
 def hashed_at(key: Array, places: UInt32[Array, "*shape"]) -> UInt32[Array, "*shape"]:
     """The words of `hashed` at these places, as `bits_at` has those of `bits`.
 
+    Raises TypeError for a key that is not one typed threefry key.
+
     >>> key = jax.random.key(1)
     >>> bool(jnp.all(hashed_at(key, jnp.arange(2, 5, dtype=jnp.uint32)) == hashed(key, (5,))[2:]))
     True

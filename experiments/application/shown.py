@@ -123,8 +123,9 @@ def _in_pieces(
     firsts = {size_of(first): first for first in pieces}
     programs = {size: report.program(whole, state, cut(first), *shared) for size, first in firsts.items()}
     with report.bar(title, total) as move:
-        if done:
-            move(done, tell(0, jax.tree.map(lambda leaf: leaf[:done], table)))
+        for first in range(0, done, length):  # told again piece by piece, for the same lines of metrics.jsonl
+            size = size_of(first)
+            move(size, tell(first, jax.tree.map(lambda leaf: leaf[first : first + size], table)))
         for first in pieces:
             size = size_of(first)
             # a piece that measures nothing would be told to be done before it is computed

@@ -1,5 +1,6 @@
 """An experiment that saves after each of many short segments, as a program: tests end it from outside."""
 
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ def run(config, report):
 
 
 if __name__ == "__main__":
+    # a shell starts what runs in the background without Ctrl-C, and its children inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.modules["experiments.fake.saves_often"] = sys.modules["__main__"]
     cli.EXPERIMENTS["saves_often"] = Experiment("saves_often", "fake", "Saves often")
     sys.exit(cli.main(["saves_often", *sys.argv[1:]]))

@@ -80,6 +80,7 @@ def test_every_sampler_is_compared_with_a_law():
         "isoenergetic",
         "multispin",
         "multispin_glass",
+        "multispin_halo",
         "rescaled",  # with `warm_up`
         "restricted",
         "single_site",

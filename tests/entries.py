@@ -269,7 +269,8 @@ def cells(function: Callable[..., Any], arguments: dict[str, Any]) -> Iterator[C
                 given = make(plain)
                 yield judge(argument, kind, given, jnp.asarray(np.asarray(given, np.float32)))
             for kind, make in {**FOREIGN, "complex": lambda x: x + 1j}.items():
-                if kind == "complex" and name.startswith(("ebmjax.loops.", "ebmjax.sharding.", "ebmjax.learn.")):
+                takes_any = ("ebmjax.loops.", "ebmjax.sharding.", "ebmjax.memory.", "ebmjax.learn.")
+                if kind == "complex" and name.startswith(takes_any):
                     continue  # loops and devices take any arrays, and losses say what they take
                 if not (kind == "None" and optional):
                     yield judge(argument, kind, make(plain), must_refuse=True)

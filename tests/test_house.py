@@ -27,6 +27,7 @@ ORDER = [
     "loops",
     "random_bits",
     "sharding",
+    "memory",
     "gaussian",
     "optimizers",
     "graphs",

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from ebmjax import random_bits
+from ebmjax import memory, random_bits
+from ebmjax.checks import ArgumentError
 from experiments.application import lock, page, repeating
 from experiments.application.compile_clock import CompileClock
 from experiments.application.console import Advance, Reporter
@@ -40,6 +41,10 @@ from experiments.application.records import (
     remove_checkpoints,
     write,
 )
+
+
+class TooLargeError(ArgumentError):
+    """A program needs more memory than there is."""
 
 
 def config_record(name: str, config: Any, seed: int, quick: bool) -> dict[str, Any]:
@@ -178,6 +183,9 @@ class Report:
 
         Args:
             function, args: as in `compiled`.
+
+        Raises:
+            TooLargeError: the program would need more memory than there is.
         """
         start = time.perf_counter()
         jitted = function if hasattr(function, "lower") else jax.jit(function)
@@ -185,6 +193,12 @@ class Report:
             executable = jitted.lower(*args).compile()
         self._clock.add(start, time.perf_counter())
         self.compilations += 1
+        need, left = memory.needed(executable), memory.left()
+        beside = need.results + need.temporary  # the arguments are in memory already
+        if beside > left:
+            raise TooLargeError(
+                f"memory: got {memory.size(beside)}, wanted at most the {memory.size(left)} that are left"
+            )
         return executable
 
     def metrics(self, **values: Any) -> None:

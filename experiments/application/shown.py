@@ -15,7 +15,7 @@ from ebmjax.loops import map_chunks
 from ebmjax.types import Learner
 from experiments.application import kept
 from experiments.application.formatting import scalars
-from experiments.application.report import Report
+from experiments.application.report import Report, TooLargeError
 
 PIECES = 20
 
@@ -72,7 +72,7 @@ def scan_shown(
         one = lambda state, item: step(state, item, *shared)
         return jax.lax.scan(one, state, items, unroll=len(jax.tree.leaves(items)[0]) == 1)
 
-    return _in_pieces(report, title, piece, state, items, length, shared, tell)
+    return _in_pieces(report, title, piece, state, items, length, shared, tell, kept.Keeper(report))
 
 
 def map_shown(
@@ -90,14 +90,29 @@ def map_shown(
         report, title, shared, tell: as in `scan_shown`.
         function: `function(example, *shared)`, a function that JAX can trace.
         examples: pytree of arrays and typed keys with a leading axis: one of each for every example.
-        chunk: how many examples are evaluated together, at least 1.
+        chunk: how many examples are evaluated together, at least 1; half as many, or a quarter of them, and so on,
+            where the program would need more memory than there is, which a line says.
 
     Returns:
         The results, as NumPy arrays with a leading axis of examples.
+
+    Raises:
+        TooLargeError: not even one example at a time fits into memory.
     """
-    length = chunk * piece_length(max(1, len(jax.tree.leaves(examples)[0]) // chunk))
-    piece = lambda state, rows, *shared: (state, map_chunks(lambda row: function(row, *shared), rows, chunk))
-    return _in_pieces(report, title, piece, None, examples, length, shared, tell)[1]
+    keeper = kept.Keeper(report)
+    while True:
+        length = chunk * piece_length(max(1, len(jax.tree.leaves(examples)[0]) // chunk))
+        piece = lambda state, rows, *shared, chunk=chunk: (
+            state,
+            map_chunks(lambda row: function(row, *shared), rows, chunk),
+        )
+        try:
+            return _in_pieces(report, title, piece, None, examples, length, shared, tell, keeper)[1]
+        except TooLargeError as error:
+            if chunk == 1:
+                raise
+            report.progress(f"{title}: {error} with {chunk} at a time, so it is done {chunk // 2} at a time")
+            chunk = chunk // 2
 
 
 def _in_pieces(
@@ -109,10 +124,11 @@ def _in_pieces(
     length: int,
     shared: tuple[Any, ...],
     tell: Tell,
+    keeper: kept.Keeper,
 ) -> tuple[Any, Any]:
     """`piece(state, items, *shared) -> (state, measured)` for `length` items at a time; a shorter one may be last."""
     rows, restored = _on_host(items)
-    total, state, keeper = len(rows[0]), kept.strong(state), kept.Keeper(report)
+    total, state = len(rows[0]), kept.strong(state)
     cut = lambda first: [row[first : first + length] for row in rows]
     whole = lambda state, rows, *shared: piece(state, restored(rows), *shared)
     size_of = lambda first: min(length, total - first)

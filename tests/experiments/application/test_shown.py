@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from ebmjax import gradient, train
+from ebmjax import gradient, memory, train
 from ebmjax.random_bits import THREEFRY
 from experiments.application import kept
-from experiments.application.report import Report
+from experiments.application.report import Report, TooLargeError
 from experiments.application.shown import PIECES, map_shown, piece_length, scan_shown, train_shown
 
 LEARNER = gradient(lambda w, y: jnp.mean((w - y) ** 2), optax.sgd(0.1, momentum=0.9))
@@ -74,6 +74,29 @@ def test_a_map_in_pieces_has_the_numbers_of_one_map(tmp_path, total, chunk, prog
     assert sum(told) == total
     assert all(size % chunk == 0 for size in told[:-1])
     assert report.compilations == programs
+
+
+def products(x):
+    """Needs at least 1 MB for each example, since what goes into a product of matrices is not fused with it."""
+    return jnp.linalg.norm(jnp.outer(x, x) @ jnp.outer(x, x))
+
+
+def test_a_map_that_does_not_fit_is_done_in_smaller_chunks(tmp_path, monkeypatch, capsys):
+    x = jax.random.normal(jax.random.key(0), (8, 500))
+    monkeypatch.setattr(memory, "left", lambda: 6e6)
+    found = map_shown(Report(tmp_path, "map", None, 0, False), "multiplying", products, x, 8)
+    np.testing.assert_allclose(found, jax.lax.map(products, x), rtol=1e-5)
+    told = capsys.readouterr().out
+    assert "multiplying: memory: got" in told
+    assert "wanted at most the 6 MB that are left with 8 at a time, so it is done 4 at a time" in told
+
+
+def test_what_does_not_fit_is_refused_before_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "left", lambda: 5e5)
+    report = Report(tmp_path, "map", None, 0, False)
+    with pytest.raises(TooLargeError, match=r"memory: got .* MB, wanted at most the 500 kB that are left"):
+        map_shown(report, "multiplying", products, jnp.ones((8, 500)), 8)
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 @pytest.mark.parametrize("stop", [1, 9, 31])

@@ -52,7 +52,7 @@ class Config:
     """Held-out samples by which the model is chosen that is drawn."""
     held_out: Count = 1000
     """Further held-out samples, on which the free energy is reported."""
-    seeds: Count = 8
+    seeds: Count = 16
     """Number of models, which are trained together."""
     stages: Annotated[int, AtLeast(5)] = 16
     """Number of stages of the annealing, from a high temperature to zero. The last three are at zero temperature."""
@@ -259,8 +259,8 @@ def _draw_slices(report, params, space, data):
         "slices",
         figure,
         "Cross-sections: the true ellipse, and the decoded interval of codes z ∈ [-1, 1]. Nothing in the model makes "
-        "its ends meet, so they overlap. There one of the two ends is nearer to the true horn; the other costs nothing "
-        "at zero temperature, since no sample takes it as its code (dotted).",
+        "its ends meet, so they overlap or leave a short gap. Where they overlap, one of them is nearer to the true "
+        "horn; the other costs nothing at zero temperature, since no point takes it as its code (dotted).",
     )
 
 

@@ -22,11 +22,16 @@ GROUPS = {
     "neural": "Training of a variational autoencoder, random walks of many chains",
     "free_energy": "Partition functions from draws, by annealing and by elimination",
     "samplers": "Spin glasses in 3-D, cluster moves, ground states, Hamiltonian Monte Carlo and MALA",
+    "scaling": "How time, memory and compiling grow with size, and what devices exchange; no peers",
 }
 
 
-FLAGS = {"sparse": "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000"}
-"""What a group adds to XLA_FLAGS. With it jax 0.10 compiles nested loops to one kernel, as jax 0.12 always does."""
+FLAGS = {
+    "sparse": "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000000",
+    "scaling": "--xla_force_host_platform_device_count=8",
+}
+"""What a group adds to XLA_FLAGS. With the first jax 0.10 compiles nested loops to one kernel, as jax 0.12 always does;
+with the second a CPU counts as eight devices."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Options:
     """Options of the benchmarks."""
 
     group: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="GROUP")]]
-    """One of latent, spins, sparse, neural, free_energy, samplers; or list, which says what each of them measures."""
+    """One of latent, spins, sparse, neural, free_energy, samplers, scaling; or list, which says what each measures."""
     json: Path | None = None
     """Write the records to this file."""
     case: str = ""
@@ -77,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             core = _pin()
             if options.group in FLAGS and not options.default_flags:
                 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS[options.group]}".strip()
+            if options.group == "scaling":
+                return importlib.import_module("benchmarks.scaling").run(options, core)
             from benchmarks import runner  # imports jax, whose backend has to start on the pinned core
 
             group = importlib.import_module(f"benchmarks.{options.group}")

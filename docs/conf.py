@@ -63,6 +63,7 @@ def write_pages(app):
     """The pages that are made from the source and from the records."""
     reference_pages.write(HERE / "reference")
     (HERE / "reference/records.txt").write_text(recorded.tables() + "\n" + recorded.comparisons(), encoding="utf-8")
+    (HERE / "reference/growth.txt").write_text(recorded.growth(), encoding="utf-8")
     (HERE / "reference/gallery.txt").write_text(cards.gallery(), encoding="utf-8")
 
 

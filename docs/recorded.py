@@ -71,11 +71,30 @@ def comparisons():
     """All records of benchmarks, in one table: the time of the peer over ours, in the same run."""
     lines = ["### `python -m benchmarks`", "", "| work | peer | ratio (smallest to largest) |", "|---|---|---|"]
     for path in sorted(BENCHMARKS.glob("*.json")):
-        for row in json.loads(path.read_text()):
+        rows = json.loads(path.read_text())
+        for row in rows if isinstance(rows, list) else []:
             peer = f"{row['peer_name']} {row['peer_version']}".strip()
             work = row["case"].replace("|", "\\|")
             ratios = "{:.3g} ({:.3g} to {:.3g})".format(*(row[name] for name in ("ratio", "ratio_min", "ratio_max")))
             lines += [f"| {work} | {peer} | {ratios} |"]
+    return "\n".join([*lines, ""])
+
+
+def growth():
+    """How cost grows, from the record of the group `scaling`: exponents, and what several devices exchange."""
+    record = json.loads((BENCHMARKS / "scaling.json").read_text())
+    lines = [f"{record['machine']}.", ""]
+    lines += ["| what grows | work | sizes | time | memory | compiling | operations |", "|---|---|---|---|---|---|---|"]
+    for name, slopes in record["exponents"].items():
+        rows = [row for row in record["rows"] if row["family"] == name]
+        figures = " | ".join(f"{slopes[each]:.2f}" for each in ("seconds", "bytes", "seconds_compile", "operations"))
+        lines += [f"| {name} | {rows[0]['what']} | {rows[0]['size']:,} to {rows[-1]['size']:,} | {figures} |"]
+    lines += ["", "| on several devices | 2 | 4 | 8 | bytes exchanged |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(row["family"] for row in record["devices"]):
+        rows = [row for row in record["devices"] if row["family"] == name and row["devices"] > 1]
+        exchanged = max(row["exchanged"] for row in rows)
+        for kind in ("strong", "weak"):
+            lines += [f"| {name}, {kind} | {' | '.join(f'{row[kind]:.2f}' for row in rows)} | {exchanged} |"]
     return "\n".join([*lines, ""])
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ebmjax import sharding
+from ebmjax import memory, sharding
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,3 +89,16 @@ def test_what_cannot_be_divided_is_refused():
         sharding.shard({"a": jnp.ones(3), "b": jnp.ones(4)}, one)
     with pytest.raises(ValueError, match="devices: got a list"):
         sharding.shard(jnp.ones(3), jax.devices())
+
+
+def test_a_chunk_of_examples_is_computed_together():
+    """Its tables are in memory together, and those of other examples are not."""
+    table = lambda x: jnp.linalg.norm(jnp.outer(x, x) @ jnp.sin(jnp.outer(x, x)))
+    spread = lambda x, chunk: sharding.map_over(table, x, sharding.line(jax.devices()[:1]), chunk)
+    needs = [
+        memory.needed(jax.jit(spread, static_argnums=1).lower(jnp.ones((32, 100)), chunk).compile()).temporary
+        for chunk in (1, 4, 16)
+    ]
+    one = needs[0]
+    assert 2 * one < needs[1] < 6 * one
+    assert 10 * one < needs[2] < 20 * one

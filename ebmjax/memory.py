@@ -13,7 +13,6 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-from jaxtyping import PyTree
 
 from ebmjax.checks import ArgumentError, as_number, check_arrays, check_callable, check_count, leading_axis
 from ebmjax.loops import map_chunks
@@ -104,7 +103,7 @@ def left(device: Any = None) -> float:
     return min(_left_in_machine(), *(_left_in_container(*files) for files in LIMITS))
 
 
-def members_that_fit(function: Any, examples: PyTree, most: int, available: float | None = None) -> Fit:
+def members_that_fit(function: Any, examples: Any, most: int, available: Any = None) -> Fit:
     """The largest chunk, up to `most`, with which `map_chunks(function, examples, chunk)` fits into memory.
 
     Nothing is computed: the program is compiled and its plan of memory is read. Where `most` examples fit, this is one
@@ -154,7 +153,7 @@ def members_that_fit(function: Any, examples: PyTree, most: int, available: floa
     return Fit(chunk, need, float(available))
 
 
-def size(count: float) -> str:
+def size(count: Any) -> str:
     """A number of bytes as a reader wants it: three digits, with a unit.
 
     Raises ValueError for what is no number.

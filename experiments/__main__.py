@@ -2,7 +2,10 @@
 
 import sys
 
+from experiments.application import processes
 from experiments.application.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    processes.leave(status)
+    sys.exit(status)

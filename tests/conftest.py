@@ -1,6 +1,8 @@
 """House rules for every test: strict dtypes and ranks, shapes checked, compilations cached between runs."""
 
+import ctypes
 import gc
+import sys
 
 from experiments.application import compilation_cache  # before jax, whose cache is noisy on stderr otherwise
 
@@ -56,11 +58,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
+def release():
+    """Give memory that is free back to the system, where the C library is glibc, which otherwise keeps it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def bounded_memory():
     """Compiled programs are forgotten after each file: kept, those of all files take many gigabytes."""
     yield
     jax.clear_caches()
+    gc.collect()
+    release()
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@
   command that repeats a run.
 - `comparison` (with `compare.html`) and `comparison_pictures`: runs side by side on one page; `directions`: which
   figures are better when they are lower; `series`: metrics.jsonl as curves; `events`: the same for TensorBoard.
+- `processes`: several processes for one run; `spread`: the members of a sweep over their devices.
 - `watched`: training with measurements and checkpoints. `compilation_cache` and `compile_clock`: compiled programs on
   disk, and the time of compiling.
 """

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +37,7 @@ from experiments.application import (
     interruptions,
     new,
     options,
+    processes,
 )
 from experiments.application.catalogue import EXPERIMENTS, FLAGSHIP
 from experiments.application.console import Reporter
@@ -78,6 +79,8 @@ class Common:
     """Replace the files of an earlier run in the output folder. Other files there are kept."""
     tensorboard: bool = False
     """Write the metrics for TensorBoard too, in the folder `tensorboard` of the run (extra `tensorboard`)."""
+    processes: Annotated[int, options.Between(1, 1024)] = 1
+    """Processes on this machine, which share the members of the sweeps of the experiment."""
 
     def __post_init__(self):
         options.check(self)
@@ -120,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _ask_compiler(flag)
     with forgiving(), interruptions.raised():
         try:
+            processes.join()
             return _dispatch(arguments)
         except (KeyboardInterrupt, interruptions.Terminated) as error:
             asked = isinstance(error, interruptions.Terminated)
@@ -149,7 +153,7 @@ def _dispatch(arguments: list[str]) -> int:
     elif name == "new":
         new.main(rest)
     elif name in EXPERIMENTS:
-        _run_one(name, rest)
+        return _run_one(name, rest)
     else:
         near = difflib.get_close_matches(name.replace("-", "_"), [*EXPERIMENTS, "list", "all", "compare", "new"], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -159,7 +163,7 @@ def _dispatch(arguments: list[str]) -> int:
     return 0
 
 
-def _run_one(name: str, arguments: list[str]) -> None:
+def _run_one(name: str, arguments: list[str]) -> int:
     experiment = EXPERIMENTS[name]
     if experiment.small_loops:
         _ask_compiler(ONE_KERNEL)
@@ -168,7 +172,14 @@ def _run_one(name: str, arguments: list[str]) -> None:
     default = module.QUICK if "--quick" in arguments else tyro.MISSING_NONPROP
     defaults = _Options(default, Common(_default_folder(name)))
     chosen = _parse(name, arguments, experiment.title, _Options[module.Config], defaults)
-    _run([_Job(name, module, chosen.experiment, chosen.common.out)], chosen.common)
+    common = chosen.common
+    if not processes.is_first():
+        common = replace(common, out=processes.own_folder(), resume=False, overwrite=False)
+    for job in _unfinished([_Job(name, module, chosen.experiment, common.out)], common):
+        if common.processes > 1 and not processes.is_one_of_several():
+            return processes.run([name, *arguments, "--out", str(common.out)], common.processes)
+        _perform(job, common, Reporter())
+    return 0
 
 
 def _ask_compiler(flag: str) -> None:
@@ -200,11 +211,6 @@ def _run_all(arguments: list[str]) -> int:
     if failed:
         print(f"{len(failed)} of {len(left)} failed: {', '.join(failed)}; --resume tries them again", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _run(jobs: Sequence[_Job], common: Common) -> None:
-    for job in _unfinished(jobs, common):
-        _perform(job, common, Reporter())
 
 
 def _unfinished(jobs: Sequence[_Job], common: Common) -> list[_Job]:

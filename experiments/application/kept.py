@@ -61,6 +61,6 @@ def strong(state: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf if kept(leaf) else jnp.asarray(np.asarray(leaf)), state)
 
 
-def is_key(leaf: jax.Array) -> bool:
-    """Whether an array holds typed random keys."""
-    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+def is_key(leaf: Any) -> bool:
+    """Whether something is an array of typed random keys."""
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

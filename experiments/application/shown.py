@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from ebmjax.learn.train import Trained, advance, begin
-from ebmjax.loops import map_chunks
 from ebmjax.types import Learner
-from experiments.application import kept
+from experiments.application import kept, spread
 from experiments.application.formatting import scalars
 from experiments.application.report import Report, TooLargeError
 
@@ -75,6 +74,36 @@ def scan_shown(
     return _in_pieces(report, title, piece, state, items, length, shared, tell, kept.Keeper(report))
 
 
+def sweep_shown(
+    report: Report,
+    title: str,
+    step: Callable[..., tuple[Any, Any]],
+    states: Any,
+    items: Any,
+    own: Any,
+    *shared: Any,
+    tell: Tell = lambda done, measured: "",
+) -> tuple[Any, Any]:
+    """`scan_shown` for many members, of which each device has its part; the members know nothing of each other.
+
+    Args:
+        report, title, shared, tell: as in `scan_shown`.
+        step: `step(states, item, own, *shared) -> (states, measured)`, of some of the members, such as a `jax.vmap`.
+        states: pytree of arrays and keys with a leading axis of members.
+        items: the same with leading axes of steps and members.
+        own: what belongs to each member at every step, such as its beta, with a leading axis of members.
+
+    Returns:
+        The last states; and what was measured, as NumPy arrays with leading axes of steps and members.
+    """
+    length = piece_length(len(jax.tree.leaves(items)[0]))
+
+    def piece(states, items, own, *shared):
+        return spread.scanned(step, states, items, own, *shared)
+
+    return _in_pieces(report, title, piece, states, items, length, (own, *shared), tell, kept.Keeper(report))
+
+
 def map_shown(
     report: Report,
     title: str,
@@ -85,6 +114,8 @@ def map_shown(
     tell: Tell = lambda done, measured: "",
 ) -> Any:
     """`ebmjax.loops.map_chunks(function, examples, chunk)` in about twenty pieces, with a bar as in `scan_shown`.
+
+    Several devices, of one process or of all, share the examples of each piece.
 
     Args:
         report, title, shared, tell: as in `scan_shown`.
@@ -104,7 +135,7 @@ def map_shown(
         length = chunk * piece_length(max(1, len(jax.tree.leaves(examples)[0]) // chunk))
         piece = lambda state, rows, *shared, chunk=chunk: (
             state,
-            map_chunks(lambda row: function(row, *shared), rows, chunk),
+            spread.mapped(function, rows, chunk, *shared),
         )
         try:
             return _in_pieces(report, title, piece, None, examples, length, shared, tell, keeper)[1]
@@ -130,14 +161,15 @@ def _in_pieces(
     rows, restored = _on_host(items)
     total, state = len(rows[0]), kept.strong(state)
     cut = lambda first: [row[first : first + length] for row in rows]
-    whole = lambda state, rows, *shared: piece(state, restored(rows), *shared)
+    whole = spread.program(lambda state, rows, *shared: piece(state, restored(rows), *shared))
     size_of = lambda first: min(length, total - first)
     shapes = jax.eval_shape(whole, state, cut(0), *shared)[1]
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    done, state, table = keeper.found(state, shapes)
+    done, state, table = spread.agreed(keeper.found(state, shapes))
     pieces = range(done, total, length)
     firsts = {size_of(first): first for first in pieces}
-    programs = {size: report.program(whole, state, cut(first), *shared) for size, first in firsts.items()}
+    state, shared = spread.given((state, shared))
+    programs = {size: report.program(whole, state, spread.given(cut(first)), *shared) for size, first in firsts.items()}
     with report.bar(title, total) as move:
         for first in range(0, done, length):  # told again piece by piece, for the same lines of metrics.jsonl
             size = size_of(first)
@@ -145,12 +177,12 @@ def _in_pieces(
         for first in pieces:
             size = size_of(first)
             # a piece that measures nothing would be told to be done before it is computed
-            state, measured = jax.block_until_ready(programs[size](state, cut(first), *shared))
+            state, measured = jax.block_until_ready(programs[size](state, spread.given(cut(first)), *shared))
             measured = jax.tree.map(np.asarray, measured)
             jax.tree.map(lambda rows, new: rows.__setitem__(slice(first, first + size), new), table, measured)
-            keeper.keep(first + size, state, table, first + size == total)
+            keeper.keep(first + size, spread.taken(state), table, first + size == total)
             move(size, tell(first, measured))
-    return state, table
+    return spread.taken(state), table
 
 
 def piece_length(total: int) -> int:

@@ -18,7 +18,7 @@ from ebmjax.minimize.descent import newton
 from ebmjax.minimize.search import refined_search
 from ebmjax.types import Beta, Energy, Space
 from experiments.application.report import Report
-from experiments.application.shown import one_epoch, scan_shown
+from experiments.application.shown import one_epoch, sweep_shown
 
 ANGLES = circle(48)  # the lecture's latent grid
 X = jnp.linspace(0, 1, 51)  # where horns are drawn and radii are compared
@@ -114,7 +114,9 @@ def train_horns(
 
     progress, epoch_keys = jax.jit(jax.vmap(start, out_axes=(0, 1)))(keys, betas)
     steps = jax.vmap(step, (0, 0, 0, 0 if own else None))
-    progress, _ = scan_shown(report, title, steps, progress, epoch_keys, betas, data, tell=tell)
+    each = lambda progress, keys, mine, *shared: steps(progress, keys, *mine, *shared)
+    mine, shared = ((betas, data), ()) if own else ((betas,), (data,))
+    progress, _ = sweep_shown(report, title, each, progress, epoch_keys, mine, *shared, tell=tell)
     return Trained(*jax.device_get((progress.state.params, progress.alive)))
 
 

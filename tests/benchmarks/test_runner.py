@@ -74,7 +74,7 @@ def test_a_missing_peer_is_said_aloud(tmp_path, capsys):
     [
         (
             ["nothing"],
-            "group: got 'nothing', wanted one of latent, spins, sparse, neural, free_energy, samplers, scaling, or list",
+            "wanted one of latent, spins, sparse, neural, free_energy, samplers, scaling, or list",
         ),
         (["latent", "--repeats", "1"], "--repeats: got 1, wanted at least 3"),
         (["latent", "--fast"], "Unrecognized options: --fast"),

@@ -173,12 +173,13 @@ def _run_one(name: str, arguments: list[str]) -> int:
     defaults = _Options(default, Common(_default_folder(name)))
     chosen = _parse(name, arguments, experiment.title, _Options[module.Config], defaults)
     common = chosen.common
-    if not processes.is_first():
-        common = replace(common, out=processes.own_folder(), resume=False, overwrite=False)
-    for job in _unfinished([_Job(name, module, chosen.experiment, common.out)], common):
-        if common.processes > 1 and not processes.is_one_of_several():
-            return processes.run([name, *arguments, "--out", str(common.out)], common.processes)
-        _perform(job, common, Reporter())
+    with processes.folder(common.out) as out:
+        if not processes.is_first():
+            common = replace(common, out=out, resume=False, overwrite=False)
+        for job in _unfinished([_Job(name, module, chosen.experiment, out)], common):
+            if common.processes > 1 and not processes.is_one_of_several():
+                return processes.run([name, *arguments, "--out", str(out)], common.processes)
+            _perform(job, common, Reporter())
     return 0
 
 

@@ -4,6 +4,7 @@ All processes run the whole experiment, but share the members of its sweeps (see
 report; the others have a folder of their own, which goes with them, and say nothing. If one of them fails, all end.
 """
 
+import io
 import os
 import signal
 import socket
@@ -11,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -32,16 +33,16 @@ GRACE = 10.0
 SAME = 2.0
 """Seconds within which all processes meet the same error."""
 
-_own: list[tempfile.TemporaryDirectory[str]] = []
-
 
 def join() -> None:
     """Join the others, if this process is one of several; call it before JAX looks for devices."""
     if PLACE in os.environ:
         number, count, port = map(int, os.environ[PLACE].split())
-        _initialize(f"127.0.0.1:{port}", count, number)
+        _initialize(f"127.0.0.1:{port}", count, number, [number])  # on a machine with GPUs one for each
     elif all(name in os.environ for name in SLURM) and int(os.environ["SLURM_NTASKS"]) > 1:
-        _initialize(None, None, None)  # JAX knows Slurm
+        _initialize(None, None, None, None)  # JAX knows Slurm
+    if not is_first():
+        sys.stdout = io.StringIO()  # which nobody reads
 
 
 def is_one_of_several() -> bool:
@@ -54,10 +55,17 @@ def is_first() -> bool:
     return not is_one_of_several() or jax.process_index() == 0
 
 
-def own_folder() -> Path:
-    """A folder for what the process writes that is not the first; it is removed when the process ends."""
-    _own.append(tempfile.TemporaryDirectory(prefix="ebmjax-"))
-    return Path(_own[-1].name) / "run"
+@contextmanager
+def folder(chosen: Path) -> Iterator[Path]:
+    """A context manager for the folder of the run: the chosen one for the first process, and for each other its own.
+
+    The folders of the others are removed.
+    """
+    if is_first():
+        yield chosen
+    else:
+        with tempfile.TemporaryDirectory(prefix="ebmjax-") as own:
+            yield Path(own) / "run"
 
 
 def run(arguments: Sequence[str], count: int) -> int:
@@ -72,8 +80,8 @@ def run(arguments: Sequence[str], count: int) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    folder = tempfile.TemporaryDirectory(prefix="ebmjax-")
-    told = [Path(folder.name) / str(number) for number in range(count)]
+    errors = tempfile.TemporaryDirectory(prefix="ebmjax-")
+    told = [Path(errors.name) / str(number) for number in range(count)]
     started: list[subprocess.Popen] = []
     try:
         for number in range(count):
@@ -104,7 +112,7 @@ def run(arguments: Sequence[str], count: int) -> int:
         return status if status >= 0 else 1
     finally:
         _end(started)
-        folder.cleanup()
+        errors.cleanup()
 
 
 def leave(status: int) -> None:
@@ -115,9 +123,9 @@ def leave(status: int) -> None:
         os._exit(status)
 
 
-def _initialize(address: str | None, count: int | None, number: int | None) -> None:
+def _initialize(address: str | None, count: int | None, number: int | None, devices: list[int] | None) -> None:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(address, count, number)
+    jax.distributed.initialize(address, count, number, devices)
 
 
 def _first_to_end(started: Sequence[subprocess.Popen]) -> int:

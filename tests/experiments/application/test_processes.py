@@ -81,6 +81,8 @@ def test_the_command_under_srun(tmp_path):
         started.append(subprocess.Popen(arguments, cwd=ROOT, env={**os.environ, **slurm}, **pipes))
     told = [process.communicate(timeout=300) for process in started]
     assert [process.returncode for process in started] == [0, 0], told
+    assert "report: " in told[0][0]
+    assert told[1][0] == ""
     assert (tmp_path / "run/summary.json").exists()
     run(tmp_path / "one", *SWEEP)
     assert same(metrics(tmp_path / "one"), metrics(tmp_path / "run"))

@@ -70,7 +70,6 @@ def bounded_memory():
     """Compiled programs are forgotten after each file: kept, those of all files take many gigabytes."""
     yield
     jax.clear_caches()
-    gc.collect()
     release()
 
 

@@ -3,6 +3,7 @@
 Needs the extra `checkpoint` (orbax-checkpoint), which is imported where it is first used.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -27,6 +28,8 @@ FORMAT = "ebmjax checkpoint 3"
 def write(folder: Path, step: int, state: Any, form: Any) -> None:
     """Save a pytree as checkpoint number `step`, with the form of the parameters of a training, or None.
 
+    Of several processes, which hold the same arrays, the first one writes, and waits for no other.
+
     Errors are those of `ebmjax.learn.checkpoint.save`.
 
     >>> import tempfile
@@ -36,6 +39,8 @@ def write(folder: Path, step: int, state: Any, form: Any) -> None:
     >>> found.step, found.described
     (3, [["['w']", 'float64[2]']])
     """
+    if jax.process_index():
+        return
     ocp = _orbax()
     about = described(state)
     stored = {str(index): to_disk(leaf) for index, leaf in enumerate(jax.tree.leaves(state)) if np.size(leaf)}
@@ -153,6 +158,13 @@ def _manager(folder: Path) -> "CheckpointManager":
         raise ArgumentError(f"folder: got {folder}, which is a file, wanted a folder")
     ocp = _orbax()
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+    if jax.process_count() > 1:  # by default all of them would have to save and restore together
+        here = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=here, active_processes={here}, barrier_sync_key_prefix=f"process_{here}"
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        options = dataclasses.replace(options, multiprocessing_options=alone, create=False)
     return ocp.CheckpointManager(folder.absolute(), options=options)
 
 

@@ -128,6 +128,37 @@ def test_options_are_refused_once_and_before_any_process_is_started(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+SAVING = """
+import sys, time
+import jax, numpy as np
+from experiments.application import processes, spread
+from ebmjax.learn import checkpoint
+
+processes.join()
+folder, number = sys.argv[1], jax.process_index()
+for step in range(3 - 2 * number):  # each at times of its own
+    checkpoint.save(folder, step, {"place": np.array([number, step])})
+spread.agreed(0)  # until both have saved
+found = checkpoint.restore(folder, {"place": np.zeros(2, int)})
+print(found[0], found[1]["place"], spread.agreed((number + 5, np.array([0.5 + number]))), file=sys.stderr)
+"""
+
+
+def test_the_first_process_saves_and_all_go_on_where_it_is(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for number in range(2):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-c", SAVING, str(tmp_path)]
+        environment = {**os.environ, processes.PLACE: f"{number} 2 {port}"}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environment, **pipes))
+    told = [process.communicate(timeout=120)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    assert ["2 [0 2] (5, array([0.5]" in each for each in told] == [True, True], told
+
+
 def test_an_error_of_all_processes_is_told_once(tmp_path):
     missing = tmp_path / "none.csv"
     arguments = command("fit", "--data", missing, "--processes", 2, "--out", tmp_path / "run")

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="gloo is not built for Windows"),
 ]
-SWEEP = ["horn_sweep", "--quick", "--betas", "4", "--seeds", "3", "--epochs", "20", "--held-out", "20"]
+SWEEP = ["horn_sweep", "--quick", "--betas", "5", "--seeds", "3", "--epochs", "20", "--held-out", "20"]
 LONG = [*SWEEP[:-4], "--epochs", "1000", "--held-out", "20"]
 MAP = ["hopfield_capacity", "--quick"]
 
